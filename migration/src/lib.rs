@@ -1,0 +1,20 @@
+//! The schema of Mirage's database: one file a change, in the order they were made.
+//!
+//! Tables and columns are named as strings, never through the entities, so that an old change keeps
+//! meaning what it meant when the entities have moved on.
+
+pub use sea_orm_migration::prelude::MigratorTrait;
+
+use sea_orm_migration::prelude::*;
+
+mod m20261122_000001_accounts_and_rooms;
+
+/// Every change of the schema, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261122_000001_accounts_and_rooms::Migration)]
+    }
+}

@@ -1,0 +1,115 @@
+//! People, rooms, who is in which room, and who is signed in.
+
+use sea_orm_migration::{prelude::*, schema::*};
+
+/// Creates `users`, `rooms`, `room_members` and `sessions`.
+#[derive(DeriveMigrationName)]
+pub struct Migration;
+
+#[async_trait::async_trait]
+impl MigrationTrait for Migration {
+    async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        manager
+            .create_table(
+                Table::create()
+                    .table("users")
+                    .col(pk_auto("id").big_integer())
+                    .col(string("name"))
+                    .col(string_uniq("folded_name"))
+                    .col(string_uniq("folded_skeleton"))
+                    .col(string_uniq("typed_skeleton"))
+                    .col(string("password_hash"))
+                    .col(big_integer("created_at"))
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_table(
+                Table::create()
+                    .table("rooms")
+                    .col(pk_auto("id").big_integer())
+                    .col(string("name"))
+                    .col(string_uniq("folded_name"))
+                    .col(string_uniq("folded_skeleton"))
+                    .col(string_uniq("typed_skeleton"))
+                    .col(boolean("is_private"))
+                    .col(string_null("password_hash"))
+                    .col(big_integer("owner_id"))
+                    // Null: as long as the server allows.
+                    .col(big_integer_null("message_lifespan"))
+                    .col(big_integer("created_at"))
+                    .foreign_key(
+                        // A person is deleted only after their rooms have passed on or gone.
+                        ForeignKey::create()
+                            .from("rooms", "owner_id")
+                            .to("users", "id")
+                            .on_delete(ForeignKeyAction::Restrict),
+                    )
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_table(
+                Table::create()
+                    .table("room_members")
+                    .col(big_integer("room_id"))
+                    .col(big_integer("user_id"))
+                    .col(big_integer("joined_at"))
+                    .primary_key(Index::create().col("room_id").col("user_id"))
+                    .foreign_key(
+                        ForeignKey::create()
+                            .from("room_members", "room_id")
+                            .to("rooms", "id")
+                            .on_delete(ForeignKeyAction::Cascade),
+                    )
+                    .foreign_key(
+                        ForeignKey::create()
+                            .from("room_members", "user_id")
+                            .to("users", "id")
+                            .on_delete(ForeignKeyAction::Cascade),
+                    )
+                    .to_owned(),
+            )
+            .await?;
+        manager
+            .create_table(
+                Table::create()
+                    .table("sessions")
+                    .col(string("key_digest").primary_key())
+                    .col(big_integer("user_id"))
+                    .col(big_integer("created_at"))
+                    .col(big_integer("last_seen"))
+                    .col(string("user_agent"))
+                    .foreign_key(
+                        ForeignKey::create()
+                            .from("sessions", "user_id")
+                            .to("users", "id")
+                            .on_delete(ForeignKeyAction::Cascade),
+                    )
+                    .to_owned(),
+            )
+            .await?;
+        for (name, table, column) in [
+            ("room_members_by_user", "room_members", "user_id"),
+            ("sessions_by_user", "sessions", "user_id"),
+            ("rooms_by_owner", "rooms", "owner_id"),
+        ] {
+            let index = Index::create()
+                .name(name)
+                .table(table)
+                .col(column)
+                .to_owned();
+            manager.create_index(index).await?;
+        }
+        Ok(())
+    }
+
+    async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        for table in ["sessions", "room_members", "rooms", "users"] {
+            manager
+                .drop_table(Table::drop().table(table).to_owned())
+                .await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,243 @@
+//! What the server holds, and how it starts and stops.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::{App, HttpServer, web};
+use sea_orm::{DatabaseConnection, DbErr};
+use tokio_util::sync::CancellationToken;
+use tracing_actix_web::TracingLogger;
+
+use crate::assets::Assets;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::logging::RequestLog;
+use crate::messages::{Capacity, Messages};
+use crate::secret::{Secret, random_bytes};
+use crate::services::nonces::Nonces;
+use crate::services::passwords::Passwords;
+use crate::services::rooms::Rooms;
+use crate::services::sessions::LiveSessions;
+use crate::{database, error, headers, routes, same_origin, session};
+
+/// How often memory is freed of what has expired: at most 10 s later, as promised.
+const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How many sweeps of messages there are to one of the rows held in memory.
+const SWEEPS_TO_FORGET: u32 = 240;
+/// How long a stop waits for requests that are being answered.
+const STOP_TIMEOUT_S: u64 = 4;
+
+/// What all workers share.
+pub struct AppState {
+    /// The settings.
+    pub config: Config,
+    /// The clock everything goes by.
+    pub clock: Arc<dyn Clock>,
+    /// Accounts, rooms, memberships and sessions.
+    pub database: DatabaseConnection,
+    /// How many statements were sent to the database.
+    pub statements: Arc<AtomicU64>,
+    /// What is said.
+    pub messages: Messages,
+    /// The sessions in use.
+    pub sessions: LiveSessions,
+    /// The rooms in use, and who is in them.
+    pub rooms: Rooms,
+    /// Hashes passwords.
+    pub passwords: Passwords,
+    /// Makes and reads the nonces of message forms.
+    pub nonces: Nonces,
+    /// The style sheet, the script and the icon.
+    pub assets: Assets,
+    /// Cancelled when the server stops.
+    pub stopping: CancellationToken,
+}
+
+/// Why a server did not start: a sentence for who started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The database's folder cannot be made.
+    #[error("cannot make the folder {} for the database: {error}", folder.display())]
+    DatabaseFolder {
+        /// The folder.
+        folder: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The database cannot be opened, changed or written.
+    #[error("cannot use the database {url}: {error}")]
+    Database {
+        /// Which one.
+        url: String,
+        /// What the database says.
+        error: DbErr,
+    },
+    /// A newer program has changed the database.
+    #[error(
+        "the database {url} was changed by a newer version of Mirage ({change}): use that version"
+    )]
+    NewerDatabase {
+        /// Which one.
+        url: String,
+        /// The change that this program does not know.
+        change: String,
+    },
+    /// The secret's file cannot be read or made.
+    #[error("cannot read or make the secret file {}: {error}", file.display())]
+    SecretFile {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The secret's file holds something else.
+    #[error("{} is not a secret file of Mirage: it must hold exactly 64 bytes", file.display())]
+    NotASecret {
+        /// The file.
+        file: PathBuf,
+    },
+    /// The style sheet, the script or the icon cannot be read.
+    #[error("cannot read {}: {error}. Set --assets to the folder that has it", file.display())]
+    Assets {
+        /// The file.
+        file: PathBuf,
+        /// What the operating system says.
+        error: io::Error,
+    },
+    /// The address cannot be served on.
+    #[error("cannot serve on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// What the operating system says.
+        error: io::Error,
+    },
+}
+
+/// A server that is bound to its port.
+pub struct Application {
+    port: u16,
+    server: Server,
+    state: Arc<AppState>,
+}
+
+impl Application {
+    /// Opens the database, binds the port and starts to serve when [`Application::run_until_stopped`]
+    /// is called.
+    ///
+    /// # Errors
+    /// When something it needs is not there.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartupError> {
+        let assets = Assets::load(&config.assets)?;
+        let secret = Secret::load_or_create(&config.secret_file)?;
+        let statements = Arc::new(AtomicU64::new(0));
+        let database = database::open(&config, Arc::clone(&statements)).await?;
+        let capacity = Capacity {
+            messages_a_room: config.max_messages,
+            bytes: config.buffer_bytes,
+        };
+        let start = u64::from_be_bytes(random_bytes());
+        let state = Arc::new(AppState {
+            messages: Messages::new(capacity, start, clock.now()),
+            clock,
+            database,
+            statements,
+            sessions: LiveSessions::new(),
+            rooms: Rooms::new(),
+            passwords: Passwords::new(),
+            nonces: Nonces::new(&secret),
+            assets,
+            stopping: CancellationToken::new(),
+            config,
+        });
+        let (server, port) = serve(&state, &secret)?;
+        Ok(Self {
+            port,
+            server,
+            state,
+        })
+    }
+
+    /// The port it is bound to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// What its workers share.
+    #[must_use]
+    pub fn state(&self) -> &Arc<AppState> {
+        &self.state
+    }
+
+    /// Serves until `stop` returns, then answers who waits and ends.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let handle = self.server.handle();
+        let sweeper = tokio::spawn(sweep_now_and_then(Arc::clone(&self.state)));
+        let mut server = std::pin::pin!(self.server);
+        let result = tokio::select! {
+            result = &mut server => result,
+            () = stop => {
+                tracing::info!("stopping");
+                self.state.stopping.cancel();
+                let (result, ()) = tokio::join!(server, handle.stop(true));
+                result
+            }
+        };
+        self.state.stopping.cancel();
+        sweeper.abort();
+        if let Err(error) = self.state.database.clone().close().await {
+            tracing::warn!(%error, "the database did not close");
+        }
+        result
+    }
+}
+
+fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), StartupError> {
+    let config = &state.config;
+    let failed = |error| StartupError::Bind {
+        address: config.bind.to_string(),
+        error,
+    };
+    // Made once: made for each worker, each would have rooms of its own.
+    let shared = web::Data::from(Arc::clone(state));
+    let cookie = session::Cookie::new(config, secret);
+    let server = HttpServer::new(move || {
+        // The last is the outermost.
+        App::new()
+            .app_data(web::Data::clone(&shared))
+            .wrap(from_fn(same_origin::refuse_others))
+            .wrap(from_fn(error::show_page))
+            .wrap(cookie.middleware())
+            .wrap(from_fn(headers::add))
+            .wrap(TracingLogger::<RequestLog>::new())
+            .configure(routes::configure)
+    })
+    .disable_signals()
+    .shutdown_timeout(STOP_TIMEOUT_S)
+    .bind(config.bind)
+    .map_err(failed)?;
+    let port = server.addrs().first().map_or(0, std::net::SocketAddr::port);
+    Ok((server.run(), port))
+}
+
+/// Frees memory, with traffic or without.
+async fn sweep_now_and_then(app: Arc<AppState>) {
+    let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    for sweep in 1_u32.. {
+        ticks.tick().await;
+        app.messages.sweep(app.clock.now());
+        if sweep.is_multiple_of(SWEEPS_TO_FORGET) {
+            app.sessions.sweep();
+            app.rooms.sweep();
+        }
+    }
+}

@@ -1,0 +1,136 @@
+//! Opening the database: how SQLite is set up, and what a database must be to be served.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
+    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+};
+
+use crate::app::StartupError;
+use crate::config::Config;
+
+/// How long a statement waits for another's write to end.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Connections to the SQLite file: one writes at a time, the others read beside it.
+const CONNECTIONS: u32 = 4;
+
+/// Opens the database of `config`, makes it if it is not there, and brings its schema up to date.
+/// `statements` counts the statements sent to it.
+///
+/// # Errors
+/// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
+pub async fn open(
+    config: &Config,
+    statements: Arc<AtomicU64>,
+) -> Result<DatabaseConnection, StartupError> {
+    if let Some(file) = config.database_file() {
+        if let Some(folder) = file.parent() {
+            std::fs::create_dir_all(folder).map_err(|error| StartupError::DatabaseFolder {
+                folder: folder.to_owned(),
+                error,
+            })?;
+        }
+        if file.exists() {
+            refuse_newer(&config.database_url).await?;
+        }
+    }
+    let failed = |error| StartupError::Database {
+        url: config.database_url.clone(),
+        error,
+    };
+    let mut options = ConnectOptions::new(&config.database_url);
+    options
+        // A database in memory is another one in each connection.
+        .max_connections(if config.database_file().is_some() {
+            CONNECTIONS
+        } else {
+            1
+        })
+        .acquire_timeout(BUSY_TIMEOUT)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .journal_mode(SqliteJournalMode::Wal)
+                // What was answered with success is on the disk, power cut or not.
+                .synchronous(SqliteSynchronous::Full)
+                .foreign_keys(true)
+                .busy_timeout(BUSY_TIMEOUT)
+        });
+    let mut database = Database::connect(options).await.map_err(failed)?;
+    database.set_metric_callback(move |_| {
+        statements.fetch_add(1, Ordering::Relaxed);
+    });
+    Migrator::up(&database, None).await.map_err(failed)?;
+    // A file that can only be read would let everybody in and fail at the first change.
+    write(&database)
+        .await
+        .map_err(failed)?
+        .rollback()
+        .await
+        .map_err(failed)?;
+    Ok(database)
+}
+
+/// Begins a transaction that writes.
+///
+/// It takes SQLite's write lock at once: a transaction that first reads and then writes is refused
+/// with `SQLITE_BUSY`, whatever the timeout, when another wrote in between.
+///
+/// # Errors
+/// When the database is away or busy for longer than the timeout.
+pub async fn write(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let options = TransactionOptions {
+        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+        ..TransactionOptions::default()
+    };
+    database.begin_with_options(options).await
+}
+
+/// Refuses a database with changes that this program does not know. Looks without writing.
+async fn refuse_newer(url: &str) -> Result<(), StartupError> {
+    let failed = |error| StartupError::Database {
+        url: url.to_owned(),
+        error,
+    };
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false));
+    let database = Database::connect(options).await.map_err(failed)?;
+    let backend = database.get_database_backend();
+    let ask = |sql: &str| Statement::from_string(backend, sql);
+    let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'";
+    let mut applied: Vec<String> = Vec::new();
+    if database
+        .query_one_raw(ask(table))
+        .await
+        .map_err(failed)?
+        .is_some()
+    {
+        let rows = database
+            .query_all_raw(ask("SELECT version FROM seaql_migrations"))
+            .await;
+        for row in rows.map_err(failed)? {
+            applied.push(row.try_get("", "version").map_err(failed)?);
+        }
+    }
+    database.close().await.map_err(failed)?;
+    let known: Vec<_> = Migrator::migrations()
+        .iter()
+        .map(|m| m.name().to_owned())
+        .collect();
+    match applied.into_iter().find(|change| !known.contains(change)) {
+        Some(change) => Err(StartupError::NewerDatabase {
+            url: url.to_owned(),
+            change,
+        }),
+        None => Ok(()),
+    }
+}

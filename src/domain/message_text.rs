@@ -1,0 +1,180 @@
+//! What people write to each other.
+
+use linkify::{LinkFinder, LinkKind};
+
+use super::Mistake;
+
+/// The text of a message: 1 to 2,000 characters, lines ended by `\n`, something to see in it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MessageText(String);
+
+/// A piece of a message, as it is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Segment<'a> {
+    /// Text as it is.
+    Text(&'a str),
+    /// A new line.
+    LineBreak,
+    /// An http or https address.
+    Link(&'a str),
+}
+
+impl MessageText {
+    /// The most characters a message may have.
+    pub const MOST: usize = 2_000;
+
+    /// Takes a text as typed. White space at the end is left out, and characters that a page cannot
+    /// hold (HTML's "noncharacters and controls") become U+FFFD.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn parse(typed: &str) -> Result<Self, Mistake> {
+        let text: String = typed
+            .replace("\r\n", "\n")
+            .replace('\r', "\n")
+            .chars()
+            .map(showable)
+            .collect();
+        let text = text.trim_end().trim_start_matches('\n');
+        if text.trim().is_empty() {
+            return Err(Mistake("Write a message first"));
+        }
+        if text.chars().count() > Self::MOST {
+            return Err(Mistake(
+                "The message is too long. It can have up to 2,000 characters",
+            ));
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The text in the pieces it is shown in.
+    #[must_use]
+    pub fn segments(&self) -> Vec<Segment<'_>> {
+        let mut segments = Vec::new();
+        let mut finder = LinkFinder::new();
+        finder.kinds(&[LinkKind::Url]);
+        for (number, line) in self.0.split('\n').enumerate() {
+            if number > 0 {
+                segments.push(Segment::LineBreak);
+            }
+            segments.extend(finder.spans(line).map(|span| {
+                let is_link = span.kind().is_some() && is_web_address(span.as_str());
+                if is_link {
+                    Segment::Link(span.as_str())
+                } else {
+                    Segment::Text(span.as_str())
+                }
+            }));
+        }
+        segments
+    }
+}
+
+fn is_web_address(address: &str) -> bool {
+    let scheme = address
+        .split_once("://")
+        .map(|(scheme, _)| scheme.to_ascii_lowercase());
+    matches!(scheme.as_deref(), Some("http" | "https"))
+}
+
+fn showable(c: char) -> char {
+    let code = u32::from(c);
+    let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
+    if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {
+        '\u{fffd}'
+    } else {
+        c
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Segment::{LineBreak, Link, Text};
+    use super::*;
+
+    fn text(typed: &str) -> MessageText {
+        MessageText::parse(typed).unwrap()
+    }
+
+    #[test]
+    fn a_message_has_something_in_it() {
+        for empty in ["", " ", "\r\n", "\u{3000}\n"] {
+            assert_eq!(
+                MessageText::parse(empty).unwrap_err().0,
+                "Write a message first"
+            );
+        }
+    }
+
+    #[test]
+    fn a_message_has_at_most_2000_characters() {
+        assert!(MessageText::parse(&"é".repeat(2000)).is_ok());
+        assert!(
+            MessageText::parse(&"é".repeat(2001))
+                .unwrap_err()
+                .0
+                .contains("too long")
+        );
+    }
+
+    #[test]
+    fn browsers_line_ends_count_as_one_character() {
+        assert!(MessageText::parse(&"a\r\n".repeat(1000)).is_ok());
+    }
+
+    #[test]
+    fn lines_are_kept() {
+        let message = text("one\r\n\r\n  two");
+
+        assert_eq!(
+            message.segments(),
+            [Text("one"), LineBreak, LineBreak, Text("  two")]
+        );
+    }
+
+    #[test]
+    fn web_addresses_become_links() {
+        let message = text("see https://example.org/a?b=c&d, or (HTTP://example.net).");
+
+        assert_eq!(
+            message.segments(),
+            [
+                Text("see "),
+                Link("https://example.org/a?b=c&d"),
+                Text(", or ("),
+                Link("HTTP://example.net"),
+                Text(")."),
+            ]
+        );
+    }
+
+    #[test]
+    fn other_addresses_stay_text() {
+        for typed in [
+            "javascript://x.y/%0aalert(1)",
+            "ftp://example.org",
+            "data:text/html,x",
+            "example.org",
+            "a@example.org",
+        ] {
+            assert!(
+                !text(typed).segments().iter().any(|s| matches!(s, Link(_))),
+                "{typed}"
+            );
+        }
+    }
+
+    #[test]
+    fn characters_no_page_can_hold_are_replaced() {
+        assert_eq!(
+            text("a\0b\u{1b}c\td\u{ffff}").as_str(),
+            "a\u{fffd}b\u{fffd}c\td\u{fffd}"
+        );
+    }
+}

@@ -1,0 +1,25 @@
+//! Values parsed once, where they come in, and trusted afterwards.
+//!
+//! Nothing here knows pages, services, tables or the message buffer.
+
+mod ids;
+mod message_text;
+mod names;
+mod passwords;
+mod room_name;
+mod timestamp;
+mod username;
+
+pub use ids::{MessageId, RoomId, UserId};
+pub use message_text::{MessageText, Segment};
+pub use names::NameKeys;
+pub use passwords::{AccountPassword, PlainPassword, RoomPassword};
+pub use room_name::RoomName;
+pub use timestamp::{Lifespan, Timestamp};
+pub use username::Username;
+
+/// What is wrong with something a person typed, as a sentence for that person.
+///
+/// The sentence says what to do, in the words of the form it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Mistake(pub &'static str);

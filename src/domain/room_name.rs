@@ -1,0 +1,148 @@
+//! What rooms are called.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
+
+use super::username::is_drawn_as_nothing;
+use super::{Mistake, NameKeys};
+
+/// A room's name: 1 to 64 characters in NFC, without control or direction characters.
+///
+/// Runs of white space count as one space, as a browser shows them: two names that look the same on
+/// the page are the same.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomName(String);
+
+impl RoomName {
+    /// Takes a name as typed.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn parse(typed: &str) -> Result<Self, Mistake> {
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        let name: String = words.join(" ").nfc().collect();
+        if name.is_empty() {
+            return Err(Mistake("Enter a room name"));
+        }
+        if name.chars().count() > 64 {
+            return Err(Mistake("The room name must have at most 64 characters"));
+        }
+        if !name.chars().all(may_stand_in_a_room_name) {
+            return Err(Mistake(
+                "The room name has a character that cannot be shown. Type the name again",
+            ));
+        }
+        if !name.chars().any(is_seen) {
+            return Err(Mistake("The room name must have something to see in it"));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name, for showing.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What must be unique about it.
+    #[must_use]
+    pub fn keys(&self) -> NameKeys {
+        NameKeys::of(&self.0)
+    }
+}
+
+/// Joiners are let in: emoji and Indic scripts need them, and skeletons leave them out.
+fn may_stand_in_a_room_name(c: char) -> bool {
+    use GeneralCategory::{
+        Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned,
+    };
+    match c {
+        '\u{200c}' | '\u{200d}' => true,
+        // The tags that make the flags of England, Scotland and Wales.
+        '\u{e0020}'..='\u{e007f}' => true,
+        _ => !matches!(
+            c.general_category(),
+            Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Unassigned
+        ),
+    }
+}
+
+fn is_seen(c: char) -> bool {
+    use unicode_properties::GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
+    // U+2800 is an empty braille pattern: a symbol without a dot.
+    c != '\u{2800}'
+        && !is_drawn_as_nothing(c)
+        && matches!(
+            c.general_category_group(),
+            Letter | Number | Punctuation | Symbol
+        )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(typed: &str) -> &'static str {
+        RoomName::parse(typed).unwrap_err().0
+    }
+
+    #[test]
+    fn names_of_all_kinds_are_taken() {
+        for name in [
+            "t",
+            "Kettle club",
+            "Tea & cake <3",
+            "غرفة الشاي",
+            "चाय",
+            "👩‍👩‍👧",
+            "#1",
+        ] {
+            assert_eq!(RoomName::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn white_space_counts_as_a_browser_shows_it() {
+        assert_eq!(
+            RoomName::parse("  Kettle \t\n club ").unwrap().as_str(),
+            "Kettle club"
+        );
+    }
+
+    #[test]
+    fn a_name_is_kept_in_nfc() {
+        assert_eq!(RoomName::parse("cafe\u{301}").unwrap().as_str(), "café");
+    }
+
+    #[test]
+    fn a_name_has_1_to_64_characters() {
+        assert_eq!(mistake(" "), "Enter a room name");
+        assert!(RoomName::parse(&"é".repeat(64)).is_ok());
+        assert_eq!(
+            mistake(&"é".repeat(65)),
+            "The room name must have at most 64 characters"
+        );
+    }
+
+    #[test]
+    fn control_and_direction_characters_are_refused() {
+        for name in [
+            "a\u{0}b",
+            "a\u{7}b",
+            "a\u{202e}b",
+            "a\u{2066}b",
+            "a\u{200f}b",
+            "a\u{feff}b",
+            "a\u{ad}b",
+        ] {
+            assert!(mistake(name).contains("cannot be shown"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_can_be_seen() {
+        for name in ["\u{200d}", "\u{3164}", "\u{2800}", "\u{301}"] {
+            assert!(mistake(name).contains("something to see"), "{name:?}");
+        }
+    }
+}

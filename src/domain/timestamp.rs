@@ -1,0 +1,120 @@
+//! Points in time and spans of it, in whole milliseconds.
+
+use std::fmt;
+use std::time::Duration;
+
+use sea_orm::DeriveValueType;
+use time::OffsetDateTime;
+use time::macros::format_description;
+
+/// A point in time: milliseconds since 1970-01-01T00:00Z.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, DeriveValueType)]
+pub struct Timestamp(pub i64);
+
+impl Timestamp {
+    /// The moment `span` later.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// The moment `span` earlier.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+
+    /// For `<time datetime>`: `2026-11-22T13:05:00.123Z`.
+    #[must_use]
+    pub fn machine(self) -> String {
+        let shape = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
+        );
+        self.formatted(shape)
+    }
+
+    /// The time of day, for reading: `13:05 UTC`.
+    #[must_use]
+    pub fn time_of_day(self) -> String {
+        self.formatted(format_description!("[hour]:[minute] UTC"))
+    }
+
+    /// The day, for reading: `22 November 2026`.
+    #[must_use]
+    pub fn day(self) -> String {
+        self.formatted(format_description!(
+            "[day padding:none] [month repr:long] [year]"
+        ))
+    }
+
+    fn formatted(self, shape: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
+        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
+            .ok()
+            .and_then(|moment| moment.format(shape).ok())
+            .unwrap_or_default()
+    }
+}
+
+fn millis(span: Duration) -> i64 {
+    i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// How long a message lives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Lifespan(pub Duration);
+
+/// In words, for a sentence: `24 hours`, `5 minutes`, `1 hour 30 minutes`.
+impl fmt::Display for Lifespan {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let seconds = self.0.as_secs();
+        let (days, rest) = if seconds > 48 * 3600 {
+            (seconds / 86_400, seconds % 86_400)
+        } else {
+            (0, seconds)
+        };
+        let parts = [
+            (days, "day"),
+            (rest / 3600, "hour"),
+            (rest % 3600 / 60, "minute"),
+            (rest % 60, "second"),
+        ];
+        let mut first = true;
+        for (count, unit) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            let space = if first { "" } else { " " };
+            let plural = if count == 1 { "" } else { "s" };
+            write!(f, "{space}{count} {unit}{plural}")?;
+            first = false;
+        }
+        if first {
+            write!(f, "less than a second")
+        } else {
+            Ok(())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_moment_is_written_in_utc() {
+        let moment = Timestamp(1_795_352_700_123);
+
+        assert_eq!(moment.machine(), "2026-11-22T13:05:00.123Z");
+        assert_eq!(moment.time_of_day(), "13:05 UTC");
+        assert_eq!(moment.day(), "22 November 2026");
+    }
+
+    #[test]
+    fn a_lifespan_is_written_in_words() {
+        let words = |seconds| Lifespan(Duration::from_secs(seconds)).to_string();
+
+        assert_eq!(words(24 * 3600), "24 hours");
+        assert_eq!(words(300), "5 minutes");
+        assert_eq!(words(5400), "1 hour 30 minutes");
+        assert_eq!(words(1), "1 second");
+        assert_eq!(words(7 * 86_400), "7 days");
+        assert_eq!(words(0), "less than a second");
+    }
+}

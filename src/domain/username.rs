@@ -1,0 +1,169 @@
+//! What people are called.
+
+use unicode_normalization::UnicodeNormalization;
+use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
+use unicode_security::MixedScript;
+
+use super::{Mistake, NameKeys};
+
+/// A person's name: 2 to 32 characters, letters with their marks, digits, `-` and `_`, of one script.
+///
+/// It is kept as typed, in NFC.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Username(String);
+
+impl Username {
+    /// Takes a name as typed; spaces around it do not count.
+    ///
+    /// # Errors
+    /// A sentence for the person who typed it.
+    pub fn parse(typed: &str) -> Result<Self, Mistake> {
+        let name: String = typed.trim().nfc().collect();
+        if name.is_empty() {
+            return Err(Mistake("Enter a name"));
+        }
+        // Counted in NFKC too, which is what the name is compared in and can be longer.
+        let length = name.nfkc().count().max(name.chars().count());
+        if length < 2 {
+            return Err(Mistake("Your name must have at least 2 characters"));
+        }
+        if length > 32 {
+            return Err(Mistake("Your name must have at most 32 characters"));
+        }
+        if !name.nfkc().all(may_stand_in_a_name) || !name.chars().all(may_stand_in_a_name) {
+            return Err(Mistake(
+                "Your name can only have letters, digits, hyphens (-) and underscores (_)",
+            ));
+        }
+        if !name.chars().any(|c| c.is_alphanumeric()) {
+            return Err(Mistake("Your name must have at least one letter or digit"));
+        }
+        if name
+            .chars()
+            .next()
+            .is_some_and(|c| group(c) == GeneralCategoryGroup::Mark)
+        {
+            return Err(Mistake(
+                "Your name must begin with a letter, a digit, - or _",
+            ));
+        }
+        if !name.as_str().is_single_script() {
+            return Err(Mistake("Write your name in letters of one alphabet"));
+        }
+        Ok(Self(name))
+    }
+
+    /// The name, for showing.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What must be unique about it.
+    #[must_use]
+    pub fn keys(&self) -> NameKeys {
+        NameKeys::of(&self.0)
+    }
+}
+
+fn group(c: char) -> GeneralCategoryGroup {
+    c.general_category_group()
+}
+
+fn may_stand_in_a_name(c: char) -> bool {
+    use unicode_properties::GeneralCategory::{DecimalNumber, NonspacingMark, SpacingMark};
+    // Letters and marks that are drawn as nothing (Hangul fillers, variation selectors) would make
+    // names that cannot be told apart.
+    matches!(c, '-' | '_')
+        || (!is_drawn_as_nothing(c)
+            && (group(c) == GeneralCategoryGroup::Letter
+                || matches!(
+                    c.general_category(),
+                    DecimalNumber | NonspacingMark | SpacingMark
+                )))
+}
+
+/// Whether `c` is a default-ignorable character: UTS 39's skeleton leaves those out.
+pub(super) fn is_drawn_as_nothing(c: char) -> bool {
+    unicode_security::skeleton(c.encode_utf8(&mut [0; 4]))
+        .next()
+        .is_none()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mistake(typed: &str) -> &'static str {
+        Username::parse(typed).unwrap_err().0
+    }
+
+    #[test]
+    fn names_of_many_scripts_are_taken_as_typed() {
+        for name in [
+            "ada",
+            "Ada-99",
+            "_x",
+            "विकिपीडिया",
+            "สมชาย",
+            "עדה",
+            "مريم",
+            "李小龍",
+            "たなかカナ",
+            "김철수",
+        ] {
+            assert_eq!(Username::parse(name).unwrap().as_str(), name);
+        }
+    }
+
+    #[test]
+    fn spaces_around_a_name_do_not_count() {
+        assert_eq!(Username::parse("  ada ").unwrap().as_str(), "ada");
+    }
+
+    #[test]
+    fn a_name_has_2_to_32_characters() {
+        assert_eq!(mistake(""), "Enter a name");
+        assert_eq!(mistake("a"), "Your name must have at least 2 characters");
+        assert!(Username::parse(&"a".repeat(32)).is_ok());
+        assert_eq!(
+            mistake(&"a".repeat(33)),
+            "Your name must have at most 32 characters"
+        );
+    }
+
+    #[test]
+    fn a_name_has_only_letters_digits_hyphens_and_underscores() {
+        for name in [
+            "a b",
+            "a.b",
+            "a@b",
+            "<b>",
+            "ada\u{202e}",
+            "a\u{200b}b",
+            "ad\u{0}a",
+            "🦀🦀",
+            "a/b",
+            "ᅠᅠ",
+            "a\u{fe0f}b",
+        ] {
+            assert!(mistake(name).contains("letters, digits"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_of_one_script() {
+        assert_eq!(
+            mistake("аlice"),
+            "Write your name in letters of one alphabet"
+        );
+    }
+
+    #[test]
+    fn a_name_is_not_all_dashes() {
+        assert_eq!(
+            mistake("--"),
+            "Your name must have at least one letter or digit"
+        );
+    }
+}

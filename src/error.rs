@@ -1,0 +1,305 @@
+//! What goes wrong with a request, the status it gets, and the page it is shown as.
+
+use std::fmt;
+use std::panic::Location;
+use std::sync::Arc;
+
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::{StatusCode, header};
+use actix_web::middleware::Next;
+use actix_web::{Error, HttpResponse, ResponseError};
+use askama::Template;
+
+use crate::domain::RoomId;
+use crate::pages::{Here, Layout};
+use crate::routes;
+use crate::services::Fault;
+use crate::services::rooms::{Access, Room};
+use crate::session::{self, Visitor};
+
+/// Why a request gets no answer of its own. Each is shown as a page; [`Bare`] is without one.
+#[derive(Debug)]
+pub enum AppError {
+    /// Nobody is signed in, and the page is for people who are. Leads to signing in and then to
+    /// `next`, where that is a page.
+    SignedOut {
+        /// The address that was asked for.
+        next: String,
+    },
+    /// There is no such page.
+    NotFound,
+    /// There is no such room, or whoever asks must not know that there is.
+    NoSuchRoom,
+    /// A public room that whoever asks is not in.
+    NotAMember {
+        /// The room.
+        room: RoomId,
+        /// What it is called.
+        name: String,
+    },
+    /// Another site made the browser send this.
+    ForeignOrigin,
+    /// The request cannot be read.
+    BadRequest,
+    /// There is such a page, but not for this method.
+    MethodNotAllowed {
+        /// The methods there are, as in the header `Allow`.
+        allowed: String,
+    },
+    /// More was sent than is read.
+    TooLarge,
+    /// The database is busy, full or away; it is likely to pass.
+    Unavailable {
+        /// What failed, for the log.
+        source: Fault,
+        /// Where.
+        at: &'static Location<'static>,
+    },
+    /// Something is wrong with the server.
+    Internal {
+        /// What failed, for the log.
+        source: Fault,
+        /// Where.
+        at: &'static Location<'static>,
+    },
+}
+
+/// What a page answers.
+pub type PageResult = Result<HttpResponse, AppError>;
+
+impl Access {
+    /// The room, for pages that are for its members.
+    ///
+    /// # Errors
+    /// For everybody else, what they are to see instead.
+    pub fn member(self) -> Result<Arc<Room>, AppError> {
+        match self {
+            Self::Member(room) => Ok(room),
+            Self::Outside(room) => Err(AppError::NotAMember {
+                room: room.id,
+                name: room.name.clone(),
+            }),
+            Self::Hidden => Err(AppError::NoSuchRoom),
+        }
+    }
+}
+
+impl From<Fault> for AppError {
+    #[track_caller]
+    fn from(source: Fault) -> Self {
+        let at = Location::caller();
+        if source.is_passing() {
+            Self::Unavailable { source, at }
+        } else {
+            Self::Internal { source, at }
+        }
+    }
+}
+
+impl From<askama::Error> for AppError {
+    #[track_caller]
+    fn from(source: askama::Error) -> Self {
+        Self::bug(source.into())
+    }
+}
+
+impl fmt::Display for AppError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.title())
+    }
+}
+
+impl ResponseError for AppError {
+    fn status_code(&self) -> StatusCode {
+        match self {
+            Self::SignedOut { .. } => StatusCode::SEE_OTHER,
+            Self::NotFound | Self::NoSuchRoom => StatusCode::NOT_FOUND,
+            Self::NotAMember { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::BadRequest => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// The status and its headers; [`show_page`] adds the page, which needs the request.
+    fn error_response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status_code());
+        match self {
+            Self::SignedOut { next } => {
+                response.insert_header((header::LOCATION, routes::login_url(next)));
+            }
+            Self::MethodNotAllowed { allowed } => {
+                response.insert_header((header::ALLOW, allowed.as_str()));
+            }
+            Self::Unavailable { .. } => {
+                response.insert_header((header::RETRY_AFTER, "5"));
+            }
+            _ => {}
+        }
+        response.finish()
+    }
+}
+
+impl AppError {
+    /// Something that cannot happen unless the program is wrong.
+    #[track_caller]
+    #[must_use]
+    pub fn bug(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
+        Self::Internal {
+            source: Fault::Bug(source),
+            at: Location::caller(),
+        }
+    }
+
+    /// Writes down a fault of the server, once, where it becomes an answer.
+    fn log(&self) {
+        if let Self::Internal { source, at } | Self::Unavailable { source, at } = self {
+            let chain = std::iter::successors(std::error::Error::source(source), |e| e.source());
+            let causes: Vec<String> = chain.map(ToString::to_string).collect();
+            tracing::error!(%at, causes = causes.join(": "), "{source}");
+        }
+    }
+
+    fn title(&self) -> &'static str {
+        match self {
+            Self::SignedOut { .. } => "You are signed out",
+            Self::NotFound => "There is no such page",
+            Self::NoSuchRoom => "There is no such room, or you are not in it",
+            Self::NotAMember { .. } => "You are not in this room",
+            Self::ForeignOrigin => "This came from another site",
+            Self::BadRequest => "Mirage could not read that",
+            Self::MethodNotAllowed { .. } => "That does not work at this address",
+            Self::TooLarge => "That was too much at once",
+            Self::Unavailable { .. } => "Mirage cannot do that just now",
+            Self::Internal { .. } => "Something went wrong at our end",
+        }
+    }
+
+    /// What happened and what to do next.
+    fn advice(&self) -> &'static str {
+        match self {
+            Self::SignedOut { .. } => "Sign in to go on.",
+            Self::NotFound => {
+                "The address may be mistyped, or the page may be gone. Check the address, or go on from the start page."
+            }
+            Self::NoSuchRoom => {
+                "The room may be gone, or it may be a private one. If you know its name and password, you can join it."
+            }
+            Self::NotAMember { .. } => {
+                "Only members see what happens here. Join the room to take part."
+            }
+            Self::ForeignOrigin => {
+                "Your browser was led here by another site, so nothing was done. If you meant it, go back to Mirage and do it there."
+            }
+            Self::BadRequest => {
+                "Your browser sent something that is cut off or garbled, and nothing was done. Go back, load the page again and try once more."
+            }
+            Self::MethodNotAllowed { .. } => {
+                "Your browser used this address in a way it is not made for, and nothing was done. Go on from the start page."
+            }
+            Self::TooLarge => {
+                "Mirage reads at most 64 KiB at a time, so nothing was done. Go back and send less."
+            }
+            Self::Unavailable { .. } => {
+                "Its memory of accounts and rooms is busy or cannot be reached. Nothing was lost. Go back and try again in some seconds."
+            }
+            Self::Internal { .. } => {
+                "It is not your fault. Go back and try again. If it stays like this, tell whoever runs this server and name the number below."
+            }
+        }
+    }
+}
+
+#[derive(Template)]
+#[template(path = "error.html")]
+struct ErrorPage<'a> {
+    layout: Layout<'a>,
+    error: &'a AppError,
+    request_id: String,
+}
+
+/// Gives every [`AppError`] its page, in the site's layout.
+pub async fn show_page<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let response = next.call(request).await?;
+    let Some(error) = response
+        .response()
+        .error()
+        .and_then(|error| error.as_error::<AppError>())
+    else {
+        return Ok(response.map_into_left_body());
+    };
+    error.log();
+    if matches!(error, AppError::SignedOut { .. }) {
+        return Ok(response.map_into_left_body());
+    }
+    let request = response.request();
+    // Where the database is away the page still has to come.
+    let visitor = Visitor::of(request).await.unwrap_or_default();
+    let id = request_id(request);
+    let layout = Layout::new(
+        session::state(request),
+        visitor.user.as_ref(),
+        Here::Elsewhere,
+    );
+    let page = ErrorPage {
+        layout,
+        error,
+        request_id: id,
+    };
+    let mut answer = HttpResponse::build(error.status_code());
+    for (name, value) in response.response().headers() {
+        answer.insert_header((name.clone(), value.clone()));
+    }
+    let answer = answer
+        .content_type("text/html; charset=utf-8")
+        .body(page.render().map_err(AppError::from)?);
+    Ok(response.into_response(answer.map_into_right_body()))
+}
+
+fn request_id(request: &actix_web::HttpRequest) -> String {
+    use actix_web::HttpMessage;
+    let extensions = request.extensions();
+    extensions
+        .get::<tracing_actix_web::RequestId>()
+        .map(ToString::to_string)
+        .unwrap_or_default()
+}
+
+/// An error that is answered with its status only, for requests that a script makes: a page, or a
+/// redirect to one, would be pasted into the conversation.
+#[derive(Debug)]
+pub struct Bare(AppError);
+
+impl<E: Into<AppError>> From<E> for Bare {
+    #[track_caller]
+    fn from(error: E) -> Self {
+        let error = error.into();
+        error.log();
+        Self(error)
+    }
+}
+
+impl fmt::Display for Bare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl ResponseError for Bare {
+    fn status_code(&self) -> StatusCode {
+        match &self.0 {
+            AppError::SignedOut { .. } => StatusCode::UNAUTHORIZED,
+            error => error.status_code(),
+        }
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        HttpResponse::new(self.status_code())
+    }
+}

@@ -1,0 +1,289 @@
+use std::time::Duration;
+
+use super::*;
+
+const START: Timestamp = Timestamp(1_795_352_700_000);
+const TEA: RoomId = RoomId(1);
+const CAKE: RoomId = RoomId(2);
+const HOUR: Duration = Duration::from_secs(3600);
+
+fn messages(messages_a_room: usize, bytes: usize) -> Messages {
+    Messages::new(
+        Capacity {
+            messages_a_room,
+            bytes,
+        },
+        42,
+        START,
+    )
+}
+
+fn roomy() -> Messages {
+    messages(500, 1 << 20)
+}
+
+fn draft(text: &str, nonce: u8) -> Draft {
+    Draft {
+        author: UserId(1),
+        author_name: Arc::from("ada"),
+        text: MessageText::parse(text).unwrap(),
+        nonce: [nonce; 16],
+        lifespan: Lifespan(HOUR),
+    }
+}
+
+fn post(messages: &Messages, room: RoomId, nonce: u8, now: Timestamp) -> MessageId {
+    messages
+        .post(room, &draft("hello", nonce), now)
+        .unwrap()
+        .message()
+}
+
+fn ids(page: &Page) -> Vec<MessageId> {
+    page.messages.iter().map(|message| message.id).collect()
+}
+
+fn news(since: Since) -> (Vec<MessageId>, Vec<MessageId>, Cursor) {
+    match since {
+        Since::News { came, gone, cursor } => (came.iter().map(|m| m.id).collect(), gone, cursor),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn a_message_is_there_until_its_deadline_and_not_at_it() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    let deadline = START.plus(HOUR);
+    let before = Timestamp(deadline.0 - 1);
+
+    assert_eq!(ids(&messages.page(TEA, None, before)), [id]);
+    assert!(messages.find(TEA, id, before).is_some());
+
+    assert_eq!(ids(&messages.page(TEA, None, deadline)), []);
+    assert!(messages.find(TEA, id, deadline).is_none());
+}
+
+#[test]
+fn a_clock_that_steps_back_revives_nothing() {
+    let messages = roomy();
+    post(&messages, TEA, 1, START);
+    messages.page(TEA, None, START.plus(HOUR));
+
+    assert_eq!(ids(&messages.page(TEA, None, START)), []);
+    assert!(
+        matches!(messages.since(TEA, None, START), Since::Reset(page) if page.messages.is_empty())
+    );
+}
+
+#[test]
+fn the_newest_hundred_are_a_page_and_older_ones_the_page_before() {
+    let messages = roomy();
+    let posted: Vec<_> = (0..150).map(|n| post(&messages, TEA, n, START)).collect();
+
+    let newest = messages.page(TEA, None, START);
+    assert_eq!(ids(&newest), posted[50..]);
+    assert!(newest.has_older);
+
+    let older = messages.page(TEA, Some(posted[50]), START);
+    assert_eq!(ids(&older), posted[..50]);
+    assert!(!older.has_older);
+}
+
+#[test]
+fn a_room_holds_so_many_messages_and_tells_which_it_gave_up() {
+    let messages = messages(3, 1 << 20);
+    let posted: Vec<_> = (0..3).map(|n| post(&messages, TEA, n, START)).collect();
+    let cursor = messages.page(TEA, None, START).cursor;
+
+    let fourth = post(&messages, TEA, 3, START);
+
+    assert_eq!(
+        ids(&messages.page(TEA, None, START)),
+        [posted[1], posted[2], fourth]
+    );
+    let (came, gone, _) = news(messages.since(TEA, Some(cursor), START));
+    assert_eq!((came, gone), (vec![fourth], vec![posted[0]]));
+}
+
+#[test]
+fn the_largest_room_gives_way_first() {
+    let messages = messages(500, 20_000);
+    let quiet: Vec<_> = (0..5).map(|n| post(&messages, CAKE, n, START)).collect();
+
+    for n in 0..=255 {
+        post(&messages, TEA, n, START);
+        assert!(messages.bytes() <= 20_000);
+    }
+
+    assert_eq!(ids(&messages.page(CAKE, None, START)), quiet);
+    assert!(messages.page(TEA, None, START).messages.len() > 5);
+}
+
+#[test]
+fn what_expired_gives_way_before_what_lives() {
+    let messages = messages(500, 20_000);
+    let mut count = 0;
+    while messages.bytes() < 17_000 {
+        post(&messages, TEA, count, START);
+        count += 1;
+    }
+    let kept = post(&messages, CAKE, 0, START.plus(HOUR / 2));
+    let cursor = messages.page(TEA, None, START).cursor;
+
+    let later = START.plus(HOUR);
+    for n in 0..4 {
+        post(&messages, CAKE, 100 + n, later);
+    }
+
+    assert_eq!(
+        messages
+            .page(CAKE, None, later)
+            .messages
+            .first()
+            .map(|m| m.id),
+        Some(kept)
+    );
+    assert!(matches!(
+        messages.since(TEA, Some(cursor), later),
+        Since::Nothing(_)
+    ));
+}
+
+#[test]
+fn sweeping_frees_what_expired() {
+    let messages = roomy();
+    post(&messages, TEA, 1, START);
+    assert!(messages.bytes() > 0);
+
+    messages.sweep(START.plus(HOUR));
+
+    assert_eq!(messages.bytes(), 0);
+    assert!(messages.lock().buffers.is_empty());
+}
+
+#[test]
+fn a_cursor_is_told_what_came_and_what_went_after_it() {
+    let messages = roomy();
+    let first = post(&messages, TEA, 1, START);
+    let cursor = messages.page(TEA, None, START).cursor;
+    assert!(matches!(messages.since(TEA, Some(cursor), START), Since::Nothing(c) if c == cursor));
+
+    let second = post(&messages, TEA, 2, START);
+    let third = post(&messages, TEA, 3, START);
+    assert!(messages.delete(TEA, first, START));
+    assert!(messages.delete(TEA, third, START));
+    assert!(!messages.delete(TEA, third, START));
+
+    let (came, gone, cursor) = news(messages.since(TEA, Some(cursor), START));
+    assert_eq!((came, gone), (vec![second], vec![first]));
+    assert!(matches!(
+        messages.since(TEA, Some(cursor), START),
+        Since::Nothing(_)
+    ));
+}
+
+#[test]
+fn a_cursor_that_cannot_be_followed_is_given_all_there_is() {
+    let messages = messages(2, 1 << 20);
+    let cursor = messages.page(TEA, None, START).cursor;
+    for n in 0..20 {
+        post(&messages, TEA, n, START);
+    }
+
+    let too_old = Some(Cursor {
+        event: cursor.event,
+        ..cursor
+    });
+    let of_another_start = Some(Cursor {
+        start: 41,
+        ..cursor
+    });
+    for cursor in [None, too_old, of_another_start] {
+        assert!(
+            matches!(messages.since(TEA, cursor, START), Since::Reset(page) if page.messages.len() == 2)
+        );
+    }
+}
+
+#[test]
+fn names_are_not_given_twice_when_a_buffer_was_freed() {
+    let messages = roomy();
+    let first = post(&messages, TEA, 1, START);
+    let cursor = messages.page(TEA, None, START).cursor;
+    messages.sweep(START.plus(HOUR));
+
+    let second = post(&messages, TEA, 2, START.plus(HOUR));
+
+    assert!(second > first);
+    let (came, gone, _) = news(messages.since(TEA, Some(cursor), START.plus(HOUR)));
+    assert_eq!((came, gone), (vec![second], vec![]));
+}
+
+#[test]
+fn a_nonce_leads_to_the_same_message_until_its_deadline() {
+    let messages = roomy();
+    let first = messages.post(TEA, &draft("hello", 1), START).unwrap();
+    assert!(matches!(first, Posted::New(_)));
+
+    let again = messages
+        .post(TEA, &draft("hello", 1), START.plus(HOUR / 2))
+        .unwrap();
+    let late = messages
+        .post(TEA, &draft("hello", 1), START.plus(HOUR))
+        .unwrap();
+
+    assert_eq!(again, Posted::Before(first.message()));
+    assert!(matches!(late, Posted::New(_)));
+}
+
+#[test]
+fn a_nonce_of_a_deleted_message_posts_nothing() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    messages.delete(TEA, id, START);
+
+    assert_eq!(
+        messages.post(TEA, &draft("hello", 1), START).unwrap(),
+        Posted::Before(id)
+    );
+    assert!(messages.page(TEA, None, START).messages.is_empty());
+}
+
+#[test]
+fn who_waits_is_woken_by_what_comes_what_goes_and_the_rooms_end() {
+    let messages = roomy();
+    let mut events = messages.watch(TEA);
+
+    let id = post(&messages, TEA, 1, START);
+    assert!(events.has_changed().unwrap());
+    events.mark_unchanged();
+    messages.delete(TEA, id, START);
+    assert!(events.has_changed().unwrap());
+    events.mark_unchanged();
+    post(&messages, CAKE, 2, START);
+    assert!(!events.has_changed().unwrap());
+    messages.forget(TEA);
+    assert!(events.has_changed().is_err());
+}
+
+#[test]
+fn html_in_a_message_is_text() {
+    let messages = roomy();
+    messages
+        .post(
+            TEA,
+            &draft("<b>&\"' https://example.org/\"onx=\"", 1),
+            START,
+        )
+        .unwrap();
+
+    let page = messages.page(TEA, None, START);
+
+    let html = page.messages[0].html_for(UserId(2));
+    assert!(!html.contains("<b>&"), "{html}");
+    assert!(
+        html.contains("&#60;b&#62;") || html.contains("&lt;b&gt;"),
+        "{html}"
+    );
+}

@@ -1,0 +1,48 @@
+//! What is wrong with a form, for the summary above it and beside its fields.
+
+use crate::domain::Mistake;
+
+/// The problems of a form, in the order of its fields.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<(&'static str, &'static str)>);
+
+impl Problems {
+    /// One problem, with `field`.
+    #[must_use]
+    pub fn one(field: &'static str, sentence: &'static str) -> Self {
+        Self(vec![(field, sentence)])
+    }
+
+    /// Notes a problem with `field`.
+    pub fn add(&mut self, field: &'static str, sentence: &'static str) {
+        self.0.push((field, sentence));
+    }
+
+    /// The value that was parsed from `field`; if it could not be, the problem is noted.
+    pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Mistake>) -> Option<T> {
+        parsed
+            .inspect_err(|mistake| self.add(field, mistake.0))
+            .ok()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The sentence about `field`.
+    #[must_use]
+    pub fn of(&self, field: &str) -> Option<&'static str> {
+        self.0
+            .iter()
+            .find(|(of, _)| *of == field)
+            .map(|(_, sentence)| *sentence)
+    }
+
+    /// All of them: field and sentence.
+    #[must_use]
+    pub fn all(&self) -> &[(&'static str, &'static str)] {
+        &self.0
+    }
+}

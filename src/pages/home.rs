@@ -1,0 +1,31 @@
+//! The start page: what this is, and the two ways in.
+
+use actix_web::web::Data;
+use askama::Template;
+
+use super::{Here, Layout, html, see_other};
+use crate::app::AppState;
+use crate::domain::Lifespan;
+use crate::error::PageResult;
+use crate::services::rooms;
+use crate::session::Visitor;
+
+#[derive(Template)]
+#[template(path = "home.html")]
+struct HomePage<'a> {
+    layout: Layout<'a>,
+    lifespan: Lifespan,
+}
+
+/// **Who:** anyone. **Answers:** the start page; to people who are signed in, 303 to their rooms, or to
+/// the public rooms if they are in none.
+pub async fn show(app: Data<AppState>, visitor: Visitor) -> PageResult {
+    match visitor.user {
+        None => html(&HomePage {
+            layout: Layout::new(&app, None, Here::Elsewhere),
+            lifespan: Lifespan(app.config.message_lifespan),
+        }),
+        Some(user) if rooms::has_any(&app, user.user_id).await? => Ok(see_other("/rooms/mine")),
+        Some(_) => Ok(see_other("/rooms")),
+    }
+}

@@ -1,0 +1,101 @@
+//! Create a room: a name, public or private, and a password if private.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other};
+use crate::app::AppState;
+use crate::domain::{Lifespan, RoomName, RoomPassword};
+use crate::error::PageResult;
+use crate::routes::room_done_url;
+use crate::services::rooms::{self, Created, Kind};
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "new_room.html")]
+struct NewRoomPage<'a> {
+    layout: Layout<'a>,
+    name: &'a str,
+    kind: &'a str,
+    lifespan: Lifespan,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NewRoomForm {
+    name: String,
+    kind: String,
+    password: String,
+}
+
+impl NewRoomForm {
+    fn parse(&self) -> Result<(RoomName, Kind), Problems> {
+        let mut problems = Problems::default();
+        let name = problems.take("name", RoomName::parse(&self.name));
+        let kind = match self.kind.as_str() {
+            "public" => Some(Kind::Public),
+            "private" => problems
+                .take("password", RoomPassword::parse(&self.password))
+                .map(Kind::Private),
+            _ => {
+                problems.add(
+                    "kind-public",
+                    "Choose whether the room is public or private",
+                );
+                None
+            }
+        };
+        name.zip(kind).ok_or(problems)
+    }
+}
+
+/// **Who:** anyone signed in. **Answers:** the form.
+pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
+    html(&page(
+        &app,
+        &user,
+        &NewRoomForm::default(),
+        Problems::default(),
+    ))
+}
+
+/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422.
+pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<NewRoomForm>) -> PageResult {
+    let again = |problems| {
+        html_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(&app, &user, &form, problems),
+        )
+    };
+    let (name, kind) = match form.parse() {
+        Ok(parsed) => parsed,
+        Err(problems) => return again(problems),
+    };
+    match rooms::create(&app, user.user_id, name, kind).await? {
+        Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
+        Created::NameTaken => {
+            const TAKEN: &str =
+                "A room has this name already, or one that looks like it. Choose another";
+            again(Problems::one("name", TAKEN))
+        }
+    }
+}
+
+fn page<'a>(
+    app: &'a AppState,
+    user: &'a CurrentUser,
+    form: &'a NewRoomForm,
+    problems: Problems,
+) -> NewRoomPage<'a> {
+    NewRoomPage {
+        layout: Layout::new(app, Some(user), Here::NewRoom),
+        name: &form.name,
+        kind: &form.kind,
+        lifespan: Lifespan(app.config.message_lifespan),
+        problems,
+    }
+}

@@ -1,0 +1,104 @@
+//! What happened in a room since a page last asked: the endpoint that room.js polls.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use crate::app::AppState;
+use crate::domain::{MessageId, RoomId, UserId};
+use crate::error::{AppError, Bare};
+use crate::messages::{Cursor, Message, Since};
+use crate::services::messages::{self, Patience, Polled};
+use crate::session::ScriptUser;
+
+/// The header that says from where to go on.
+const CURSOR: &str = "Mirage-Cursor";
+/// The header that says that the page's list is to be replaced by this one.
+const RESET: &str = "Mirage-Reset";
+/// The header that says how to go on asking: 0 is without waiting, some seconds from now.
+const WAIT: &str = "Mirage-Wait";
+const HTML: &str = "text/html; charset=utf-8";
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PollQuery {
+    after: String,
+    wait: String,
+}
+
+/// **Who:** members. **Answers:** 200 with the messages that came and went after the cursor `after`, as
+/// `<li>`s; 204 when nothing did, after having waited unless `wait` is 0; else a bare status.
+pub async fn show(
+    app: Data<AppState>,
+    user: ScriptUser,
+    room: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, Bare> {
+    let ScriptUser(user) = user;
+    // Read by hand: what cannot be read gets a bare status here, not a page.
+    let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
+    let query = Query::<PollQuery>::from_query(request.query_string());
+    let query = query.map_err(|_unreadable| AppError::BadRequest)?;
+    let cursor: Option<Cursor> = query.after.parse().ok();
+    let patience = if query.wait == "0" {
+        Patience::None
+    } else {
+        Patience::Waits
+    };
+    match messages::poll(&app, &user, room, cursor, patience).await? {
+        Polled::Since(since) => Ok(answer(&since, user.user_id)),
+        Polled::NoPlaceToWait(cursor) => {
+            let cursor = (CURSOR, cursor.to_string());
+            Ok(HttpResponse::NoContent()
+                .insert_header(cursor)
+                .insert_header((WAIT, "0"))
+                .finish())
+        }
+        Polled::SignedOut => Err(AppError::SignedOut {
+            next: String::new(),
+        }
+        .into()),
+        Polled::NotAMember => Err(AppError::NotAMember {
+            room,
+            name: String::new(),
+        }
+        .into()),
+        Polled::Hidden => Err(AppError::NoSuchRoom.into()),
+    }
+}
+
+fn answer(since: &Since, reader: UserId) -> HttpResponse {
+    let mut response = HttpResponse::Ok();
+    match since {
+        Since::Nothing(cursor) => HttpResponse::NoContent()
+            .insert_header((CURSOR, cursor.to_string()))
+            .finish(),
+        Since::News { came, gone, cursor } => {
+            response.insert_header((CURSOR, cursor.to_string()));
+            response
+                .content_type(HTML)
+                .body(fragment(came, gone, reader))
+        }
+        Since::Reset(page) => {
+            response.insert_header((CURSOR, page.cursor.to_string()));
+            response.insert_header((RESET, "1"));
+            response
+                .content_type(HTML)
+                .body(fragment(&page.messages, &[], reader))
+        }
+    }
+}
+
+fn fragment(came: &[Arc<Message>], gone: &[MessageId], reader: UserId) -> String {
+    let mut html = String::new();
+    for message in gone {
+        html.push_str(&format!(r#"<li id="m{message}" data-gone></li>"#));
+    }
+    for message in came {
+        html.push_str(message.html_for(reader));
+    }
+    html
+}

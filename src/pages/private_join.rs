@@ -1,0 +1,102 @@
+//! Private join: give a room's name and password, become a member.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other};
+use crate::app::AppState;
+use crate::domain::{PlainPassword, RoomName};
+use crate::error::PageResult;
+use crate::routes::{room_done_url, room_url};
+use crate::services::members::{self, Joined};
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "private_join.html")]
+struct PrivateJoinPage<'a> {
+    layout: Layout<'a>,
+    name: &'a str,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PrivateJoinForm {
+    name: String,
+    password: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** the form.
+pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
+    let layout = Layout::new(&app, Some(&user), Here::PrivateJoin);
+    html(&PrivateJoinPage {
+        layout,
+        name: "",
+        problems: Problems::default(),
+    })
+}
+
+/// Joins the room of this name.
+///
+/// **Who:** anyone signed in. **Answers:** 303 to the room; or the form
+/// again, with 422 when a field is empty and with 403 when the password is wrong or there is no such
+/// room, without telling which.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    form: Form<PrivateJoinForm>,
+) -> PageResult {
+    let mut problems = Problems::default();
+    if form.name.trim().is_empty() {
+        problems.add("name", "Enter the name of the room");
+    }
+    if form.password.is_empty() {
+        problems.add("password", "Enter the password of the room");
+    }
+    if !problems.is_empty() {
+        return again(
+            &app,
+            &user,
+            &form,
+            StatusCode::UNPROCESSABLE_ENTITY,
+            problems,
+        );
+    }
+    let name = RoomName::parse(&form.name).ok();
+    let password = PlainPassword::typed(&form.password);
+    match members::join_by_password(&app, name, password, user.user_id).await? {
+        Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
+        Joined::Before(room) => Ok(see_other(room_url(room))),
+        Joined::Refused => {
+            const REFUSED: &str = "Wrong password, or there is no private room with that name";
+            again(
+                &app,
+                &user,
+                &form,
+                StatusCode::FORBIDDEN,
+                Problems::one("name", REFUSED),
+            )
+        }
+    }
+}
+
+fn again(
+    app: &AppState,
+    user: &CurrentUser,
+    form: &PrivateJoinForm,
+    status: StatusCode,
+    problems: Problems,
+) -> PageResult {
+    let layout = Layout::new(app, Some(user), Here::PrivateJoin);
+    html_with(
+        status,
+        &PrivateJoinPage {
+            layout,
+            name: &form.name,
+            problems,
+        },
+    )
+}

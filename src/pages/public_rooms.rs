@@ -1,0 +1,40 @@
+//! Public rooms: all of them, each with a button to join it.
+
+use actix_web::web::{Data, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, html};
+use crate::app::AppState;
+use crate::error::PageResult;
+use crate::services::rooms::{self, RoomList};
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "public_rooms.html")]
+struct PublicRoomsPage<'a> {
+    layout: Layout<'a>,
+    list: RoomList,
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PublicRoomsQuery {
+    page: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** a page of the public rooms; a page that is not there is the
+/// nearest one.
+pub async fn show(
+    app: Data<AppState>,
+    user: CurrentUser,
+    query: Query<PublicRoomsQuery>,
+) -> PageResult {
+    let page = query.page.parse().unwrap_or(1);
+    let list = rooms::public_list(&app, user.user_id, page).await?;
+    html(&PublicRoomsPage {
+        layout: Layout::new(&app, Some(&user), Here::PublicRooms),
+        list,
+    })
+}

@@ -1,0 +1,277 @@
+//! The whole URL table, and how addresses of pages are written.
+
+use std::sync::LazyLock;
+
+use actix_web::dev::ResourceDef;
+use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
+use actix_web::http::Method;
+use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
+
+use crate::domain::{MessageId, RoomId};
+use crate::error::AppError;
+use crate::pages::{
+    asset, healthz, home, join, leave, login, logout, members, messages, my_rooms, new_room, poll,
+    private_join, public_rooms, register, room,
+};
+
+/// The most bytes of a form that are read.
+const FORM_LIMIT: usize = 64 * 1024;
+
+/// A row of the URL table.
+pub struct Endpoint {
+    /// `GET` (which answers `HEAD` too) or `POST`.
+    pub method: Method,
+    /// The path, with `{names}` for its parts that vary.
+    pub pattern: &'static str,
+    route: Route,
+}
+
+/// Every address the server answers. Literal paths come before those with a name in the same place.
+#[must_use]
+pub fn table() -> Vec<Endpoint> {
+    vec![
+        get("/", home::show),
+        get("/register", register::show),
+        post("/register", register::submit),
+        get("/login", login::show),
+        post("/login", login::submit),
+        post("/logout", logout::submit),
+        get("/rooms", public_rooms::show),
+        get("/rooms/mine", my_rooms::show),
+        get("/rooms/private", private_join::show),
+        post("/rooms/private", private_join::submit),
+        get("/rooms/new", new_room::show),
+        post("/rooms/new", new_room::submit),
+        get("/rooms/{room}", room::show),
+        post("/rooms/{room}/join", join::submit),
+        get("/rooms/{room}/leave", leave::show),
+        post("/rooms/{room}/leave", leave::submit),
+        get("/rooms/{room}/messages", messages::show),
+        post("/rooms/{room}/messages", messages::submit),
+        get(POLL, poll::show),
+        get("/rooms/{room}/members", members::show),
+        get(HEALTHZ, healthz::show),
+        get(ASSET, asset::show),
+    ]
+}
+
+const POLL: &str = "/rooms/{room}/poll";
+const HEALTHZ: &str = "/healthz";
+const ASSET: &str = "/assets/{file}";
+
+/// Whether machines ask for this pattern all the time, so that its log lines are for debugging.
+#[must_use]
+pub fn is_quiet(pattern: &str) -> bool {
+    matches!(pattern, POLL | HEALTHZ | ASSET)
+}
+
+fn get<F, Args>(pattern: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let guard = guard::Any(guard::Get()).or(guard::Head());
+    Endpoint {
+        method: Method::GET,
+        pattern,
+        route: web::route().guard(guard).to(handler),
+    }
+}
+
+fn post<F, Args>(pattern: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint {
+        method: Method::POST,
+        pattern,
+        route: web::post().to(handler),
+    }
+}
+
+/// Registers the table, and our pages for what does not fit it.
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .app_data(
+            FormConfig::default()
+                .limit(FORM_LIMIT)
+                .error_handler(form_error),
+        )
+        .app_data(QueryConfig::default().error_handler(query_error))
+        .app_data(PathConfig::default().error_handler(path_error));
+    let mut endpoints = table().into_iter().peekable();
+    while let Some(first) = endpoints.next() {
+        let mut resource = web::resource(first.pattern).route(first.route);
+        let mut allowed = methods(&first.method);
+        while let Some(next) = endpoints.next_if(|next| next.pattern == first.pattern) {
+            allowed = format!("{allowed}, {}", methods(&next.method));
+            resource = resource.route(next.route);
+        }
+        let refused = move || {
+            let allowed = allowed.clone();
+            async { Err::<String, _>(AppError::MethodNotAllowed { allowed }) }
+        };
+        service.service(resource.default_service(web::to(refused)));
+    }
+    service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
+}
+
+fn methods(method: &Method) -> String {
+    if *method == Method::GET {
+        "GET, HEAD".to_owned()
+    } else {
+        method.to_string()
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that actix asks for"
+)]
+fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
+    match error {
+        UrlencodedError::Overflow { .. } => AppError::TooLarge,
+        _ => AppError::BadRequest,
+    }
+    .into()
+}
+
+fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    AppError::BadRequest.into()
+}
+
+/// The only parts that vary are rooms and files: one that cannot be read is one that is not there.
+fn path_error(_: PathError, _: &HttpRequest) -> actix_web::Error {
+    AppError::NoSuchRoom.into()
+}
+
+/// The address of the page for signing in, which leads on to `next` if that is a page.
+#[must_use]
+pub fn login_url(next: &str) -> String {
+    with_next("/login", page_at_or_above(next).as_deref())
+}
+
+/// The address `path`, carrying where to go on to.
+#[must_use]
+pub fn with_next(path: &str, next: Option<&str>) -> String {
+    match next {
+        Some(next) => format!("{path}?next={}", in_query(next)),
+        None => path.to_owned(),
+    }
+}
+
+/// `next` as typed in an address, if it leads to a page of this site.
+///
+/// Only paths that the table answers pass, so nothing that a browser could take for another site.
+#[must_use]
+pub fn safe_next(next: &str) -> Option<&str> {
+    static PAGES: LazyLock<Vec<ResourceDef>> = LazyLock::new(|| {
+        let pages = table()
+            .into_iter()
+            .filter(|e| e.method == Method::GET && !is_quiet(e.pattern));
+        pages
+            .map(|endpoint| ResourceDef::new(endpoint.pattern))
+            .collect()
+    });
+    let path = next.split_once(['?', '#']).map_or(next, |(path, _)| path);
+    let is_plain = next
+        .bytes()
+        .all(|byte| byte.is_ascii_graphic() && byte != b'\\');
+    (is_plain && PAGES.iter().any(|page| page.is_match(path))).then_some(next)
+}
+
+/// `next`, or the page above it: what led to signing in may have been sending a form to it.
+fn page_at_or_above(next: &str) -> Option<String> {
+    if let Some(page) = safe_next(next) {
+        return Some(page.to_owned());
+    }
+    let (above, _) = next.rsplit_once('/')?;
+    page_at_or_above(above)
+}
+
+/// The address of a room.
+#[must_use]
+pub fn room_url(room: RoomId) -> String {
+    format!("/rooms/{room}")
+}
+
+/// The address of a room, saying what was done there.
+#[must_use]
+pub fn room_done_url(room: RoomId, done: &str) -> String {
+    format!("/rooms/{room}?done={done}")
+}
+
+/// The address of a room after sending a message, at the box to write the next.
+#[must_use]
+pub fn room_sent_url(room: RoomId, message: MessageId) -> String {
+    format!("/rooms/{room}?sent={message}#message")
+}
+
+fn in_query(text: &str) -> String {
+    let keep =
+        |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
+    text.bytes()
+        .map(|byte| {
+            if keep(byte) {
+                char::from(byte).to_string()
+            } else {
+                format!("%{byte:02X}")
+            }
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn next_leads_only_to_pages_of_this_site() {
+        for page in [
+            "/",
+            "/rooms",
+            "/rooms/mine",
+            "/rooms/7",
+            "/rooms/7?before=3",
+            "/rooms/7/leave",
+        ] {
+            assert_eq!(safe_next(page), Some(page));
+        }
+        for other in [
+            "",
+            "rooms",
+            "//example.org",
+            "//example.org/rooms",
+            "/\\example.org",
+            "\\\\example.org",
+            "https://example.org/rooms",
+            "javascript:alert(1)",
+            "/rooms/7/poll",
+            "/rooms/7/join",
+            "/logout",
+            "/healthz",
+            "/nowhere",
+            "/rooms\r\nSet-Cookie: a=b",
+            "/%0d%0a",
+            " /rooms",
+            "/rooms/7/../../x",
+            "/\t/example.org",
+        ] {
+            assert_eq!(safe_next(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn signing_in_leads_back_to_the_page_of_the_form() {
+        assert_eq!(
+            login_url("/rooms/7?before=3"),
+            "/login?next=/rooms/7%3Fbefore%3D3"
+        );
+        assert_eq!(login_url("/rooms/7/join"), "/login?next=/rooms/7");
+        assert_eq!(login_url("//example.org"), "/login");
+    }
+}

@@ -1,0 +1,99 @@
+//! Creating an account and signing in.
+
+use std::sync::Arc;
+
+use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+
+use super::sessions::{self, SessionKey};
+use super::{Fault, is_duplicate, to_the_end};
+use crate::app::AppState;
+use crate::database;
+use crate::domain::{AccountPassword, PlainPassword, Username};
+use crate::entities::user;
+
+/// What became of a wish for an account.
+#[derive(Debug)]
+pub enum Registered {
+    /// It is made, and its owner signed in with this key.
+    SignedIn(SessionKey),
+    /// Somebody has the name, or one that looks like it.
+    NameTaken,
+}
+
+/// What became of signing in.
+#[derive(Debug)]
+pub enum SignedIn {
+    /// They are signed in with this key.
+    As(SessionKey),
+    /// There is no such account, or it has another password: the same to whoever asks.
+    Refused,
+}
+
+/// Makes an account and signs its owner in.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn register(
+    app: &Arc<AppState>,
+    name: Username,
+    password: AccountPassword,
+    user_agent: String,
+) -> Result<Registered, Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        let password_hash = app.passwords.hash(password.plain().clone()).await?;
+        let (keys, now) = (name.keys(), app.clock.now());
+        let row = user::ActiveModel {
+            name: Set(name.as_str().to_owned()),
+            folded_name: Set(keys.folded),
+            folded_skeleton: Set(keys.folded_skeleton),
+            typed_skeleton: Set(keys.typed_skeleton),
+            password_hash: Set(password_hash),
+            created_at: Set(now),
+            ..Default::default()
+        };
+        let transaction = database::write(&app.database).await?;
+        let user = match user::Entity::insert(row).exec(&transaction).await {
+            Ok(inserted) => inserted.last_insert_id,
+            Err(error) if is_duplicate(&error) => return Ok(Registered::NameTaken),
+            Err(error) => return Err(error.into()),
+        };
+        let key = sessions::begin(&transaction, user, &user_agent, now).await?;
+        transaction.commit().await?;
+        Ok(Registered::SignedIn(key))
+    })
+    .await
+}
+
+/// Signs in who has this name and password. No name at all, or one that nobody could have, is one
+/// that nobody has, and takes as long.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn sign_in(
+    app: &Arc<AppState>,
+    name: Option<Username>,
+    password: PlainPassword,
+    user_agent: String,
+) -> Result<SignedIn, Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        // Asked for a name that nobody can have, too, so that it takes as long.
+        let folded = name.map(|name| name.keys().folded).unwrap_or_default();
+        let user = user::Entity::find()
+            .filter(user::Column::FoldedName.eq(folded))
+            .one(&app.database)
+            .await?;
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let is_right = app.passwords.verify(password, hash).await?;
+        match user {
+            Some(user) if is_right => {
+                let now = app.clock.now();
+                let key = sessions::begin(&app.database, user.id, &user_agent, now).await?;
+                Ok(SignedIn::As(key))
+            }
+            _ => Ok(SignedIn::Refused),
+        }
+    })
+    .await
+}

@@ -1,0 +1,76 @@
+//! The rules: who may do what, and what belongs together in one transaction.
+//!
+//! Services know the tables, the message buffer and what is held in memory of both; they know
+//! nothing of HTTP. What a person may run into is an outcome, an enum that the page matches; what
+//! `?` carries is a [`Fault`].
+
+pub mod accounts;
+mod cache;
+pub mod members;
+pub mod messages;
+pub mod nonces;
+pub mod passwords;
+pub mod rooms;
+pub mod sessions;
+
+use sea_orm::{DbErr, RuntimeErr, SqlErr};
+
+pub use cache::Cache;
+
+/// Something that failed without anybody's doing.
+#[derive(Debug, thiserror::Error)]
+pub enum Fault {
+    /// The database refused, or was not there.
+    #[error("the database failed")]
+    Database(#[from] DbErr),
+    /// A password could not be hashed, or a stored hash could not be read.
+    #[error("a password could not be hashed or compared: {0}")]
+    Password(argon2::password_hash::Error),
+    /// A message could not be rendered.
+    #[error("a message could not be rendered")]
+    Rendering(#[from] askama::Error),
+    /// The program is wrong.
+    #[error("a bug")]
+    Bug(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// A task was ended before its time.
+    #[error("a task did not finish")]
+    Task(#[from] tokio::task::JoinError),
+}
+
+impl Fault {
+    /// Whether it is likely to pass: the database is busy, full, locked or away.
+    #[must_use]
+    pub fn is_passing(&self) -> bool {
+        let Self::Database(error) = self else {
+            return false;
+        };
+        match error {
+            DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
+            DbErr::Exec(RuntimeErr::SqlxError(error))
+            | DbErr::Query(RuntimeErr::SqlxError(error)) => {
+                let code = error.as_database_error().and_then(|e| e.code());
+                let primary = code
+                    .and_then(|code| code.parse::<i32>().ok())
+                    .map(|code| code & 0xff);
+                // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN (https://sqlite.org/rescode.html)
+                matches!(primary, Some(5 | 6 | 8 | 10 | 13 | 14))
+            }
+            _ => false,
+        }
+    }
+}
+
+/// Whether a statement failed because something that must be unique is there already.
+fn is_duplicate(error: &DbErr) -> bool {
+    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
+}
+
+/// Runs a change to its end, also when who asked for it hangs up in the middle.
+///
+/// What is held in memory is corrected after a commit; a change dropped between the two would leave
+/// somebody in a room they have left.
+async fn to_the_end<T: Send + 'static>(
+    change: impl Future<Output = Result<T, Fault>> + Send + 'static,
+) -> Result<T, Fault> {
+    tokio::spawn(change).await?
+}

@@ -1,0 +1,311 @@
+//! Rooms: making them, finding them, and who may see what of them.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
+    RelationTrait, Set,
+};
+
+use super::{Cache, Fault, is_duplicate, members, to_the_end};
+use crate::app::AppState;
+use crate::database;
+use crate::domain::{Lifespan, RoomId, RoomName, RoomPassword, UserId};
+use crate::entities::{room, room_member, user};
+
+/// How many public rooms a page lists.
+pub const LIST_PAGE: u64 = 50;
+
+/// A room and who is in it, as held in memory.
+#[derive(Debug)]
+pub struct Room {
+    /// Names it.
+    pub id: RoomId,
+    /// What it is called.
+    pub name: String,
+    /// Whether it takes a password to join, and membership to know that it is there.
+    pub is_private: bool,
+    /// How long its messages live.
+    pub lifespan: Lifespan,
+    /// Who owns it.
+    pub owner: UserId,
+    /// Its members, those who have been there longest first.
+    pub members: Vec<Member>,
+    member_ids: HashSet<UserId>,
+}
+
+/// Somebody who is in a room.
+#[derive(Debug)]
+pub struct Member {
+    /// Who it is.
+    pub user_id: UserId,
+    /// What they are called.
+    pub name: String,
+}
+
+impl Room {
+    /// Whether `user` is in the room.
+    #[must_use]
+    pub fn has_member(&self, user: UserId) -> bool {
+        self.member_ids.contains(&user)
+    }
+}
+
+/// The rooms in use, held in memory.
+pub type Rooms = Cache<RoomId, Room>;
+
+/// How a person stands to a room.
+#[derive(Debug)]
+pub enum Access {
+    /// They are in it.
+    Member(Arc<Room>),
+    /// They are not in it; it is public, so they may know that it is there, and join.
+    Outside(Arc<Room>),
+    /// There is no such room, or they must not know that there is.
+    Hidden,
+}
+
+/// How `user` stands to `room`. Costs no query when the room is in use.
+///
+/// # Errors
+/// When the database fails.
+pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access, Fault> {
+    Ok(
+        match app.rooms.get(room, async || read(app, room).await).await? {
+            Some(room) if room.has_member(user) => Access::Member(room),
+            Some(room) if !room.is_private => Access::Outside(room),
+            _ => Access::Hidden,
+        },
+    )
+}
+
+/// What kind of room somebody wants.
+#[derive(Debug, Clone)]
+pub enum Kind {
+    /// Listed for everybody, and joined with one click.
+    Public,
+    /// Listed for its members only, and joined by this password.
+    Private(RoomPassword),
+}
+
+/// What became of a wish for a room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Created {
+    /// It is there, and its maker is its owner and first member.
+    Room(RoomId),
+    /// A room has the name, or one that looks like it.
+    NameTaken,
+}
+
+/// Makes a room that `owner` owns and is in.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn create(
+    app: &Arc<AppState>,
+    owner: UserId,
+    name: RoomName,
+    kind: Kind,
+) -> Result<Created, Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        let password_hash = match &kind {
+            Kind::Public => None,
+            Kind::Private(password) => Some(app.passwords.hash(password.plain().clone()).await?),
+        };
+        let (keys, now) = (name.keys(), app.clock.now());
+        let row = room::ActiveModel {
+            name: Set(name.as_str().to_owned()),
+            folded_name: Set(keys.folded),
+            folded_skeleton: Set(keys.folded_skeleton),
+            typed_skeleton: Set(keys.typed_skeleton),
+            is_private: Set(password_hash.is_some()),
+            password_hash: Set(password_hash),
+            owner_id: Set(owner),
+            message_lifespan: Set(None),
+            created_at: Set(now),
+            ..Default::default()
+        };
+        let transaction = database::write(&app.database).await?;
+        let room = match room::Entity::insert(row).exec(&transaction).await {
+            Ok(inserted) => inserted.last_insert_id,
+            Err(error) if is_duplicate(&error) => return Ok(Created::NameTaken),
+            Err(error) => return Err(error.into()),
+        };
+        members::insert(&transaction, room, owner, now).await?;
+        transaction.commit().await?;
+        Ok(Created::Room(room))
+    })
+    .await
+}
+
+/// A room in the list of public rooms.
+#[derive(Debug)]
+pub struct ListedRoom {
+    /// Names it.
+    pub id: RoomId,
+    /// What it is called.
+    pub name: String,
+    /// How many are in it.
+    pub members: usize,
+    /// Whether who asks is in it.
+    pub is_member: bool,
+    /// How long its messages live.
+    pub lifespan: Lifespan,
+}
+
+/// A page of the list of public rooms.
+#[derive(Debug)]
+pub struct RoomList {
+    /// The rooms, by name.
+    pub rooms: Vec<ListedRoom>,
+    /// Which page this is, from 1.
+    pub page: u64,
+    /// How many pages there are; at least 1.
+    pub pages: u64,
+}
+
+/// A page of the public rooms, for `user`. A page after the last is the last.
+///
+/// # Errors
+/// When the database fails.
+pub async fn public_list(app: &AppState, user: UserId, page: u64) -> Result<RoomList, Fault> {
+    let public = room::Entity::find().filter(room::Column::IsPrivate.eq(false));
+    let count = public.clone().count(&app.database).await?;
+    let pages = count.div_ceil(LIST_PAGE).max(1);
+    let page = page.clamp(1, pages);
+    let rows = public
+        .order_by_asc(room::Column::FoldedName)
+        .offset((page - 1) * LIST_PAGE)
+        .limit(LIST_PAGE)
+        .all(&app.database)
+        .await?;
+    let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
+    let counts = member_counts(app, &ids).await?;
+    let joined: HashSet<RoomId> = room_member::Entity::find()
+        .filter(room_member::Column::UserId.eq(user))
+        .filter(room_member::Column::RoomId.is_in(ids))
+        .all(&app.database)
+        .await?
+        .into_iter()
+        .map(|membership| membership.room_id)
+        .collect();
+    let listed = |room: room::Model| ListedRoom {
+        members: counts.get(&room.id).copied().unwrap_or(0),
+        is_member: joined.contains(&room.id),
+        lifespan: lifespan(app, &room),
+        id: room.id,
+        name: room.name,
+    };
+    Ok(RoomList {
+        rooms: rows.into_iter().map(listed).collect(),
+        page,
+        pages,
+    })
+}
+
+/// A room in the list of one's own rooms.
+#[derive(Debug)]
+pub struct OwnRoom {
+    /// Names it.
+    pub id: RoomId,
+    /// What it is called.
+    pub name: String,
+    /// Whether it is private.
+    pub is_private: bool,
+    /// How many are in it.
+    pub members: usize,
+}
+
+/// The rooms `user` is in, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn own_list(app: &AppState, user: UserId) -> Result<Vec<OwnRoom>, Fault> {
+    let rows = room::Entity::find()
+        .join(JoinType::InnerJoin, room_member::Relation::Room.def().rev())
+        .filter(room_member::Column::UserId.eq(user))
+        .order_by_asc(room::Column::FoldedName)
+        .all(&app.database)
+        .await?;
+    let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
+    let counts = member_counts(app, &ids).await?;
+    let own = |room: room::Model| OwnRoom {
+        members: counts.get(&room.id).copied().unwrap_or(0),
+        id: room.id,
+        name: room.name,
+        is_private: room.is_private,
+    };
+    Ok(rows.into_iter().map(own).collect())
+}
+
+/// Whether `user` is in any room.
+///
+/// # Errors
+/// When the database fails.
+pub async fn has_any(app: &AppState, user: UserId) -> Result<bool, Fault> {
+    let membership = room_member::Entity::find().filter(room_member::Column::UserId.eq(user));
+    Ok(membership.one(&app.database).await?.is_some())
+}
+
+/// The room of this name, whoever asks.
+pub(super) async fn by_name(app: &AppState, name: &RoomName) -> Result<Option<room::Model>, Fault> {
+    let named = room::Entity::find().filter(room::Column::FoldedName.eq(name.keys().folded));
+    Ok(named.one(&app.database).await?)
+}
+
+async fn member_counts(app: &AppState, rooms: &[RoomId]) -> Result<HashMap<RoomId, usize>, Fault> {
+    let rows: Vec<(RoomId, i64)> = room_member::Entity::find()
+        .select_only()
+        .column(room_member::Column::RoomId)
+        .column_as(room_member::Column::UserId.count(), "members")
+        .filter(room_member::Column::RoomId.is_in(rooms.to_vec()))
+        .group_by(room_member::Column::RoomId)
+        .into_tuple()
+        .all(&app.database)
+        .await?;
+    Ok(rows
+        .into_iter()
+        .map(|(room, count)| (room, usize::try_from(count).unwrap_or(0)))
+        .collect())
+}
+
+async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
+    let Some(room) = room::Entity::find_by_id(id).one(&app.database).await? else {
+        return Ok(None);
+    };
+    let members: Vec<Member> = room_member::Entity::find()
+        .filter(room_member::Column::RoomId.eq(id))
+        .order_by_asc(room_member::Column::JoinedAt)
+        .order_by_asc(room_member::Column::UserId)
+        .find_also_related(user::Entity)
+        .all(&app.database)
+        .await?
+        .into_iter()
+        .filter_map(|(_, user)| user)
+        .map(|user| Member {
+            user_id: user.id,
+            name: user.name,
+        })
+        .collect();
+    Ok(Some(Room {
+        member_ids: members.iter().map(|member| member.user_id).collect(),
+        lifespan: lifespan(app, &room),
+        id: room.id,
+        name: room.name,
+        is_private: room.is_private,
+        owner: room.owner_id,
+        members,
+    }))
+}
+
+/// How long messages live in a room: as it says, at most as long as the server allows.
+fn lifespan(app: &AppState, room: &room::Model) -> Lifespan {
+    let most = app.config.message_lifespan;
+    let chosen = room
+        .message_lifespan
+        .and_then(|millis| u64::try_from(millis).ok());
+    Lifespan(chosen.map_or(most, |millis| Duration::from_millis(millis).min(most)))
+}

@@ -1,0 +1,270 @@
+//! Who is signed in with which browser.
+//!
+//! The browser holds a random key, the database its SHA-256, and memory the sessions in use.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use sea_orm::sea_query::Expr;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sha2::{Digest, Sha256};
+use tokio_util::sync::CancellationToken;
+
+use super::{Cache, Fault, to_the_end};
+use crate::app::AppState;
+use crate::domain::{Timestamp, UserId};
+use crate::entities::{session, user};
+use crate::secret::random_bytes;
+
+/// A session that was not used for so long has ended.
+pub const IDLE_LIFE: Duration = Duration::from_secs(30 * 86_400);
+/// A session that was begun so long ago has ended.
+pub const LONGEST_LIFE: Duration = Duration::from_secs(365 * 86_400);
+/// How far behind the database may be about when a session was last used.
+const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
+/// How much is kept of what a browser calls itself, in characters.
+const USER_AGENT_LENGTH: usize = 300;
+/// How many of a session's polls may wait at a time: browsers open six connections to a host over
+/// HTTP/1.1, and the pages of the site need some.
+const WAITING_POLLS: usize = 4;
+
+/// The key in a browser's cookie: 256 random bits. Who has it is signed in.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionKey(String);
+
+impl SessionKey {
+    fn random() -> Self {
+        Self(URL_SAFE_NO_PAD.encode(random_bytes::<32>()))
+    }
+
+    /// A key as a browser sent it.
+    #[must_use]
+    pub fn sent(key: String) -> Self {
+        Self(key)
+    }
+
+    /// The key, for the cookie.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// What the database knows of it.
+    #[must_use]
+    pub fn digest(&self) -> SessionDigest {
+        SessionDigest(Sha256::digest(self.0.as_bytes()).into())
+    }
+}
+
+impl fmt::Debug for SessionKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SessionKey(…)")
+    }
+}
+
+/// The SHA-256 of a session's key: names the session, and signs nobody in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SessionDigest([u8; 32]);
+
+impl SessionDigest {
+    fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A session in use.
+#[derive(Debug)]
+pub struct LiveSession {
+    /// Names it.
+    pub digest: SessionDigest,
+    /// Who is signed in.
+    pub user_id: UserId,
+    /// That person's name.
+    pub user_name: Arc<str>,
+    created_at: Timestamp,
+    last_seen: AtomicI64,
+    last_seen_in_database: AtomicI64,
+    /// Cancelled when the session or the server ends.
+    ended: CancellationToken,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl LiveSession {
+    /// Returns when the session or the server ends.
+    pub async fn ended(&self) {
+        self.ended.cancelled().await;
+    }
+
+    /// Whether the session or the server has ended.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.is_cancelled()
+    }
+
+    /// Takes one of the session's places to wait in, if one is free.
+    #[must_use]
+    pub fn waiting_place(&self) -> Option<WaitingPlace> {
+        let taken = self.waiting.fetch_add(1, Ordering::SeqCst);
+        let place = WaitingPlace(Arc::clone(&self.waiting));
+        (taken < WAITING_POLLS).then_some(place)
+    }
+
+    fn has_expired(&self, now: Timestamp) -> bool {
+        let last_seen = Timestamp(self.last_seen.load(Ordering::Relaxed));
+        last_seen.plus(IDLE_LIFE) <= now || self.created_at.plus(LONGEST_LIFE) <= now
+    }
+}
+
+/// A place to wait in, free again when this is dropped.
+#[derive(Debug)]
+pub struct WaitingPlace(Arc<AtomicUsize>);
+
+impl Drop for WaitingPlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// The sessions in use, held in memory.
+pub type LiveSessions = Cache<SessionDigest, LiveSession>;
+
+/// Begins a session of `user` and gives the key for the browser. Call it within the transaction that
+/// decides that they may sign in.
+pub(super) async fn begin(
+    database: &impl ConnectionTrait,
+    user: UserId,
+    user_agent: &str,
+    now: Timestamp,
+) -> Result<SessionKey, Fault> {
+    let key = SessionKey::random();
+    let row = session::ActiveModel {
+        key_digest: Set(key.digest().to_hex()),
+        user_id: Set(user),
+        created_at: Set(now),
+        last_seen: Set(now),
+        user_agent: Set(user_agent.chars().take(USER_AGENT_LENGTH).collect()),
+    };
+    session::Entity::insert(row)
+        .exec_without_returning(database)
+        .await?;
+    Ok(key)
+}
+
+/// The session that `key` belongs to, if it has not ended. Counts as using it.
+///
+/// # Errors
+/// When the database fails.
+pub async fn find(
+    app: &Arc<AppState>,
+    key: &SessionKey,
+) -> Result<Option<Arc<LiveSession>>, Fault> {
+    let digest = key.digest();
+    let Some(live) = app
+        .sessions
+        .get(digest, async || read(app, digest).await)
+        .await?
+    else {
+        return Ok(None);
+    };
+    let now = app.clock.now();
+    if live.has_expired(now) {
+        end(app, digest).await?;
+        return Ok(None);
+    }
+    if live.has_ended() && !app.stopping.is_cancelled() {
+        return Ok(None);
+    }
+    note_use(app, &live, now);
+    Ok(Some(live))
+}
+
+/// Ends a session: its polls end, and its key is worth nothing.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end(app: &Arc<AppState>, digest: SessionDigest) -> Result<(), Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        session::Entity::delete_by_id(digest.to_hex())
+            .exec(&app.database)
+            .await?;
+        if let Some(live) = app.sessions.forget(digest) {
+            live.ended.cancel();
+        }
+        Ok(())
+    })
+    .await
+}
+
+async fn read(app: &AppState, digest: SessionDigest) -> Result<Option<LiveSession>, Fault> {
+    let row = session::Entity::find_by_id(digest.to_hex())
+        .find_also_related(user::Entity)
+        .one(&app.database)
+        .await?;
+    let Some((session, Some(user))) = row else {
+        return Ok(None);
+    };
+    Ok(Some(LiveSession {
+        digest,
+        user_id: user.id,
+        user_name: user.name.into(),
+        created_at: session.created_at,
+        last_seen: AtomicI64::new(session.last_seen.0),
+        last_seen_in_database: AtomicI64::new(session.last_seen.0),
+        ended: app.stopping.child_token(),
+        waiting: Arc::default(),
+    }))
+}
+
+/// Notes in memory that a session was used now, and in the background, once in a while, in the database.
+fn note_use(app: &Arc<AppState>, live: &LiveSession, now: Timestamp) {
+    live.last_seen.fetch_max(now.0, Ordering::Relaxed);
+    let written = live.last_seen_in_database.load(Ordering::Relaxed);
+    let is_due = Timestamp(written).plus(LAST_SEEN_LAG) <= now;
+    let swap = |new| {
+        live.last_seen_in_database
+            .compare_exchange(written, new, Ordering::Relaxed, Ordering::Relaxed)
+            .is_ok()
+    };
+    if is_due && swap(now.0) {
+        let (app, digest) = (Arc::clone(app), live.digest);
+        tokio::spawn(async move {
+            let update = session::Entity::update_many()
+                .col_expr(session::Column::LastSeen, Expr::value(now.0))
+                .filter(session::Column::KeyDigest.eq(digest.to_hex()));
+            if let Err(error) = update.exec(&app.database).await {
+                // The next use after the lag tries again.
+                tracing::warn!(error = %error, "could not note when a session was last used");
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_has_256_random_bits_and_is_not_printed() {
+        let key = SessionKey::random();
+
+        assert_eq!(URL_SAFE_NO_PAD.decode(key.as_str()).unwrap().len(), 32);
+        assert_ne!(key, SessionKey::random());
+        assert!(!format!("{key:?}").contains(key.as_str()));
+    }
+
+    #[test]
+    fn the_digest_is_the_sha256_of_the_key() {
+        // FIPS 180-2, appendix B.1
+        let digest = SessionKey::sent("abc".to_owned()).digest();
+
+        assert_eq!(
+            digest.to_hex(),
+            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+        );
+    }
+}
