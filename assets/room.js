@@ -82,7 +82,7 @@
     if (response.headers.has("Mirage-Reset")) log.replaceChildren();
     const fragment = document.createRange().createContextualFragment(html);
     place([...fragment.children]);
-    if (wasAtBottom && fragment) window.scrollTo(0, document.documentElement.scrollHeight);
+    if (wasAtBottom && html) window.scrollTo(0, document.documentElement.scrollHeight);
     return true;
   }
 

@@ -10,6 +10,7 @@ use actix_web::dev::Server;
 use actix_web::middleware::from_fn;
 use actix_web::{App, HttpServer, web};
 use sea_orm::{DatabaseConnection, DbErr};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
@@ -54,6 +55,8 @@ pub struct AppState {
     pub nonces: Nonces,
     /// The style sheet, the script and the icon.
     pub assets: Assets,
+    /// Changes after each time that memory was freed of what has expired.
+    pub sweeps: watch::Sender<()>,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
 }
@@ -152,6 +155,7 @@ impl Application {
             passwords: Passwords::new(),
             nonces: Nonces::new(&secret),
             assets,
+            sweeps: watch::Sender::new(()),
             stopping: CancellationToken::new(),
             config,
         });
@@ -235,6 +239,7 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
     for sweep in 1_u32.. {
         ticks.tick().await;
         app.messages.sweep(app.clock.now());
+        app.sweeps.send_replace(());
         if sweep.is_multiple_of(SWEEPS_TO_FORGET) {
             app.sessions.sweep();
             app.rooms.sweep();

@@ -50,7 +50,7 @@ pub struct Config {
     pub message_lifespan: Duration,
 
     /// How many messages a room keeps
-    #[arg(long, env = "MIRAGE_MAX_MESSAGES", default_value = "500", value_parser = max_messages)]
+    #[arg(long, env = "MIRAGE_MAX_MESSAGES", default_value = "500", value_parser = max_messages, allow_negative_numbers = true)]
     pub max_messages: usize,
 
     /// How many bytes the messages of all rooms may take together, such as 64MiB. When that is

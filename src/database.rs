@@ -67,13 +67,7 @@ pub async fn open(
         statements.fetch_add(1, Ordering::Relaxed);
     });
     Migrator::up(&database, None).await.map_err(failed)?;
-    // A file that can only be read would let everybody in and fail at the first change.
-    write(&database)
-        .await
-        .map_err(failed)?
-        .rollback()
-        .await
-        .map_err(failed)?;
+    refuse_read_only(&database).await.map_err(failed)?;
     Ok(database)
 }
 
@@ -90,6 +84,17 @@ pub async fn write(database: &DatabaseConnection) -> Result<DatabaseTransaction,
         ..TransactionOptions::default()
     };
     database.begin_with_options(options).await
+}
+
+/// Fails on a database that can only be read, which would let everybody in and refuse each change.
+async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
+    // A statement that writes, though it finds nothing to change: on a file that can only be read,
+    // SQLite lets BEGIN IMMEDIATE itself pass.
+    let transaction = write(database).await?;
+    transaction
+        .execute_unprepared("DELETE FROM sessions WHERE FALSE")
+        .await?;
+    transaction.rollback().await
 }
 
 /// Refuses a database with changes that this program does not know. Looks without writing.

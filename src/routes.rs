@@ -189,7 +189,9 @@ fn page_at_or_above(next: &str) -> Option<String> {
     if let Some(page) = safe_next(next) {
         return Some(page.to_owned());
     }
-    let (above, _) = next.rsplit_once('/')?;
+    let (above, _) = next
+        .rsplit_once('/')
+        .filter(|(above, _)| !above.ends_with('/'))?;
     page_at_or_above(above)
 }
 

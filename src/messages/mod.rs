@@ -1,7 +1,7 @@
 //! The message buffer: what is said, held in memory until its time is up, and never anywhere else.
 //!
 //! Plain and synchronous: it takes the time as an argument and knows nothing of people's rights.
-//! One ring a room ([`room_buffer`]), a cap on the messages of each room and one on the bytes of
+//! One ring a room (`room_buffer.rs`), a cap on the messages of each room and one on the bytes of
 //! all; when the latter is reached, the room that uses most gives up its oldest.
 //!
 //! **Expiry is a property, not a job.** No answer made at time t holds a message whose deadline is
@@ -224,6 +224,15 @@ impl Messages {
         if let Some(buffer) = self.lock().buffers.get(&room) {
             buffer.wake();
         }
+    }
+
+    /// How many wait in a room.
+    #[must_use]
+    pub fn waiting(&self, room: RoomId) -> usize {
+        self.lock()
+            .buffers
+            .get(&room)
+            .map_or(0, RoomBuffer::waiting)
     }
 
     /// Takes a message out of a room. Says whether it was there.

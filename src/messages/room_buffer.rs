@@ -138,6 +138,10 @@ impl RoomBuffer {
         self.events.subscribe()
     }
 
+    pub(super) fn waiting(&self) -> usize {
+        self.events.receiver_count()
+    }
+
     pub(super) fn wake(&self) {
         self.events.send_replace(());
     }
@@ -187,7 +191,7 @@ impl RoomBuffer {
         self.ring.is_empty()
             && self.departures.is_empty()
             && self.sendings.is_empty()
-            && self.events.receiver_count() == 0
+            && self.waiting() == 0
     }
 
     pub(super) fn bytes(&self) -> usize {

@@ -1,6 +1,15 @@
 //! What is wrong with a form, for the summary above it and beside its fields.
 
+use serde::Deserialize;
+
 use crate::domain::Mistake;
+
+/// A form that is nothing but its button.
+///
+/// Pages take it all the same: a body that nobody reads makes actix close the connection, or not,
+/// depending on whether it has arrived yet.
+#[derive(Debug, Deserialize)]
+pub struct Button {}
 
 /// The problems of a form, in the order of its fields.
 #[derive(Debug, Default)]

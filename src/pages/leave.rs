@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Path};
+use actix_web::web::{Data, Form, Path};
 use askama::Template;
 
-use super::{Here, Layout, html, see_other};
+use super::{Button, Here, Layout, html, see_other};
 use crate::app::AppState;
 use crate::domain::RoomId;
 use crate::error::PageResult;
@@ -32,7 +32,12 @@ pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) ->
 }
 
 /// Leaves the room. **Who:** members. **Answers:** 303 to their rooms.
-pub async fn submit(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    _: Form<Button>,
+) -> PageResult {
     let room = rooms::access(&app, *room, user.user_id).await?.member()?;
     match members::leave(&app, room.id, user.user_id).await? {
         // Who has left in another tab meanwhile has what they wanted.

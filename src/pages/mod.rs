@@ -31,7 +31,7 @@ use crate::assets::Assets;
 use crate::error::PageResult;
 use crate::session::CurrentUser;
 
-pub use form::Problems;
+pub use form::{Button, Problems};
 
 /// Which of the pages in the navigation is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

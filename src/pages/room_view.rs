@@ -6,7 +6,7 @@ use askama::Template;
 
 use super::{Here, Layout, Problems};
 use crate::app::AppState;
-use crate::domain::{MessageId, UserId};
+use crate::domain::{MessageId, Timestamp, UserId};
 use crate::messages::Message;
 use crate::services::rooms::{Member, Room};
 use crate::session::CurrentUser;
@@ -27,6 +27,9 @@ pub struct RoomPage<'a> {
     /// Whether these are older messages, rather than the newest.
     is_old: bool,
     latest: Option<MessageId>,
+    /// Makes the address of the link to check for new messages another one each time: browsers ask
+    /// the server for nothing when a link leads to a place on the page they are at.
+    now: Timestamp,
     cursor: String,
     nonce: String,
     text: &'a str,
@@ -71,7 +74,8 @@ impl<'a> RoomPage<'a> {
         before: Option<MessageId>,
         after: Option<MessageId>,
     ) -> Self {
-        let page = app.messages.page(room.id, before, app.clock.now());
+        let now = app.clock.now();
+        let page = app.messages.page(room.id, before, now);
         let (first, last) = (page.messages.first(), page.messages.last());
         Self {
             layout: Layout::new(app, Some(user), Here::Elsewhere),
@@ -80,6 +84,7 @@ impl<'a> RoomPage<'a> {
             older: first.map(|message| message.id).filter(|_| page.has_older),
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
+            now,
             cursor: page.cursor.to_string(),
             stretches: stretches(page.messages, after),
             nonce: app.nonces.make(user.user_id, room.id),

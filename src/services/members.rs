@@ -138,7 +138,7 @@ pub(super) async fn insert(
         .on_conflict_do_nothing()
         .exec_without_returning(database)
         .await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(_)))
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
 async fn join(

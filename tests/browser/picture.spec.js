@@ -1,0 +1,33 @@
+// Takes the picture of a room that the README shows: results/room.png.
+
+import { join } from 'node:path';
+
+import {
+  createPublicRoom,
+  expect,
+  joinPublicly,
+  messagesOf,
+  openRoom,
+  send,
+  signUp,
+  test,
+} from './support.js';
+
+test.use({ colorScheme: 'light', viewport: { width: 1000, height: 900 } });
+
+test('a room fits in a picture', async ({ ada, bob }, testInfo) => {
+  await signUp(ada, 'ada');
+  await signUp(bob, 'bob');
+  await createPublicRoom(ada, 'Kettle club');
+  await joinPublicly(bob, 'Kettle club');
+
+  await send(ada, 'Is anybody in the kitchen?');
+  await send(bob, 'Me. The kettle is on, and there are two mugs left.');
+  await send(ada, 'Then one of them is mine. Is there any of the smoky tea?');
+  await send(bob, 'Half a tin. I hid it behind the oats, where nobody looks.');
+  await send(ada, 'Good that this will be gone by tomorrow.');
+
+  await openRoom(bob, 'Kettle club');
+  await expect(messagesOf(bob)).toHaveCount(5);
+  await bob.screenshot({ path: join(testInfo.project.outputDir, 'room.png') });
+});

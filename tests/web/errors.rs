@@ -1,0 +1,181 @@
+//! What goes wrong, shown in plain words in the site's layout.
+
+use reqwest::Method;
+use sea_orm::ConnectionTrait;
+
+use crate::support::{Browser, Page, TestApp};
+
+/// That an error is a page of the site: its layout, what happened, what to do, and a link onwards.
+#[track_caller]
+fn assert_plain_page(page: &Page, status: u16, h1: &str) {
+    page.assert_status(status);
+    assert_eq!(page.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(page.text("h1"), h1);
+    assert_eq!(page.text("title"), format!("{h1} – Mirage"));
+    assert!(page.has("header nav a") && page.has("footer") && page.has("main p"));
+    assert!(page.attributes("main a", "href").contains(&"/".to_owned()));
+    let words = page.text("main").to_lowercase();
+    for word in [
+        "invalid",
+        "forbidden",
+        "oops",
+        "illegal",
+        "error",
+        "sqlite",
+        "database",
+    ] {
+        assert!(!words.contains(word), "“{word}” in {words}");
+    }
+}
+
+#[actix_web::test]
+async fn an_address_that_leads_nowhere() {
+    let app = TestApp::spawn().await;
+
+    for path in ["/nowhere", "/rooms/", "/favicon.ico", "/assets/nothing.js"] {
+        let page = app.anonymous().get(path).await;
+        assert_plain_page(&page, 404, "There is no such page");
+    }
+}
+
+#[actix_web::test]
+async fn a_room_that_is_not_there() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    for path in [
+        "/rooms/999",
+        "/rooms/x",
+        "/rooms/99999999999999999999",
+        "/rooms/-1",
+        "/rooms/%ff",
+    ] {
+        let page = ada.get(path).await;
+        assert_plain_page(&page, 404, "There is no such room, or you are not in it");
+        assert_eq!(page.text("header .sign-out b"), "ada");
+    }
+}
+
+#[actix_web::test]
+async fn a_method_an_address_is_not_made_for() {
+    let app = TestApp::spawn().await;
+
+    for (method, path, allowed) in [
+        (Method::DELETE, "/login", "GET, HEAD, POST"),
+        (Method::GET, "/logout", "POST"),
+        (Method::POST, "/rooms", "GET, HEAD"),
+    ] {
+        let page = app.anonymous().request(method, path).await;
+        assert_plain_page(&page, 405, "That does not work at this address");
+        assert_eq!(page.header("allow"), allowed);
+    }
+}
+
+#[actix_web::test]
+async fn a_head_request_gets_the_headers_of_the_page() {
+    let app = TestApp::spawn().await;
+
+    let page = app.anonymous().request(Method::HEAD, "/login").await;
+
+    page.assert_status(200);
+    assert_eq!(page.body, "");
+}
+
+#[actix_web::test]
+async fn a_request_that_cannot_be_read() {
+    let app = TestApp::spawn().await;
+    let browser = app.anonymous();
+    let post = |content_type: &'static str, body: &'static str| {
+        let request = browser.client.post(browser.url("/login"));
+        Browser::answer(request.header("content-type", content_type).body(body))
+    };
+
+    for page in [
+        post("application/x-www-form-urlencoded", "name=a&name=b").await,
+        post("application/json", "{}").await,
+        post("multipart/form-data; boundary=x", "--x--").await,
+        browser.get("/login?next=1&next=2").await,
+    ] {
+        assert_plain_page(&page, 400, "Mirage could not read that");
+    }
+}
+
+#[actix_web::test]
+async fn cookies_that_cannot_be_read_are_none() {
+    let app = TestApp::spawn().await;
+    let browser = app.anonymous();
+
+    for cookie in [
+        "mirage=x",
+        "mirage=",
+        "mirage",
+        "=;=",
+        "mirage=%ff%00; mirage=y",
+    ] {
+        let request = browser
+            .client
+            .get(browser.url("/rooms"))
+            .header("cookie", cookie.as_bytes());
+        Browser::answer(request)
+            .await
+            .assert_redirect("/login?next=/rooms");
+    }
+}
+
+#[actix_web::test]
+async fn a_form_that_is_too_large() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+
+    let page = ada.send_with(room, &"x".repeat(64 * 1024 + 1), "").await;
+
+    assert_plain_page(&page, 413, "That was too much at once");
+}
+
+#[actix_web::test]
+async fn a_fault_of_the_server_tells_nothing_of_itself() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    app.state
+        .database
+        .execute_unprepared("DROP TABLE room_members")
+        .await
+        .unwrap();
+
+    let page = ada.get("/rooms/mine").await;
+
+    assert_plain_page(&page, 500, "Something went wrong at our end");
+    assert!(!page.body.contains("room_members"));
+    assert_eq!(
+        page.text("main code").len(),
+        36,
+        "the request's id, to be found in the log"
+    );
+}
+
+#[actix_web::test]
+async fn a_database_that_is_away() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.get("/rooms").await.assert_status(200);
+    app.state.database.clone().close().await.unwrap();
+
+    let page = ada.get("/rooms").await;
+
+    assert_plain_page(&page, 503, "Mirage cannot do that just now");
+    assert_eq!(page.header("retry-after"), "5");
+}
+
+#[actix_web::test]
+async fn a_database_that_is_away_when_the_session_is_looked_for() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    app.state.sessions.sweep();
+    app.state.sessions.sweep();
+    app.state.database.clone().close().await.unwrap();
+
+    let page = ada.get("/rooms").await;
+
+    assert_plain_page(&page, 503, "Mirage cannot do that just now");
+}

@@ -1,0 +1,92 @@
+use crate::support::{ROOM_PASSWORD, TestApp};
+
+#[actix_web::test]
+async fn leaving_asks_first_and_then_leaves() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+
+    let question = bob.get(&format!("/rooms/{room}/leave")).await;
+    assert_eq!(question.text("h1"), "Leave Tea?");
+    assert_eq!(question.text("main button"), "Leave Tea");
+    assert_eq!(ada.room(room).await.texts(".members li").len(), 2);
+
+    bob.leave(room).await;
+
+    let page = bob.get("/rooms/mine?done=left").await;
+    assert_eq!(page.text(".done"), "You have left the room.");
+    assert!(!page.has(".rooms"));
+    assert_eq!(
+        ada.room(room).await.texts(".members li"),
+        ["ada (you), owner"]
+    );
+}
+
+#[actix_web::test]
+async fn when_the_owner_leaves_the_longest_standing_member_owns_the_room() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, eve) = (
+        app.sign_up("ada").await,
+        app.sign_up("bob").await,
+        app.sign_up("eve").await,
+    );
+    let room = ada.create_private_room("Tea").await;
+    for browser in [&eve, &bob] {
+        app.clock.advance(std::time::Duration::from_secs(1));
+        browser
+            .join_privately("Tea", ROOM_PASSWORD)
+            .await
+            .assert_status(303);
+    }
+
+    ada.leave(room).await;
+
+    assert_eq!(
+        bob.room(room).await.texts(".members li"),
+        ["eve, owner", "bob (you)"]
+    );
+}
+
+#[actix_web::test]
+async fn when_somebody_else_leaves_the_owner_stays_the_owner() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+
+    bob.leave(room).await;
+
+    assert_eq!(
+        ada.room(room).await.texts(".members li"),
+        ["ada (you), owner"]
+    );
+}
+
+#[actix_web::test]
+async fn a_room_that_everybody_left_is_gone_and_its_name_is_free() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    for kind in ["public", "private"] {
+        let form = [("name", "Tea"), ("kind", kind), ("password", ROOM_PASSWORD)];
+        let room = crate::support::room_in(&ada.post("/rooms/new", &form).await);
+        ada.send(room, "for the walls").await.assert_status(303);
+        assert!(app.state.messages.bytes() > 0);
+
+        ada.leave(room).await;
+
+        ada.room(room).await.assert_status(404);
+        assert_eq!(app.state.messages.bytes(), 0);
+    }
+}
+
+#[actix_web::test]
+async fn the_last_one_is_told_that_the_room_goes_with_them() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+
+    let page = ada.get(&format!("/rooms/{room}/leave")).await;
+
+    assert!(page.texts("main p")[0].contains("gone for good"));
+}

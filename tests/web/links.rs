@@ -1,0 +1,75 @@
+//! Where links and forms lead: to pages that are there.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use crate::support::{Browser, ROOM_PASSWORD, TestApp};
+
+/// Follows every link of the site from `start` on, and gives the addresses of the pages found.
+async fn walk(browser: &Browser, start: &str) -> BTreeSet<String> {
+    let mut seen = BTreeSet::from([start.to_owned()]);
+    let mut ahead = VecDeque::from([start.to_owned()]);
+    while let Some(address) = ahead.pop_front() {
+        let mut page = browser.get(&address).await;
+        if page.status == 303 {
+            page = browser.get(page.location()).await;
+        }
+        assert_eq!(page.status, 200, "{address}");
+        let inside = page.attributes("a[href^='#']", "href");
+        for target in inside {
+            assert!(
+                page.has(&format!("[id='{}']", &target[1..])),
+                "{target} in {address}"
+            );
+        }
+        for link in page.attributes("a[href^='/']", "href") {
+            let (link, fragment) = link.split_once('#').unwrap_or((&link, ""));
+            if !fragment.is_empty() && fragment != "new" {
+                assert!(
+                    browser.get(link).await.has(&format!("[id='{fragment}']")),
+                    "{link}#{fragment}"
+                );
+            }
+            if seen.insert(link.to_owned()) {
+                ahead.push_back(link.to_owned());
+            }
+        }
+        for file in page
+            .attributes("link, script", "href")
+            .iter()
+            .chain(&page.attributes("script", "src"))
+        {
+            browser.get(file).await.assert_status(200);
+        }
+    }
+    seen
+}
+
+#[actix_web::test]
+async fn every_link_leads_to_a_page() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_private_room("Tea").await;
+    ada.create_public_room("Cake").await;
+    let bread = bob.create_public_room("Bread").await;
+    bob.join_privately("Tea", ROOM_PASSWORD)
+        .await
+        .assert_status(303);
+    for number in 0..101 {
+        ada.send(tea, &format!("message {number}")).await;
+    }
+
+    let signed_in = walk(&ada, "/rooms").await;
+    let signed_out = walk(&app.anonymous(), "/").await;
+
+    for page in ["/rooms/mine", "/rooms/private", "/rooms/new"].map(str::to_owned) {
+        assert!(signed_in.contains(&page), "{page} cannot be found by links");
+    }
+    for page in ["", "/leave", "/members"] {
+        assert!(signed_in.contains(&format!("/rooms/{tea}{page}")));
+    }
+    assert!(
+        !signed_in.contains(&format!("/rooms/{bread}")),
+        "a room is entered by its button"
+    );
+    assert!(signed_out.contains("/register") && signed_out.contains("/login"));
+}

@@ -1,0 +1,134 @@
+use crate::support::{PASSWORD, Page, TestApp};
+
+const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+
+#[actix_web::test]
+async fn signing_in_takes_the_name_in_any_letter_case_and_the_exact_password() {
+    let app = TestApp::spawn().await;
+    app.sign_up("Ada").await;
+    let browser = app.anonymous();
+
+    let page = browser
+        .post("/login", &[("name", " aDA "), ("password", PASSWORD)])
+        .await;
+
+    page.assert_redirect("/");
+    assert_eq!(
+        browser.get("/rooms").await.text("header .sign-out b"),
+        "Ada"
+    );
+}
+
+#[actix_web::test]
+async fn a_wrong_password_and_an_unknown_name_are_answered_alike_after_the_same_work() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let attempt = async |name, password| {
+        let (hashes, statements) = (app.state.passwords.computed(), app.db_statements());
+        let page = app
+            .anonymous()
+            .post("/login", &[("name", name), ("password", password)])
+            .await;
+        page.assert_status(422)
+            .assert_problem("name", REFUSED)
+            .assert_value("#name", name);
+        let hashes = app.state.passwords.computed() - hashes;
+        let statements = app.db_statements() - statements;
+        (page.body.replace(name, "NAME"), hashes, statements)
+    };
+
+    let wrong_password = attempt("ada", "a kettle of cats").await;
+    let almost = attempt("ada", "a kettle of fish ").await;
+    let unknown_name = attempt("bob", PASSWORD).await;
+    let impossible_name = attempt("!?", PASSWORD).await;
+
+    assert_eq!(wrong_password.1, 1);
+    assert_eq!(wrong_password, almost);
+    assert_eq!(wrong_password, unknown_name);
+    assert_eq!(wrong_password, impossible_name);
+}
+
+#[actix_web::test]
+async fn empty_fields_are_named() {
+    let app = TestApp::spawn().await;
+
+    let page = app
+        .anonymous()
+        .post("/login", &[("name", " "), ("password", "")])
+        .await;
+
+    page.assert_status(422);
+    assert_eq!(
+        page.texts(".problems a"),
+        ["Enter your name", "Enter your password"]
+    );
+}
+
+#[actix_web::test]
+async fn a_page_for_people_who_are_signed_in_leads_to_signing_in_and_back() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let browser = app.anonymous();
+
+    let refused = browser.get("/rooms/private?x=1&y=%2F").await;
+    let form = browser.get(refused.location()).await;
+    let next = form.attribute("[name=next]", "value");
+    let page = browser
+        .post(
+            "/login",
+            &[("name", "ada"), ("password", PASSWORD), ("next", &next)],
+        )
+        .await;
+
+    page.assert_redirect("/rooms/private?x=1&y=%2F");
+}
+
+#[actix_web::test]
+async fn signing_in_leads_to_no_other_site() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+
+    for next in [
+        "//example.org",
+        "https://example.org/",
+        "/\\example.org",
+        "/logout",
+        "javascript:alert(1)",
+    ] {
+        let form = [("name", "ada"), ("password", PASSWORD), ("next", next)];
+        app.anonymous()
+            .post("/login", &form)
+            .await
+            .assert_redirect("/");
+    }
+}
+
+#[actix_web::test]
+async fn where_to_go_on_to_survives_a_mistake_and_the_way_to_the_other_form() {
+    let app = TestApp::spawn().await;
+
+    let form = [
+        ("name", "ada"),
+        ("password", "wrong"),
+        ("next", "/rooms/new"),
+    ];
+    let page = app.anonymous().post("/login", &form).await;
+
+    page.assert_value("[name=next]", "/rooms/new");
+    assert_eq!(
+        page.attribute("main p a", "href"),
+        "/register?next=/rooms/new"
+    );
+}
+
+#[actix_web::test]
+async fn the_form_says_how_long_one_stays_signed_in_and_whom_to_ask() {
+    let app = TestApp::with(&["--contact=Ask Grace at the library"]).await;
+
+    let page = app.anonymous().get("/login").await;
+
+    let says =
+        |page: &Page, words: &str| page.texts("main p").iter().any(|text| text.contains(words));
+    assert!(says(&page, "30 days"));
+    assert!(says(&page, "Ask Grace at the library"));
+}

@@ -1,0 +1,34 @@
+//! The site, tried over HTTP by people with browsers: one file a page, and some across all pages.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    reason = "a test that cannot go on says so by panicking"
+)]
+
+mod support;
+
+mod access;
+mod errors;
+mod expiry;
+mod headers;
+mod home;
+mod join;
+mod leave;
+mod links;
+mod login;
+mod logout;
+mod members;
+mod messages;
+mod my_rooms;
+mod new_room;
+mod poll;
+mod private_join;
+mod program;
+mod public_rooms;
+mod register;
+mod restart;
+mod room;
+mod same_origin;
+mod sessions;

@@ -1,0 +1,28 @@
+use crate::support::TestApp;
+
+#[actix_web::test]
+async fn members_see_who_is_in_the_room() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    app.clock.advance(std::time::Duration::from_secs(1));
+    bob.join(room).await;
+
+    let page = bob.get(&format!("/rooms/{room}/members")).await;
+
+    assert_eq!(page.text("h1"), "Members of Tea");
+    assert_eq!(page.texts("main li"), ["ada, owner", "bob (you)"]);
+}
+
+#[actix_web::test]
+async fn others_are_not_told_who_is_in_a_public_room_but_how_to_join_it() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+
+    let page = bob.get(&format!("/rooms/{room}/members")).await;
+
+    page.assert_status(403);
+    assert_eq!(page.text("main button"), "Join Tea");
+    assert!(!page.body.contains("ada"));
+}

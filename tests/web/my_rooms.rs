@@ -1,0 +1,46 @@
+use crate::support::TestApp;
+
+#[actix_web::test]
+async fn without_rooms_the_page_says_how_to_get_into_one() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let page = ada.get("/rooms/mine").await;
+
+    assert_eq!(
+        page.attributes("main a", "href"),
+        ["/rooms", "/rooms/private", "/rooms/new"]
+    );
+}
+
+#[actix_web::test]
+async fn ones_rooms_are_told_apart_in_words_with_a_way_in_and_a_way_out() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_private_room("Tea").await;
+    let cake = bob.create_public_room("Cake").await;
+    bob.create_public_room("Not mine").await;
+    ada.join(cake).await;
+
+    let page = ada.get("/rooms/mine").await;
+
+    assert_eq!(page.texts(".rooms h2"), ["Cake", "Tea"]);
+    assert_eq!(
+        page.texts(".rooms p"),
+        [
+            "Public room, 2 members.",
+            "Leave Cake",
+            "Private room, 1 member.",
+            "Leave Tea"
+        ]
+    );
+    assert_eq!(
+        page.attributes(".rooms a", "href"),
+        [
+            format!("/rooms/{cake}"),
+            format!("/rooms/{cake}/leave"),
+            format!("/rooms/{tea}"),
+            format!("/rooms/{tea}/leave")
+        ]
+    );
+}

@@ -1,0 +1,264 @@
+use std::time::Duration;
+
+use crate::support::{Browser, Page, Poll, TestApp, text_of};
+
+/// Begins a poll that waits, and returns when the server has it waiting.
+async fn wait_in(
+    app: &TestApp,
+    browser: &Browser,
+    room: i64,
+    cursor: &str,
+) -> tokio::task::JoinHandle<Poll> {
+    let before = app.state.messages.waiting(mirage::domain::RoomId(room));
+    let (browser, query) = (browser.clone(), format!("?after={cursor}"));
+    let poll = tokio::spawn(async move { browser.poll(room, &query).await });
+    while app.state.messages.waiting(mirage::domain::RoomId(room)) == before {
+        tokio::task::yield_now().await;
+    }
+    poll
+}
+
+#[actix_web::test]
+async fn a_poll_brings_what_came_after_its_cursor() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    ada.send(room, "before").await;
+    let cursor = bob.cursor(room).await;
+    ada.send(room, "after").await;
+
+    let poll = bob.poll(room, &format!("?after={cursor}")).await;
+
+    assert_eq!((poll.status, poll.is_reset), (200, false));
+    assert_eq!(poll.came, ["after"]);
+    assert_ne!(poll.cursor, cursor);
+    assert_eq!(poll.page.header("content-type"), "text/html; charset=utf-8");
+    assert_eq!(
+        item_with("after", &poll.page),
+        item_with("after", &bob.room(room).await)
+    );
+}
+
+/// The HTML of the message with this text.
+fn item_with(text: &str, page: &Page) -> String {
+    let html = page.html();
+    let items = scraper::Selector::parse("li[data-deadline]").unwrap();
+    let item = html
+        .select(&items)
+        .find(|item| text_of(*item).contains(text));
+    item.unwrap().html()
+}
+
+#[actix_web::test]
+async fn a_poll_with_nothing_new_is_a_204_with_the_cursor() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "hello").await;
+    let cursor = ada.cursor(room).await;
+
+    let poll = ada.poll(room, &format!("?after={cursor}&wait=0")).await;
+
+    assert_eq!((poll.status, poll.cursor), (204, cursor));
+}
+
+#[actix_web::test]
+async fn a_poll_waits_no_longer_than_it_is_set_to() {
+    let app = TestApp::with(&["--poll-wait=100ms"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+
+    let poll = ada.poll(room, &format!("?after={cursor}")).await;
+
+    assert_eq!(poll.status, 204);
+}
+
+#[actix_web::test]
+async fn a_waiting_poll_is_answered_when_a_message_comes() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let cursor = bob.cursor(room).await;
+    let waiting = wait_in(&app, &bob, room, &cursor).await;
+
+    ada.send(room, "hello").await;
+
+    let poll = waiting.await.unwrap();
+    assert_eq!((poll.status, poll.came), (200, vec!["hello".to_owned()]));
+}
+
+#[actix_web::test]
+async fn without_a_cursor_that_can_be_followed_a_poll_brings_all_there_is() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "hello").await;
+
+    for query in ["", "?after=", "?after=1-1", "?after=nonsense", "?wait=0"] {
+        let poll = ada.poll(room, query).await;
+
+        assert_eq!((poll.status, poll.is_reset), (200, true), "{query}");
+        assert_eq!(poll.came, ["hello"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_poll_tells_what_was_given_up() {
+    let app = TestApp::with(&["--max-messages=2"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "one").await;
+    let page = ada.room(room).await;
+    let (first, cursor) = (
+        page.attribute("#log li", "id"),
+        page.attribute("#log", "data-cursor"),
+    );
+    ada.send(room, "two").await;
+    ada.send(room, "three").await;
+
+    let poll = ada.poll(room, &format!("?after={cursor}")).await;
+
+    assert_eq!(poll.gone, [first]);
+    assert_eq!(poll.came, ["two", "three"]);
+}
+
+#[actix_web::test]
+async fn a_warm_poll_makes_no_database_query() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let before = app.db_statements();
+    assert!(before > 0, "statements are counted");
+
+    for _ in 0..10 {
+        assert_eq!(
+            ada.poll(room, &format!("?after={cursor}&wait=0"))
+                .await
+                .status,
+            204
+        );
+    }
+
+    assert_eq!(app.db_statements(), before);
+}
+
+#[actix_web::test]
+async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let public = ada.create_public_room("Tea").await;
+    let private = ada.create_private_room("Cake").await;
+    bob.join(public).await;
+    bob.join_privately("Cake", crate::support::ROOM_PASSWORD)
+        .await;
+
+    for (room, status) in [(public, 403), (private, 404)] {
+        let cursor = bob.cursor(room).await;
+        let waiting = wait_in(&app, &bob, room, &cursor).await;
+
+        bob.leave(room).await;
+
+        let poll = waiting.await.unwrap();
+        assert_eq!((poll.status, poll.page.body.as_str()), (status, ""));
+    }
+}
+
+#[actix_web::test]
+async fn a_waiting_poll_ends_when_the_room_does() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let waiting = wait_in(&app, &ada, room, &cursor).await;
+
+    ada.leave(room).await;
+
+    assert_eq!(waiting.await.unwrap().status, 404);
+}
+
+#[actix_web::test]
+async fn who_signs_out_while_waiting_is_told_at_once() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let waiting = wait_in(&app, &ada, room, &cursor).await;
+
+    ada.post("/logout", &[("sign-out", "1")]).await;
+
+    let poll = waiting.await.unwrap();
+    assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
+}
+
+#[actix_web::test]
+async fn a_session_has_at_most_four_polls_waiting() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let cursor = ada.cursor(room).await;
+    let mut waiting = Vec::new();
+    for _ in 0..4 {
+        waiting.push(wait_in(&app, &ada, room, &cursor).await);
+    }
+
+    let fifth = ada.poll(room, &format!("?after={cursor}")).await;
+    assert_eq!((fifth.status, fifth.page.header("mirage-wait")), (204, "0"));
+    assert_eq!(fifth.cursor, cursor);
+
+    bob.send(room, "hello").await;
+    for poll in waiting {
+        assert_eq!(poll.await.unwrap().came, ["hello"]);
+    }
+    let cursor = ada.cursor(room).await;
+    let again = wait_in(&app, &ada, room, &cursor).await;
+    bob.send(room, "again").await;
+    assert_eq!(again.await.unwrap().came, ["again"]);
+}
+
+#[actix_web::test]
+async fn what_a_script_asks_for_is_refused_with_a_bare_status() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let public = ada.create_public_room("Tea").await;
+    let private = ada.create_private_room("Cake").await;
+
+    for (browser, room, status) in [
+        (&app.anonymous(), public, 401),
+        (&app.anonymous(), 999, 401),
+        (&bob, public, 403),
+        (&bob, private, 404),
+        (&bob, 999, 404),
+    ] {
+        let poll = browser.poll(room, "").await;
+        assert_eq!((poll.status, poll.page.body.as_str()), (status, ""));
+        assert!(!poll.page.headers.contains_key("location"));
+    }
+    for path in ["/rooms/x/poll", "/rooms/99999999999999999999/poll"] {
+        let page = ada.get(path).await;
+        assert_eq!((page.status.as_u16(), page.body.as_str()), (404, ""));
+    }
+    let page = ada
+        .get(&format!("/rooms/{public}/poll?after=1&after=2"))
+        .await;
+    assert_eq!((page.status.as_u16(), page.body.as_str()), (400, ""));
+}
+
+#[actix_web::test]
+async fn a_stop_answers_who_waits_and_is_done_within_five_seconds() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let waiting = wait_in(&app, &ada, room, &cursor).await;
+
+    tokio::time::timeout(Duration::from_secs(5), app.stop())
+        .await
+        .unwrap();
+
+    assert_eq!(waiting.await.unwrap().status, 204);
+}

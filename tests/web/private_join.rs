@@ -1,0 +1,97 @@
+use crate::support::{ROOM_PASSWORD, TestApp};
+
+const REFUSED: &str = "Wrong password, or there is no private room with that name";
+
+#[actix_web::test]
+async fn name_and_password_lead_into_a_private_room() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_private_room("Tea club").await;
+
+    let page = bob.join_privately(" tea  CLUB", ROOM_PASSWORD).await;
+
+    page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+    let page = bob.get(page.location()).await;
+    assert!(
+        page.texts("main p")
+            .iter()
+            .any(|text| text.contains("disappear 24 hours after"))
+    );
+    assert_eq!(
+        ada.room(room).await.texts(".members li"),
+        ["ada (you), owner", "bob"]
+    );
+}
+
+#[actix_web::test]
+async fn empty_fields_are_named() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let both = ada.join_privately("", "").await;
+    let name = ada.join_privately(" ", ROOM_PASSWORD).await;
+    let password = ada.join_privately("Tea", "").await;
+
+    both.assert_status(422);
+    let sentences = [
+        "Enter the name of the room",
+        "Enter the password of the room",
+    ];
+    assert_eq!(both.texts(".problems a"), sentences);
+    name.assert_status(422).assert_problem("name", sentences[0]);
+    password
+        .assert_status(422)
+        .assert_problem("password", sentences[1])
+        .assert_value("#name", "Tea");
+}
+
+#[actix_web::test]
+async fn a_wrong_password_and_a_room_that_is_not_there_are_answered_alike_after_the_same_work() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    ada.create_private_room("Tea").await;
+    let attempt = async |name: &str, password| {
+        let hashes = app.state.passwords.computed();
+        let page = bob.join_privately(name, password).await;
+        page.assert_status(403)
+            .assert_problem("name", REFUSED)
+            .assert_value("#name", name);
+        let value = format!("value=\"{}\"", page.attribute("#name", "value"));
+        assert_eq!(page.texts("#name").len(), 1);
+        (
+            page.body.replace(&value, ""),
+            app.state.passwords.computed() - hashes,
+        )
+    };
+
+    let wrong_password = attempt("Tea", "open barley").await;
+    let no_room = attempt("Cake", ROOM_PASSWORD).await;
+    let long = "x".repeat(65);
+    let no_name = attempt(&long, ROOM_PASSWORD).await;
+
+    assert_eq!(wrong_password.1, 1);
+    assert_eq!(wrong_password, no_room);
+    assert_eq!(wrong_password, no_name);
+}
+
+#[actix_web::test]
+async fn the_name_of_a_public_room_simply_joins_it() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+
+    let page = bob.join_privately("Tea", "whatever").await;
+
+    page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+}
+
+#[actix_web::test]
+async fn who_is_in_the_room_already_is_led_into_it() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+
+    let page = ada.join_privately("Tea", ROOM_PASSWORD).await;
+
+    page.assert_redirect(&format!("/rooms/{room}"));
+}

@@ -1,0 +1,337 @@
+//! The program itself: its command line, how it starts, what it logs and how it stops.
+
+use std::io::{BufRead, BufReader, Read};
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use crate::support::{Browser, PASSWORD};
+
+fn program(folder: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mirage"));
+    let folder = folder.display();
+    command
+        .env_clear()
+        .env("MIRAGE_BIND", "127.0.0.1:0")
+        .env(
+            "MIRAGE_DATABASE_URL",
+            format!("sqlite://{folder}/data/mirage.db?mode=rwc"),
+        )
+        .env("MIRAGE_SECRET_FILE", format!("{folder}/data/mirage.key"))
+        .env(
+            "MIRAGE_ASSETS",
+            concat!(env!("CARGO_MANIFEST_DIR"), "/assets"),
+        )
+        .args(flags)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, flags: &[&str]) -> Output {
+    program(folder, flags).output().unwrap()
+}
+
+/// The sentence a program that did not start has said, its only line.
+#[track_caller]
+fn sentence(output: &Output) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said.trim_end().to_owned()
+}
+
+/// A program that serves, and a browser for it.
+struct Running {
+    child: Child,
+    browser: Browser,
+    /// Reads the log to its end: a pipe that nobody reads would stop the program.
+    log: JoinHandle<String>,
+}
+
+impl Running {
+    fn start(folder: &Path, flags: &[&str]) -> Self {
+        let mut child = program(folder, flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let mut line = String::new();
+        let address = loop {
+            line.clear();
+            assert_ne!(
+                log.read_line(&mut line).unwrap(),
+                0,
+                "it ended before it served"
+            );
+            if line.contains("serving") && line.contains("address") {
+                let start = line.find("127.0.0.1:").unwrap();
+                let is_address = |c: &char| c.is_ascii_digit() || matches!(c, '.' | ':');
+                break line[start..].chars().take_while(is_address).collect();
+            }
+        };
+        let client = reqwest::Client::builder()
+            .cookie_store(true)
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap();
+        let log = std::thread::spawn(move || {
+            let mut rest = String::new();
+            log.read_to_string(&mut rest).unwrap();
+            rest
+        });
+        Self {
+            child,
+            browser: Browser { client, address },
+            log,
+        }
+    }
+
+    /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
+    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+        let kill = Command::new("kill")
+            .arg(signal)
+            .arg(self.child.id().to_string())
+            .status();
+        assert!(kill.unwrap().success());
+        let code = self.child.wait().unwrap().code();
+        (code, self.log.join().unwrap())
+    }
+}
+
+#[test]
+fn help_explains_and_succeeds() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let output = run(folder.path(), &["--help"]);
+
+    assert!(output.status.success());
+    let help = String::from_utf8(output.stdout).unwrap();
+    assert!(help.contains("--message-lifespan") && help.contains("MIRAGE_MESSAGE_LIFESPAN"));
+}
+
+#[test]
+fn a_wrong_value_is_one_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+
+    for flags in [["--poll-wait", "soon"], ["--log", "[nonsense"]] {
+        let output = run(folder.path(), &flags);
+
+        assert_eq!(output.status.code(), Some(2));
+        assert!(
+            sentence(&output).contains(flags[0]),
+            "{}",
+            sentence(&output)
+        );
+        assert!(!folder.path().join("data").exists(), "nothing was made");
+    }
+}
+
+#[test]
+fn a_wrong_value_in_the_environment_is_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let output = program(folder.path(), &[])
+        .env("MIRAGE_MAX_MESSAGES", "many")
+        .output()
+        .unwrap();
+
+    assert_eq!(output.status.code(), Some(2));
+    assert!(sentence(&output).contains("--max-messages"));
+}
+
+#[test]
+fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    std::fs::write(path("letter.db"), "Dear database, ".repeat(1000)).unwrap();
+    std::fs::write(path("short.key"), "secret").unwrap();
+    std::fs::create_dir(path("folder.db")).unwrap();
+    drop(std::fs::File::create(path("empty.db")).unwrap());
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+
+    for (flag, names) in [
+        (
+            format!("--database-url=sqlite://{}", path("letter.db")),
+            "letter.db",
+        ),
+        (
+            format!("--database-url=sqlite://{}", path("folder.db")),
+            "folder.db",
+        ),
+        (
+            format!("--database-url=sqlite://{}?mode=ro", path("empty.db")),
+            "empty.db",
+        ),
+        (
+            format!("--database-url=sqlite://{}?mode=rw", path("missing.db")),
+            "missing.db",
+        ),
+        (
+            format!(
+                "--database-url=sqlite://{}/mirage.db?mode=rwc",
+                path("letter.db")
+            ),
+            "letter.db",
+        ),
+        (format!("--secret-file={}", path("short.key")), "short.key"),
+        (format!("--secret-file={}", path("folder.db")), "folder.db"),
+        (format!("--assets={}", path("nowhere")), "nowhere"),
+        (
+            format!("--bind={}", taken.local_addr().unwrap()),
+            "127.0.0.1",
+        ),
+    ] {
+        let output = run(folder.path(), &["--log=off", &flag]);
+
+        assert_eq!(output.status.code(), Some(1), "{flag}");
+        assert!(sentence(&output).contains(names), "{}", sentence(&output));
+    }
+}
+
+#[actix_web::test]
+async fn a_database_that_can_only_be_read_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    Running::start(folder.path(), &[]).stop("-TERM");
+    let file = folder.path().join("data/mirage.db");
+
+    let flag = format!("--database-url=sqlite://{}?mode=ro", file.display());
+    let output = run(folder.path(), &["--log=off", &flag]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(sentence(&output).contains("mirage.db"));
+}
+
+#[actix_web::test]
+async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
+    use sea_orm::{ConnectionTrait, Database};
+    let folder = tempfile::tempdir().unwrap();
+    Running::start(folder.path(), &[]).stop("-TERM");
+    let file = folder.path().join("data/mirage.db");
+    let database = Database::connect(format!("sqlite://{}", file.display()))
+        .await
+        .unwrap();
+    let newer = "INSERT INTO seaql_migrations VALUES ('m29990101_000001_the_future', 0)";
+    database.execute_unprepared(newer).await.unwrap();
+    database.close().await.unwrap();
+    let before = std::fs::read(&file).unwrap();
+
+    let output = run(folder.path(), &["--log=off"]);
+
+    assert_eq!(output.status.code(), Some(1));
+    assert!(sentence(&output).contains("m29990101_000001_the_future"));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[actix_web::test]
+async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
+    for signal in ["-TERM", "-INT"] {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Running::start(folder.path(), &[]);
+        let ada = running.browser.clone();
+        ada.post("/register", &[("name", "ada"), ("password", PASSWORD)])
+            .await
+            .assert_status(303);
+        let room = ada.create_public_room("Tea").await;
+        let cursor = ada.cursor(room).await;
+        let poll = {
+            let ada = ada.clone();
+            tokio::spawn(async move { ada.poll(room, &format!("?after={cursor}")).await })
+        };
+        // Answered after the poll was sent on a connection of its own: by now it waits, or is about to.
+        ada.get("/healthz").await.assert_status(200);
+
+        let stop = tokio::task::spawn_blocking(move || running.stop(signal));
+        let (code, _) = tokio::time::timeout(Duration::from_secs(5), stop)
+            .await
+            .unwrap()
+            .unwrap();
+
+        assert_eq!(code, Some(0), "{signal}");
+        assert_eq!(poll.await.unwrap().status, 204);
+    }
+}
+
+#[actix_web::test]
+async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(
+        folder.path(),
+        &["--log-format=json", "--log=debug,hyper=off"],
+    );
+    let ada = running.browser.clone();
+    let signed_up = ada
+        .post("/register", &[("name", "ada"), ("password", PASSWORD)])
+        .await;
+    let room = ada.create_private_room("Tea").await;
+    ada.send(room, "a needle in the haystack")
+        .await
+        .assert_status(303);
+    ada.join_privately("Tea", "open barley")
+        .await
+        .assert_status(403);
+    let cookie = signed_up
+        .header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned();
+
+    let (_, log) = running.stop("-TERM");
+
+    let answered = |route: &str| {
+        let lines = log.lines().filter(|line| line.contains("\"answered\""));
+        lines
+            .filter(|line| line.contains(&format!("\"route\":\"{route}\"")))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(answered("/register").len(), 1);
+    assert_eq!(answered("/rooms/private").len(), 1);
+    let sent = answered("/rooms/{room}/messages");
+    assert_eq!(sent.len(), 1);
+    assert!(
+        sent[0].contains("\"status\":303") && sent[0].contains("\"id\":\""),
+        "{}",
+        sent[0]
+    );
+    for secret in [
+        "needle",
+        PASSWORD,
+        "kettle+of",
+        "open sesame",
+        "open barley",
+        "argon2id",
+        &cookie,
+    ] {
+        assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[actix_web::test]
+async fn polls_are_logged_for_debugging_only() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), &[]);
+    let ada = running.browser.clone();
+    ada.post("/register", &[("name", "ada"), ("password", PASSWORD)])
+        .await;
+    let room = ada.create_public_room("Tea").await;
+    assert_eq!(ada.poll(room, "").await.status, 200);
+
+    let (_, log) = running.stop("-TERM");
+
+    assert!(
+        log.contains("route=\"/rooms/new\"") && !log.contains("/poll"),
+        "{log}"
+    );
+}
+
+#[actix_web::test]
+async fn the_secret_is_for_the_owner_of_the_file_only() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    Running::start(folder.path(), &[]).stop("-TERM");
+
+    let secret = std::fs::metadata(folder.path().join("data/mirage.key")).unwrap();
+
+    assert_eq!(secret.permissions().mode() & 0o777, 0o600);
+    assert_eq!(secret.len(), 64);
+}

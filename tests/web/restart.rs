@@ -1,0 +1,107 @@
+//! What outlives a restart, and what does not.
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::support::{ROOM_PASSWORD, TestApp};
+
+#[actix_web::test]
+async fn accounts_rooms_memberships_and_sessions_are_there_and_messages_are_not() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_private_room("Tea").await;
+    bob.join_privately("Tea", ROOM_PASSWORD)
+        .await
+        .assert_status(303);
+    ada.send(tea, "forget me").await.assert_status(303);
+
+    let app = app.restart().await;
+
+    let page = bob.room(tea).await;
+    assert_eq!(page.text("header .sign-out b"), "bob");
+    assert_eq!(page.texts(".members li"), ["ada, owner", "bob (you)"]);
+    assert!(!page.has("#log li"));
+    let again = app.anonymous();
+    let form = [("name", "ada"), ("password", crate::support::PASSWORD)];
+    again.post("/login", &form).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn a_page_left_open_goes_on_receiving_and_its_form_still_sends() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "before").await;
+    let (cursor, nonce) = (ada.cursor(room).await, ada.nonce(room).await);
+
+    let app = app.restart().await;
+
+    let poll = ada.poll(room, &format!("?after={cursor}")).await;
+    assert_eq!(
+        (poll.status, poll.is_reset, poll.came.len()),
+        (200, true, 0)
+    );
+    ada.send_with(room, "after", &nonce)
+        .await
+        .assert_status(303);
+    let poll = ada.poll(room, &format!("?after={}", poll.cursor)).await;
+    assert_eq!(
+        (poll.is_reset, poll.came),
+        (false, vec!["after".to_owned()])
+    );
+    drop(app);
+}
+
+#[actix_web::test]
+async fn a_message_never_has_the_name_of_one_before_the_restart() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "before").await;
+    let before = ada.room(room).await.attribute("#log li", "id");
+    app.clock.advance(std::time::Duration::from_millis(1));
+
+    let app = app.restart().await;
+
+    ada.send(room, "after").await;
+    assert_ne!(ada.room(room).await.attribute("#log li", "id"), before);
+    drop(app);
+}
+
+#[actix_web::test]
+async fn messages_are_nowhere_on_the_disk() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "a needle in the haystack")
+        .await
+        .assert_status(303);
+
+    let folder = app.stop().await;
+
+    let mut files = 0;
+    for file in std::fs::read_dir(folder.path()).unwrap() {
+        let bytes = std::fs::read(file.unwrap().path()).unwrap();
+        assert!(!bytes.windows(8).any(|window| window == b"a needle"));
+        files += 1;
+    }
+    assert!(files >= 2, "the database and the secret are there");
+}
+
+#[actix_web::test]
+async fn the_database_is_opened_as_the_design_says() {
+    let app = TestApp::spawn().await;
+    let database = &app.state.database;
+    let pragma = async |name: &str| {
+        let ask = Statement::from_string(database.get_database_backend(), format!("PRAGMA {name}"));
+        let row = database.query_one_raw(ask).await.unwrap().unwrap();
+        row.try_get_by_index::<i64>(0)
+            .map(|n| n.to_string())
+            .or_else(|_| row.try_get_by_index(0))
+            .unwrap()
+    };
+
+    assert_eq!(pragma("journal_mode").await, "wal");
+    assert_eq!(pragma("synchronous").await, "2", "FULL");
+    assert_eq!(pragma("foreign_keys").await, "1");
+    assert_eq!(pragma("busy_timeout").await, "5000");
+}

@@ -1,0 +1,184 @@
+use std::time::Duration;
+
+use crate::support::TestApp;
+
+#[actix_web::test]
+async fn a_message_shows_who_said_what_and_when() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+
+    ada.send(room, "Kettle on?").await.assert_status(303);
+
+    assert_eq!(
+        bob.room(room).await.text("#log li"),
+        "ada: Kettle on? 13:05 UTC"
+    );
+    assert_eq!(
+        ada.room(room).await.text("#log li"),
+        "ada (you): Kettle on? 13:05 UTC"
+    );
+    assert_eq!(
+        bob.room(room).await.attribute("#log time", "datetime"),
+        "2026-11-22T13:05:00.000Z"
+    );
+}
+
+#[actix_web::test]
+async fn messages_come_oldest_first_under_their_days() {
+    let app = TestApp::with(&["--message-lifespan=3days"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    for text in ["one", "two"] {
+        ada.send(room, text).await;
+    }
+    app.clock.advance(Duration::from_secs(86_400));
+    ada.send(room, "three").await;
+
+    let page = ada.room(room).await;
+
+    assert_eq!(
+        page.texts("#log h3, #log .text"),
+        [
+            "22 November 2026",
+            "one",
+            "two",
+            "23 November 2026",
+            "three"
+        ]
+    );
+    assert_eq!(page.texts("#log ol").len(), 2);
+}
+
+#[actix_web::test]
+async fn the_newest_hundred_are_shown_with_a_link_to_older_ones() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonces: Vec<String> = {
+        let mut nonces = Vec::new();
+        for _ in 0..101 {
+            nonces.push(ada.nonce(room).await);
+        }
+        nonces
+    };
+    for (number, nonce) in nonces.iter().enumerate() {
+        ada.send_with(room, &format!("message {number}"), nonce)
+            .await
+            .assert_status(303);
+    }
+
+    let newest = ada.room(room).await;
+    let texts = newest.texts("#log .text");
+    assert_eq!((texts.len(), texts[0].as_str()), (100, "message 1"));
+    let older_url = newest
+        .attributes("section p a", "href")
+        .into_iter()
+        .find(|url| url.contains("before="));
+
+    let older = ada.get(&older_url.unwrap()).await;
+    assert_eq!(older.texts("#log .text"), ["message 0"]);
+    assert!(
+        !older.has("#log[data-poll]"),
+        "older messages are not followed"
+    );
+}
+
+#[actix_web::test]
+async fn text_is_shown_as_text_whatever_it_contains() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("<i>Tea</i> & \"cake\"").await;
+    let hostile =
+        "<script>alert(1)</script> &amp; \"'</span></li><img src=x onerror=alert(1)>{{7*7}}";
+
+    ada.send(room, hostile).await;
+
+    let page = ada.room(room).await;
+    assert_eq!(page.text("#log .text"), hostile);
+    assert_eq!(page.text("h1"), "<i>Tea</i> & \"cake\"");
+    assert!(!page.has("#log script, #log img, main i"));
+}
+
+#[actix_web::test]
+async fn lines_are_kept_and_addresses_become_links() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+
+    ada.send(
+        room,
+        "one\r\ntwo https://example.org/?a=1&b=%22 three javascript:alert(1)",
+    )
+    .await;
+
+    let page = ada.room(room).await;
+    assert_eq!(page.texts("#log .text br").len(), 1);
+    assert_eq!(
+        page.attribute("#log .text a", "href"),
+        "https://example.org/?a=1&b=%22"
+    );
+    assert_eq!(
+        page.attribute("#log .text a", "rel"),
+        "nofollow ugc noopener noreferrer"
+    );
+}
+
+#[actix_web::test]
+async fn the_link_to_check_for_new_messages_marks_those_that_came_since() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    ada.send(room, "old").await;
+    let check = bob.room(room).await.attribute("#updates a", "href");
+    ada.send(room, "new").await;
+    app.clock.advance(Duration::from_millis(1));
+
+    let page = bob.get(check.trim_end_matches("#new")).await;
+
+    let parts = page.texts("#log h3, #log .text");
+    assert_eq!(parts, ["22 November 2026", "old", "New messages", "new"]);
+    let again = page.attribute("#updates a", "href");
+    assert_ne!(
+        again, check,
+        "the same address would not be asked for again"
+    );
+}
+
+#[actix_web::test]
+async fn who_is_not_in_a_public_room_sees_its_name_and_a_join_button_and_no_messages() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    ada.send(room, "between us").await;
+
+    let page = bob.room(room).await;
+
+    page.assert_status(200);
+    assert_eq!(page.text("h1"), "Tea");
+    assert_eq!(page.text("main button"), "Join Tea");
+    assert!(!page.body.contains("between us") && !page.body.contains("ada"));
+}
+
+#[actix_web::test]
+async fn only_the_first_twenty_members_are_named_on_the_room_page() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    for number in 0..21_u8 {
+        let letter = char::from(b'a' + number);
+        app.sign_up(&format!("friend-{letter}{letter}"))
+            .await
+            .join(room)
+            .await;
+    }
+
+    let page = ada.room(room).await;
+
+    assert_eq!(page.text("#members-heading"), "Members (22)");
+    assert_eq!(page.texts(".members li").len(), 20);
+    let all = ada.get(&format!("/rooms/{room}/members")).await;
+    assert_eq!(all.texts(".members li").len(), 22);
+}

@@ -1,0 +1,217 @@
+//! The cookie, and how long the session behind it lives.
+
+use std::time::Duration;
+
+use sea_orm::{ConnectionTrait, Statement};
+
+use crate::support::{Browser, PASSWORD, Page, TestApp};
+
+const DAY: Duration = Duration::from_secs(86_400);
+const FORM: [(&str, &str); 2] = [("name", "ada"), ("password", PASSWORD)];
+
+/// The `name=value` of the cookie that a page sets.
+fn cookie(page: &Page) -> String {
+    page.header("set-cookie")
+        .split(';')
+        .next()
+        .unwrap()
+        .to_owned()
+}
+
+async fn get_with(app: &TestApp, cookie: &str, path: &str) -> Page {
+    let browser = app.anonymous();
+    Browser::answer(
+        browser
+            .client
+            .get(browser.url(path))
+            .header("cookie", cookie),
+    )
+    .await
+}
+
+async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
+    let backend = app.state.database.get_database_backend();
+    let rows = app
+        .state
+        .database
+        .query_all_raw(Statement::from_string(backend, sql))
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row.try_get_by_index::<String>(0).unwrap())
+        .collect()
+}
+
+#[actix_web::test]
+async fn the_cookie_is_for_this_site_and_not_for_scripts() {
+    let app = TestApp::spawn().await;
+
+    let page = app.anonymous().post("/register", &FORM).await;
+
+    let set = page.header("set-cookie");
+    assert!(set.starts_with("mirage="), "{set}");
+    let attributes: Vec<_> = set.split("; ").skip(1).collect();
+    for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=34560000"] {
+        assert!(
+            attributes.contains(&attribute),
+            "{attribute} is not in {set}"
+        );
+    }
+    assert!(!attributes.contains(&"Secure"));
+}
+
+#[actix_web::test]
+async fn behind_tls_the_cookie_is_bound_to_the_host_and_to_tls() {
+    let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
+
+    let page = app.anonymous().post("/register", &FORM).await;
+
+    let set = page.header("set-cookie");
+    assert!(set.starts_with("__Host-mirage="), "{set}");
+    assert!(set.contains("; Secure") && set.contains("; Path=/") && !set.contains("Domain"));
+}
+
+#[actix_web::test]
+async fn the_cookie_is_set_at_signing_in_and_then_left_alone() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    app.clock.advance(DAY);
+
+    for page in [
+        ada.get("/rooms").await,
+        ada.send(room, "hello").await,
+        ada.get(&format!("/rooms/{room}/poll")).await,
+    ] {
+        assert_eq!(page.header("set-cookie"), "");
+    }
+    assert_eq!(app.anonymous().get("/").await.header("set-cookie"), "");
+}
+
+#[actix_web::test]
+async fn signing_in_gives_a_new_key_and_ends_the_old_session() {
+    let app = TestApp::spawn().await;
+    let ada = app.anonymous();
+    let first = cookie(&ada.post("/register", &FORM).await);
+
+    let second = cookie(&ada.post("/login", &FORM).await);
+
+    assert_ne!(first, second);
+    get_with(&app, &first, "/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    get_with(&app, &second, "/rooms").await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn a_planted_cookie_is_worthless() {
+    let app = TestApp::spawn().await;
+    let planted = cookie(
+        &app.anonymous()
+            .post("/register", &[("name", "eve"), ("password", PASSWORD)])
+            .await,
+    );
+    app.sign_up("ada").await;
+    let victim = app.anonymous();
+
+    let request = victim
+        .client
+        .post(victim.url("/login"))
+        .header("cookie", &planted)
+        .form(&FORM);
+    let signed_in = cookie(&Browser::answer(request).await);
+
+    assert_ne!(signed_in, planted);
+    get_with(&app, &planted, "/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    assert_eq!(
+        get_with(&app, &signed_in, "/rooms")
+            .await
+            .text("header .sign-out b"),
+        "ada"
+    );
+}
+
+#[actix_web::test]
+async fn the_database_knows_only_the_digest_of_the_key() {
+    let app = TestApp::spawn().await;
+    let cookie = cookie(&app.anonymous().post("/register", &FORM).await);
+
+    let stored = db_column(&app, "SELECT key_digest FROM sessions").await;
+
+    // Signed cookies are a signature of 44 characters and the value.
+    let key = cookie.strip_prefix("mirage=").unwrap();
+    let key = &key[key.len() - 43..];
+    let digest: String = {
+        use sha2::Digest;
+        sha2::Sha256::digest(key)
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    };
+    assert_eq!(stored, [digest]);
+}
+
+#[actix_web::test]
+async fn a_session_ends_after_thirty_idle_days_and_lives_on_when_it_is_used() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    for _ in 0..3 {
+        app.clock.advance(29 * DAY);
+        ada.get("/rooms").await.assert_status(200);
+    }
+
+    bob.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    app.clock.advance(30 * DAY);
+    ada.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    assert!(
+        db_column(&app, "SELECT key_digest FROM sessions")
+            .await
+            .is_empty()
+    );
+}
+
+#[actix_web::test]
+async fn a_session_ends_after_a_year_however_much_it_is_used() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    for _ in 0..18 {
+        app.clock.advance(20 * DAY);
+        ada.get("/rooms").await.assert_status(200);
+    }
+
+    app.clock.advance(5 * DAY);
+
+    ada.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+}
+
+#[actix_web::test]
+async fn when_a_session_was_last_used_is_written_at_most_hourly() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let path = "/login";
+    ada.get("/rooms").await;
+    let uses = async || {
+        let before = app.db_statements();
+        ada.get("/rooms/private").await.assert_status(200);
+        app.db_statements() - before
+    };
+
+    assert_eq!(uses().await, 0);
+    app.clock.advance(Duration::from_secs(3600));
+    ada.get("/rooms/private").await;
+    let seen = "SELECT CAST(last_seen AS TEXT) FROM sessions";
+    let now = mirage::clock::Clock::now(&*app.clock).0.to_string();
+    while db_column(&app, seen).await != [now.clone()] {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(uses().await, 0);
+    app.anonymous().get(path).await.assert_status(200);
+}

@@ -1,0 +1,403 @@
+//! A real server with a clock that tests move, and browser-like clients that go through its pages.
+
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use mirage::app::{AppState, Application};
+use mirage::clock::{Clock, FixedClock};
+use mirage::config::Config;
+use mirage::domain::Timestamp;
+use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
+use scraper::{ElementRef, Html, Selector};
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+/// When the clock of every test starts: 2026-11-22T13:05:00Z.
+pub const START: Timestamp = Timestamp(1_795_352_700_000);
+
+/// A password nobody would guess first.
+pub const PASSWORD: &str = "a kettle of fish";
+
+/// The password of every private room of the tests.
+pub const ROOM_PASSWORD: &str = "open sesame";
+
+/// A server on a free port, with a database of its own.
+pub struct TestApp {
+    pub address: String,
+    pub state: Arc<AppState>,
+    pub clock: Arc<FixedClock>,
+    folder: TempDir,
+    flags: Vec<String>,
+    stop: CancellationToken,
+    running: JoinHandle<std::io::Result<()>>,
+}
+
+impl TestApp {
+    pub async fn spawn() -> Self {
+        Self::with(&[]).await
+    }
+
+    /// A server with these settings, as on the command line.
+    pub async fn with(flags: &[&str]) -> Self {
+        let clock = Arc::new(FixedClock::at(START));
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        Self::start(
+            tempfile::tempdir().unwrap(),
+            clock,
+            "127.0.0.1:0".to_owned(),
+            flags,
+        )
+        .await
+    }
+
+    async fn start(
+        folder: TempDir,
+        clock: Arc<FixedClock>,
+        bind: String,
+        flags: Vec<String>,
+    ) -> Self {
+        let config = Config::parse(Self::command_line(&folder, &bind, &flags)).unwrap();
+        let shared: Arc<dyn Clock> = clock.clone();
+        let application = Application::build(config, shared).await.unwrap();
+        let address = format!("127.0.0.1:{}", application.port());
+        let state = Arc::clone(application.state());
+        let stop = CancellationToken::new();
+        let running = tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
+        Self {
+            address,
+            state,
+            clock,
+            folder,
+            flags,
+            stop,
+            running,
+        }
+    }
+
+    fn command_line(folder: &TempDir, bind: &str, flags: &[String]) -> Vec<String> {
+        let folder = folder.path().display();
+        let mut words = vec![
+            "mirage".to_owned(),
+            format!("--bind={bind}"),
+            format!("--database-url=sqlite://{folder}/mirage.db?mode=rwc"),
+            format!("--secret-file={folder}/mirage.key"),
+            format!("--assets={}/assets", env!("CARGO_MANIFEST_DIR")),
+        ];
+        words.extend_from_slice(flags);
+        words
+    }
+
+    /// Stops the server, as SIGTERM does.
+    pub async fn stop(self) -> TempDir {
+        self.stop.cancel();
+        self.running.await.unwrap().unwrap();
+        self.folder
+    }
+
+    /// Stops the server and starts another one with the same database, at the same address.
+    pub async fn restart(self) -> Self {
+        let (clock, address, flags) = (
+            Arc::clone(&self.clock),
+            self.address.clone(),
+            self.flags.clone(),
+        );
+        let folder = self.stop().await;
+        Self::start(folder, clock, address, flags).await
+    }
+
+    /// A browser in which nobody is signed in.
+    pub fn anonymous(&self) -> Browser {
+        let client = Client::builder()
+            .cookie_store(true)
+            .redirect(redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
+            .build()
+            .unwrap();
+        Browser {
+            client,
+            address: self.address.clone(),
+        }
+    }
+
+    /// A browser in which somebody has just made an account of this name.
+    pub async fn sign_up(&self, name: &str) -> Browser {
+        let browser = self.anonymous();
+        let page = browser
+            .post("/register", &[("name", name), ("password", PASSWORD)])
+            .await;
+        page.assert_redirect("/rooms");
+        browser
+    }
+
+    /// How many statements were sent to the database so far.
+    pub fn db_statements(&self) -> u64 {
+        self.state.statements.load(Ordering::SeqCst)
+    }
+}
+
+/// A person's browser: keeps its cookies, follows no redirect by itself.
+#[derive(Clone)]
+pub struct Browser {
+    pub client: Client,
+    pub address: String,
+}
+
+impl Browser {
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub async fn get(&self, path: &str) -> Page {
+        Self::answer(self.client.get(self.url(path))).await
+    }
+
+    pub async fn post(&self, path: &str, form: &[(&str, &str)]) -> Page {
+        Self::answer(self.client.post(self.url(path)).form(form)).await
+    }
+
+    pub async fn request(&self, method: Method, path: &str) -> Page {
+        Self::answer(self.client.request(method, self.url(path))).await
+    }
+
+    pub async fn answer(request: RequestBuilder) -> Page {
+        let response = request.send().await.unwrap();
+        let (status, headers) = (response.status(), response.headers().clone());
+        Page {
+            status,
+            headers,
+            body: response.text().await.unwrap(),
+        }
+    }
+
+    /// Makes a public room and gives its number.
+    pub async fn create_public_room(&self, name: &str) -> i64 {
+        let form = [("name", name), ("kind", "public")];
+        room_in(&self.post("/rooms/new", &form).await)
+    }
+
+    /// Makes a private room with [`ROOM_PASSWORD`] and gives its number.
+    pub async fn create_private_room(&self, name: &str) -> i64 {
+        let form = [
+            ("name", name),
+            ("kind", "private"),
+            ("password", ROOM_PASSWORD),
+        ];
+        room_in(&self.post("/rooms/new", &form).await)
+    }
+
+    pub async fn join(&self, room: i64) {
+        let page = self
+            .post(&format!("/rooms/{room}/join"), &[("join", "1")])
+            .await;
+        page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+    }
+
+    pub async fn join_privately(&self, name: &str, password: &str) -> Page {
+        self.post("/rooms/private", &[("name", name), ("password", password)])
+            .await
+    }
+
+    pub async fn leave(&self, room: i64) {
+        let page = self
+            .post(&format!("/rooms/{room}/leave"), &[("leave", "1")])
+            .await;
+        page.assert_redirect("/rooms/mine?done=left");
+    }
+
+    pub async fn room(&self, room: i64) -> Page {
+        self.get(&format!("/rooms/{room}")).await
+    }
+
+    /// The nonce in the form of the room page.
+    pub async fn nonce(&self, room: i64) -> String {
+        self.room(room)
+            .await
+            .attribute("#write [name=nonce]", "value")
+    }
+
+    /// Sends a message by the room page's form.
+    pub async fn send(&self, room: i64, text: &str) -> Page {
+        let nonce = self.nonce(room).await;
+        self.send_with(room, text, &nonce).await
+    }
+
+    pub async fn send_with(&self, room: i64, text: &str, nonce: &str) -> Page {
+        self.post(
+            &format!("/rooms/{room}/messages"),
+            &[("text", text), ("nonce", nonce)],
+        )
+        .await
+    }
+
+    /// The texts of the messages on the room page.
+    pub async fn messages(&self, room: i64) -> Vec<String> {
+        let page = self.room(room).await;
+        page.assert_status(200);
+        page.texts("#log li .text")
+    }
+
+    /// The cursor on the room page.
+    pub async fn cursor(&self, room: i64) -> String {
+        self.room(room).await.attribute("#log", "data-cursor")
+    }
+
+    pub async fn poll(&self, room: i64, query: &str) -> Poll {
+        let page = self.get(&format!("/rooms/{room}/poll{query}")).await;
+        Poll::of(page)
+    }
+}
+
+/// The number of the room that a page leads to.
+pub fn room_in(page: &Page) -> i64 {
+    page.assert_status(303);
+    let location = page.header("location");
+    let number = location
+        .trim_start_matches("/rooms/")
+        .split('?')
+        .next()
+        .unwrap();
+    number
+        .parse()
+        .unwrap_or_else(|_| panic!("{location} is no room"))
+}
+
+/// What a browser was answered.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    pub status: StatusCode,
+    pub headers: HeaderMap,
+    pub body: String,
+}
+
+impl Page {
+    #[track_caller]
+    pub fn assert_status(&self, status: u16) -> &Self {
+        assert_eq!(self.status.as_u16(), status, "{}", self.body);
+        self
+    }
+
+    #[track_caller]
+    pub fn assert_redirect(&self, to: &str) -> &Self {
+        self.assert_status(303);
+        assert_eq!(self.header("location"), to);
+        self
+    }
+
+    /// That the form came back with one problem: this sentence, in the summary and beside the field.
+    #[track_caller]
+    pub fn assert_problem(&self, field: &str, sentence: &str) -> &Self {
+        let (link, beside) = (
+            format!(".problems a[href='#{field}']"),
+            format!("#{field}-problem"),
+        );
+        assert_eq!(self.text(&link), sentence);
+        assert_eq!(self.text(&beside), format!("Error: {sentence}"));
+        assert!(self.text("title").starts_with("Error: "));
+        self
+    }
+
+    /// That a field was given back with what was typed into it.
+    #[track_caller]
+    pub fn assert_value(&self, selector: &str, value: &str) -> &Self {
+        assert_eq!(self.attribute(selector, "value"), value);
+        self
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    pub fn location(&self) -> &str {
+        self.header(LOCATION.as_str())
+    }
+
+    pub fn html(&self) -> Html {
+        Html::parse_document(&self.body)
+    }
+
+    /// The text of the one element that matches.
+    #[track_caller]
+    pub fn text(&self, selector: &str) -> String {
+        let texts = self.texts(selector);
+        assert_eq!(texts.len(), 1, "{selector}: {texts:?} in\n{}", self.body);
+        texts[0].clone()
+    }
+
+    /// The texts of all elements that match, in the order of the page, white space as a browser shows it.
+    #[track_caller]
+    pub fn texts(&self, selector: &str) -> Vec<String> {
+        self.html()
+            .select(&selector_of(selector))
+            .map(text_of)
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn attribute(&self, selector: &str, name: &str) -> String {
+        let values = self.attributes(selector, name);
+        assert_eq!(
+            values.len(),
+            1,
+            "{selector}[{name}]: {values:?} in\n{}",
+            self.body
+        );
+        values[0].clone()
+    }
+
+    #[track_caller]
+    pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
+        let html = self.html();
+        let selector = selector_of(selector);
+        let elements = html.select(&selector);
+        elements
+            .filter_map(|element| element.attr(name).map(str::to_owned))
+            .collect()
+    }
+
+    #[track_caller]
+    pub fn has(&self, selector: &str) -> bool {
+        !self.texts(selector).is_empty()
+    }
+}
+
+/// What a poll was answered.
+#[derive(Debug)]
+pub struct Poll {
+    pub status: u16,
+    pub cursor: String,
+    pub is_reset: bool,
+    /// The texts of the messages that came.
+    pub came: Vec<String>,
+    /// The ids of the messages that went.
+    pub gone: Vec<String>,
+    pub page: Page,
+}
+
+impl Poll {
+    fn of(page: Page) -> Self {
+        Self {
+            status: page.status.as_u16(),
+            cursor: page.header("mirage-cursor").to_owned(),
+            is_reset: page.header("mirage-reset") == "1",
+            came: page.texts("li:not([data-gone]) .text"),
+            gone: page.attributes("li[data-gone]", "id"),
+            page,
+        }
+    }
+}
+
+#[track_caller]
+fn selector_of(selector: &str) -> Selector {
+    Selector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
+}
+
+pub fn text_of(element: ElementRef<'_>) -> String {
+    let text: String = element.text().collect();
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
