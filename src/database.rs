@@ -1,14 +1,17 @@
 //! Opening the database: how SQLite is set up, and what a database must be to be served.
 
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
-    SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
+    RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
 };
 
 use crate::app::StartupError;
@@ -29,9 +32,14 @@ pub async fn open(
     config: &Config,
     statements: Arc<AtomicU64>,
 ) -> Result<DatabaseConnection, StartupError> {
-    if let Some(file) = config.database_file() {
+    let failed = |error| StartupError::Database {
+        url: config.database_url.clone(),
+        error,
+    };
+    let file = file_of(&config.database_url).map_err(failed)?;
+    if let Some(file) = &file {
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(|error| StartupError::DatabaseFolder {
+            make_folder(folder).map_err(|error| StartupError::DatabaseFolder {
                 folder: folder.to_owned(),
                 error,
             })?;
@@ -40,18 +48,11 @@ pub async fn open(
             refuse_newer(&config.database_url).await?;
         }
     }
-    let failed = |error| StartupError::Database {
-        url: config.database_url.clone(),
-        error,
-    };
+
     let mut options = ConnectOptions::new(&config.database_url);
     options
         // A database in memory is another one in each connection.
-        .max_connections(if config.database_file().is_some() {
-            CONNECTIONS
-        } else {
-            1
-        })
+        .max_connections(if file.is_some() { CONNECTIONS } else { 1 })
         .acquire_timeout(BUSY_TIMEOUT)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| {
@@ -84,6 +85,26 @@ pub async fn write(database: &DatabaseConnection) -> Result<DatabaseTransaction,
         ..TransactionOptions::default()
     };
     database.begin_with_options(options).await
+}
+
+/// Makes a folder for what is nobody else's business: hashes of passwords, the server's secret.
+///
+/// # Errors
+/// When it cannot be made. One that is there stays as it is.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+}
+
+/// The file that holds the database, if it is one.
+fn file_of(url: &str) -> Result<Option<PathBuf>, DbErr> {
+    let options: SqliteConnectOptions = url
+        .parse()
+        .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
+    let is_in_memory = url.contains(":memory:") || url.contains("mode=memory");
+    Ok((!is_in_memory).then(|| options.get_filename().to_owned()))
 }
 
 /// Fails on a database that can only be read, which would let everybody in and refuse each change.

@@ -2,8 +2,8 @@
 //!
 //! It outlives a restart, and so do the cookies and forms signed with it.
 
-use std::fs::OpenOptions;
-use std::io::{ErrorKind, Read, Write};
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
@@ -11,6 +11,7 @@ use hmac::{Hmac, KeyInit, Mac};
 use sha2::Sha256;
 
 use crate::app::StartupError;
+use crate::database;
 
 /// How many bytes the secret has.
 const LENGTH: usize = 64;
@@ -29,34 +30,15 @@ impl Secret {
             error,
         };
         if let Some(folder) = file.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
+            database::make_folder(folder).map_err(failed)?;
         }
-        let created = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(file);
-        match created {
-            Ok(mut new) => {
-                let secret = Self(random_bytes());
-                new.write_all(&secret.0)
-                    .and_then(|()| new.sync_all())
-                    .map_err(failed)?;
-                Ok(secret)
-            }
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-                let mut held = Vec::with_capacity(LENGTH);
-                let limit = u64::try_from(LENGTH).unwrap_or(u64::MAX) + 1;
-                std::fs::File::open(file)
-                    .and_then(|there| there.take(limit).read_to_end(&mut held))
-                    .map_err(failed)?;
-                let exact = held.try_into().ok();
-                exact.map(Self).ok_or_else(|| StartupError::NotASecret {
-                    file: file.to_owned(),
-                })
-            }
-            Err(error) => Err(failed(error)),
+        if matches!(read(file), Err(error) if error.kind() == ErrorKind::NotFound) {
+            create(file).map_err(failed)?;
         }
+        let exact = read(file).map_err(failed)?.try_into().ok();
+        exact.map(Self).ok_or_else(|| StartupError::NotASecret {
+            file: file.to_owned(),
+        })
     }
 
     /// 32 bytes of a key for `purpose`. Keys of different purposes tell nothing of each other.
@@ -65,6 +47,36 @@ impl Secret {
         let mut mac = hmac(&self.0);
         mac.update(purpose.as_bytes());
         mac.finalize().into_bytes().into()
+    }
+}
+
+/// What `file` holds, as far as it is needed to tell a secret from something else.
+fn read(file: &Path) -> io::Result<Vec<u8>> {
+    let mut held = Vec::with_capacity(LENGTH);
+    let limit = u64::try_from(LENGTH).unwrap_or(u64::MAX) + 1;
+    File::open(file)?.take(limit).read_to_end(&mut held)?;
+    Ok(held)
+}
+
+/// Makes a secret beside `file` and puts it there in one step, so that no start ever finds half of
+/// one. One that is there by then stays.
+fn create(file: &Path) -> io::Result<()> {
+    let suffix: [u8; 8] = random_bytes();
+    let beside = file.with_extension(format!("{:016x}", u64::from_be_bytes(suffix)));
+    let mut new = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&beside)?;
+    let secret: [u8; LENGTH] = random_bytes();
+    let linked = new
+        .write_all(&secret)
+        .and_then(|()| new.sync_all())
+        .and_then(|()| std::fs::hard_link(&beside, file));
+    std::fs::remove_file(&beside)?;
+    match linked {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+        other => other,
     }
 }
 

@@ -51,15 +51,18 @@ impl RoomName {
     }
 }
 
-/// Joiners are let in: emoji and Indic scripts need them, and skeletons leave them out.
+/// Of what is drawn as nothing, only what emoji and Indic scripts need is let in: skeletons leave it
+/// out. Others, such as the Hangul filler, are blanks that skeletons leave out: names with them would
+/// look like names with spaces and yet be other names.
 fn may_stand_in_a_room_name(c: char) -> bool {
     use GeneralCategory::{
         Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned,
     };
     match c {
-        '\u{200c}' | '\u{200d}' => true,
+        '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => true,
         // The tags that make the flags of England, Scotland and Wales.
         '\u{e0020}'..='\u{e007f}' => true,
+        _ if is_drawn_as_nothing(c) => false,
         _ => !matches!(
             c.general_category(),
             Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Unassigned
@@ -134,6 +137,9 @@ mod tests {
             "a\u{200f}b",
             "a\u{feff}b",
             "a\u{ad}b",
+            "a\u{3164}b",
+            "a\u{115f}b",
+            "\u{3164}",
         ] {
             assert!(mistake(name).contains("cannot be shown"), "{name:?}");
         }
@@ -141,7 +147,7 @@ mod tests {
 
     #[test]
     fn a_name_can_be_seen() {
-        for name in ["\u{200d}", "\u{3164}", "\u{2800}", "\u{301}"] {
+        for name in ["\u{200d}", "\u{2800}", "\u{301}"] {
             assert!(mistake(name).contains("something to see"), "{name:?}");
         }
     }

@@ -325,7 +325,7 @@ async fn polls_are_logged_for_debugging_only() {
 }
 
 #[actix_web::test]
-async fn the_secret_is_for_the_owner_of_the_file_only() {
+async fn the_secret_and_the_folder_made_for_it_are_for_their_owner_only() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");
@@ -334,4 +334,6 @@ async fn the_secret_is_for_the_owner_of_the_file_only() {
 
     assert_eq!(secret.permissions().mode() & 0o777, 0o600);
     assert_eq!(secret.len(), 64);
+    let data = std::fs::metadata(folder.path().join("data")).unwrap();
+    assert_eq!(data.permissions().mode() & 0o777, 0o700);
 }
