@@ -59,14 +59,17 @@ pub enum Posted {
     New(MessageId),
     /// Its nonce had been used: this message came of it then.
     Before(MessageId),
+    /// Its nonce had been used for another text: nothing came of it now.
+    OtherText,
 }
 
 impl Posted {
     /// The message that the sending led to.
     #[must_use]
-    pub fn message(self) -> MessageId {
+    pub fn message(self) -> Option<MessageId> {
         match self {
-            Self::New(id) | Self::Before(id) => id,
+            Self::New(id) | Self::Before(id) => Some(id),
+            Self::OtherText => None,
         }
     }
 }
@@ -155,9 +158,17 @@ impl Messages {
     ) -> Result<Posted, askama::Error> {
         let mut rooms = self.lock();
         let now = rooms.time(now);
-        let posted = rooms.change(room, |buffer| buffer.post(draft, now))?;
+        let posted = rooms.change(room, |buffer| buffer.post(room, draft, now))?;
         rooms.make_way(now);
         Ok(posted)
+    }
+
+    /// Whether a sending has led to a message in a room whose first deadline has not come.
+    pub fn has_used(&self, room: RoomId, nonce: NonceId, now: Timestamp) -> bool {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        let buffer = rooms.buffers.get(&room);
+        buffer.is_some_and(|buffer| buffer.has_used(nonce, now))
     }
 
     /// The newest [`PAGE`] messages of a room, or of those before `before`.
@@ -211,6 +222,32 @@ impl Messages {
         rooms.buffers.get(&room)?.find(message, now)
     }
 
+    /// How many live messages by others came into a room after `after`, or ever.
+    #[must_use]
+    pub fn new_for(
+        &self,
+        room: RoomId,
+        reader: UserId,
+        after: Option<MessageId>,
+        now: Timestamp,
+    ) -> usize {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        let buffer = rooms.buffers.get(&room);
+        buffer.map_or(0, |buffer| buffer.new_for(reader, after, now))
+    }
+
+    /// When the newest live message of each room was sent. Rooms without one are left out.
+    #[must_use]
+    pub fn latest_times(&self, now: Timestamp) -> Vec<(RoomId, Timestamp)> {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        let times = rooms.buffers.iter();
+        times
+            .filter_map(|(&room, buffer)| Some((room, buffer.latest_time(now)?)))
+            .collect()
+    }
+
     /// A receiver that changes at every event of a room, and when somebody's right to be there does.
     ///
     /// Take it before asking [`Messages::since`], and nothing falls between the two. When the room
@@ -243,9 +280,31 @@ impl Messages {
             && rooms.change(room, |buffer| buffer.delete(message, now))
     }
 
+    /// Makes a room's lifespan act on the messages it holds. Deadlines only move earlier: a longer
+    /// lifespan changes nothing. Whoever follows the room is given its messages anew.
+    ///
+    /// # Errors
+    /// When the template fails. Nothing has changed then.
+    pub fn shorten(
+        &self,
+        room: RoomId,
+        lifespan: Lifespan,
+        now: Timestamp,
+    ) -> Result<(), askama::Error> {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        if !rooms.buffers.contains_key(&room) {
+            return Ok(());
+        }
+        rooms.change(room, |buffer| buffer.shorten(room, lifespan, now))
+    }
+
     /// Drops all that is held of a room: the room itself is gone.
     pub fn forget(&self, room: RoomId) {
-        self.lock().remove(room);
+        let mut rooms = self.lock();
+        rooms.remove(room);
+        // No page's cursor can be followed: what it shows did not go event by event.
+        rooms.first_event += 1;
     }
 
     /// Frees what has expired, and the buffers of rooms in which there is nothing and nobody waits.
@@ -329,5 +388,7 @@ impl Rooms {
     }
 }
 
+#[cfg(test)]
+mod model_test;
 #[cfg(test)]
 mod tests;

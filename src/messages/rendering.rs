@@ -5,15 +5,19 @@ use std::sync::Arc;
 use askama::Template;
 
 use super::{Draft, NonceId};
-use crate::domain::{MessageId, MessageText, Segment, Timestamp, UserId};
+use crate::domain::{MessageId, MessageText, RoomId, Segment, Timestamp, UserId};
 
-/// A message as it is held and shown. It does not change.
+/// A message as it is held and shown. It does not change: what changes makes another of the same id.
 #[derive(Debug)]
 pub struct Message {
     /// Its name within the room.
     pub id: MessageId,
     /// Who wrote it.
     pub author: UserId,
+    /// The author's name at the time of writing.
+    pub author_name: Arc<str>,
+    /// What it says.
+    pub text: MessageText,
     /// When it was sent.
     pub sent_at: Timestamp,
     /// From this moment on nobody is shown it.
@@ -26,43 +30,69 @@ pub struct Message {
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessageHtml<'a> {
-    id: MessageId,
-    author: &'a str,
+    room: RoomId,
+    message: &'a Message,
     is_own: bool,
-    text: &'a MessageText,
-    sent_at: Timestamp,
-    deadline: Timestamp,
 }
 
 impl Message {
-    /// Renders `draft` as the message `id`, sent at `sent_at`.
+    /// Renders `draft` as the message `id` of `room`, sent at `sent_at`.
     pub(super) fn render(
+        room: RoomId,
         id: MessageId,
         draft: &Draft,
         sent_at: Timestamp,
     ) -> Result<Self, askama::Error> {
-        let deadline = sent_at.plus(draft.lifespan.0);
-        let (author, text) = (&*draft.author_name, &draft.text);
+        let message = Self {
+            id,
+            author: draft.author,
+            author_name: Arc::clone(&draft.author_name),
+            text: draft.text.clone(),
+            sent_at,
+            deadline: sent_at.plus(draft.lifespan.0),
+            for_others: Box::default(),
+            for_author: Box::default(),
+        };
+        message.rendered(room)
+    }
+
+    /// The same message of `room`, with another deadline.
+    pub(super) fn with_deadline(
+        &self,
+        room: RoomId,
+        deadline: Timestamp,
+    ) -> Result<Self, askama::Error> {
+        let message = Self {
+            deadline,
+            author_name: Arc::clone(&self.author_name),
+            text: self.text.clone(),
+            for_others: Box::default(),
+            for_author: Box::default(),
+            ..*self
+        };
+        message.rendered(room)
+    }
+
+    fn rendered(self, room: RoomId) -> Result<Self, askama::Error> {
         let html = |is_own| {
             let html = MessageHtml {
-                id,
-                author,
+                room,
+                message: &self,
                 is_own,
-                text,
-                sent_at,
-                deadline,
             };
             html.render().map(String::into_boxed_str)
         };
         let (for_others, for_author) = (html(false)?, html(true)?);
         Ok(Self {
-            id,
-            author: draft.author,
-            sent_at,
-            deadline,
             for_others,
             for_author,
+            ..self
         })
+    }
+
+    /// Whether it may be shown at `now`.
+    pub(super) fn is_live(&self, now: Timestamp) -> bool {
+        now < self.deadline
     }
 
     /// The message as an `<li>`, as `reader` is shown it.
@@ -75,12 +105,16 @@ impl Message {
         }
     }
 
-    /// What it takes in memory: its renderings, itself, its place in the ring and its nonce.
+    /// What it takes in memory: its text and renderings, itself, its place in the ring and its nonce.
     pub(super) fn bytes(&self) -> usize {
         const AROUND: usize = size_of::<Message>()
             + 2 * size_of::<usize>()
             + size_of::<Arc<Message>>()
             + size_of::<(NonceId, MessageId, Timestamp)>();
-        AROUND + self.for_others.len() + self.for_author.len()
+        AROUND
+            + self.author_name.len()
+            + self.text.as_str().len()
+            + self.for_others.len()
+            + self.for_author.len()
     }
 }

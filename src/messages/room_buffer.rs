@@ -1,18 +1,19 @@
 //! One room's ring of messages, and what happened in it.
 
-use std::collections::VecDeque;
+use std::collections::{VecDeque, vec_deque};
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use tokio::sync::watch;
 
 use super::{Cursor, Draft, Message, NonceId, PAGE, Page, Posted, Since};
-use crate::domain::{MessageId, Timestamp};
+use crate::domain::{Lifespan, MessageId, MessageText, RoomId, Timestamp, UserId};
 
 /// How many sendings and departures are remembered, for each message that the ring may hold.
-const REMEMBERED: usize = 2;
+pub(super) const REMEMBERED: usize = 2;
 
-/// The messages of one room, oldest first, with deadlines that never go down along the ring: time
-/// does not go back here, and a lifespan that is made shorter moves all deadlines at once.
+/// The messages of one room, oldest first. Deadlines need not be in that order: who sends while the
+/// room's lifespan is being made shorter may still have read the longer one.
 pub(super) struct RoomBuffer {
     ring: VecDeque<Arc<Message>>,
     /// Messages that went before their deadline, until that has passed: then pages drop them unasked.
@@ -37,6 +38,8 @@ struct Departure {
 /// A nonce that was used.
 struct Sending {
     nonce: NonceId,
+    /// Tells the text from others. Only their author can choose two that it does not tell apart.
+    text: u64,
     message: MessageId,
     until: Timestamp,
 }
@@ -56,23 +59,32 @@ impl RoomBuffer {
         }
     }
 
-    pub(super) fn post(&mut self, draft: &Draft, now: Timestamp) -> Result<Posted, askama::Error> {
+    pub(super) fn post(
+        &mut self,
+        room: RoomId,
+        draft: &Draft,
+        now: Timestamp,
+    ) -> Result<Posted, askama::Error> {
         self.expire(now);
         let before = self
             .sendings
             .iter()
             .find(|sending| sending.nonce == draft.nonce);
-        if let Some(sending) = before.filter(|sending| now < sending.until) {
-            return Ok(Posted::Before(sending.message));
+        let text = hash_of(&draft.text);
+        match before {
+            Some(sending) if sending.text == text => return Ok(Posted::Before(sending.message)),
+            Some(_) => return Ok(Posted::OtherText),
+            None => {}
         }
         while self.ring.len() >= self.most_messages {
             self.give_up_oldest();
         }
         let id = MessageId(self.next_event());
-        let message = Message::render(id, draft, now)?;
+        let message = Message::render(room, id, draft, now)?;
         self.bytes += message.bytes();
         self.sendings.push_back(Sending {
             nonce: draft.nonce,
+            text,
             message: id,
             until: message.deadline,
         });
@@ -84,17 +96,23 @@ impl RoomBuffer {
         Ok(Posted::New(id))
     }
 
+    pub(super) fn has_used(&self, nonce: NonceId, now: Timestamp) -> bool {
+        let is_it = |sending: &Sending| sending.nonce == nonce && now < sending.until;
+        self.sendings.iter().any(is_it)
+    }
+
     pub(super) fn page(&self, before: Option<MessageId>, start: u64, now: Timestamp) -> Page {
-        let live = self.live(now);
         let older_than = before.map_or(self.ring.len(), |before| self.place_of(before));
-        let from = older_than.saturating_sub(PAGE).max(live);
+        let mut newest_first = self
+            .ring
+            .range(..older_than)
+            .rev()
+            .filter(|message| message.is_live(now));
+        let mut messages: Vec<_> = newest_first.by_ref().take(PAGE).map(Arc::clone).collect();
+        messages.reverse();
         Page {
-            messages: self
-                .ring
-                .range(from..older_than.max(from))
-                .map(Arc::clone)
-                .collect(),
-            has_older: from > live,
+            messages,
+            has_older: newest_first.next().is_some(),
             cursor: Cursor {
                 start,
                 event: self.latest_event,
@@ -114,8 +132,11 @@ impl RoomBuffer {
             start,
             event: self.latest_event,
         };
-        let from = self.place_of(MessageId(told + 1)).max(self.live(now));
-        let came: Vec<_> = self.ring.range(from..).map(Arc::clone).collect();
+        let came: Vec<_> = self
+            .after(Some(MessageId(told)))
+            .filter(|message| message.is_live(now))
+            .map(Arc::clone)
+            .collect();
         let gone: Vec<_> = self
             .departures
             .iter()
@@ -131,7 +152,26 @@ impl RoomBuffer {
 
     pub(super) fn find(&self, message: MessageId, now: Timestamp) -> Option<Arc<Message>> {
         let found = self.ring.get(self.place_of(message))?;
-        (found.id == message && now < found.deadline).then(|| Arc::clone(found))
+        (found.id == message && found.is_live(now)).then(|| Arc::clone(found))
+    }
+
+    /// How many live messages by others than `reader` came after `after`.
+    pub(super) fn new_for(
+        &self,
+        reader: UserId,
+        after: Option<MessageId>,
+        now: Timestamp,
+    ) -> usize {
+        self.after(after)
+            .filter(|message| message.is_live(now) && message.author != reader)
+            .count()
+    }
+
+    /// When the newest live message was sent.
+    pub(super) fn latest_time(&self, now: Timestamp) -> Option<Timestamp> {
+        let mut newest_first = self.ring.iter().rev();
+        let newest = newest_first.find(|message| message.is_live(now))?;
+        Some(newest.sent_at)
     }
 
     pub(super) fn watch(&self) -> watch::Receiver<()> {
@@ -157,21 +197,45 @@ impl RoomBuffer {
         true
     }
 
+    /// Moves each deadline to `lifespan` after the sending, where that is earlier.
+    pub(super) fn shorten(
+        &mut self,
+        room: RoomId,
+        lifespan: Lifespan,
+        now: Timestamp,
+    ) -> Result<(), askama::Error> {
+        self.expire(now);
+        let deadline = |message: &Message| message.sent_at.plus(lifespan.0).min(message.deadline);
+        if self.ring.iter().all(|m| deadline(m) == m.deadline) {
+            return Ok(());
+        }
+        let ring: Result<VecDeque<_>, _> = self
+            .ring
+            .iter()
+            .filter(|message| now < deadline(message))
+            .map(|message| message.with_deadline(room, deadline(message)).map(Arc::new))
+            .collect();
+        self.ring = ring?;
+        self.bytes = self.ring.iter().map(|message| message.bytes()).sum();
+        // Pages know the deadlines they were given. For them to be given the new ones, no cursor from
+        // before can be followed, and so nobody needs to be told what went before.
+        self.followable_from = self.next_event();
+        self.departures.clear();
+        self.wake();
+        Ok(())
+    }
+
     /// Drops what has expired. Pages know the deadlines, so there is nothing to tell.
     pub(super) fn expire(&mut self, now: Timestamp) {
-        for message in self.ring.drain(..self.live(now)) {
-            self.bytes -= message.bytes();
-        }
-        while self
-            .departures
-            .pop_front_if(|departure| departure.deadline <= now)
-            .is_some()
-        {}
-        while self
-            .sendings
-            .pop_front_if(|sending| sending.until <= now)
-            .is_some()
-        {}
+        self.ring.retain(|message| {
+            let is_live = message.is_live(now);
+            if !is_live {
+                self.bytes -= message.bytes();
+            }
+            is_live
+        });
+        self.departures.retain(|departure| now < departure.deadline);
+        self.sendings.retain(|sending| now < sending.until);
         if self.ring.is_empty() {
             self.ring.shrink_to_fit();
             self.departures.shrink_to_fit();
@@ -202,9 +266,10 @@ impl RoomBuffer {
         self.latest_event
     }
 
-    /// The place in the ring of the first message that is alive at `now`.
-    fn live(&self, now: Timestamp) -> usize {
-        self.ring.partition_point(|message| message.deadline <= now)
+    /// The messages that came after `after`, or all.
+    fn after(&self, after: Option<MessageId>) -> vec_deque::Iter<'_, Arc<Message>> {
+        let from = self.ring.partition_point(|other| Some(other.id) <= after);
+        self.ring.range(from..)
     }
 
     /// The place in the ring of `message`, or of the first after it.
@@ -233,4 +298,10 @@ impl RoomBuffer {
         }
         self.wake();
     }
+}
+
+fn hash_of(text: &MessageText) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    text.as_str().hash(&mut hasher);
+    hasher.finish()
 }

@@ -37,6 +37,7 @@ fn post(messages: &Messages, room: RoomId, nonce: u8, now: Timestamp) -> Message
         .post(room, &draft("hello", nonce), now)
         .unwrap()
         .message()
+        .unwrap()
 }
 
 fn ids(page: &Page) -> Vec<MessageId> {
@@ -233,7 +234,7 @@ fn a_nonce_leads_to_the_same_message_until_its_deadline() {
         .post(TEA, &draft("hello", 1), START.plus(HOUR))
         .unwrap();
 
-    assert_eq!(again, Posted::Before(first.message()));
+    assert_eq!(again, Posted::Before(first.message().unwrap()));
     assert!(matches!(late, Posted::New(_)));
 }
 
@@ -286,4 +287,214 @@ fn html_in_a_message_is_text() {
         html.contains("&#60;b&#62;") || html.contains("&lt;b&gt;"),
         "{html}"
     );
+}
+
+fn draft_by(author: i64, nonce: u8, lifespan: Duration) -> Draft {
+    Draft {
+        author: UserId(author),
+        lifespan: Lifespan(lifespan),
+        ..draft("hello", nonce)
+    }
+}
+
+#[test]
+fn only_its_author_is_shown_a_link_to_delete_a_message() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    let message = messages.find(TEA, id, START).unwrap();
+
+    let (deadline, time) = (message.deadline.0, "2026-11-22T13:05:00.000Z");
+    assert_eq!(
+        message.html_for(UserId(2)),
+        format!(
+            "<li id=\"m{id}\" data-deadline=\"{deadline}\"><b class=\"author\"><bdi>ada</bdi></b>: \
+             <span class=\"text\" dir=\"auto\">hello</span> \
+             <time datetime=\"{time}\">13:05 UTC</time></li>"
+        )
+    );
+    assert_eq!(
+        message.html_for(UserId(1)),
+        format!(
+            "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
+             <span class=\"text\" dir=\"auto\">hello</span> \
+             <time datetime=\"{time}\">13:05 UTC</time> \
+             <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
+             <span class=\"vh\"> your message of 13:05 UTC</span></a></li>"
+        )
+    );
+}
+
+#[test]
+fn a_message_keeps_its_text_and_counts_it() {
+    let messages = roomy();
+    let long = "x".repeat(1_000);
+    let posted = messages.post(TEA, &draft(&long, 1), START).unwrap();
+
+    let message = messages
+        .find(TEA, posted.message().unwrap(), START)
+        .unwrap();
+
+    assert_eq!(message.text.as_str(), long);
+    // The text and its two renderings.
+    assert!(messages.bytes() > 3_000);
+}
+
+#[test]
+fn a_shorter_lifespan_acts_at_once() {
+    let messages = roomy();
+    let elsewhere = post(&messages, CAKE, 1, START);
+    let first = post(&messages, TEA, 2, START);
+    let second = post(&messages, TEA, 3, START.plus(HOUR / 2));
+    let now = START.plus(HOUR * 3 / 4);
+
+    messages.shorten(TEA, Lifespan(HOUR * 3 / 4), now).unwrap();
+
+    assert!(messages.find(TEA, first, now).is_none());
+    let kept = messages.find(TEA, second, now).unwrap();
+    assert_eq!(kept.deadline, START.plus(HOUR * 5 / 4));
+    let deadline = format!("data-deadline=\"{}\"", kept.deadline.0);
+    assert!(kept.html_for(UserId(1)).contains(&deadline));
+    assert!(kept.html_for(UserId(2)).contains(&deadline));
+    let untouched = messages.find(CAKE, elsewhere, now).unwrap();
+    assert_eq!(untouched.deadline, START.plus(HOUR));
+}
+
+#[test]
+fn who_follows_a_room_whose_lifespan_got_shorter_is_woken_and_given_its_messages_anew() {
+    let messages = roomy();
+    let first = post(&messages, TEA, 1, START);
+    let second = post(&messages, TEA, 2, START);
+    messages.delete(TEA, first, START);
+    let cursor = messages.page(TEA, None, START).cursor;
+    let events = messages.watch(TEA);
+
+    messages.shorten(TEA, Lifespan(HOUR / 2), START).unwrap();
+
+    assert!(events.has_changed().unwrap());
+    let Since::Reset(page) = messages.since(TEA, Some(cursor), START) else {
+        panic!("the old deadlines stay on the page");
+    };
+    assert_eq!(ids(&page), [second]);
+    assert!(matches!(
+        messages.since(TEA, Some(page.cursor), START),
+        Since::Nothing(_)
+    ));
+}
+
+#[test]
+fn a_longer_lifespan_touches_no_message_and_wakes_nobody() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    let cursor = messages.page(TEA, None, START).cursor;
+    let events = messages.watch(TEA);
+
+    for longer in [HOUR, HOUR * 2] {
+        messages.shorten(TEA, Lifespan(longer), START).unwrap();
+    }
+
+    assert!(!events.has_changed().unwrap());
+    assert!(matches!(messages.since(TEA, Some(cursor), START), Since::Nothing(c) if c == cursor));
+    let message = messages.find(TEA, id, START).unwrap();
+    assert_eq!(message.deadline, START.plus(HOUR));
+}
+
+#[test]
+fn a_nonce_outlives_the_shortening_of_its_messages_life() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    messages.shorten(TEA, Lifespan(HOUR / 4), START).unwrap();
+    let later = START.plus(HOUR / 2);
+    messages.sweep(later);
+
+    let again = messages.post(TEA, &draft("hello", 1), later).unwrap();
+
+    assert_eq!(again, Posted::Before(id));
+    assert_eq!(messages.bytes(), 0);
+}
+
+#[test]
+fn a_message_expires_behind_one_that_lives_longer() {
+    let messages = roomy();
+    let long = messages
+        .post(TEA, &draft_by(1, 1, HOUR * 2), START)
+        .unwrap();
+    post(&messages, TEA, 2, START);
+    let later = START.plus(HOUR);
+
+    assert_eq!(
+        ids(&messages.page(TEA, None, later)),
+        [long.message().unwrap()]
+    );
+    let held = messages.bytes();
+    messages.sweep(later);
+    assert!(messages.bytes() < held);
+}
+
+#[test]
+fn a_nonce_used_again_behind_one_that_is_kept_longer_leads_to_the_new_message() {
+    let messages = roomy();
+    messages
+        .post(TEA, &draft_by(1, 1, HOUR * 3), START)
+        .unwrap();
+    post(&messages, TEA, 2, START);
+    let later = START.plus(HOUR);
+    let new = post(&messages, TEA, 2, later);
+
+    assert_eq!(
+        messages.post(TEA, &draft("hello", 2), later).unwrap(),
+        Posted::Before(new)
+    );
+}
+
+#[test]
+fn nothing_of_a_forgotten_room_stays_on_a_page() {
+    let messages = roomy();
+    post(&messages, TEA, 1, START);
+    let cursor = messages.page(TEA, None, START).cursor;
+
+    messages.forget(TEA);
+
+    assert!(
+        matches!(messages.since(TEA, Some(cursor), START), Since::Reset(page) if page.messages.is_empty())
+    );
+}
+
+#[test]
+fn new_messages_are_live_ones_by_others_after_a_message() {
+    let messages = roomy();
+    let by = |author, nonce, lifespan| {
+        messages
+            .post(TEA, &draft_by(author, nonce, lifespan), START)
+            .unwrap()
+            .message()
+            .unwrap()
+    };
+    let first = by(1, 1, HOUR * 2);
+    let second = by(2, 2, HOUR * 2);
+    by(2, 3, HOUR);
+    by(3, 4, HOUR * 2);
+    let new_for = |reader, after, now| messages.new_for(TEA, UserId(reader), after, now);
+
+    assert_eq!(new_for(1, None, START), 3);
+    assert_eq!(new_for(1, Some(first), START), 3);
+    assert_eq!(new_for(1, Some(second), START), 2);
+    assert_eq!(new_for(2, None, START), 2);
+    assert_eq!(new_for(1, Some(second), START.plus(HOUR)), 1);
+    assert_eq!(messages.new_for(CAKE, UserId(1), None, START), 0);
+}
+
+#[test]
+fn each_room_with_a_live_message_has_a_latest_time() {
+    let messages = roomy();
+    let later = START.plus(HOUR / 2);
+    post(&messages, CAKE, 1, START);
+    post(&messages, TEA, 2, START);
+    let newest = post(&messages, TEA, 3, later);
+
+    let mut times = messages.latest_times(later);
+    times.sort();
+    assert_eq!(times, [(TEA, later), (CAKE, START)]);
+
+    messages.delete(TEA, newest, later);
+    assert_eq!(messages.latest_times(START.plus(HOUR)), []);
 }
