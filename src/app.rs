@@ -16,14 +16,20 @@ use tracing_actix_web::TracingLogger;
 
 use crate::assets::Assets;
 use crate::clock::Clock;
-use crate::config::Config;
+use crate::config::{Config, Switch};
+use crate::domain::Lifespan;
+use crate::limits::Limits;
 use crate::logging::RequestLog;
 use crate::messages::{Capacity, Messages};
 use crate::secret::{Secret, random_bytes};
+use crate::services::accounts::HeldSettings;
+use crate::services::held_messages::HeldMessages;
 use crate::services::nonces::Nonces;
 use crate::services::passwords::Passwords;
+use crate::services::presence::Presence;
+use crate::services::read_marks::ReadMarks;
 use crate::services::rooms::Rooms;
-use crate::services::sessions::LiveSessions;
+use crate::services::sessions::{self, LiveSessions};
 use crate::{database, error, headers, routes, same_origin, session};
 
 /// How often memory is freed of what has expired: at most 10 s later, as promised.
@@ -45,6 +51,16 @@ pub struct AppState {
     pub statements: Arc<AtomicU64>,
     /// What is said.
     pub messages: Messages,
+    /// Messages of people who had been signed out.
+    pub held_messages: HeldMessages,
+    /// How far each person has read.
+    pub read_marks: ReadMarks,
+    /// Who has which room open.
+    pub presence: Presence,
+    /// What keeps people from doing things too often.
+    pub limits: Limits,
+    /// What the people who are here have chosen.
+    pub settings: HeldSettings,
     /// The sessions in use.
     pub sessions: LiveSessions,
     /// The rooms in use, and who is in them.
@@ -147,9 +163,13 @@ impl Application {
         let start = u64::from_be_bytes(random_bytes());
         let state = Arc::new(AppState {
             messages: Messages::new(capacity, start, clock.now()),
-            clock,
             database,
             statements,
+            held_messages: HeldMessages::default(),
+            read_marks: ReadMarks::default(),
+            presence: Presence::default(),
+            limits: Limits::new(config.limits == Switch::On, Arc::clone(&clock)),
+            settings: HeldSettings::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),
             passwords: Passwords::new(),
@@ -157,8 +177,12 @@ impl Application {
             assets,
             sweeps: watch::Sender::new(()),
             stopping: CancellationToken::new(),
+            clock,
             config,
         });
+        if state.config.limits == Switch::Off {
+            tracing::warn!("limits are off: this is for tests and benchmarks only");
+        }
         let (server, port) = serve(&state, &secret)?;
         Ok(Self {
             port,
@@ -238,11 +262,21 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
     for sweep in 1_u32.. {
         ticks.tick().await;
-        app.messages.sweep(app.clock.now());
+        let now = app.clock.now();
+        app.messages.sweep(now);
+        app.presence.sweep(now);
         app.sweeps.send_replace(());
         if sweep.is_multiple_of(SWEEPS_TO_FORGET) {
+            app.held_messages.sweep(now);
+            app.read_marks
+                .sweep(Lifespan(app.config.message_lifespan), now);
+            app.limits.sweep();
+            app.settings.sweep();
             app.sessions.sweep();
             app.rooms.sweep();
+            if let Err(error) = sessions::delete_expired(&app).await {
+                tracing::warn!(%error, "could not delete the sessions that have expired");
+            }
         }
     }
 }

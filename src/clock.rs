@@ -9,10 +9,26 @@ use crate::domain::Timestamp;
 pub trait Clock: Send + Sync {
     /// The time now.
     fn now(&self) -> Timestamp;
+
+    /// A time that never steps back, from some moment on: for what must not be blocked when the
+    /// machine's clock is set.
+    fn uptime(&self) -> Duration;
 }
 
 /// The machine's clock. It can step back; the message buffer does not let that revive anything.
-pub struct SystemClock;
+pub struct SystemClock {
+    started: Stopwatch,
+}
+
+impl SystemClock {
+    /// The machine's clock, with an uptime that counts from now.
+    #[must_use]
+    pub fn start() -> Self {
+        Self {
+            started: Stopwatch::start(),
+        }
+    }
+}
 
 impl Clock for SystemClock {
     #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]
@@ -21,6 +37,10 @@ impl Clock for SystemClock {
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default();
         Timestamp(0).plus(since_epoch)
+    }
+
+    fn uptime(&self) -> Duration {
+        self.started.elapsed()
     }
 }
 
@@ -49,9 +69,13 @@ impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
         Timestamp(self.0.load(Ordering::SeqCst))
     }
+
+    fn uptime(&self) -> Duration {
+        Duration::from_millis(self.now().0.unsigned_abs())
+    }
 }
 
-/// Measures how long something takes, for the log. Not for deciding anything.
+/// Measures how long something takes, whatever is done to the machine's clock.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(std::time::Instant);
 

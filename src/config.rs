@@ -4,7 +4,7 @@
 
 use std::fmt;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, ValueEnum};
@@ -62,6 +62,10 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_POLL_WAIT", default_value = "25s", value_parser = poll_wait)]
     pub poll_wait: Duration,
 
+    /// Whether people are kept from doing things too often. Off is for tests and benchmarks only
+    #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
+    pub limits: Switch,
+
     /// How to write the log
     #[arg(long, env = "MIRAGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -69,6 +73,15 @@ pub struct Config {
     /// What to log, in the notation of tracing's `EnvFilter`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// On or off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Switch {
+    /// On
+    On,
+    /// Off
+    Off,
 }
 
 /// A shape of the log.
@@ -144,15 +157,6 @@ impl Config {
             }
             Err(asked) => Err(NoConfig::Asked(asked.to_string())),
         }
-    }
-
-    /// The file that holds the database, if it is one.
-    #[must_use]
-    pub fn database_file(&self) -> Option<&Path> {
-        let path = self.database_url.strip_prefix("sqlite:")?;
-        let path = path.strip_prefix("//").unwrap_or(path);
-        let path = path.split_once('?').map_or(path, |(path, _)| path);
-        (!path.is_empty() && path != ":memory:").then(|| Path::new(path))
     }
 
     /// Whether the session cookie is only to be sent over TLS.
@@ -276,7 +280,7 @@ mod tests {
         let config = parse(&[]).unwrap();
 
         assert_eq!(config.bind.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.database_file(), Some(Path::new("data/mirage.db")));
+        assert_eq!(config.database_url, "sqlite://data/mirage.db?mode=rwc");
         assert_eq!(config.message_lifespan, Duration::from_secs(24 * 3600));
         assert_eq!(config.max_messages, 500);
         assert_eq!(config.buffer_bytes, 64 * 1024 * 1024);
@@ -330,6 +334,7 @@ mod tests {
             "max-messages",
             "buffer-bytes",
             "poll-wait",
+            "limits",
             "log-format",
             "log",
         ];

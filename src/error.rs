@@ -31,6 +31,11 @@ pub enum AppError {
     NotFound,
     /// There is no such room, or whoever asks must not know that there is.
     NoSuchRoom,
+    /// A message that is gone, or not one of whoever asks.
+    NoSuchMessage {
+        /// The room it was in.
+        room: RoomId,
+    },
     /// A public room that whoever asks is not in.
     NotAMember {
         /// The room.
@@ -114,7 +119,7 @@ impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::SignedOut { .. } => StatusCode::SEE_OTHER,
-            Self::NotFound | Self::NoSuchRoom => StatusCode::NOT_FOUND,
+            Self::NotFound | Self::NoSuchRoom | Self::NoSuchMessage { .. } => StatusCode::NOT_FOUND,
             Self::NotAMember { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
@@ -155,7 +160,7 @@ impl AppError {
     }
 
     /// Writes down a fault of the server, once, where it becomes an answer.
-    fn log(&self) {
+    pub(crate) fn log(&self) {
         if let Self::Internal { source, at } | Self::Unavailable { source, at } = self {
             let chain = std::iter::successors(std::error::Error::source(source), |e| e.source());
             let causes: Vec<String> = chain.map(ToString::to_string).collect();
@@ -168,6 +173,7 @@ impl AppError {
             Self::SignedOut { .. } => "You are signed out",
             Self::NotFound => "There is no such page",
             Self::NoSuchRoom => "There is no such room, or you are not in it",
+            Self::NoSuchMessage { .. } => "There is no such message of yours",
             Self::NotAMember { .. } => "You are not in this room",
             Self::ForeignOrigin => "This came from another site",
             Self::BadRequest => "Mirage could not read that",
@@ -187,6 +193,9 @@ impl AppError {
             }
             Self::NoSuchRoom => {
                 "The room may be gone, or it may be a private one. If you know its name and password, you can join it."
+            }
+            Self::NoSuchMessage { .. } => {
+                "It may have disappeared by itself, or you have deleted it before. Messages of others are theirs to delete."
             }
             Self::NotAMember { .. } => {
                 "Only members see what happens here. Join the room to take part."

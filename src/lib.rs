@@ -30,6 +30,7 @@ pub mod domain;
 pub mod entities;
 pub mod error;
 pub mod headers;
+pub mod limits;
 pub mod logging;
 pub mod messages;
 pub mod pages;

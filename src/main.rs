@@ -30,7 +30,7 @@ async fn main() -> ExitCode {
         return ExitCode::from(WRONG_USAGE);
     }
     let host = config.bind.ip();
-    let application = match Application::build(config, Arc::new(SystemClock)).await {
+    let application = match Application::build(config, Arc::new(SystemClock::start())).await {
         Ok(application) => application,
         Err(error) => {
             complain(&error.to_string());

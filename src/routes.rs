@@ -11,8 +11,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 use crate::domain::{MessageId, RoomId};
 use crate::error::AppError;
 use crate::pages::{
-    asset, healthz, home, join, leave, login, logout, members, messages, my_rooms, new_room, poll,
-    private_join, public_rooms, register, room,
+    account, asset, delete_message, healthz, home, join, leave, login, logout, members, messages,
+    my_rooms, new_room, poll, private_join, public_rooms, register, room,
 };
 
 /// The most bytes of a form that are read.
@@ -51,12 +51,17 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/messages", messages::submit),
         get(POLL, poll::show),
         get("/rooms/{room}/members", members::show),
+        get(DELETE_MESSAGE, delete_message::show),
+        post(DELETE_MESSAGE, delete_message::submit),
+        get("/account", account::show),
+        post("/account", account::submit),
         get(HEALTHZ, healthz::show),
         get(ASSET, asset::show),
     ]
 }
 
 const POLL: &str = "/rooms/{room}/poll";
+const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
@@ -152,7 +157,7 @@ fn path_error(_: PathError, _: &HttpRequest) -> actix_web::Error {
 /// The address of the page for signing in, which leads on to `next` if that is a page.
 #[must_use]
 pub fn login_url(next: &str) -> String {
-    with_next("/login", page_at_or_above(next).as_deref())
+    with_next("/login", page_at_or_above(next))
 }
 
 /// The address `path`, carrying where to go on to.
@@ -185,20 +190,34 @@ pub fn safe_next(next: &str) -> Option<&str> {
 }
 
 /// `next`, or the page above it: what led to signing in may have been sending a form to it.
-fn page_at_or_above(next: &str) -> Option<String> {
-    if let Some(page) = safe_next(next) {
-        return Some(page.to_owned());
+fn page_at_or_above(next: &str) -> Option<&str> {
+    safe_next(next).or_else(|| {
+        let path = next.split_once(['?', '#']).map_or(next, |(path, _)| path);
+        let (above, _) = path.rsplit_once('/')?;
+        safe_next(above)
+    })
+}
+
+/// The address of a page of the public rooms whose names contain `search`.
+#[must_use]
+pub fn public_rooms_url(search: &str, page: u64) -> String {
+    if search.is_empty() {
+        format!("/rooms?page={page}")
+    } else {
+        format!("/rooms?search={}&page={page}", in_query(search))
     }
-    let (above, _) = next
-        .rsplit_once('/')
-        .filter(|(above, _)| !above.ends_with('/'))?;
-    page_at_or_above(above)
 }
 
 /// The address of a room.
 #[must_use]
 pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
+}
+
+/// The address of a room, showing the message that was held while its author was signed out.
+#[must_use]
+pub fn room_held_url(room: RoomId) -> String {
+    format!("/rooms/{room}?held=1")
 }
 
 /// The address of a room, saying what was done there.
@@ -274,6 +293,8 @@ mod tests {
             "/login?next=/rooms/7%3Fbefore%3D3"
         );
         assert_eq!(login_url("/rooms/7/join"), "/login?next=/rooms/7");
-        assert_eq!(login_url("//example.org"), "/login");
+        assert_eq!(login_url("//example.org"), "/login?next=/");
+        let deep = format!("/rooms?{0}\\{0}", "/a".repeat(16_000));
+        assert_eq!(login_url(&deep), "/login");
     }
 }

@@ -129,11 +129,14 @@ impl KeyInCookie {
         key_in(&self.0)
     }
 
-    /// Gives the browser this key instead.
+    /// Gives the browser this key instead, and ends the session it had: nobody could end it any more.
     ///
     /// # Errors
-    /// When the key cannot be written.
-    pub fn put(&self, key: &SessionKey) -> Result<(), AppError> {
+    /// When the database fails.
+    pub async fn put(&self, key: &SessionKey) -> Result<(), AppError> {
+        if let Some(old) = self.sent() {
+            sessions::end(state(&self.0), old.digest()).await?;
+        }
         self.0
             .get_session()
             .insert(KEY, key.as_str())

@@ -8,6 +8,7 @@ pub use sea_orm_migration::prelude::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_accounts_and_rooms;
+mod m20261122_000002_announcements;
 
 /// Every change of the schema, oldest first.
 pub struct Migrator;
@@ -15,6 +16,9 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261122_000001_accounts_and_rooms::Migration)]
+        vec![
+            Box::new(m20261122_000001_accounts_and_rooms::Migration),
+            Box::new(m20261122_000002_announcements::Migration),
+        ]
     }
 }

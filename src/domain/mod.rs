@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows pages, services, tables or the message buffer.
 
+mod announcements;
 mod ids;
 mod message_text;
 mod names;
@@ -10,6 +11,7 @@ mod room_name;
 mod timestamp;
 mod username;
 
+pub use announcements::Announcements;
 pub use ids::{MessageId, RoomId, UserId};
 pub use message_text::{MessageText, Segment};
 pub use names::NameKeys;

@@ -25,6 +25,8 @@ pub struct Model {
     pub typed_skeleton: String,
     /// Argon2id, as a PHC string.
     pub password_hash: String,
+    /// How much a screen reader is told ([`crate::domain::Announcements::word`]).
+    pub announcements: String,
     /// When the account was made.
     pub created_at: Timestamp,
     /// The rooms this person is in.

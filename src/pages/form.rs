@@ -1,5 +1,7 @@
 //! What is wrong with a form, for the summary above it and beside its fields.
 
+use std::borrow::Cow;
+
 use serde::Deserialize;
 
 use crate::domain::Mistake;
@@ -13,18 +15,18 @@ pub struct Button {}
 
 /// The problems of a form, in the order of its fields.
 #[derive(Debug, Default)]
-pub struct Problems(Vec<(&'static str, &'static str)>);
+pub struct Problems(Vec<(&'static str, Cow<'static, str>)>);
 
 impl Problems {
     /// One problem, with `field`.
     #[must_use]
-    pub fn one(field: &'static str, sentence: &'static str) -> Self {
-        Self(vec![(field, sentence)])
+    pub fn one(field: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
+        Self(vec![(field, sentence.into())])
     }
 
     /// Notes a problem with `field`.
     pub fn add(&mut self, field: &'static str, sentence: &'static str) {
-        self.0.push((field, sentence));
+        self.0.push((field, sentence.into()));
     }
 
     /// The value that was parsed from `field`; if it could not be, the problem is noted.
@@ -42,16 +44,16 @@ impl Problems {
 
     /// The sentence about `field`.
     #[must_use]
-    pub fn of(&self, field: &str) -> Option<&'static str> {
+    pub fn of(&self, field: &str) -> Option<&str> {
         self.0
             .iter()
             .find(|(of, _)| *of == field)
-            .map(|(_, sentence)| *sentence)
+            .map(|(_, sentence)| sentence.as_ref())
     }
 
     /// All of them: field and sentence.
     #[must_use]
-    pub fn all(&self) -> &[(&'static str, &'static str)] {
+    pub fn all(&self) -> &[(&'static str, Cow<'static, str>)] {
         &self.0
     }
 }

@@ -92,11 +92,7 @@ pub async fn submit(
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(&app, name, password, user_agent(&request)).await? {
         SignedIn::As(key) => {
-            // The session this browser had until now would be left without a way to end it.
-            if let Some(old) = cookie.sent() {
-                sessions::end(&app, old.digest()).await?;
-            }
-            cookie.put(&key)?;
+            cookie.put(&key).await?;
             Ok(see_other(safe_next(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {

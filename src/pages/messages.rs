@@ -1,20 +1,28 @@
 //! Sending a message to a room.
 
-use actix_web::HttpResponse;
-use actix_web::http::StatusCode;
+use std::borrow::Cow;
+use std::time::Duration;
+
+use actix_web::http::{StatusCode, header};
 use actix_web::web::{Data, Form, Path};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::RoomPage;
+use super::room_view::{Range, RoomPage};
 use super::{Here, Layout, Problems, html_with, see_other};
 use crate::app::AppState;
-use crate::domain::{MessageText, Mistake, RoomId};
-use crate::error::PageResult;
-use crate::routes::{room_sent_url, room_url};
+use crate::domain::{Lifespan, MessageText, RoomId};
+use crate::error::{AppError, PageResult};
+use crate::routes::{login_url, room_held_url, room_sent_url, room_url};
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access, Room};
-use crate::session::CurrentUser;
+use crate::session::{CurrentUser, Visitor};
+
+/// The header by which room.js says that it sends, not a form: no page follows then.
+const SCRIPT: &str = "Mirage-Script";
+/// The header that gives the script the next form's nonce.
+const NONCE: &str = "Mirage-Nonce";
 
 /// The form as it was sent.
 #[derive(Debug, Default, Deserialize)]
@@ -24,14 +32,35 @@ pub struct MessageForm {
     nonce: String,
 }
 
-/// A message to a room one is not in.
+/// A message that was not sent, for a reason that the room page cannot show.
 #[derive(Template)]
 #[template(path = "message_refused.html")]
 struct MessageRefusedPage<'a> {
     layout: Layout<'a>,
-    /// The public room to join; none where there is no room to be seen.
-    room: Option<&'a Room>,
+    refusal: Refusal<'a>,
     text: &'a str,
+}
+
+enum Refusal<'a> {
+    /// They are not in this public room.
+    NotAMember(&'a Room),
+    /// There is no such room, or it must not be seen.
+    Hidden,
+    /// Nobody is signed in.
+    SignedOut,
+    /// The database is away.
+    Unavailable,
+}
+
+impl Refusal<'_> {
+    fn status(&self) -> StatusCode {
+        match self {
+            Self::NotAMember(_) => StatusCode::FORBIDDEN,
+            Self::Hidden => StatusCode::NOT_FOUND,
+            Self::SignedOut => StatusCode::UNAUTHORIZED,
+            Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        }
+    }
 }
 
 /// Leads to the room, for a tab that is restored at the address its form was sent to.
@@ -41,67 +70,123 @@ pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
 
 /// Sends a message.
 ///
-/// **Who:** members. **Answers:** 303 to the room; the room with the text in the box
-/// and 422 when it cannot be sent as it is; 403 with the text for a public room one is not in, and 404
-/// with the text for a room that is not there or not to be seen.
+/// **Who:** members. **Answers:** 303 to the room, or 204 with the next nonce to the script. What is
+/// refused comes back with its text: in the room with 422 or 429; with 403 from a public room one is not
+/// in; with 404 from one that is not there or not to be seen; with 503 when the database is away. When
+/// the session has ended the text is held, and signing in leads back to it; the script gets a 401.
 pub async fn submit(
     app: Data<AppState>,
-    user: CurrentUser,
+    request: HttpRequest,
     room: Path<RoomId>,
     form: Form<MessageForm>,
+) -> PageResult {
+    let is_script = request.headers().contains_key(SCRIPT);
+    let user = match Visitor::of(&request).await {
+        Ok(visitor) => visitor.user,
+        Err(error) => return away(&app, None, &form, error),
+    };
+    match user {
+        Some(user) => match send(&app, &user, *room, &form, is_script).await {
+            Err(error) => away(&app, Some(&user), &form, error),
+            answer => answer,
+        },
+        None if is_script => refused(&app, None, Refusal::SignedOut, &form),
+        None if messages::hold(&app, *room, &form.text, &form.nonce) => {
+            Ok(see_other(login_url(&room_held_url(*room))))
+        }
+        None => refused(&app, None, Refusal::SignedOut, &form),
+    }
+}
+
+async fn send(
+    app: &AppState,
+    user: &CurrentUser,
+    room: RoomId,
+    form: &MessageForm,
+    is_script: bool,
 ) -> PageResult {
     let text = match MessageText::parse(&form.text) {
         Ok(text) => text,
         Err(mistake) => {
-            return match rooms::access(&app, *room, user.user_id).await? {
-                Access::Member(room) => again(&app, &user, &room, &form, mistake),
-                Access::Outside(room) => refused(&app, &user, Some(&room), &form),
-                Access::Hidden => refused(&app, &user, None, &form),
+            return match rooms::access(app, room, user.user_id).await? {
+                Access::Member(room) => again(app, user, &room, form, mistake.0),
+                Access::Outside(room) => refused(app, Some(user), Refusal::NotAMember(&room), form),
+                Access::Hidden => refused(app, Some(user), Refusal::Hidden, form),
             };
         }
     };
-    match messages::send(&app, &user, *room, text, &form.nonce).await? {
-        Sent::Message(message) => Ok(see_other(room_sent_url(*room, message))),
-        Sent::StaleForm(room) => {
-            const STALE: Mistake =
-                Mistake("This form could not be used. Your message is still here: send it again");
-            again(&app, &user, &room, &form, STALE)
+    match messages::send(app, user, room, text, &form.nonce).await? {
+        Sent::Message(_) if is_script => {
+            let nonce = (NONCE, app.nonces.make(user.user_id, room));
+            Ok(HttpResponse::NoContent().insert_header(nonce).finish())
         }
-        Sent::NotAMember(room) => refused(&app, &user, Some(&room), &form),
-        Sent::Hidden => refused(&app, &user, None, &form),
+        Sent::Message(message) => Ok(see_other(room_sent_url(room, message))),
+        Sent::StaleForm(room) => {
+            const STALE: &str =
+                "This form was used before. Your message is still here: send it again";
+            again(app, user, &room, form, STALE)
+        }
+        Sent::TooMany(room, too_many) => {
+            let wait = too_many.wait_s;
+            let words = Lifespan(Duration::from_secs(wait));
+            let sentence =
+                format!("You are sending too fast. Wait {words}, then send your message again");
+            let mut answer = again(app, user, &room, form, sentence)?;
+            *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+            answer
+                .headers_mut()
+                .insert(header::RETRY_AFTER, wait.into());
+            Ok(answer)
+        }
+        Sent::NotAMember(room) => refused(app, Some(user), Refusal::NotAMember(&room), form),
+        Sent::Hidden => refused(app, Some(user), Refusal::Hidden, form),
     }
 }
 
+/// The room again, with the text in the box and what was wrong with it.
 fn again(
     app: &AppState,
     user: &CurrentUser,
     room: &Room,
     form: &MessageForm,
-    mistake: Mistake,
+    sentence: impl Into<Cow<'static, str>>,
 ) -> PageResult {
-    let problems = Problems::one("message", mistake.0);
-    let page = RoomPage::new(app, user, room, None, None).with_refused(&form.text, problems);
+    let problems = Problems::one("message", sentence);
+    let seen = app.read_marks.find(user.user_id, room.id);
+    let page =
+        RoomPage::new(app, user, room, Range::Newest { seen }).with_text(&form.text, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 fn refused(
     app: &AppState,
-    user: &CurrentUser,
-    room: Option<&Room>,
+    user: Option<&CurrentUser>,
+    refusal: Refusal<'_>,
     form: &MessageForm,
 ) -> PageResult {
-    let status = if room.is_some() {
-        StatusCode::FORBIDDEN
-    } else {
-        StatusCode::NOT_FOUND
-    };
-    let layout = Layout::new(app, Some(user), Here::Elsewhere);
+    let layout = Layout::new(app, user, Here::Elsewhere);
     html_with(
-        status,
+        refusal.status(),
         &MessageRefusedPage {
             layout,
-            room,
+            refusal,
             text: &form.text,
         },
     )
+}
+
+/// Gives the text back when the database is away; other errors are passed on.
+fn away(
+    app: &AppState,
+    user: Option<&CurrentUser>,
+    form: &MessageForm,
+    error: AppError,
+) -> PageResult {
+    match error {
+        AppError::Unavailable { .. } => {
+            error.log();
+            refused(app, user, Refusal::Unavailable, form)
+        }
+        error => Err(error),
+    }
 }

@@ -2,7 +2,9 @@
 //!
 //! Pages know HTTP and the templates, and call services; they never call each other.
 
+pub mod account;
 pub mod asset;
+pub mod delete_message;
 pub mod healthz;
 pub mod home;
 pub mod join;
@@ -44,6 +46,8 @@ pub enum Here {
     PrivateJoin,
     /// Create a room.
     NewRoom,
+    /// Your account.
+    Account,
     /// Create an account.
     Register,
     /// Sign in.
@@ -81,6 +85,7 @@ impl<'a> Layout<'a> {
             ("/rooms", "Public rooms", Here::PublicRooms),
             ("/rooms/private", "Join a private room", Here::PrivateJoin),
             ("/rooms/new", "Create a room", Here::NewRoom),
+            ("/account", "Your account", Here::Account),
         ];
         let signed_out = [
             ("/register", "Create an account", Here::Register),

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -10,7 +11,7 @@ use crate::app::AppState;
 use crate::domain::{MessageId, RoomId, UserId};
 use crate::error::{AppError, Bare};
 use crate::messages::{Cursor, Message, Since};
-use crate::services::messages::{self, Patience, Polled};
+use crate::services::messages::{self, Attention, Patience, Polled};
 use crate::session::ScriptUser;
 
 /// The header that says from where to go on.
@@ -19,7 +20,8 @@ const CURSOR: &str = "Mirage-Cursor";
 const RESET: &str = "Mirage-Reset";
 /// The header that says how to go on asking: 0 is without waiting, some seconds from now.
 const WAIT: &str = "Mirage-Wait";
-const HTML: &str = "text/html; charset=utf-8";
+/// The header that says what the server's clock shows, in milliseconds: deadlines go by it.
+const TIME: &str = "Mirage-Time";
 
 /// What the address can say.
 #[derive(Debug, Default, Deserialize)]
@@ -27,6 +29,7 @@ const HTML: &str = "text/html; charset=utf-8";
 pub struct PollQuery {
     after: String,
     wait: String,
+    hidden: String,
 }
 
 /// **Who:** members. **Answers:** 200 with the messages that came and went after the cursor `after`, as
@@ -48,15 +51,18 @@ pub async fn show(
     } else {
         Patience::Waits
     };
-    match messages::poll(&app, &user, room, cursor, patience).await? {
-        Polled::Since(since) => Ok(answer(&since, user.user_id)),
-        Polled::NoPlaceToWait(cursor) => {
-            let cursor = (CURSOR, cursor.to_string());
-            Ok(HttpResponse::NoContent()
-                .insert_header(cursor)
-                .insert_header((WAIT, "0"))
-                .finish())
-        }
+    let attention = if query.hidden == "1" {
+        Attention::Hidden
+    } else {
+        Attention::Shown
+    };
+    match messages::poll(&app, &user, room, cursor, patience, attention).await? {
+        Polled::Since(since) => Ok(answer(&app, &since, user.user_id)),
+        Polled::NoPlaceToWait(cursor) => Ok(HttpResponse::NoContent()
+            .insert_header((CURSOR, cursor.to_string()))
+            .insert_header((TIME, app.clock.now().0.to_string()))
+            .insert_header((WAIT, "0"))
+            .finish()),
         Polled::SignedOut => Err(AppError::SignedOut {
             next: String::new(),
         }
@@ -70,25 +76,26 @@ pub async fn show(
     }
 }
 
-fn answer(since: &Since, reader: UserId) -> HttpResponse {
-    let mut response = HttpResponse::Ok();
-    match since {
-        Since::Nothing(cursor) => HttpResponse::NoContent()
-            .insert_header((CURSOR, cursor.to_string()))
-            .finish(),
-        Since::News { came, gone, cursor } => {
-            response.insert_header((CURSOR, cursor.to_string()));
-            response
-                .content_type(HTML)
-                .body(fragment(came, gone, reader))
-        }
-        Since::Reset(page) => {
-            response.insert_header((CURSOR, page.cursor.to_string()));
-            response.insert_header((RESET, "1"));
-            response
-                .content_type(HTML)
-                .body(fragment(&page.messages, &[], reader))
-        }
+fn answer(app: &AppState, since: &Since, reader: UserId) -> HttpResponse {
+    let (cursor, body) = match since {
+        Since::Nothing(cursor) => (cursor, None),
+        Since::News { came, gone, cursor } => (cursor, Some(fragment(came, gone, reader))),
+        Since::Reset(page) => (&page.cursor, Some(fragment(&page.messages, &[], reader))),
+    };
+    let status = if body.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NO_CONTENT
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CURSOR, cursor.to_string()));
+    response.insert_header((TIME, app.clock.now().0.to_string()));
+    if matches!(since, Since::Reset(_)) {
+        response.insert_header((RESET, "1"));
+    }
+    match body {
+        Some(body) => response.content_type("text/html; charset=utf-8").body(body),
+        None => response.finish(),
     }
 }
 

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use super::{Here, Layout, html};
 use crate::app::AppState;
 use crate::error::PageResult;
+use crate::routes::public_rooms_url;
 use crate::services::rooms::{self, RoomList};
 use crate::session::CurrentUser;
 
@@ -15,6 +16,7 @@ use crate::session::CurrentUser;
 struct PublicRoomsPage<'a> {
     layout: Layout<'a>,
     list: RoomList,
+    search: &'a str,
 }
 
 /// What the address can say.
@@ -22,6 +24,7 @@ struct PublicRoomsPage<'a> {
 #[serde(default)]
 pub struct PublicRoomsQuery {
     page: String,
+    search: String,
 }
 
 /// **Who:** anyone signed in. **Answers:** a page of the public rooms; a page that is not there is the
@@ -32,9 +35,17 @@ pub async fn show(
     query: Query<PublicRoomsQuery>,
 ) -> PageResult {
     let page = query.page.parse().unwrap_or(1);
-    let list = rooms::public_list(&app, user.user_id, page).await?;
+    let search = query.search.trim();
+    let list = rooms::public_list(&app, user.user_id, search, page).await?;
     html(&PublicRoomsPage {
         layout: Layout::new(&app, Some(&user), Here::PublicRooms),
         list,
+        search,
     })
+}
+
+impl PublicRoomsPage<'_> {
+    fn page_url(&self, page: u64) -> String {
+        public_rooms_url(self.search, page)
+    }
 }

@@ -78,7 +78,7 @@ pub async fn submit(
     };
     match accounts::register(&app, name, password, user_agent(&request)).await? {
         Registered::SignedIn(key) => {
-            cookie.put(&key)?;
+            cookie.put(&key).await?;
             Ok(see_other(safe_next(&form.next).unwrap_or("/rooms")))
         }
         Registered::NameTaken => {

@@ -1,16 +1,22 @@
 //! The room page: what is said, a box to write, and who is there.
 
+use actix_web::HttpRequest;
+use actix_web::http::header::{HeaderName, REFRESH};
 use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::{Done, RoomPage};
-use super::{Here, Layout, html};
+use super::room_view::{Opening, RELOADS, Range, RoomPage};
+use super::{Here, Layout, Problems, html};
 use crate::app::AppState;
 use crate::domain::{MessageId, RoomId};
 use crate::error::{AppError, PageResult};
 use crate::services::rooms::{self, Access, Room};
+use crate::services::{accounts, messages};
 use crate::session::CurrentUser;
+
+/// The header by which browsers say that nobody looks at what they load.
+const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 #[derive(Template)]
 #[template(path = "room_outside.html")]
@@ -26,40 +32,80 @@ pub struct RoomQuery {
     before: String,
     after: String,
     sent: String,
+    held: String,
+    reload: String,
     done: String,
 }
 
 impl RoomQuery {
-    fn done(&self) -> Option<Done> {
-        match self.done.as_str() {
-            "created" => Some(Done::Created),
-            "joined" => Some(Done::Joined),
-            _ => (!self.sent.is_empty()).then_some(Done::Sent),
+    fn opening(&self) -> Opening {
+        let reload = RELOADS
+            .into_iter()
+            .find(|minutes| self.reload == minutes.to_string());
+        match (self.done.as_str(), reload) {
+            ("created", _) => Opening::Created,
+            ("joined", _) => Opening::Joined,
+            ("deleted", _) => Opening::Deleted,
+            (_, Some(minutes)) => Opening::Reload(minutes),
+            _ if !self.sent.is_empty() => Opening::Sent,
+            _ if !self.held.is_empty() => Opening::Held,
+            _ if !self.after.is_empty() => Opening::Check,
+            _ => Opening::Plain,
         }
     }
 }
 
+/// Shows a room.
+///
 /// **Who:** members. **Answers:** the newest messages, or those before `before`; to others, the name of
 /// a public room and a button to join it, and the 404 of a room that is not there for a private one.
 pub async fn show(
     app: Data<AppState>,
     user: CurrentUser,
+    request: HttpRequest,
     room: Path<RoomId>,
     query: Query<RoomQuery>,
 ) -> PageResult {
-    match rooms::access(&app, *room, user.user_id).await? {
-        Access::Member(room) => {
-            let message = |text: &str| text.parse().ok().map(MessageId);
-            let (before, after) = (message(&query.before), message(&query.after));
-            html(&RoomPage::new(&app, &user, &room, before, after).with_done(query.done()))
-        }
+    let room = match rooms::access(&app, *room, user.user_id).await? {
+        Access::Member(room) => room,
         Access::Outside(room) => {
             let layout = Layout::new(&app, Some(&user), Here::Elsewhere);
-            html(&RoomOutsidePage {
+            return html(&RoomOutsidePage {
                 layout,
                 room: &room,
-            })
+            });
         }
-        Access::Hidden => Err(AppError::NoSuchRoom),
+        Access::Hidden => return Err(AppError::NoSuchRoom),
+    };
+    let message = |text: &str| text.parse().ok().map(MessageId);
+    let range = match message(&query.before) {
+        Some(before) => Range::Before(before),
+        None => {
+            let read = app.read_marks.find(user.user_id, room.id);
+            Range::Newest {
+                seen: message(&query.after).or(read),
+            }
+        }
+    };
+    let settings = accounts::settings(&app, user.user_id).await?;
+    let mut opening = query.opening();
+    let held = messages::held(&app, &user, room.id).filter(|_| opening == Opening::Held);
+    if opening == Opening::Held && held.is_none() {
+        opening = Opening::Plain;
     }
+    let is_looked_at = !request.headers().contains_key(SEC_PURPOSE);
+    if is_looked_at {
+        messages::note_look(&app, &user, room.id, None);
+    }
+    let page = RoomPage::new(&app, &user, &room, range)
+        .opened(opening, settings.announcements.word())
+        .with_text(held.as_deref().unwrap_or_default(), Problems::default());
+    if is_looked_at && matches!(range, Range::Newest { .. }) {
+        messages::note_look(&app, &user, room.id, page.latest());
+    }
+    let mut answer = html(&page)?;
+    if let Opening::Reload(minutes) = opening {
+        answer.headers_mut().insert(REFRESH, (minutes * 60).into());
+    }
+    Ok(answer)
 }

@@ -14,6 +14,9 @@ use crate::session::CurrentUser;
 /// How many members the room page names; the members page names all.
 const MEMBERS_SHOWN: usize = 20;
 
+/// After how many minutes the reading view can be set to reload itself.
+pub const RELOADS: [u64; 3] = [1, 2, 5];
+
 /// The room page.
 #[derive(Template)]
 #[template(path = "room.html")]
@@ -27,13 +30,18 @@ pub struct RoomPage<'a> {
     /// Whether these are older messages, rather than the newest.
     is_old: bool,
     latest: Option<MessageId>,
+    /// How many of the messages are new to the reader; none where that was not asked.
+    new: Option<usize>,
+    /// How many have the room open.
+    here: usize,
     /// Makes the address of the link to check for new messages another one each time: browsers ask
     /// the server for nothing when a link leads to a place on the page they are at.
     now: Timestamp,
     cursor: String,
     nonce: String,
+    announcements: &'static str,
     text: &'a str,
-    done: Option<Done>,
+    opening: Opening,
     problems: Problems,
 }
 
@@ -44,39 +52,72 @@ struct Stretch {
     messages: Vec<Arc<Message>>,
 }
 
-/// What the person did to get here.
+/// How the reader comes to the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Done {
-    /// Made the room.
+pub enum Opening {
+    /// Just so.
+    Plain,
+    /// By the link to check for new messages.
+    Check,
+    /// To read, on a page that reloads itself after so many minutes.
+    Reload(u64),
+    /// Having made the room.
     Created,
-    /// Joined it.
+    /// Having joined it.
     Joined,
-    /// Sent a message.
+    /// Having sent a message.
     Sent,
+    /// Having deleted a message.
+    Deleted,
+    /// Having signed in again, to a message that was not sent.
+    Held,
 }
 
-impl Done {
-    fn words(self) -> &'static str {
+impl Opening {
+    /// What was done, in words, for the title and the page.
+    fn done(self) -> Option<&'static str> {
         match self {
-            Self::Created => "Room created",
-            Self::Joined => "You have joined",
-            Self::Sent => "Sent",
+            Self::Plain | Self::Check | Self::Reload(_) => None,
+            Self::Created => Some("Room created"),
+            Self::Joined => Some("You have joined"),
+            Self::Sent => Some("Sent"),
+            Self::Deleted => Some("Message deleted"),
+            Self::Held => Some("Your message was not sent yet"),
         }
     }
 }
 
+/// Which messages of a room are shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Range {
+    /// The newest, those after this one marked as new.
+    Newest {
+        /// The latest that the reader has seen. None: none of them.
+        seen: Option<MessageId>,
+    },
+    /// Those before this one.
+    Before(MessageId),
+}
+
 impl<'a> RoomPage<'a> {
-    /// The room's newest messages, or those before `before`; those after `after` are marked as new.
-    pub fn new(
-        app: &'a AppState,
-        user: &'a CurrentUser,
-        room: &'a Room,
-        before: Option<MessageId>,
-        after: Option<MessageId>,
-    ) -> Self {
+    /// The messages of `range`.
+    pub fn new(app: &'a AppState, user: &'a CurrentUser, room: &'a Room, range: Range) -> Self {
         let now = app.clock.now();
+        let (before, seen) = match range {
+            Range::Newest { seen } => (None, Some(seen)),
+            Range::Before(before) => (Some(before), None),
+        };
         let page = app.messages.page(room.id, before, now);
         let (first, last) = (page.messages.first(), page.messages.last());
+        let is_new = |message: &Message| {
+            message.author != user.user_id
+                && seen.is_some_and(|seen| seen.is_none_or(|seen| message.id > seen))
+        };
+        let new = page
+            .messages
+            .iter()
+            .filter(|message| is_new(message))
+            .count();
         Self {
             layout: Layout::new(app, Some(user), Here::Elsewhere),
             room,
@@ -84,29 +125,86 @@ impl<'a> RoomPage<'a> {
             older: first.map(|message| message.id).filter(|_| page.has_older),
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
+            new: seen.map(|_| new),
+            here: app.presence.count(room.id, now),
             now,
             cursor: page.cursor.to_string(),
-            stretches: stretches(page.messages, after),
+            stretches: stretches(page.messages, is_new),
             nonce: app.nonces.make(user.user_id, room.id),
+            announcements: "each",
             text: "",
-            done: None,
+            opening: Opening::Plain,
             problems: Problems::default(),
         }
     }
 
-    /// Says what led here.
+    /// Says how the reader comes here.
     #[must_use]
-    pub fn with_done(self, done: Option<Done>) -> Self {
-        Self { done, ..self }
+    pub fn opened(self, opening: Opening, announcements: &'static str) -> Self {
+        Self {
+            opening,
+            announcements,
+            ..self
+        }
     }
 
-    /// Gives a message that was refused back to its author.
+    /// Gives a message that was not sent back to its author.
     #[must_use]
-    pub fn with_refused(self, text: &'a str, problems: Problems) -> Self {
+    pub fn with_text(self, text: &'a str, problems: Problems) -> Self {
         Self {
             text,
             problems,
             ..self
+        }
+    }
+
+    /// The latest message that is shown.
+    #[must_use]
+    pub fn latest(&self) -> Option<MessageId> {
+        self.latest
+    }
+
+    fn is_followed(&self) -> bool {
+        !self.is_old && self.reload().is_none()
+    }
+
+    fn reload(&self) -> Option<u64> {
+        match self.opening {
+            Opening::Reload(minutes) => Some(minutes),
+            _ => None,
+        }
+    }
+
+    /// What the title says before the room's name.
+    fn title_lead(&self) -> Option<String> {
+        if let Some(done) = self.opening.done() {
+            return Some(done.to_owned());
+        }
+        match (self.new?, self.opening) {
+            (0, Opening::Check) => Some("No new messages".to_owned()),
+            (0, _) => None,
+            (new, _) => Some(format!("{new} new")),
+        }
+    }
+
+    /// What the box's description says after a message was sent.
+    fn sent_words(&self) -> Option<String> {
+        if self.opening != Opening::Sent {
+            return None;
+        }
+        Some(match self.new? {
+            0 => "Sent.".to_owned(),
+            1 => "Sent. 1 new message above.".to_owned(),
+            new => format!("Sent. {new} new messages above."),
+        })
+    }
+
+    /// How often the reading view reloads itself, in words.
+    fn every(&self, minutes: &u64) -> String {
+        if *minutes == 1 {
+            "every minute".to_owned()
+        } else {
+            format!("every {minutes} minutes")
         }
     }
 
@@ -122,24 +220,28 @@ impl<'a> RoomPage<'a> {
     }
 }
 
-/// Puts messages under the days they were sent on, and those after `after` under a heading of their own.
-fn stretches(messages: Vec<Arc<Message>>, after: Option<MessageId>) -> Vec<Stretch> {
+/// Puts messages under the days they were sent on, and from the first new one on under a heading of
+/// their own.
+fn stretches(messages: Vec<Arc<Message>>, is_new: impl Fn(&Message) -> bool) -> Vec<Stretch> {
     let mut stretches: Vec<Stretch> = Vec::new();
     let mut day_before = None;
     let mut is_marked = false;
     for message in messages {
         let day = message.sent_at.day();
         let day = (day_before.as_ref() != Some(&day)).then_some(day);
-        let is_new = !is_marked && after.is_some_and(|after| message.id > after);
-        is_marked |= is_new;
+        let begins_new = !is_marked && is_new(&message);
+        is_marked |= begins_new;
         if day.is_some() {
             day_before.clone_from(&day);
         }
-        match stretches.last_mut().filter(|_| day.is_none() && !is_new) {
+        match stretches
+            .last_mut()
+            .filter(|_| day.is_none() && !begins_new)
+        {
             Some(stretch) => stretch.messages.push(message),
             None => stretches.push(Stretch {
                 day,
-                is_new,
+                is_new: begins_new,
                 messages: vec![message],
             }),
         }

@@ -5,10 +5,10 @@ use std::sync::Arc;
 use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
 
 use super::sessions::{self, SessionKey};
-use super::{Fault, is_duplicate, to_the_end};
+use super::{Cache, Fault, is_duplicate, to_the_end};
 use crate::app::AppState;
 use crate::database;
-use crate::domain::{AccountPassword, PlainPassword, Username};
+use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
 use crate::entities::user;
 
 /// What became of a wish for an account.
@@ -40,8 +40,8 @@ pub async fn register(
     user_agent: String,
 ) -> Result<Registered, Fault> {
     let app = Arc::clone(app);
+    let password_hash = app.passwords.hash(password.plain().clone()).await?;
     to_the_end(async move {
-        let password_hash = app.passwords.hash(password.plain().clone()).await?;
         let (keys, now) = (name.keys(), app.clock.now());
         let row = user::ActiveModel {
             name: Set(name.as_str().to_owned()),
@@ -49,6 +49,7 @@ pub async fn register(
             folded_skeleton: Set(keys.folded_skeleton),
             typed_skeleton: Set(keys.typed_skeleton),
             password_hash: Set(password_hash),
+            announcements: Set(Announcements::Each.word().to_owned()),
             created_at: Set(now),
             ..Default::default()
         };
@@ -76,24 +77,73 @@ pub async fn sign_in(
     password: PlainPassword,
     user_agent: String,
 ) -> Result<SignedIn, Fault> {
+    // Asked for a name that nobody can have, too, so that it takes as long.
+    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
+    let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
+    let user = named.one(&app.database).await?;
+    let hash = user.as_ref().map(|user| user.password_hash.as_str());
+    let is_right = app.passwords.verify(password, hash).await?;
+    let Some(user) = user.filter(|_| is_right) else {
+        return Ok(SignedIn::Refused);
+    };
     let app = Arc::clone(app);
     to_the_end(async move {
-        // Asked for a name that nobody can have, too, so that it takes as long.
-        let folded = name.map(|name| name.keys().folded).unwrap_or_default();
-        let user = user::Entity::find()
-            .filter(user::Column::FoldedName.eq(folded))
-            .one(&app.database)
-            .await?;
-        let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = app.passwords.verify(password, hash).await?;
-        match user {
-            Some(user) if is_right => {
-                let now = app.clock.now();
-                let key = sessions::begin(&app.database, user.id, &user_agent, now).await?;
-                Ok(SignedIn::As(key))
-            }
-            _ => Ok(SignedIn::Refused),
-        }
+        let now = app.clock.now();
+        let key = sessions::begin(&app.database, user.id, &user_agent, now).await?;
+        Ok(SignedIn::As(key))
+    })
+    .await
+}
+
+/// What a person has chosen for themselves.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// How much of what is said a screen reader is told.
+    pub announcements: Announcements,
+}
+
+/// The settings of the people who are here, held in memory.
+pub type HeldSettings = Cache<UserId, Settings>;
+
+/// What `user` has chosen. Costs no query for people who are here.
+///
+/// # Errors
+/// When the database fails.
+pub async fn settings(app: &AppState, user: UserId) -> Result<Settings, Fault> {
+    let read = async || {
+        let row = user::Entity::find_by_id(user).one(&app.database).await?;
+        Ok(row.map(|row| Settings {
+            announcements: Announcements::parse(&row.announcements).unwrap_or(Announcements::Each),
+        }))
+    };
+    let held = app.settings.get(user, read).await?;
+    Ok(held.map_or(
+        Settings {
+            announcements: Announcements::Each,
+        },
+        |settings| *settings,
+    ))
+}
+
+/// Changes what `user` has chosen.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_announcements(
+    app: &Arc<AppState>,
+    user: UserId,
+    announcements: Announcements,
+) -> Result<(), Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        let row = user::ActiveModel {
+            id: Set(user),
+            announcements: Set(announcements.word().to_owned()),
+            ..Default::default()
+        };
+        user::Entity::update(row).exec(&app.database).await?;
+        app.settings.forget(user);
+        Ok(())
     })
     .await
 }

@@ -5,24 +5,20 @@ use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use tokio::sync::OnceCell;
+
 use super::Fault;
 
 /// What was read from the database, by key.
 ///
-/// Who changes a row calls [`Cache::forget`] after the commit. A value that was read before a change
-/// and arrives after it is not kept: it is read again.
+/// Who changes a row calls [`Cache::forget`] after the commit. However many ask for a value that is
+/// not held, it is read once; one that was forgotten while it was read is read again.
 pub struct Cache<K, V> {
-    held: Mutex<Held<K, V>>,
+    slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
 
-struct Held<K, V> {
-    entries: HashMap<K, Entry<V>>,
-    /// How often something was forgotten.
-    changes: u64,
-}
-
-struct Entry<V> {
-    value: Arc<V>,
+struct Slot<V> {
+    value: OnceCell<Option<Arc<V>>>,
     used: AtomicBool,
 }
 
@@ -31,10 +27,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     #[must_use]
     pub fn new() -> Self {
         Self {
-            held: Mutex::new(Held {
-                entries: HashMap::new(),
-                changes: 0,
-            }),
+            slots: Mutex::new(HashMap::new()),
         }
     }
 
@@ -48,46 +41,63 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         read: impl AsyncFn() -> Result<Option<V>, Fault>,
     ) -> Result<Option<Arc<V>>, Fault> {
         loop {
-            let changes_before = {
-                let held = self.lock();
-                if let Some(entry) = held.entries.get(&key) {
-                    entry.used.store(true, Ordering::Relaxed);
-                    return Ok(Some(Arc::clone(&entry.value)));
-                }
-                held.changes
-            };
-            let Some(value) = read().await? else {
-                return Ok(None);
-            };
-            let mut held = self.lock();
-            if held.changes == changes_before {
-                let entry = held.entries.entry(key).or_insert_with(|| Entry {
-                    value: Arc::new(value),
-                    used: AtomicBool::new(true),
-                });
-                return Ok(Some(Arc::clone(&entry.value)));
+            let slot = self.slot(key);
+            if let Some(Some(value)) = slot.value.get() {
+                slot.used.store(true, Ordering::Relaxed);
+                return Ok(Some(Arc::clone(value)));
+            }
+            let value = slot
+                .value
+                .get_or_try_init(async || Ok::<_, Fault>(read().await?.map(Arc::new)));
+            let value = value.await;
+            let mut slots = self.lock();
+            let is_current = slots
+                .get(&key)
+                .is_some_and(|current| Arc::ptr_eq(current, &slot));
+            if is_current && !matches!(value, Ok(Some(_))) {
+                slots.remove(&key);
+            }
+            match value {
+                Ok(Some(_)) if !is_current => {}
+                value => return value.cloned(),
             }
         }
     }
 
     /// Drops what is held at `key`, and gives it back.
     pub fn forget(&self, key: K) -> Option<Arc<V>> {
-        let mut held = self.lock();
-        held.changes += 1;
-        held.entries.remove(&key).map(|entry| entry.value)
+        let slot = self.lock().remove(&key)?;
+        slot.value.get().cloned().flatten()
     }
 
     /// Drops what was not used since the last time, unless somebody has it in hand.
     pub fn sweep(&self) {
-        let mut held = self.lock();
-        held.entries.retain(|_, entry| {
-            entry.used.swap(false, Ordering::Relaxed) || Arc::strong_count(&entry.value) > 1
+        let mut slots = self.lock();
+        slots.retain(|_, slot| {
+            let in_hand = |value: &Arc<V>| Arc::strong_count(value) > 1;
+            slot.used.swap(false, Ordering::Relaxed)
+                || Arc::strong_count(slot) > 1
+                || slot
+                    .value
+                    .get()
+                    .is_some_and(|value| value.as_ref().is_some_and(in_hand))
         });
-        held.entries.shrink_to_fit();
+        slots.shrink_to_fit();
     }
 
-    fn lock(&self) -> MutexGuard<'_, Held<K, V>> {
-        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    fn slot(&self, key: K) -> Arc<Slot<V>> {
+        let mut slots = self.lock();
+        let slot = slots.entry(key).or_insert_with(|| {
+            Arc::new(Slot {
+                value: OnceCell::new(),
+                used: AtomicBool::new(true),
+            })
+        });
+        Arc::clone(slot)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V>>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -99,6 +109,8 @@ impl<K: Copy + Eq + Hash, V> Default for Cache<K, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::atomic::AtomicUsize;
+
     use super::*;
 
     fn ready<T>(future: impl Future<Output = T>) -> T {
@@ -124,14 +136,44 @@ mod tests {
     }
 
     #[test]
+    fn a_value_that_many_ask_for_at_once_is_read_once() {
+        let cache = Cache::<u8, u8>::new();
+        let reads = AtomicUsize::new(0);
+        let read = async || {
+            reads.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok(Some(7))
+        };
+
+        let (one, other) = ready(async { tokio::join!(cache.get(1, read), cache.get(1, read)) });
+
+        assert_eq!(
+            (one.unwrap().as_deref(), other.unwrap().as_deref()),
+            (Some(&7), Some(&7))
+        );
+        assert_eq!(reads.into_inner(), 1);
+    }
+
+    #[test]
     fn what_is_not_there_is_not_held() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             assert_eq!(cache.get(1, async || Ok(None)).await.unwrap(), None);
+            assert!(cache.lock().is_empty());
             assert_eq!(
                 cache.get(1, async || Ok(Some(8))).await.unwrap().as_deref(),
                 Some(&8)
             );
+        });
+    }
+
+    #[test]
+    fn a_fault_is_not_held() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            let fault = async || Err(Fault::Bug("no".into()));
+            assert!(cache.get(1, fault).await.is_err());
+            assert!(cache.lock().is_empty());
         });
     }
 

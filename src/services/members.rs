@@ -42,10 +42,12 @@ pub async fn join_public(app: &Arc<AppState>, room: RoomId, user: UserId) -> Res
     to_the_end(async move {
         let transaction = database::write(&app.database).await?;
         let found = room::Entity::find_by_id(room).one(&transaction).await?;
+        // Asked whatever was found: the work must not tell a private room from none.
+        let is_member = is_member(&transaction, room, user).await?;
         match found {
-            Some(found) if !found.is_private => join(&app, transaction, room, user).await,
             // Who is in a private room knows that it is there; a click on an old page is no mistake.
-            Some(_) if is_member(&transaction, room, user).await? => Ok(Joined::Before(room)),
+            Some(_) if is_member => Ok(Joined::Before(room)),
+            Some(found) if !found.is_private => join(&app, transaction, room, user).await,
             _ => Ok(Joined::Refused),
         }
     })
@@ -65,19 +67,16 @@ pub async fn join_by_password(
     password: PlainPassword,
     user: UserId,
 ) -> Result<Joined, Fault> {
+    let found = rooms::by_name(app, name.as_ref()).await?;
+    let hash = found
+        .as_ref()
+        .and_then(|room| room.password_hash.as_deref());
+    let is_right = app.passwords.verify(password, hash).await?;
+    let Some(found) = found.filter(|room| is_right || !room.is_private) else {
+        return Ok(Joined::Refused);
+    };
     let app = Arc::clone(app);
     to_the_end(async move {
-        let found = match &name {
-            Some(name) => rooms::by_name(&app, name).await?,
-            None => None,
-        };
-        let hash = found
-            .as_ref()
-            .and_then(|room| room.password_hash.as_deref());
-        let is_right = app.passwords.verify(password, hash).await?;
-        let Some(found) = found.filter(|room| is_right || !room.is_private) else {
-            return Ok(Joined::Refused);
-        };
         let transaction = database::write(&app.database).await?;
         // The password was right for the room as it was found: it may have changed meanwhile.
         let is_same = room::Entity::find_by_id(found.id)
@@ -112,6 +111,7 @@ pub async fn leave(app: &Arc<AppState>, room: RoomId, user: UserId) -> Result<Le
         let is_gone = settle_ownership(&transaction, &found).await?;
         transaction.commit().await?;
         app.rooms.forget(room);
+        app.presence.forget(room, user);
         if is_gone {
             app.messages.forget(room);
         } else {
@@ -149,12 +149,16 @@ async fn join(
 ) -> Result<Joined, Fault> {
     let is_new = insert(&transaction, room, user, app.clock.now()).await?;
     transaction.commit().await?;
+    if !is_new {
+        return Ok(Joined::Before(room));
+    }
     app.rooms.forget(room);
-    Ok(if is_new {
-        Joined::Now(room)
-    } else {
-        Joined::Before(room)
-    })
+    // What was said before they came is there to read, but not marked as new.
+    let now = app.clock.now();
+    if let Some(latest) = app.messages.page(room, None, now).messages.last() {
+        app.read_marks.note(user, room, latest.id, now);
+    }
+    Ok(Joined::Now(room))
 }
 
 async fn is_member(

@@ -7,15 +7,19 @@ use super::rooms::{self, Access, Room};
 use super::sessions::LiveSession;
 use crate::app::AppState;
 use crate::domain::{MessageId, MessageText, RoomId};
-use crate::messages::{Cursor, Draft, Posted, Since};
+use crate::limits::TooMany;
+use crate::messages::{Cursor, Draft, Message, Posted, Since};
 
 /// What became of a message.
 #[derive(Debug)]
 pub enum Sent {
     /// It is in the room, by this sending or an earlier one of the same form.
     Message(MessageId),
-    /// The form was not made for this person and room: its text goes into a new one.
+    /// The form was made for somebody or somewhere else, or has sent another text before: its text
+    /// goes into a new one.
     StaleForm(Arc<Room>),
+    /// It is one too many for now.
+    TooMany(Arc<Room>, TooMany),
     /// They are not in this public room.
     NotAMember(Arc<Room>),
     /// There is no such room, or they must not know that there is.
@@ -41,6 +45,13 @@ pub async fn send(
     let Some(nonce) = app.nonces.read(nonce, author.user_id, room.id) else {
         return Ok(Sent::StaleForm(room));
     };
+    let now = app.clock.now();
+    // Sending a form again is free: it sends nothing.
+    if !app.messages.has_used(room.id, nonce, now)
+        && let Err(too_many) = app.limits.message(author.user_id, room.id)
+    {
+        return Ok(Sent::TooMany(room, too_many));
+    }
     let draft = Draft {
         author: author.user_id,
         author_name: Arc::clone(&author.user_name),
@@ -48,8 +59,57 @@ pub async fn send(
         nonce,
         lifespan: room.lifespan,
     };
-    let posted: Posted = app.messages.post(room.id, &draft, app.clock.now())?;
-    Ok(Sent::Message(posted.message()))
+    let message = match app.messages.post(room.id, &draft, now)? {
+        Posted::New(message) | Posted::Before(message) => message,
+        Posted::OtherText => return Ok(Sent::StaleForm(room)),
+    };
+    app.held_messages.drop_sent(author.user_id, room.id);
+    app.presence.note(room.id, author.user_id, now);
+    Ok(Sent::Message(message))
+}
+
+/// Holds a text that was sent when nobody was signed in any more, for whom the form was made for.
+/// Says whether there is such a person.
+pub fn hold(app: &AppState, room: RoomId, text: &str, nonce: &str) -> bool {
+    let Some(author) = app.nonces.owner(nonce, room) else {
+        return false;
+    };
+    app.held_messages
+        .hold(author, room, text.to_owned(), app.clock.now());
+    true
+}
+
+/// What is held of `author` in `room`, of the time when they were signed out.
+#[must_use]
+pub fn held(app: &AppState, author: &LiveSession, room: RoomId) -> Option<String> {
+    app.held_messages
+        .find(author.user_id, room, app.clock.now())
+}
+
+/// Notes that `reader` looks at `room`, and has been shown its messages up to `latest`.
+pub fn note_look(app: &AppState, reader: &LiveSession, room: RoomId, latest: Option<MessageId>) {
+    let now = app.clock.now();
+    app.presence.note(room, reader.user_id, now);
+    if let Some(latest) = latest {
+        app.read_marks.note(reader.user_id, room, latest, now);
+    }
+}
+
+/// A live message of `author`, in a room they are in.
+#[must_use]
+pub fn own(
+    app: &AppState,
+    author: &LiveSession,
+    room: RoomId,
+    message: MessageId,
+) -> Option<Arc<Message>> {
+    let message = app.messages.find(room, message, app.clock.now())?;
+    (message.author == author.user_id).then_some(message)
+}
+
+/// Deletes a live message of `author`, in a room they are in. Says whether there was one.
+pub fn delete_own(app: &AppState, author: &LiveSession, room: RoomId, message: MessageId) -> bool {
+    own(app, author, room, message).is_some() && app.messages.delete(room, message, app.clock.now())
 }
 
 /// What a poll is answered.
@@ -64,6 +124,15 @@ pub enum Polled {
     /// They are not in this public room.
     NotAMember,
     /// There is no such room, or they must not know that there is.
+    Hidden,
+}
+
+/// Whether somebody looks at the page that polls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attention {
+    /// The page is shown: its reader is here, and reads what comes.
+    Shown,
+    /// The page is in a hidden tab.
     Hidden,
 }
 
@@ -89,6 +158,7 @@ pub async fn poll(
     room: RoomId,
     mut cursor: Option<Cursor>,
     patience: Patience,
+    attention: Attention,
 ) -> Result<Polled, Fault> {
     let wait_is_over = tokio::time::sleep(app.config.poll_wait);
     tokio::pin!(wait_is_over);
@@ -105,6 +175,14 @@ pub async fn poll(
             Access::Hidden => return Ok(Polled::Hidden),
         }
         let since = app.messages.since(room, cursor, app.clock.now());
+        if attention == Attention::Shown {
+            let latest = match &since {
+                Since::News { came, .. } => came.last(),
+                Since::Reset(page) => page.messages.last(),
+                Since::Nothing(_) => None,
+            };
+            note_look(app, reader, room, latest.map(|message| message.id));
+        }
         let Since::Nothing(cursor_now) = since else {
             return Ok(Polled::Since(since));
         };

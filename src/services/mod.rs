@@ -6,10 +6,13 @@
 
 pub mod accounts;
 mod cache;
+pub mod held_messages;
 pub mod members;
 pub mod messages;
 pub mod nonces;
 pub mod passwords;
+pub mod presence;
+pub mod read_marks;
 pub mod rooms;
 pub mod sessions;
 

@@ -30,16 +30,30 @@ impl Nonces {
     pub fn make(&self, user: UserId, room: RoomId) -> String {
         let id: NonceId = random_bytes();
         let tag = self.mac(id, user, room).finalize().into_bytes();
-        URL_SAFE_NO_PAD.encode([id.as_slice(), tag.as_slice()].concat())
+        let user = user.0.to_be_bytes();
+        URL_SAFE_NO_PAD.encode([id.as_slice(), user.as_slice(), tag.as_slice()].concat())
     }
 
     /// What names the sending, if this nonce was made for `user` and `room`.
     #[must_use]
     pub fn read(&self, nonce: &str, user: UserId, room: RoomId) -> Option<NonceId> {
+        let (id, owner) = self.open(nonce, room)?;
+        (owner == user).then_some(id)
+    }
+
+    /// Whom this nonce was made for, if it was made for `room`.
+    #[must_use]
+    pub fn owner(&self, nonce: &str, room: RoomId) -> Option<UserId> {
+        self.open(nonce, room).map(|(_, owner)| owner)
+    }
+
+    fn open(&self, nonce: &str, room: RoomId) -> Option<(NonceId, UserId)> {
         let bytes = URL_SAFE_NO_PAD.decode(nonce).ok()?;
-        let (id, tag) = bytes.split_first_chunk::<16>()?;
+        let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (user, tag) = rest.split_first_chunk::<8>()?;
+        let user = UserId(i64::from_be_bytes(*user));
         self.mac(*id, user, room).verify_slice(tag).ok()?;
-        Some(*id)
+        Some((*id, user))
     }
 
     fn mac(&self, id: NonceId, user: UserId, room: RoomId) -> hmac::Hmac<sha2::Sha256> {
@@ -70,6 +84,15 @@ mod tests {
         assert!(nonces().read(&nonce, UserId(2), TEA).is_none());
         assert!(nonces().read(&nonce, ADA, RoomId(1)).is_none());
         assert!(Nonces { key: [8; 32] }.read(&nonce, ADA, TEA).is_none());
+    }
+
+    #[test]
+    fn a_nonce_tells_whom_it_was_made_for() {
+        let nonce = nonces().make(ADA, TEA);
+
+        assert_eq!(nonces().owner(&nonce, TEA), Some(ADA));
+        assert_eq!(nonces().owner(&nonce, RoomId(1)), None);
+        assert_eq!(Nonces { key: [8; 32] }.owner(&nonce, TEA), None);
     }
 
     #[test]

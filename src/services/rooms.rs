@@ -1,18 +1,20 @@
 //! Rooms: making them, finding them, and who may see what of them.
 
+use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
-    ColumnTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder, QuerySelect,
-    RelationTrait, Set,
+    ColumnTrait, Condition, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait, Set,
 };
 
 use super::{Cache, Fault, is_duplicate, members, to_the_end};
 use crate::app::AppState;
 use crate::database;
-use crate::domain::{Lifespan, RoomId, RoomName, RoomPassword, UserId};
+use crate::domain::{Lifespan, NameKeys, RoomId, RoomName, RoomPassword, UserId};
 use crate::entities::{room, room_member, user};
 
 /// How many public rooms a page lists.
@@ -72,13 +74,19 @@ pub enum Access {
 /// # Errors
 /// When the database fails.
 pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access, Fault> {
-    Ok(
-        match app.rooms.get(room, async || read(app, room).await).await? {
-            Some(room) if room.has_member(user) => Access::Member(room),
-            Some(room) if !room.is_private => Access::Outside(room),
-            _ => Access::Hidden,
-        },
-    )
+    let held = app.rooms.get(room, async || read(app, room).await).await?;
+    match held {
+        Some(room) if room.has_member(user) => Ok(Access::Member(room)),
+        Some(room) if !room.is_private => Ok(Access::Outside(room)),
+        Some(hidden) => {
+            // The work that a room that is not there takes: the time must not tell them apart.
+            room::Entity::find_by_id(hidden.id)
+                .one(&app.database)
+                .await?;
+            Ok(Access::Hidden)
+        }
+        None => Ok(Access::Hidden),
+    }
 }
 
 /// What kind of room somebody wants.
@@ -110,11 +118,11 @@ pub async fn create(
     kind: Kind,
 ) -> Result<Created, Fault> {
     let app = Arc::clone(app);
+    let password_hash = match &kind {
+        Kind::Public => None,
+        Kind::Private(password) => Some(app.passwords.hash(password.plain().clone()).await?),
+    };
     to_the_end(async move {
-        let password_hash = match &kind {
-            Kind::Public => None,
-            Kind::Private(password) => Some(app.passwords.hash(password.plain().clone()).await?),
-        };
         let (keys, now) = (name.keys(), app.clock.now());
         let row = room::ActiveModel {
             name: Set(name.as_str().to_owned()),
@@ -150,6 +158,8 @@ pub struct ListedRoom {
     pub name: String,
     /// How many are in it.
     pub members: usize,
+    /// How many have it open.
+    pub here: usize,
     /// Whether who asks is in it.
     pub is_member: bool,
     /// How long its messages live.
@@ -159,7 +169,7 @@ pub struct ListedRoom {
 /// A page of the list of public rooms.
 #[derive(Debug)]
 pub struct RoomList {
-    /// The rooms, by name.
+    /// The rooms: those with a message first, the latest message first; then the others by name.
     pub rooms: Vec<ListedRoom>,
     /// Which page this is, from 1.
     pub page: u64,
@@ -167,21 +177,54 @@ pub struct RoomList {
     pub pages: u64,
 }
 
-/// A page of the public rooms, for `user`. A page after the last is the last.
+/// A page of the public rooms whose names contain `search`, for `user`. A page after the last is the
+/// last.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn public_list(app: &AppState, user: UserId, page: u64) -> Result<RoomList, Fault> {
-    let public = room::Entity::find().filter(room::Column::IsPrivate.eq(false));
-    let count = public.clone().count(&app.database).await?;
-    let pages = count.div_ceil(LIST_PAGE).max(1);
+pub async fn public_list(
+    app: &AppState,
+    user: UserId,
+    search: &str,
+    page: u64,
+) -> Result<RoomList, Fault> {
+    let now = app.clock.now();
+    let listed = room::Entity::find()
+        .filter(room::Column::IsPrivate.eq(false))
+        .filter(name_contains(search));
+    let count = listed.clone().count(&app.database).await?;
+    let pages = Ord::max(count.div_ceil(LIST_PAGE), 1);
     let page = page.clamp(1, pages);
-    let rows = public
-        .order_by_asc(room::Column::FoldedName)
-        .offset((page - 1) * LIST_PAGE)
-        .limit(LIST_PAGE)
+    let first = (page - 1) * LIST_PAGE;
+
+    let mut times = app.messages.latest_times(now);
+    times.sort_unstable_by_key(|&(room, latest)| (Reverse(latest), room));
+    let ids: Vec<RoomId> = times.iter().map(|&(room, _)| room).collect();
+    let in_use = listed
+        .clone()
+        .filter(room::Column::Id.is_in(ids.iter().copied()));
+    let mut in_use: HashMap<RoomId, room::Model> = in_use
         .all(&app.database)
-        .await?;
+        .await?
+        .into_iter()
+        .map(|room| (room.id, room))
+        .collect();
+    let in_use: Vec<room::Model> = ids.iter().filter_map(|room| in_use.remove(room)).collect();
+
+    let in_use_count = u64::try_from(in_use.len()).unwrap_or(u64::MAX);
+    let skip = usize::try_from(first).unwrap_or(usize::MAX);
+    let take = usize::try_from(LIST_PAGE).unwrap_or(usize::MAX);
+    let mut rows: Vec<room::Model> = in_use.into_iter().skip(skip).take(take).collect();
+    let missing = LIST_PAGE - u64::try_from(rows.len()).unwrap_or(LIST_PAGE);
+    if missing > 0 {
+        let silent = listed
+            .filter(room::Column::Id.is_not_in(ids))
+            .order_by_asc(room::Column::FoldedName)
+            .offset(first.saturating_sub(in_use_count))
+            .limit(missing);
+        rows.extend(silent.all(&app.database).await?);
+    }
+
     let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
     let counts = member_counts(app, &ids).await?;
     let joined: HashSet<RoomId> = room_member::Entity::find()
@@ -194,6 +237,7 @@ pub async fn public_list(app: &AppState, user: UserId, page: u64) -> Result<Room
         .collect();
     let listed = |room: room::Model| ListedRoom {
         members: counts.get(&room.id).copied().unwrap_or(0),
+        here: app.presence.count(room.id, now),
         is_member: joined.contains(&room.id),
         lifespan: lifespan(app, &room),
         id: room.id,
@@ -204,6 +248,18 @@ pub async fn public_list(app: &AppState, user: UserId, page: u64) -> Result<Room
         page,
         pages,
     })
+}
+
+/// That a room's name contains `search`, whatever the letter case. Nothing is in every name.
+fn name_contains(search: &str) -> Condition {
+    let words: Vec<&str> = search.split_whitespace().collect();
+    let folded = NameKeys::of(&words.join(" ")).folded;
+    let literal = folded
+        .replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_");
+    let pattern = LikeExpr::new(format!("%{literal}%")).escape('\\');
+    Condition::all().add(room::Column::FoldedName.like(pattern))
 }
 
 /// A room in the list of one's own rooms.
@@ -217,6 +273,8 @@ pub struct OwnRoom {
     pub is_private: bool,
     /// How many are in it.
     pub members: usize,
+    /// How many messages of others have come since they last looked.
+    pub new: usize,
 }
 
 /// The rooms `user` is in, by name.
@@ -232,7 +290,13 @@ pub async fn own_list(app: &AppState, user: UserId) -> Result<Vec<OwnRoom>, Faul
         .await?;
     let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
     let counts = member_counts(app, &ids).await?;
+    let now = app.clock.now();
+    let new = |room| {
+        let seen = app.read_marks.find(user, room);
+        app.messages.new_for(room, user, seen, now)
+    };
     let own = |room: room::Model| OwnRoom {
+        new: new(room.id),
         members: counts.get(&room.id).copied().unwrap_or(0),
         id: room.id,
         name: room.name,
@@ -250,9 +314,13 @@ pub async fn has_any(app: &AppState, user: UserId) -> Result<bool, Fault> {
     Ok(membership.one(&app.database).await?.is_some())
 }
 
-/// The room of this name, whoever asks.
-pub(super) async fn by_name(app: &AppState, name: &RoomName) -> Result<Option<room::Model>, Fault> {
-    let named = room::Entity::find().filter(room::Column::FoldedName.eq(name.keys().folded));
+/// The room of this name, whoever asks. Asked for a name that no room can have (none), it takes as long.
+pub(super) async fn by_name(
+    app: &AppState,
+    name: Option<&RoomName>,
+) -> Result<Option<room::Model>, Fault> {
+    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
+    let named = room::Entity::find().filter(room::Column::FoldedName.eq(folded));
     Ok(named.one(&app.database).await?)
 }
 
@@ -276,19 +344,20 @@ async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
     let Some(room) = room::Entity::find_by_id(id).one(&app.database).await? else {
         return Ok(None);
     };
-    let members: Vec<Member> = room_member::Entity::find()
+    let members: Vec<(UserId, String)> = room_member::Entity::find()
+        .select_only()
+        .column(room_member::Column::UserId)
+        .column(user::Column::Name)
+        .join(JoinType::InnerJoin, room_member::Relation::User.def())
         .filter(room_member::Column::RoomId.eq(id))
         .order_by_asc(room_member::Column::JoinedAt)
         .order_by_asc(room_member::Column::UserId)
-        .find_also_related(user::Entity)
+        .into_tuple()
         .all(&app.database)
-        .await?
+        .await?;
+    let members: Vec<Member> = members
         .into_iter()
-        .filter_map(|(_, user)| user)
-        .map(|user| Member {
-            user_id: user.id,
-            name: user.name,
-        })
+        .map(|(user_id, name)| Member { user_id, name })
         .collect();
     Ok(Some(Room {
         member_ids: members.iter().map(|member| member.user_id).collect(),

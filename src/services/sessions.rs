@@ -10,7 +10,7 @@ use std::time::Duration;
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Set};
 use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
@@ -198,6 +198,22 @@ pub async fn end(app: &Arc<AppState>, digest: SessionDigest) -> Result<(), Fault
         Ok(())
     })
     .await
+}
+
+/// Deletes the sessions that have expired, of browsers that never came back.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_expired(app: &AppState) -> Result<(), Fault> {
+    let now = app.clock.now();
+    let expired = Condition::any()
+        .add(session::Column::LastSeen.lte(now.minus(IDLE_LIFE).minus(LAST_SEEN_LAG)))
+        .add(session::Column::CreatedAt.lte(now.minus(LONGEST_LIFE)));
+    session::Entity::delete_many()
+        .filter(expired)
+        .exec(&app.database)
+        .await?;
+    Ok(())
 }
 
 async fn read(app: &AppState, digest: SessionDigest) -> Result<Option<LiveSession>, Fault> {

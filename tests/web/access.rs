@@ -91,8 +91,8 @@ const TABLE: &[Row] = &[
     row(
         "POST",
         "/rooms/{room}/messages",
-        [303, 403, 422, 422],
-        Some([303, 404, 422, 422]),
+        [401, 403, 422, 422],
+        Some([401, 404, 422, 422]),
     ),
     row(
         "GET",
@@ -106,17 +106,38 @@ const TABLE: &[Row] = &[
         [303, 403, 200, 200],
         Some([303, 404, 200, 200]),
     ),
+    row(
+        "GET",
+        DELETE,
+        [303, 403, 404, 404],
+        Some([303, 404, 404, 404]),
+    ),
+    row(
+        "POST",
+        DELETE,
+        [303, 403, 404, 404],
+        Some([303, 404, 404, 404]),
+    ),
+    anywhere("GET", "/account", 303, 200),
+    anywhere("POST", "/account", 303, 422),
     anywhere("GET", "/healthz", 200, 200),
     anywhere("GET", "/assets/{file}", 200, 200),
 ];
 
+const DELETE: &str = "/rooms/{room}/messages/{message}/delete";
+
 const PEOPLE: [&str; 4] = ["signed out", "a stranger", "a member", "the owner"];
 
+fn path_of(row: &Row, room: i64) -> String {
+    let room = room.to_string();
+    row.pattern
+        .replace("{room}", &room)
+        .replace("{message}", "1")
+        .replace("{file}", "app.css")
+}
+
 async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
-    let path = row
-        .pattern
-        .replace("{room}", &room.to_string())
-        .replace("{file}", "app.css");
+    let path = path_of(row, room);
     let page = match row.method {
         "GET" => browser.get(&path).await,
         _ => browser.post(&path, row.form).await,
@@ -192,7 +213,7 @@ async fn a_private_room_is_to_strangers_as_one_that_is_not_there() {
     for row in TABLE.iter().filter(|row| row.pattern.contains("{room}")) {
         for form in [&[("text", "hello"), ("nonce", "x")][..], &[]] {
             let answer = async |room: i64| {
-                let path = row.pattern.replace("{room}", &room.to_string());
+                let path = path_of(row, room);
                 let mut page = match row.method {
                     "GET" => stranger.get(&path).await,
                     _ => stranger.post(&path, form).await,
@@ -201,7 +222,7 @@ async fn a_private_room_is_to_strangers_as_one_that_is_not_there() {
                 page
             };
             let (hidden, missing) = (answer(room).await, answer(nowhere).await);
-            if row.pattern.ends_with("/messages") && row.method == "GET" {
+            if row.pattern == "/rooms/{room}/messages" && row.method == "GET" {
                 hidden.assert_redirect(&format!("/rooms/{room}"));
                 missing.assert_redirect(&format!("/rooms/{nowhere}"));
             } else {
@@ -209,5 +230,36 @@ async fn a_private_room_is_to_strangers_as_one_that_is_not_there() {
                 assert_eq!(hidden.status, 404);
             }
         }
+    }
+}
+
+#[actix_web::test]
+async fn a_private_room_costs_strangers_as_many_queries_as_one_that_is_not_there() {
+    let app = TestApp::spawn().await;
+    let ([_, stranger, _, owner], room) = people(&app, true).await;
+    // Whoever asks for the first time is looked up first.
+    for browser in [&owner, &stranger] {
+        browser.get("/account").await.assert_status(200);
+    }
+    owner.room(room).await.assert_status(200);
+    let cost = async |path: String, is_post: bool| {
+        let before = app.db_statements();
+        match is_post {
+            true => stranger.post(&path, &[("join", "1")]).await,
+            false => stranger.get(&path).await,
+        };
+        app.db_statements() - before
+    };
+
+    for (page, is_post) in [
+        ("", false),
+        ("/poll", false),
+        ("/members", false),
+        ("/join", true),
+    ] {
+        let hidden = cost(format!("/rooms/{room}{page}"), is_post).await;
+        let missing = cost(format!("/rooms/{}{page}", room + 1_000), is_post).await;
+
+        assert_eq!(hidden, missing, "{page}");
     }
 }

@@ -10,9 +10,12 @@
 mod support;
 
 mod access;
+mod account;
+mod delete_message;
 mod errors;
 mod expiry;
 mod headers;
+mod here_now;
 mod home;
 mod join;
 mod leave;
@@ -22,6 +25,8 @@ mod logout;
 mod members;
 mod messages;
 mod my_rooms;
+mod never_lost;
+mod new_messages;
 mod new_room;
 mod poll;
 mod private_join;

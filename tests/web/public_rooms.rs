@@ -24,8 +24,8 @@ async fn every_public_room_is_listed_with_its_members_and_a_way_in() {
     let page = ada.get("/rooms").await;
 
     assert_eq!(page.texts(".rooms h2"), ["Cake", "Tea"]);
-    assert!(page.texts(".rooms li p")[0].starts_with("1 member."));
-    assert!(page.texts(".rooms li p")[1].starts_with("2 members."));
+    assert!(page.texts(".rooms li p")[0].starts_with("1 member, 0 here now."));
+    assert!(page.texts(".rooms li p")[1].starts_with("2 members, 0 here now."));
     assert_eq!(page.text(".rooms button"), "Join Cake");
     assert_eq!(
         page.attribute(".rooms form", "action"),
@@ -77,4 +77,91 @@ async fn a_page_that_is_not_there_is_the_nearest_one() {
         let page = ada.get(&format!("/rooms?page={page}")).await;
         assert_eq!(page.texts(".rooms h2"), ["Tea"]);
     }
+}
+
+#[actix_web::test]
+async fn rooms_with_the_latest_messages_come_first_and_then_by_name() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let mut rooms = Vec::new();
+    for name in ["Apple", "Bread", "Cake", "Dates"] {
+        rooms.push(ada.create_public_room(name).await);
+    }
+    for room in [rooms[3], rooms[1]] {
+        app.clock.advance(std::time::Duration::from_secs(1));
+        ada.send(room, "hello").await;
+    }
+
+    assert_eq!(
+        ada.get("/rooms").await.texts(".rooms h2"),
+        ["Bread", "Dates", "Apple", "Cake"]
+    );
+
+    app.clock.advance(std::time::Duration::from_secs(86_400));
+    assert_eq!(
+        ada.get("/rooms").await.texts(".rooms h2"),
+        ["Apple", "Bread", "Cake", "Dates"]
+    );
+}
+
+#[actix_web::test]
+async fn rooms_with_messages_and_without_are_paged_as_one_list() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let mut names = Vec::new();
+    for first in b'a'..=b'z' {
+        for second in [b'x', b'y', b'z'] {
+            let name = String::from_utf8(vec![first, second, second]).unwrap();
+            let room = ada.create_public_room(&name).await;
+            names.push(name);
+            if second != b'z' {
+                ada.send(room, "hello").await;
+            }
+        }
+    }
+
+    let mut listed = ada.get("/rooms").await.texts(".rooms h2");
+    assert_eq!(listed.len(), 50);
+    listed.extend(ada.get("/rooms?page=2").await.texts(".rooms h2"));
+
+    listed.sort_unstable();
+    assert_eq!(listed, names);
+}
+
+#[actix_web::test]
+async fn a_room_is_found_by_a_part_of_its_name() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    for name in ["Kettle club", "Teapots", "100% tea", "under_score"] {
+        ada.create_public_room(name).await;
+    }
+    ada.create_private_room("Secret tea").await;
+    let found = async |search: &str| {
+        let address = format!("/rooms?search={search}");
+        let page = ada.get(&address).await;
+        page.texts(".rooms h2")
+    };
+
+    assert_eq!(found("TEA").await, ["100% tea", "Teapots"]);
+    assert_eq!(found("%20kettle%20").await, ["Kettle club"]);
+    assert_eq!(found("%25").await, ["100% tea"]);
+    assert_eq!(found("_").await, ["under_score"]);
+    assert!(found("%5C").await.is_empty());
+    assert_eq!(found("").await.len(), 4);
+}
+
+#[actix_web::test]
+async fn a_search_that_finds_nothing_says_so_and_keeps_what_was_typed() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+
+    let page = ada.get("/rooms?search=%3Cb%3E").await;
+
+    page.assert_value("#search", "<b>");
+    assert!(
+        page.texts("main p")
+            .iter()
+            .any(|text| text.starts_with("No public room has “<b>”"))
+    );
 }

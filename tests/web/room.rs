@@ -17,7 +17,7 @@ async fn a_message_shows_who_said_what_and_when() {
     );
     assert_eq!(
         ada.room(room).await.text("#log li"),
-        "ada (you): Kettle on? 13:05 UTC"
+        "ada (you): Kettle on? 13:05 UTC Delete your message of 13:05 UTC"
     );
     assert_eq!(
         bob.room(room).await.attribute("#log time", "datetime"),
@@ -177,7 +177,7 @@ async fn only_the_first_twenty_members_are_named_on_the_room_page() {
 
     let page = ada.room(room).await;
 
-    assert_eq!(page.text("#members-heading"), "Members (22)");
+    assert_eq!(page.text("#members-heading"), "Members (22), 1 here now");
     assert_eq!(page.texts(".members li").len(), 20);
     let all = ada.get(&format!("/rooms/{room}/members")).await;
     assert_eq!(all.texts(".members li").len(), 22);

@@ -215,3 +215,39 @@ async fn when_a_session_was_last_used_is_written_at_most_hourly() {
     assert_eq!(uses().await, 0);
     app.anonymous().get(path).await.assert_status(200);
 }
+
+#[actix_web::test]
+async fn creating_another_account_ends_the_session_of_the_first() {
+    let app = TestApp::spawn().await;
+    let browser = app.anonymous();
+    let first = cookie(&browser.post("/register", &FORM).await);
+
+    browser
+        .post("/register", &[("name", "bob"), ("password", PASSWORD)])
+        .await
+        .assert_status(303);
+
+    get_with(&app, &first, "/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+}
+
+#[actix_web::test]
+async fn sessions_of_browsers_that_never_come_back_are_deleted() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    app.clock.advance(20 * DAY);
+    app.sign_up("bob").await;
+
+    app.clock.advance(11 * DAY);
+    mirage::services::sessions::delete_expired(&app.state)
+        .await
+        .unwrap();
+
+    assert_eq!(
+        db_column(&app, "SELECT key_digest FROM sessions")
+            .await
+            .len(),
+        1
+    );
+}

@@ -87,6 +87,9 @@ impl TestApp {
             format!("--secret-file={folder}/mirage.key"),
             format!("--assets={}/assets", env!("CARGO_MANIFEST_DIR")),
         ];
+        if !flags.iter().any(|flag| flag.starts_with("--limits")) {
+            words.push("--limits=off".to_owned());
+        }
         words.extend_from_slice(flags);
         words
     }

@@ -1,0 +1,67 @@
+//! Your account: how much of what is said is announced.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other};
+use crate::app::AppState;
+use crate::domain::Announcements;
+use crate::error::PageResult;
+use crate::services::accounts;
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "account.html")]
+struct AccountPage<'a> {
+    layout: Layout<'a>,
+    announcements: &'a str,
+    has_saved: bool,
+    problems: Problems,
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AccountQuery {
+    done: String,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AccountForm {
+    announcements: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** their settings.
+pub async fn show(
+    app: Data<AppState>,
+    user: CurrentUser,
+    query: Query<AccountQuery>,
+) -> PageResult {
+    let settings = accounts::settings(&app, user.user_id).await?;
+    html(&AccountPage {
+        layout: Layout::new(&app, Some(&user), Here::Account),
+        announcements: settings.announcements.word(),
+        has_saved: query.done == "saved",
+        problems: Problems::default(),
+    })
+}
+
+/// Saves the settings. **Who:** anyone signed in. **Answers:** 303 back, or the form again with 422.
+pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<AccountForm>) -> PageResult {
+    let Some(announcements) = Announcements::parse(&form.announcements) else {
+        const CHOOSE: &str = "Choose what is announced";
+        let page = AccountPage {
+            layout: Layout::new(&app, Some(&user), Here::Account),
+            announcements: &form.announcements,
+            has_saved: false,
+            problems: Problems::one("announcements-each", CHOOSE),
+        };
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    accounts::set_announcements(&app, user.user_id, announcements).await?;
+    Ok(see_other("/account?done=saved"))
+}

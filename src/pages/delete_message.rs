@@ -1,0 +1,59 @@
+//! Delete a message of one's own: asks first.
+
+use std::sync::Arc;
+
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+
+use super::{Button, Here, Layout, html, see_other};
+use crate::app::AppState;
+use crate::domain::{MessageId, RoomId};
+use crate::error::{AppError, PageResult};
+use crate::messages::Message;
+use crate::routes::room_done_url;
+use crate::services::messages;
+use crate::services::rooms::{self, Room};
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "delete_message.html")]
+struct DeleteMessagePage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    message: Arc<Message>,
+}
+
+/// **Who:** the author. **Answers:** the question; 404 for a message that is gone, or another's.
+pub async fn show(
+    app: Data<AppState>,
+    user: CurrentUser,
+    address: Path<(RoomId, MessageId)>,
+) -> PageResult {
+    let (room, message) = address.into_inner();
+    let room = rooms::access(&app, room, user.user_id).await?.member()?;
+    let Some(message) = messages::own(&app, &user, room.id, message) else {
+        return Err(AppError::NoSuchMessage { room: room.id });
+    };
+    html(&DeleteMessagePage {
+        layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+        room: &room,
+        message,
+    })
+}
+
+/// Deletes the message. **Who:** the author. **Answers:** 303 to the room; 404 for a message that is
+/// gone, or another's.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    address: Path<(RoomId, MessageId)>,
+    _: Form<Button>,
+) -> PageResult {
+    let (room, message) = address.into_inner();
+    let room = rooms::access(&app, room, user.user_id).await?.member()?;
+    if messages::delete_own(&app, &user, room.id, message) {
+        Ok(see_other(room_done_url(room.id, "deleted")))
+    } else {
+        Err(AppError::NoSuchMessage { room: room.id })
+    }
+}

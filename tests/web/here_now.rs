@@ -1,0 +1,76 @@
+//! Who has a room open.
+
+use std::time::Duration;
+
+use crate::support::{Browser, Page, TestApp};
+
+fn heading(page: &Page) -> String {
+    page.text("#members-heading")
+}
+
+#[actix_web::test]
+async fn the_room_page_says_how_many_had_it_open_in_the_last_minute() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    bob.room(room).await;
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 2 here now");
+
+    app.clock.advance(Duration::from_secs(59));
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 2 here now");
+    app.clock.advance(Duration::from_secs(1));
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 1 here now");
+}
+
+#[actix_web::test]
+async fn a_page_that_polls_is_open_and_one_in_a_hidden_tab_is_not() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    app.clock.advance(Duration::from_secs(60));
+
+    bob.poll(room, "?wait=0&hidden=1").await;
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 1 here now");
+    bob.poll(room, "?wait=0").await;
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 2 here now");
+}
+
+#[actix_web::test]
+async fn a_prefetched_page_is_not_open() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+
+    let request = bob.client.get(bob.url(&format!("/rooms/{room}")));
+    Browser::answer(request.header("sec-purpose", "prefetch"))
+        .await
+        .assert_status(200);
+
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 1 here now");
+}
+
+#[actix_web::test]
+async fn who_leaves_is_not_here() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    bob.room(room).await;
+
+    bob.leave(room).await;
+
+    assert_eq!(heading(&ada.room(room).await), "Members (1), 1 here now");
+}
+
+#[actix_web::test]
+async fn the_list_of_public_rooms_says_how_many_are_there() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    ada.room(room).await;
+
+    assert!(ada.get("/rooms").await.texts(".rooms p")[0].starts_with("1 member, 1 here now."));
+}

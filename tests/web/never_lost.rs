@@ -1,0 +1,256 @@
+//! Whatever refuses a message gives its text back with the reason, and no message is sent twice.
+
+use std::time::Duration;
+
+use crate::support::{Browser, PASSWORD, Page, TestApp};
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// Sends as room.js does.
+async fn send_by_script(browser: &Browser, room: i64, text: &str, nonce: &str) -> Page {
+    let request = browser
+        .client
+        .post(browser.url(&format!("/rooms/{room}/messages")));
+    let request = request
+        .header("mirage-script", "1")
+        .form(&[("text", text), ("nonce", nonce)]);
+    Browser::answer(request).await
+}
+
+async fn sign_in(browser: &Browser, name: &str, next: &str) -> Page {
+    let form = [("name", name), ("password", PASSWORD), ("next", next)];
+    browser.post("/login", &form).await
+}
+
+#[actix_web::test]
+async fn the_script_gets_the_next_forms_nonce() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+
+    let first = send_by_script(&ada, room, "one", &nonce).await;
+    let next = first.header("mirage-nonce").to_owned();
+    let second = send_by_script(&ada, room, "two", &next).await;
+
+    assert_eq!((first.status.as_u16(), second.status.as_u16()), (204, 204));
+    assert_eq!(ada.messages(room).await, ["one", "two"]);
+}
+
+#[actix_web::test]
+async fn two_tabs_have_two_nonces() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+
+    assert_ne!(ada.nonce(room).await, ada.nonce(room).await);
+}
+
+#[actix_web::test]
+async fn sixteen_sendings_of_one_form_at_once_are_one_message() {
+    let app = TestApp::with(&["--limits=on"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+
+    let sendings: Vec<_> = (0..16)
+        .map(|_| {
+            let (ada, nonce) = (ada.clone(), nonce.clone());
+            tokio::spawn(async move { ada.send_with(room, "once", &nonce).await })
+        })
+        .collect();
+    let mut places = Vec::new();
+    for sending in sendings {
+        let page = sending.await.unwrap();
+        page.assert_status(303);
+        places.push(page.location().to_owned());
+    }
+
+    places.dedup();
+    assert_eq!(places.len(), 1);
+    assert_eq!(ada.messages(room).await, ["once"]);
+}
+
+#[actix_web::test]
+async fn another_text_in_a_form_that_was_sent_comes_back_in_the_box() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    ada.send_with(room, "first", &nonce)
+        .await
+        .assert_status(303);
+
+    let page = ada.send_with(room, "second", &nonce).await;
+
+    page.assert_status(422);
+    assert_eq!(page.text("#message"), "second");
+    let fresh = page.attribute("#write [name=nonce]", "value");
+    ada.send_with(room, "second", &fresh)
+        .await
+        .assert_status(303);
+    assert_eq!(ada.messages(room).await, ["first", "second"]);
+}
+
+#[actix_web::test]
+async fn a_message_too_many_comes_back_with_the_time_to_wait() {
+    let app = TestApp::with(&["--limits=on"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    for number in 0..5 {
+        ada.send(room, &format!("message {number}"))
+            .await
+            .assert_status(303);
+    }
+
+    let page = ada.send(room, "one too many").await;
+
+    page.assert_status(429);
+    assert_eq!(page.header("retry-after"), "1");
+    let sentence = "You are sending too fast. Wait 1 second, then send your message again";
+    page.assert_problem("message", sentence);
+    assert_eq!(page.text("#message"), "one too many");
+    assert_eq!(ada.messages(room).await.len(), 5);
+    app.clock.advance(Duration::from_secs(1));
+    let nonce = page.attribute("#write [name=nonce]", "value");
+    ada.send_with(room, "one too many", &nonce)
+        .await
+        .assert_status(303);
+}
+
+#[actix_web::test]
+async fn what_was_sent_after_the_session_had_ended_is_in_the_box_after_signing_in() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    ada.post("/logout", &[("sign-out", "1")]).await;
+
+    let page = ada.send_with(room, "a long letter <3", &nonce).await;
+    let form = ada.get(page.location()).await;
+    let next = form.attribute("[name=next]", "value");
+    let back = sign_in(&ada, "ada", &next).await;
+    let page = ada.get(back.location()).await;
+
+    assert_eq!(page.text("#message"), "a long letter <3");
+    assert!(
+        page.text(".done")
+            .starts_with("Your message was not sent yet.")
+    );
+    assert!(
+        ada.messages(room).await.is_empty(),
+        "it is never sent by itself"
+    );
+    assert_eq!(
+        ada.room(room).await.text("#message"),
+        "",
+        "it is shown where it was led back to"
+    );
+
+    let nonce = page.attribute("#write [name=nonce]", "value");
+    ada.send_with(room, "a long letter <3", &nonce)
+        .await
+        .assert_status(303);
+    assert_eq!(
+        ada.get(back.location()).await.text("#message"),
+        "",
+        "it is not held any more"
+    );
+}
+
+#[actix_web::test]
+async fn a_held_text_is_given_only_to_its_author_and_for_a_day() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let nonce = ada.nonce(room).await;
+    ada.post("/logout", &[("sign-out", "1")]).await;
+    ada.send_with(room, "for nobody else", &nonce)
+        .await
+        .assert_status(303);
+    let held = format!("/rooms/{room}?held=1");
+
+    let page = bob.get(&held).await;
+    assert!(!page.body.contains("for nobody else"));
+
+    app.clock.advance(DAY);
+    sign_in(&ada, "ada", "").await;
+    assert_eq!(ada.get(&held).await.text("#message"), "");
+}
+
+#[actix_web::test]
+async fn without_a_form_of_ours_nothing_is_held_and_the_text_comes_back_at_once() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+
+    let page = app.anonymous().send_with(room, "hello <3", "x").await;
+
+    page.assert_status(401);
+    assert_eq!(page.text("#message"), "hello <3");
+    assert_eq!(
+        page.text("#reason"),
+        "You are signed out. Sign in to continue."
+    );
+}
+
+#[actix_web::test]
+async fn the_script_is_told_why_in_the_words_of_the_page() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let nonce = bob.nonce(room).await;
+
+    let empty = send_by_script(&bob, room, " ", &nonce).await;
+    empty
+        .assert_status(422)
+        .assert_problem("message", "Write a message first");
+    assert!(empty.has("#write [name=nonce]"));
+    bob.leave(room).await;
+    let outside = send_by_script(&bob, room, "hello", &nonce).await;
+    outside.assert_status(403);
+    assert!(outside.text("#reason").starts_with("You are not in Tea."));
+    bob.post("/logout", &[("sign-out", "1")]).await;
+    let signed_out = send_by_script(&bob, room, "hello", &nonce).await;
+    signed_out.assert_status(401);
+    assert_eq!(
+        signed_out.text("#reason"),
+        "You are signed out. Sign in to continue."
+    );
+}
+
+#[actix_web::test]
+async fn when_the_database_is_away_the_text_comes_back() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    for _ in 0..2 {
+        app.state.sessions.sweep();
+        app.state.rooms.sweep();
+    }
+    app.state.database.clone().close().await.unwrap();
+
+    let page = ada.send_with(room, "hello <3", &nonce).await;
+
+    page.assert_status(503);
+    assert_eq!(page.text("#message"), "hello <3");
+    assert!(page.text("#reason").contains("Try again"));
+}
+
+#[actix_web::test]
+async fn when_the_database_is_away_those_who_are_there_talk_on() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    app.state.database.clone().close().await.unwrap();
+
+    ada.send_with(room, "hello", &nonce)
+        .await
+        .assert_status(303);
+
+    assert_eq!(ada.messages(room).await, ["hello"]);
+}

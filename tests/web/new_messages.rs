@@ -1,0 +1,163 @@
+//! Where one stands: what came since one last looked.
+
+use std::time::Duration;
+
+use crate::support::{Browser, Page, TestApp};
+
+fn parts(page: &Page) -> Vec<String> {
+    page.texts("#log h3, #log .text")
+}
+
+async fn tea_with(app: &TestApp) -> (Browser, Browser, i64) {
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    (ada, bob, room)
+}
+
+fn new_words(page: &Page) -> Vec<String> {
+    page.texts(".rooms strong")
+}
+
+#[actix_web::test]
+async fn your_rooms_says_how_many_messages_of_others_came_since_one_looked() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    bob.room(room).await;
+    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+
+    ada.send(room, "one").await;
+    assert_eq!(new_words(&bob.get("/rooms/mine").await), ["1 new message."]);
+    ada.send(room, "two").await;
+    assert_eq!(
+        new_words(&bob.get("/rooms/mine").await),
+        ["2 new messages."]
+    );
+    assert!(
+        new_words(&ada.get("/rooms/mine").await).is_empty(),
+        "one's own are not new"
+    );
+
+    bob.room(room).await;
+    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+}
+
+#[actix_web::test]
+async fn the_room_page_marks_and_counts_them_once() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    ada.send(room, "old").await;
+    bob.room(room).await;
+    ada.send(room, "one").await;
+    ada.send(room, "two").await;
+
+    let page = bob.room(room).await;
+    assert_eq!(
+        parts(&page),
+        ["22 November 2026", "old", "New messages", "one", "two"]
+    );
+    assert!(page.text("title").starts_with("2 new – Tea – "));
+
+    let again = bob.room(room).await;
+    assert_eq!(parts(&again), ["22 November 2026", "old", "one", "two"]);
+    assert!(again.text("title").starts_with("Tea – "));
+}
+
+#[actix_web::test]
+async fn checking_says_when_there_is_nothing_new() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    ada.send(room, "old").await;
+    let check = bob.room(room).await.attribute("#updates a", "href");
+
+    let page = bob.get(check.trim_end_matches("#new")).await;
+
+    assert!(page.text("title").starts_with("No new messages – Tea – "));
+    assert!(
+        page.texts("section p")
+            .contains(&"No new messages.".to_owned())
+    );
+}
+
+#[actix_web::test]
+async fn after_sending_the_box_says_how_many_came_meanwhile() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    let nonce = bob.nonce(room).await;
+    ada.send(room, "one").await;
+    ada.send(room, "two").await;
+
+    let sent = bob.send_with(room, "three", &nonce).await;
+    let page = bob.get(sent.location().trim_end_matches("#message")).await;
+
+    assert!(
+        page.text("#message-hint")
+            .starts_with("Sent. 2 new messages above.")
+    );
+    assert!(page.text("title").starts_with("Sent – Tea – "));
+}
+
+#[actix_web::test]
+async fn what_a_shown_page_was_brought_is_not_new_and_what_a_hidden_one_was_is() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    let cursor = bob.cursor(room).await;
+    ada.send(room, "one").await;
+
+    bob.poll(room, &format!("?after={cursor}&wait=0&hidden=1"))
+        .await;
+    assert_eq!(new_words(&bob.get("/rooms/mine").await), ["1 new message."]);
+    bob.poll(room, &format!("?after={cursor}&wait=0")).await;
+    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+}
+
+#[actix_web::test]
+async fn what_was_said_before_one_came_is_not_marked() {
+    let app = TestApp::spawn().await;
+    let (ada, _, room) = tea_with(&app).await;
+    ada.send(room, "old").await;
+    let eve = app.sign_up("eve").await;
+
+    eve.join(room).await;
+
+    assert_eq!(parts(&eve.room(room).await), ["22 November 2026", "old"]);
+}
+
+#[actix_web::test]
+async fn what_expires_is_not_new() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    ada.send(room, "one").await;
+
+    app.clock.advance(Duration::from_secs(86_400));
+
+    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+}
+
+#[actix_web::test]
+async fn the_reading_view_reloads_itself_and_has_no_box_to_lose_a_draft_in() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = tea_with(&app).await;
+    ada.send(room, "hello").await;
+    assert_eq!(bob.room(room).await.header("refresh"), "");
+
+    for (minutes, seconds) in [("1", "60"), ("2", "120"), ("5", "300")] {
+        let page = bob.get(&format!("/rooms/{room}?reload={minutes}")).await;
+
+        assert_eq!(page.header("refresh"), seconds);
+        assert_eq!(page.texts("#log .text"), ["hello"]);
+        assert!(!page.has("textarea") && !page.has("[data-poll]"));
+        let links = page.attributes("main a", "href");
+        assert_eq!(
+            links[..2],
+            [format!("/rooms/{room}"), format!("/rooms/{room}#message")]
+        );
+        assert_eq!(page.texts("main a")[0], "Stop reloading this page");
+    }
+    assert_eq!(
+        bob.get(&format!("/rooms/{room}?reload=3"))
+            .await
+            .header("refresh"),
+        ""
+    );
+}
