@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use actix_web::dev::Server;
-use actix_web::middleware::from_fn;
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
@@ -246,6 +246,7 @@ fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), Startu
             .wrap(from_fn(error::show_page))
             .wrap(cookie.middleware())
             .wrap(from_fn(headers::add))
+            .wrap(Compress::default())
             .wrap(TracingLogger::<RequestLog>::new())
             .configure(routes::configure)
     })

@@ -11,8 +11,8 @@ use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 use crate::domain::{MessageId, RoomId};
 use crate::error::AppError;
 use crate::pages::{
-    account, asset, delete_message, healthz, home, join, leave, login, logout, members, messages,
-    my_rooms, new_room, poll, private_join, public_rooms, register, room,
+    accessibility, account, asset, delete_message, healthz, home, join, leave, login, logout,
+    members, messages, my_rooms, new_room, poll, private_join, public_rooms, register, room,
 };
 
 /// The most bytes of a form that are read.
@@ -53,6 +53,7 @@ pub fn table() -> Vec<Endpoint> {
         get("/rooms/{room}/members", members::show),
         get(DELETE_MESSAGE, delete_message::show),
         post(DELETE_MESSAGE, delete_message::submit),
+        get("/accessibility", accessibility::show),
         get("/account", account::show),
         post("/account", account::submit),
         get(HEALTHZ, healthz::show),

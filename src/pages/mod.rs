@@ -2,6 +2,7 @@
 //!
 //! Pages know HTTP and the templates, and call services; they never call each other.
 
+pub mod accessibility;
 pub mod account;
 pub mod asset;
 pub mod delete_message;

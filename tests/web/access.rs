@@ -118,6 +118,7 @@ const TABLE: &[Row] = &[
         [303, 403, 404, 404],
         Some([303, 404, 404, 404]),
     ),
+    anywhere("GET", "/accessibility", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
     anywhere("GET", "/healthz", 200, 200),

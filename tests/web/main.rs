@@ -10,6 +10,7 @@
 mod support;
 
 mod access;
+mod accessibility;
 mod account;
 mod delete_message;
 mod errors;

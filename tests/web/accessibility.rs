@@ -1,0 +1,784 @@
+//! What every page does for its readers, over a table of all pages and their states. The numbers are
+//! those of the requirements this project keeps (WCAG 2.2, and GOV.UK's patterns for forms).
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mirage::routes;
+use reqwest::Method;
+use scraper::{ElementRef, Html, Selector};
+use tokio::sync::OnceCell;
+
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, text_of};
+
+/// A page in one of its states.
+struct State {
+    /// The pattern of its address.
+    pattern: &'static str,
+    name: &'static str,
+    page: Page,
+}
+
+const ARABIC: &str = "مريم";
+const HEBREW_ROOM: &str = "חדר התה";
+
+/// All pages in all their states, made once for all tests.
+async fn all_states() -> &'static [State] {
+    static STATES: OnceCell<Vec<State>> = OnceCell::const_new();
+    STATES.get_or_init(make_states).await
+}
+
+async fn make_states() -> Vec<State> {
+    let app = TestApp::with(&["--contact=help@example.org"]).await;
+    let nobody = app.anonymous();
+    let mut states = Vec::new();
+    let mut add = |pattern, name, page| {
+        states.push(State {
+            pattern,
+            name,
+            page,
+        })
+    };
+
+    add("/", "signed out", nobody.get("/").await);
+    add(
+        "/accessibility",
+        "signed out",
+        nobody.get("/accessibility").await,
+    );
+    add(
+        "/register",
+        "blank",
+        nobody.get("/register?next=/rooms/new").await,
+    );
+    add("/register", "empty", nobody.post("/register", &[]).await);
+    let wrong = [("name", "a b"), ("password", "12345678")];
+    add("/register", "wrong", nobody.post("/register", &wrong).await);
+    add("/login", "blank", nobody.get("/login").await);
+    add(
+        "/login",
+        "signed out",
+        nobody.get("/login?done=signed-out").await,
+    );
+    add("/login", "empty", nobody.post("/login", &[]).await);
+    let wrong = [("name", "nobody"), ("password", "wrong")];
+    add("/login", "refused", nobody.post("/login", &wrong).await);
+    add("404", "signed out", nobody.get("/nowhere").await);
+    add(
+        "405",
+        "signed out",
+        nobody.request(Method::DELETE, "/login").await,
+    );
+    let unsent = nobody.post("/rooms/1/messages", &[("text", "hello")]).await;
+    add("/rooms/{room}/messages", "signed out", unsent);
+
+    let ada = app.sign_up("ada").await;
+    add("/rooms", "empty", ada.get("/rooms").await);
+    add("/rooms/mine", "empty", ada.get("/rooms/mine").await);
+    let alone = ada.create_public_room("Alone").await;
+    add("/rooms/{room}", "empty", ada.room(alone).await);
+    add(
+        "/rooms/{room}/leave",
+        "last member",
+        ada.get(&format!("/rooms/{alone}/leave")).await,
+    );
+
+    let maryam = app.sign_up(ARABIC).await;
+    let tea = ada.create_private_room(HEBREW_ROOM).await;
+    maryam
+        .join_privately(HEBREW_ROOM, ROOM_PASSWORD)
+        .await
+        .assert_status(303);
+    add(
+        "/rooms/{room}",
+        "joined",
+        maryam.get(&format!("/rooms/{tea}?done=joined")).await,
+    );
+    for text in ["مرحبا\nhttps://example.org/", &"x".repeat(200), "<b>&"] {
+        maryam.send(tea, text).await.assert_status(303);
+    }
+    add("/rooms/mine", "new messages", ada.get("/rooms/mine").await);
+    add("/rooms/{room}", "new messages", ada.room(tea).await);
+    let sent = ada.send(tea, "mine").await;
+    add(
+        "/rooms/{room}",
+        "sent",
+        ada.get(sent.location().trim_end_matches("#message")).await,
+    );
+    add(
+        "/rooms/{room}",
+        "reading view",
+        ada.get(&format!("/rooms/{tea}?reload=2")).await,
+    );
+    let check = ada.room(tea).await.attribute("#updates a", "href");
+    add(
+        "/rooms/{room}",
+        "checked",
+        ada.get(check.trim_end_matches("#new")).await,
+    );
+    for number in 0..100 {
+        ada.send(tea, &format!("message {number}"))
+            .await
+            .assert_status(303);
+    }
+    add("/rooms/{room}", "many", maryam.room(tea).await);
+    let older = ada
+        .room(tea)
+        .await
+        .attributes("#messages-heading ~ p a", "href");
+    let older = older.iter().find(|link| link.contains("before")).unwrap();
+    add("/rooms/{room}", "older", ada.get(older).await);
+    add("/rooms/{room}/messages", "refused", ada.send(tea, "").await);
+    add(
+        "/rooms/{room}/members",
+        "two",
+        ada.get(&format!("/rooms/{tea}/members")).await,
+    );
+    add(
+        "/rooms/{room}/leave",
+        "owner",
+        ada.get(&format!("/rooms/{tea}/leave")).await,
+    );
+    add(
+        "/rooms/{room}/leave",
+        "member",
+        maryam.get(&format!("/rooms/{tea}/leave")).await,
+    );
+    let delete = &ada.room(tea).await.attributes("#log a.delete", "href")[0];
+    add(
+        "/rooms/{room}/messages/{message}/delete",
+        "question",
+        ada.get(delete).await,
+    );
+    ada.post(delete, &[("delete", "1")])
+        .await
+        .assert_status(303);
+    add(
+        "/rooms/{room}/messages/{message}/delete",
+        "gone",
+        ada.get(delete).await,
+    );
+
+    let eve = app.sign_up("eve").await;
+    add("/rooms/{room}", "outside", eve.room(alone).await);
+    add("/rooms/{room}", "hidden", eve.room(tea).await);
+    add(
+        "/rooms/{room}/members",
+        "outside",
+        eve.get(&format!("/rooms/{alone}/members")).await,
+    );
+    add(
+        "/rooms/{room}/messages",
+        "outside",
+        eve.send_with(alone, "hello", "x").await,
+    );
+    add(
+        "/rooms/{room}/messages",
+        "hidden",
+        eve.send_with(tea, "hello", "x").await,
+    );
+    add("/rooms", "one", eve.get("/rooms").await);
+    add("/rooms", "found", eve.get("/rooms?search=alone").await);
+    add("/rooms", "not found", eve.get("/rooms?search=%D7%97").await);
+    for number in 0..60_u8 {
+        let letters = [b'a' + number / 26, b'a' + number % 26];
+        ada.create_public_room(&format!("{} zz", String::from_utf8_lossy(&letters)))
+            .await;
+    }
+    ada.create_public_room(&"W".repeat(64)).await;
+    add("/rooms", "many", eve.get("/rooms").await);
+    add("/rooms", "second page", eve.get("/rooms?page=2").await);
+    add("/rooms/mine", "many", ada.get("/rooms/mine").await);
+    add(
+        "/rooms/mine",
+        "left",
+        eve.get("/rooms/mine?done=left").await,
+    );
+    add("/rooms/private", "blank", eve.get("/rooms/private").await);
+    add(
+        "/rooms/private",
+        "empty",
+        eve.post("/rooms/private", &[]).await,
+    );
+    add(
+        "/rooms/private",
+        "refused",
+        eve.join_privately(HEBREW_ROOM, "wrong").await,
+    );
+    add("/rooms/new", "blank", eve.get("/rooms/new").await);
+    add("/rooms/new", "empty", eve.post("/rooms/new", &[]).await);
+    let taken = [("name", HEBREW_ROOM), ("kind", "public")];
+    add("/rooms/new", "taken", eve.post("/rooms/new", &taken).await);
+    add("/account", "blank", eve.get("/account").await);
+    add("/account", "saved", eve.get("/account?done=saved").await);
+    add("/account", "wrong", eve.post("/account", &[]).await);
+    add("404", "signed in", eve.get("/nowhere").await);
+    states
+}
+
+fn select<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
+    html.select(&Selector::parse(selector).unwrap()).collect()
+}
+
+/// Runs `check` on every state, which says what is wrong; all that is wrong is told at once.
+async fn check(check: impl Fn(&State, &Html) -> Vec<String>) {
+    let states = all_states().await;
+    let mut wrong = Vec::new();
+    for state in states {
+        let html = state.page.html();
+        for complaint in check(state, &html) {
+            wrong.push(format!("{} ({}): {complaint}", state.pattern, state.name));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+#[actix_web::test]
+async fn every_page_of_the_url_table_is_in_the_table_of_states() {
+    let listed: BTreeSet<_> = all_states()
+        .await
+        .iter()
+        .map(|state| state.pattern)
+        .collect();
+    // What is no page: machines ask for it, or it only leads on.
+    let no_pages = [
+        "/rooms/{room}/poll",
+        "/healthz",
+        "/assets/{file}",
+        "/logout",
+        "/rooms/{room}/join",
+    ];
+
+    for route in routes::table() {
+        assert!(
+            listed.contains(route.pattern) || no_pages.contains(&route.pattern),
+            "{} is missing from the table",
+            route.pattern
+        );
+    }
+}
+
+/// Rows 1, 20, 21, 19.
+#[actix_web::test]
+async fn documents_are_sound() {
+    check(|state, html| {
+        let mut wrong = Vec::new();
+        if select(html, "html[lang=en]").len() != 1 {
+            wrong.push("no language".to_owned());
+        }
+        let levels: Vec<u32> = select(html, "h1, h2, h3, h4, h5, h6")
+            .iter()
+            .map(|heading| heading.value().name()[1..].parse().unwrap())
+            .collect();
+        if levels.iter().filter(|level| **level == 1).count() != 1 {
+            wrong.push(format!("not one h1: {levels:?}"));
+        }
+        // The summary of problems comes first, above the h1, as GOV.UK's does.
+        let after_h1 = levels
+            .iter()
+            .skip_while(|level| **level != 1)
+            .collect::<Vec<_>>();
+        if after_h1.windows(2).any(|pair| *pair[1] > pair[0] + 1) {
+            wrong.push(format!("a heading level is left out: {levels:?}"));
+        }
+        for selector in [
+            "[target]",
+            "template",
+            "noscript",
+            "meta[http-equiv]",
+            "img",
+            "iframe",
+            "[style]",
+            "[onclick]",
+            "[accesskey]",
+        ] {
+            if !select(html, selector).is_empty() {
+                wrong.push(format!("there is {selector}"));
+            }
+        }
+        if state.name != "reading view" && state.page.headers.contains_key("refresh") {
+            wrong.push("it reloads itself".to_owned());
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Row 1: titles.
+#[actix_web::test]
+async fn titles_name_the_page_and_the_site_and_differ() {
+    let states = all_states().await;
+    let mut titles = BTreeMap::<String, BTreeSet<String>>::new();
+    for state in states {
+        let title = state.page.text("title");
+        assert!(
+            title.ends_with(" – Mirage") && title.len() > " – Mirage".len() + 3,
+            "{title}"
+        );
+        let h1 = state.page.text("h1");
+        titles.entry(title).or_default().insert(h1);
+    }
+    for (title, headings) in titles {
+        assert_eq!(
+            headings.len(),
+            1,
+            "“{title}” is the title of different pages: {headings:?}"
+        );
+    }
+}
+
+/// Rows 2, 3, 5.
+#[actix_web::test]
+async fn landmarks_and_skip_links_are_in_their_places() {
+    check(|_, html| {
+        let mut wrong = Vec::new();
+        let focusable = select(
+            html,
+            "a[href], button, input:not([type=hidden]), textarea, [tabindex='0']",
+        );
+        let first = focusable[0];
+        if first.attr("href") != Some("#main")
+            || !first.value().classes().any(|class| class == "skip")
+        {
+            wrong.push(format!("the first stop is {}", first.html()));
+        }
+        for selector in [
+            "body > header",
+            "main#main[tabindex='-1']",
+            "body > footer",
+            "nav[aria-label=Main]",
+        ] {
+            if select(html, selector).len() != 1 {
+                wrong.push(format!("not one {selector}"));
+            }
+        }
+        for nav in select(
+            html,
+            "nav:not([aria-label]), section:not([aria-labelledby])",
+        ) {
+            wrong.push(format!("without a name: {}", nav.html()));
+        }
+        for skip in select(html, "a.skip") {
+            let target = skip.attr("href").unwrap().trim_start_matches('#');
+            if select(html, &format!("[id='{target}']")).len() != 1 {
+                wrong.push(format!("{target} is not there to skip to"));
+            }
+        }
+        for back in select(html, "main .back, .back a:not([href^='/'])") {
+            wrong.push(format!("a back link out of place: {}", back.html()));
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Row 4.
+#[actix_web::test]
+async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
+    let states = all_states().await;
+    let mut menus = BTreeMap::<bool, BTreeSet<Vec<String>>>::new();
+    for state in states {
+        let is_signed_in = state.page.has("header .sign-out");
+        menus
+            .entry(is_signed_in)
+            .or_default()
+            .insert(state.page.texts("header nav a"));
+        let here = state
+            .page
+            .attributes("nav[aria-label=Main] [aria-current=page]", "href");
+        let is_in_menu = state
+            .page
+            .attributes("header nav a", "href")
+            .contains(&state.pattern.to_owned());
+        assert_eq!(
+            here,
+            if is_in_menu {
+                vec![state.pattern.to_owned()]
+            } else {
+                vec![]
+            },
+            "{}",
+            state.name
+        );
+    }
+    assert!(menus.values().all(|menus| menus.len() == 1), "{menus:?}");
+}
+
+/// Rows 6, 24, 27, 26.
+#[actix_web::test]
+async fn forms_post_and_leave_checking_to_the_server() {
+    check(|state, html| {
+        let mut wrong = Vec::new();
+        for form in select(html, "form") {
+            let is_search = form.attr("role") == Some("search");
+            let method = form.attr("method");
+            if method != Some(if is_search { "get" } else { "post" }) {
+                wrong.push(format!("a form by {method:?}"));
+            }
+            let inside = |selector: &str| form.select(&Selector::parse(selector).unwrap()).count();
+            if inside("[name]") == 0 {
+                wrong.push("a form without a named field: Lynx sends it by GET".to_owned());
+            }
+            if inside("input:not([type=hidden]), textarea") > 0
+                && !is_search
+                && form.attr("novalidate").is_none()
+            {
+                wrong.push("the browser checks a form".to_owned());
+            }
+            if inside("button[type=submit]") != 1 {
+                wrong.push("not one button that submits".to_owned());
+            }
+        }
+        for selector in [
+            "[placeholder]",
+            "[required]",
+            "[maxlength]",
+            "[pattern]",
+            "input[type=number]",
+            "input[type=submit]",
+            "button:not([type])",
+        ] {
+            for element in select(html, selector) {
+                wrong.push(format!("{selector}: {}", element.html()));
+            }
+        }
+        let focus: Vec<_> = select(html, "[autofocus]")
+            .iter()
+            .map(|e| e.attr("role").unwrap_or("").to_owned())
+            .collect();
+        let has_problems = state.page.text("title").starts_with("Error: ");
+        if focus
+            != if has_problems {
+                vec!["group".to_owned()]
+            } else {
+                vec![]
+            }
+        {
+            wrong.push(format!("autofocus on {focus:?}"));
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Rows 23, 29, 30.
+#[actix_web::test]
+async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
+    check(|state, html| {
+        let mut wrong = Vec::new();
+        for field in select(html, "input:not([type=hidden]), textarea") {
+            let id = field.attr("id").unwrap_or("");
+            if select(html, &format!("label[for='{id}']")).len() != 1 {
+                wrong.push(format!("no label for “{id}”"));
+            }
+            for described in field
+                .attr("aria-describedby")
+                .unwrap_or("")
+                .split_whitespace()
+            {
+                if select(html, &format!("[id='{described}']")).len() != 1 {
+                    wrong.push(format!("{described} is not there"));
+                }
+            }
+            let kind = field.attr("type").unwrap_or("textarea");
+            if kind == "radio" {
+                continue;
+            }
+            let autocomplete = field.attr("autocomplete");
+            let wanted = match (state.pattern, id) {
+                ("/register", "name") | ("/login", "name") => "username",
+                ("/register", "password") | ("/rooms/new", "password") => "new-password",
+                ("/login", "password") => "current-password",
+                // Managers must not put the account's password here, nor keep this one in its place.
+                ("/rooms/private", "password") => "one-time-code",
+                _ => "off",
+            };
+            if autocomplete != Some(wanted) {
+                wrong.push(format!(
+                    "autocomplete of {id} is {autocomplete:?}, not {wanted}"
+                ));
+            }
+            let is_typed_exactly = kind != "textarea";
+            for (name, value) in [("spellcheck", "false"), ("autocapitalize", "none")] {
+                if is_typed_exactly && field.attr(name) != Some(value) {
+                    wrong.push(format!("{id} has {name} {:?}", field.attr(name)));
+                }
+            }
+            if is_typed_exactly && field.attr("enterkeyhint").is_none() {
+                wrong.push(format!("{id} has no enterkeyhint"));
+            }
+            if kind != "password" && field.attr("dir") != Some("auto") {
+                wrong.push(format!("{id} has no direction of its own"));
+            }
+            if kind == "password" && field.attr("value").is_some() {
+                wrong.push(format!("{id} has a value"));
+            }
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Row 25.
+#[actix_web::test]
+async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words() {
+    let mut with_problems = 0;
+    for state in all_states().await {
+        let html = state.page.html();
+        let summary = select(&html, "main > .problems:first-child");
+        let is_error = state.page.text("title").starts_with("Error: ");
+        assert_eq!(
+            summary.len(),
+            usize::from(is_error),
+            "{} ({})",
+            state.pattern,
+            state.name
+        );
+        assert_eq!(
+            select(&html, "[aria-invalid]").is_empty(),
+            !is_error || state.pattern == "/account"
+        );
+        let Some(summary) = summary.first() else {
+            continue;
+        };
+        with_problems += 1;
+        assert!(matches!(state.page.status.as_u16(), 422 | 403 | 429));
+        assert_eq!(summary.attr("aria-labelledby"), Some("problems"));
+        assert_eq!(state.page.text("#problems"), "There is a problem");
+        for link in summary.select(&Selector::parse("a").unwrap()) {
+            let field = link.attr("href").unwrap().trim_start_matches('#');
+            let beside = state.page.text(&format!("[id='{field}-problem']"));
+            assert_eq!(beside, format!("Error: {}", text_of(link)));
+            let described = format!("[aria-describedby~='{field}-problem']");
+            assert_eq!(select(&html, &described).len(), 1, "{described}");
+            assert_eq!(select(&html, &format!("[id='{field}']")).len(), 1);
+        }
+    }
+    assert!(with_problems >= 8, "the table has forms with problems");
+}
+
+/// Row 7.
+#[actix_web::test]
+async fn names_of_links_and_buttons_tell_where_they_lead() {
+    check(|_, html| {
+        let mut wrong = Vec::new();
+        let mut places = BTreeMap::<String, BTreeSet<String>>::new();
+        for link in select(html, "a[href]") {
+            places
+                .entry(text_of(link))
+                .or_default()
+                .insert(link.attr("href").unwrap().to_owned());
+        }
+        for form in select(html, "form") {
+            for button in form.select(&Selector::parse("button").unwrap()) {
+                let action = form.attr("action").unwrap().to_owned();
+                places.entry(text_of(button)).or_default().insert(action);
+            }
+        }
+        for (name, places) in places {
+            let is_unclear = places.len() > 1 && !name.starts_with("Delete your message of");
+            if name.is_empty() || is_unclear {
+                wrong.push(format!("“{name}” leads to {places:?}"));
+            }
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Row 8.
+#[actix_web::test]
+async fn names_and_texts_of_people_are_isolated_from_the_direction_around_them() {
+    check(|_, html| {
+        let mut wrong = Vec::new();
+        for node in html.root_element().descendants() {
+            let Some(text) = node.value().as_text() else {
+                continue;
+            };
+            let is_right_to_left = |c: char| ('\u{590}'..='\u{8ff}').contains(&c);
+            if !text.chars().any(is_right_to_left) {
+                continue;
+            }
+            let is_isolated = node.ancestors().filter_map(ElementRef::wrap).any(|around| {
+                matches!(around.value().name(), "bdi" | "title")
+                    || around.attr("dir") == Some("auto")
+            });
+            if !is_isolated {
+                wrong.push(format!("“{}” stands bare", text.trim()));
+            }
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Rows 10, 39, 43, 44, 45, 46.
+#[actix_web::test]
+async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
+    check(|state, html| {
+        let mut wrong = Vec::new();
+        for time in select(html, "time") {
+            let moment = time.attr("datetime").unwrap_or("");
+            if !moment.ends_with('Z') || !text_of(time).ends_with(" UTC") {
+                wrong.push(format!("a time without its zone: {}", time.html()));
+            }
+        }
+        for item in select(html, "#log li") {
+            let parts: Vec<_> = item
+                .child_elements()
+                .map(|part| part.value().name().to_owned())
+                .collect();
+            let is_own = item.value().classes().any(|class| class == "own");
+            let wanted = if is_own {
+                vec!["b", "span", "time", "a"]
+            } else {
+                vec!["b", "span", "time"]
+            };
+            if parts != wanted || item.attr("id").is_none() {
+                wrong.push(format!("a message of {parts:?}"));
+            }
+        }
+        for live in select(
+            html,
+            "[aria-live], [aria-busy], [aria-relevant], [aria-atomic], [role=log] [aria-label]",
+        ) {
+            wrong.push(format!("what screen readers disagree on: {}", live.html()));
+        }
+        let headings: Vec<_> = select(html, "main h2")
+            .iter()
+            .map(|h| text_of(*h))
+            .collect();
+        let is_room = select(html, "#log").len() == 1;
+        let wanted = if state.name == "reading view" {
+            ["Messages", "Members"].as_slice()
+        } else {
+            &["Messages", "Write a message", "Members"]
+        };
+        let headings: Vec<_> = headings
+            .iter()
+            .filter(|h| *h != "There is a problem")
+            .collect();
+        let fits = headings.len() == wanted.len()
+            && headings.iter().zip(wanted).all(|(h, w)| h.starts_with(w));
+        if is_room && !fits {
+            wrong.push(format!("the parts are {headings:?}"));
+        }
+        let says_lifespan = select(html, "main p")
+            .iter()
+            .any(|p| text_of(*p).contains("24 hours after"));
+        if state.pattern == "/rooms/{room}" && state.page.status == 200 && !says_lifespan {
+            wrong.push("it does not say how long messages live".to_owned());
+        }
+        wrong
+    })
+    .await;
+}
+
+/// Row 17, and decision 3: nothing moves, and nothing is drawn by other sites.
+#[test]
+fn the_style_sheet_moves_nothing_and_loads_nothing() {
+    let style = std::fs::read_to_string("assets/app.css").unwrap();
+    let style: String = style
+        .split("/*")
+        .map(|part| part.split_once("*/").map_or(part, |(_, rest)| rest))
+        .collect();
+
+    for word in [
+        "transition",
+        "animation",
+        "smooth",
+        "url(",
+        "@import",
+        "@font-face",
+        "user-select",
+        "justify;",
+        "sticky",
+        "fixed",
+    ] {
+        assert!(!style.contains(word), "{word}");
+    }
+    for word in [
+        "prefers-color-scheme: dark",
+        "prefers-contrast: more",
+        "@media print",
+        "color-scheme: light dark",
+        "overflow-wrap: anywhere",
+    ] {
+        assert!(style.contains(word), "{word}");
+    }
+}
+
+/// Rows 34, 35: a question before what cannot be undone; success in words, first in the title.
+#[actix_web::test]
+async fn success_is_said_on_the_page_and_first_in_the_title() {
+    let mut told = 0;
+    for state in all_states().await {
+        for sentence in state.page.texts("main .done") {
+            told += 1;
+            let words = sentence.split('.').next().unwrap();
+            let title = state.page.text("title");
+            let said =
+                title.starts_with(words) || title.starts_with(words.trim_end_matches(" the room"));
+            assert!(said, "“{sentence}” is not first in “{title}”");
+        }
+    }
+    assert!(told >= 5, "the table has pages that tell of success");
+}
+
+/// Row 32, 28 and 33 are in `login.rs` and `register.rs`; here: the two pages cannot be mixed up.
+#[actix_web::test]
+async fn signing_in_and_creating_an_account_have_different_headings_and_buttons() {
+    let app = TestApp::spawn().await;
+    let (register, login) = (
+        app.anonymous().get("/register").await,
+        app.anonymous().get("/login").await,
+    );
+
+    assert_eq!(
+        (register.text("h1"), login.text("h1")),
+        ("Create an account".to_owned(), "Sign in".to_owned())
+    );
+    assert_eq!(register.text("main button"), "Create account");
+    assert_eq!(login.text("main button"), "Sign in");
+}
+
+/// Gets a page as browsers do, compressed, and gives its size on the wire.
+async fn size_of(browser: &Browser, path: &str) -> usize {
+    let request = browser
+        .client
+        .get(browser.url(path))
+        .header("accept-encoding", "gzip, deflate, br");
+    let response = request.send().await.unwrap();
+    assert_eq!(response.status(), 200);
+    assert_eq!(response.headers()["content-encoding"], "gzip", "{path}");
+    response.bytes().await.unwrap().len()
+}
+
+#[actix_web::test]
+async fn a_room_with_fifty_messages_is_small_and_needs_four_requests() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Kettle club").await;
+    bob.join(room).await;
+    let lines = [
+        "Is anybody in the kitchen?",
+        "The kettle is on, and there are two mugs left.",
+        "Then one of them is mine.",
+    ];
+    for number in 0..50 {
+        let who = if number % 2 == 0 { &ada } else { &bob };
+        let line = format!("{} ({number})", lines[number % 3]);
+        who.send(room, &line).await.assert_status(303);
+    }
+    let page = ada.room(room).await;
+    let mut files = page.attributes("link[rel=stylesheet], link[rel=icon]", "href");
+    files.extend(page.attributes("script", "src"));
+
+    assert_eq!(page.texts("#log li").len(), 50);
+    assert_eq!(files.len(), 3, "{files:?}");
+    assert!(files.iter().all(|file| file.starts_with("/assets/")));
+    let mut sum = size_of(&ada, &format!("/rooms/{room}")).await;
+    for file in files.iter().filter(|file| !file.contains("icon")) {
+        sum += size_of(&ada, file).await;
+    }
+    assert!(sum <= 14 * 1024, "{sum} bytes");
+}
