@@ -1,4 +1,4 @@
-//! The style sheet, the script and the icon: where they are, and a fingerprint of what they hold.
+//! The style sheet, the scripts and the icon: where they are, and a fingerprint of what they hold.
 
 use std::path::{Path, PathBuf};
 
@@ -10,6 +10,8 @@ use crate::app::StartupError;
 pub const STYLE: &str = "app.css";
 /// The room page's script.
 pub const SCRIPT: &str = "room.js";
+/// The script of the forms that ask for a password.
+pub const PASSWORD_SCRIPT: &str = "password.js";
 /// The icon.
 pub const ICON: &str = "icon.svg";
 
@@ -19,6 +21,7 @@ pub struct Assets {
     folder: PathBuf,
     style: Fingerprint,
     script: Fingerprint,
+    password_script: Fingerprint,
     icon: Fingerprint,
 }
 
@@ -48,6 +51,7 @@ impl Assets {
         Ok(Self {
             style: fingerprint(STYLE)?,
             script: fingerprint(SCRIPT)?,
+            password_script: fingerprint(PASSWORD_SCRIPT)?,
             icon: fingerprint(ICON)?,
             folder: folder.to_owned(),
         })
@@ -59,10 +63,16 @@ impl Assets {
         format!("/assets/{STYLE}?v={}", self.style)
     }
 
-    /// The script's address.
+    /// The address of the room page's script.
     #[must_use]
     pub fn script_url(&self) -> String {
         format!("/assets/{SCRIPT}?v={}", self.script)
+    }
+
+    /// The address of the script of the forms that ask for a password.
+    #[must_use]
+    pub fn password_script_url(&self) -> String {
+        format!("/assets/{PASSWORD_SCRIPT}?v={}", self.password_script)
     }
 
     /// The icon's address.
@@ -71,12 +81,13 @@ impl Assets {
         format!("/assets/{ICON}?v={}", self.icon)
     }
 
-    /// The file of this name and its fingerprint, if it is one of the three.
+    /// The file of this name and its fingerprint, if it is one of them.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<(PathBuf, &str)> {
         let fingerprint = match name {
             STYLE => &self.style,
             SCRIPT => &self.script,
+            PASSWORD_SCRIPT => &self.password_script,
             ICON => &self.icon,
             _ => return None,
         };

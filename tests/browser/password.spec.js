@@ -1,0 +1,58 @@
+// The button that shows a password, on every form that asks for one.
+
+import { expect, signUp, test } from './support.js';
+
+async function showsAndHides(page) {
+  const field = page.locator('input[name=password]');
+  await field.fill('a kettle of fish');
+  await expect(field).toHaveAttribute('type', 'password');
+
+  await page.getByRole('button', { name: 'Show password' }).click();
+  await expect(field).toHaveAttribute('type', 'text');
+  await expect(field).toHaveValue('a kettle of fish');
+
+  await page.getByRole('button', { name: 'Hide password' }).click();
+  await expect(field).toHaveAttribute('type', 'password');
+}
+
+test('a password can be shown and hidden on every form that asks for one', async ({ ada, server }) => {
+  for (const path of ['/register', '/login']) {
+    await ada.goto(server.url + path);
+    await showsAndHides(ada);
+  }
+  await signUp(ada, 'ada');
+  for (const path of ['/rooms/private', '/rooms/new']) {
+    await ada.goto(server.url + path);
+    await showsAndHides(ada);
+  }
+});
+
+test('a password that is shown is sent as a password', async ({ ada, server }) => {
+  await ada.goto(`${server.url}/login`);
+  await ada.getByLabel('Name').fill('ada');
+  await ada.locator('input[name=password]').fill('a kettle of fish');
+  await ada.getByRole('button', { name: 'Show password' }).click();
+  const types = ada.evaluate(
+    () =>
+      new Promise((resolve) => {
+        document.querySelector('main form').addEventListener('submit', (event) => {
+          event.preventDefault();
+          resolve(document.querySelector('[name=password]').type);
+        });
+      }),
+  );
+
+  await ada.getByRole('button', { name: 'Sign in' }).click();
+
+  expect(await types).toBe('password');
+});
+
+test.describe('without scripts', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('there is no button that does nothing', async ({ ada, server }) => {
+    await ada.goto(`${server.url}/login`);
+
+    await expect(ada.getByRole('button')).toHaveText(['Sign in']);
+  });
+});
