@@ -37,7 +37,15 @@ impl NewRoomForm {
         let mut problems = Problems::default();
         let name = problems.take("name", RoomName::parse(&self.name));
         let kind = match self.kind.as_str() {
-            "public" => Some(Kind::Public),
+            "public" if self.password.is_empty() => Some(Kind::Public),
+            // Text browsers choose the first of the two for whoever chooses neither.
+            "public" => {
+                problems.add(
+                    "kind-public",
+                    "A public room has no password. Choose private, or leave the password empty",
+                );
+                None
+            }
             "private" => problems
                 .take("password", RoomPassword::parse(&self.password))
                 .map(Kind::Private),

@@ -67,9 +67,11 @@ async fn when_somebody_else_leaves_the_owner_stays_the_owner() {
 async fn a_room_that_everybody_left_is_gone_and_its_name_is_free() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    for kind in ["public", "private"] {
-        let form = [("name", "Tea"), ("kind", kind), ("password", ROOM_PASSWORD)];
-        let room = crate::support::room_in(&ada.post("/rooms/new", &form).await);
+    for is_private in [false, true] {
+        let room = match is_private {
+            false => ada.create_public_room("Tea").await,
+            true => ada.create_private_room("Tea").await,
+        };
         ada.send(room, "for the walls").await.assert_status(303);
         assert!(app.state.messages.bytes() > 0);
 

@@ -38,3 +38,4 @@ mod restart;
 mod room;
 mod same_origin;
 mod sessions;
+mod text_browser;

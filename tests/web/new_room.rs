@@ -106,3 +106,21 @@ async fn a_name_with_characters_that_cannot_be_shown_is_refused() {
         page.assert_status(422).assert_problem("name", sentence);
     }
 }
+
+#[actix_web::test]
+async fn a_password_for_a_public_room_is_taken_as_a_mistake() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let form = [
+        ("name", "Tea"),
+        ("kind", "public"),
+        ("password", ROOM_PASSWORD),
+    ];
+    let page = ada.post("/rooms/new", &form).await;
+
+    let sentence = "A public room has no password. Choose private, or leave the password empty";
+    page.assert_status(422)
+        .assert_problem("kind-public", sentence)
+        .assert_value("#name", "Tea");
+}

@@ -1,0 +1,505 @@
+//! The whole story in the text browser Lynx: what its people read, fill in and press.
+//!
+//! Lynx runs in a terminal of its own and takes its keys from a pipe, one command after the other, so
+//! nothing here waits for a time. What it shows comes back through another pipe: it prints the page.
+
+use std::collections::HashMap;
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use tokio::sync::oneshot;
+
+use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp};
+
+/// Links and fields have numbers to go to them by; a field takes letters only after Enter.
+const SETTINGS: &str = "\
+ACCEPT_ALL_COOKIES:TRUE
+DEFAULT_KEYPAD_MODE:LINKS_AND_FIELDS_ARE_NUMBERED
+NO_PAUSE:TRUE
+TEXTFIELDS_NEED_ACTIVATION:TRUE
+PRINTER:To the test:cat %s > printed:FALSE
+";
+
+/// What works with scripts only, and so must not be shown to those who have none.
+const DEAD_CONTROLS: [&str; 3] = ["Pause updates", "Enter sends", "Show password"];
+
+/// A Lynx in which somebody looks at a page.
+struct Lynx {
+    /// Its home, with the pipes `keys` and `printed`.
+    folder: TempDir,
+    /// Util-linux's `script`, which gives it a terminal. Nothing is ever typed into that.
+    terminal: Child,
+    keys: File,
+}
+
+impl Lynx {
+    /// Opens `address`.
+    fn open(address: &str) -> Self {
+        assert_installed();
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("lynx.cfg"), SETTINGS).unwrap();
+        let pipes = ["keys", "printed"].map(|name| folder.path().join(name));
+        let made = Command::new("mkfifo").args(&pipes).status().unwrap();
+        assert!(made.success(), "mkfifo made no pipes: {made}");
+        let shown = File::create(folder.path().join("terminal")).unwrap();
+        let lynx = format!(
+            "stty rows 100 cols 120 && exec env -i PATH=\"$PATH\" HOME=\"$PWD\" TMPDIR=\"$PWD\" \
+             TERM=vt100 LC_ALL=C.UTF-8 lynx -cfg=lynx.cfg -cmd_script=keys -nocolor \
+             -display_charset=utf-8 http://{address}/"
+        );
+        let terminal = Command::new("script")
+            .args(["-qec", &lynx, "/dev/null"])
+            .current_dir(&folder)
+            .env("SHELL", "/bin/sh")
+            .stdin(Stdio::piped())
+            .stdout(shown)
+            .spawn()
+            .unwrap();
+        // For reading too: opening a pipe for writing alone waits until it is read from.
+        let keys = OpenOptions::new().read(true).write(true).open(&pipes[0]);
+        Self {
+            folder,
+            terminal,
+            keys: keys.unwrap(),
+        }
+    }
+
+    /// Presses keys, by Lynx's names for them.
+    fn press(&mut self, keys: &[&str]) {
+        let lines: String = keys.iter().map(|key| format!("key {key}\n")).collect();
+        self.keys.write_all(lines.as_bytes()).unwrap();
+    }
+
+    /// Types into the field one is in.
+    fn type_in(&mut self, text: &str) {
+        for letter in text.chars() {
+            match letter {
+                ' ' => self.press(&["<space>"]),
+                '\n' => self.press(&["^J"]),
+                letter => self.press(&[&letter.to_string()]),
+            }
+        }
+    }
+
+    /// Goes to the link or field of this number. A link is followed by that.
+    fn go_to(&mut self, number: &str) {
+        self.type_in(number);
+        self.press(&["^J"]);
+    }
+
+    /// The page as Lynx shows it.
+    async fn read(&mut self) -> Screen {
+        // The last of the ways to print is the one in the settings.
+        self.press(&["p", "End", "^J"]);
+        let (sender, receiver) = oneshot::channel();
+        let pipe = self.folder.path().join("printed");
+        thread::spawn(move || sender.send(fs::read_to_string(pipe)));
+        let Ok(printed) = tokio::time::timeout(Duration::from_secs(60), receiver).await else {
+            panic!("Lynx shows no page:\n{}", self.shown());
+        };
+        let screen = Screen::of(&printed.unwrap().unwrap());
+        screen.assert_usable();
+        screen
+    }
+
+    /// Everything that was written to its terminal, to find out from what went wrong.
+    fn shown(&self) -> String {
+        let bytes = fs::read(self.folder.path().join("terminal")).unwrap();
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// Fills in the field below this label.
+    async fn fill(&mut self, label: &str, text: &str) {
+        let number = self.read().await.field(label);
+        self.go_to(&number);
+        self.press(&["^J"]);
+        self.type_in(text);
+        self.press(&["<tab>"]);
+    }
+
+    /// Chooses the radio button before this label.
+    async fn choose(&mut self, label: &str) -> Screen {
+        let number = self.read().await.choice(label);
+        self.go_to(&number);
+        self.press(&["^J"]);
+        self.read().await
+    }
+
+    /// Presses the button of this name, and gives the page it leads to.
+    async fn submit(&mut self, button: &str) -> Screen {
+        let number = self.read().await.number_of(&format!("BUTTON) {button}"));
+        self.go_to(&number);
+        self.press(&["^J"]);
+        self.read().await
+    }
+
+    /// Follows the link that says this, and gives the page it leads to.
+    async fn follow(&mut self, link: &str) -> Screen {
+        let number = self.read().await.number_of(link);
+        self.go_to(&number);
+        self.read().await
+    }
+
+    /// Quits, as a person does.
+    fn quit(mut self) {
+        self.press(&["q", "y"]);
+        let status = self.terminal.wait().unwrap();
+        assert!(status.success(), "{status}:\n{}", self.shown());
+    }
+}
+
+impl Drop for Lynx {
+    /// Closes the terminal, and with it Lynx, if it runs still.
+    fn drop(&mut self) {
+        drop(self.terminal.kill());
+        drop(self.terminal.wait());
+    }
+}
+
+/// A missing Lynx is said in a sentence: what is tried here is not left out.
+fn assert_installed() {
+    match Command::new("lynx").arg("-version").output() {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {
+            panic!(
+                "The text browser Lynx is not installed: install the package lynx, as tests/run does."
+            )
+        }
+        Err(error) => panic!("The text browser Lynx cannot be run: {error}"),
+    }
+}
+
+/// A page as Lynx shows it.
+struct Screen {
+    /// Its lines, trimmed and without the empty ones; links and fields with their numbers.
+    lines: Vec<String>,
+    /// What is behind each number: where the link leads, or what field it is.
+    targets: HashMap<String, String>,
+}
+
+impl Screen {
+    /// Takes what Lynx prints apart: the page and, below it, the list of its numbers.
+    fn of(printed: &str) -> Self {
+        let (page, list) = printed.rsplit_once("\nReferences\n").unwrap();
+        let lines = |text: &str| -> Vec<String> {
+            let trimmed = text.lines().map(|line| line.trim().to_owned());
+            trimmed.filter(|line| !line.is_empty()).collect()
+        };
+        let target = |line: String| {
+            let (number, target) = line.split_once(". ")?;
+            Some((number.to_owned(), target.to_owned()))
+        };
+        Self {
+            lines: lines(page),
+            targets: lines(list).into_iter().filter_map(target).collect(),
+        }
+    }
+
+    /// The page without those numbers, and without the marks that Lynx puts before items of lists.
+    fn text(&self) -> String {
+        let mut text = String::from("\n");
+        for line in &self.lines {
+            let (mark, item) = line.split_once(' ').unwrap_or_default();
+            let is_number = mark.trim_end_matches('.').parse::<u32>().is_ok();
+            let is_item = mark == "*" || (mark.ends_with('.') && is_number);
+            text.push_str(if is_item { item } else { line });
+            text.push('\n');
+        }
+        for number in self.targets.keys() {
+            text = text.replace(&format!("[{number}]"), "");
+        }
+        text
+    }
+
+    /// That these whole lines are shown, one after the other.
+    #[track_caller]
+    fn assert_shows(&self, lines: &str) -> &Self {
+        let text = self.text();
+        assert!(
+            text.contains(&format!("\n{lines}\n")),
+            "{lines}: not in\n{text}"
+        );
+        self
+    }
+
+    /// That this is nowhere on the page.
+    #[track_caller]
+    fn assert_lacks(&self, words: &str) -> &Self {
+        let text = self.text();
+        assert!(!text.contains(words), "{words}: in\n{text}");
+        self
+    }
+
+    /// That nothing needs a script, and that buttons can be told apart.
+    #[track_caller]
+    fn assert_usable(&self) {
+        for control in DEAD_CONTROLS {
+            self.assert_lacks(control);
+        }
+        let text = self.text();
+        let lines = text.lines();
+        let mut buttons: Vec<&str> = lines
+            .filter_map(|line| line.strip_prefix("(BUTTON) "))
+            .collect();
+        buttons.sort_unstable();
+        assert!(
+            buttons.windows(2).all(|pair| pair[0] != pair[1]),
+            "two buttons of one name: {buttons:?}"
+        );
+    }
+
+    /// The number before what is shown. Where it is shown twice, both must lead to the same place.
+    #[track_caller]
+    fn number_of(&self, shown: &str) -> String {
+        let page = self.lines.join("\n");
+        let numbers: Vec<&str> = page
+            .match_indices(&format!("]{shown}"))
+            .filter_map(|(at, _)| page[..at].rsplit('[').next())
+            .collect();
+        assert!(!numbers.is_empty(), "{shown}: not in\n{page}");
+        let targets = numbers.iter().map(|number| &self.targets[*number]);
+        assert!(
+            targets
+                .clone()
+                .all(|target| target == &self.targets[numbers[0]]),
+            "{shown}: leads to {:?}",
+            targets.collect::<Vec<_>>()
+        );
+        numbers[0].to_owned()
+    }
+
+    /// What is behind the link or field that is shown like this.
+    #[track_caller]
+    fn target_of(&self, shown: &str) -> &str {
+        &self.targets[&self.number_of(shown)]
+    }
+
+    /// The number of the room of this name, on its page.
+    #[track_caller]
+    fn room(&self, name: &str) -> i64 {
+        let members = self.target_of(&format!("All members of {name}"));
+        members.split('/').rev().nth(1).unwrap().parse().unwrap()
+    }
+
+    /// The number of the radio button before this label.
+    #[track_caller]
+    fn choice(&self, label: &str) -> String {
+        let mut numbers = self.lines.iter().filter_map(|line| {
+            let (number, choice) = line.strip_prefix('[')?.split_once(']')?;
+            let choice = choice
+                .strip_prefix("( ) ")
+                .or(choice.strip_prefix("(*) "))?;
+            (choice == label).then(|| number.to_owned())
+        });
+        let number = numbers.next();
+        number.unwrap_or_else(|| panic!("{label}: not in\n{}", self.lines.join("\n")))
+    }
+
+    /// The number of the first text field after this label.
+    #[track_caller]
+    fn field(&self, label: &str) -> String {
+        let page = self.lines.join("\n");
+        let label_at = self.lines.iter().position(|line| {
+            let after = line.strip_prefix(label);
+            after.is_some_and(|after| after.is_empty() || after.starts_with(" ["))
+        });
+        let Some(at) = label_at else {
+            panic!("{label}: not in\n{page}");
+        };
+        let after = self.lines[at..].join("\n");
+        let mut numbers = after.split('[').skip(1).filter_map(|rest| {
+            let (number, _) = rest.split_once(']')?;
+            let is_field = self.targets.get(number)?.contains(" entry ");
+            is_field.then(|| number.to_owned())
+        });
+        let number = numbers.next();
+        number.unwrap_or_else(|| panic!("{label}: labels no field in\n{page}"))
+    }
+}
+
+/// What ann writes: two lines, and an address in the second.
+const TWO_LINES: &str = "The kettle is on\nhttp://example.org/tea?leaf=2";
+
+#[tokio::test]
+async fn the_whole_story_goes_in_a_text_browser() {
+    let app = TestApp::spawn().await;
+    let bob = app.sign_up("bob").await;
+    let parrots = bob.create_public_room("Parrots").await;
+    let den = bob.create_private_room("Den").await;
+    let mut ann = Lynx::open(&app.address);
+
+    sign_up(&mut ann).await;
+    create_private_room(&mut ann, &bob).await;
+    let tea = create_public_room(&mut ann).await;
+    // Who joins later is named later.
+    app.clock.advance(Duration::from_secs(60));
+    bob.join(tea).await;
+    send_two_lines(&mut ann, &bob, tea).await;
+    check_for_new_messages(&mut ann, &app, &bob, tea).await;
+    see_members(&mut ann).await;
+    join_public_room(&mut ann, &bob, parrots).await;
+    join_private_room(&mut ann, &bob, den).await;
+    leave_room(&mut ann, &bob, parrots).await;
+    sign_out(&mut ann).await;
+    ann.quit();
+}
+
+async fn sign_up(ann: &mut Lynx) {
+    ann.follow("Create an account").await;
+    ann.fill("Name", "ann").await;
+    ann.fill("Password", PASSWORD).await;
+    let rooms = ann.submit("Create account").await;
+
+    rooms.assert_shows("Signed in as ann");
+    rooms.assert_shows("Public rooms\nFind a room by its name ____________________");
+}
+
+/// Bob finds it nowhere, and joins it by what ann typed.
+async fn create_private_room(ann: &mut Lynx, bob: &Browser) {
+    ann.follow("Create a room").await;
+    ann.fill("Room name", "Attic").await;
+    ann.choose("Private: whoever knows the room’s name and password")
+        .await
+        .assert_shows("(*) Private: whoever knows the room’s name and password");
+    ann.fill("Room password, if the room is private", ROOM_PASSWORD)
+        .await;
+    let attic = ann.submit("Create room").await;
+
+    attic.assert_shows("Room created.\nAttic");
+    attic.assert_shows("There are no messages here now.");
+    assert!(!bob.get("/rooms").await.body.contains("Attic"));
+    let joined = bob.join_privately("Attic", ROOM_PASSWORD).await;
+    joined.assert_redirect(&format!("/rooms/{}?done=joined", attic.room("Attic")));
+}
+
+async fn create_public_room(ann: &mut Lynx) -> i64 {
+    ann.follow("Create a room").await;
+    ann.fill("Room name", "Tea").await;
+    ann.choose("Public: everybody who is signed in").await;
+    let tea = ann.submit("Create room").await;
+
+    tea.assert_shows("Room created.\nTea");
+    tea.assert_shows("Members (1), 1 here now\nann (you), owner");
+    tea.room("Tea")
+}
+
+/// Both see two lines and a link.
+async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
+    ann.fill("Message", TWO_LINES).await;
+    let sent = ann.submit("Send message").await;
+
+    sent.assert_shows("Sent.\nTea");
+    sent.assert_shows(
+        "ann (you): The kettle is on\n\
+         http://example.org/tea?leaf=2 13:06 UTC Delete your message of 13:06 UTC",
+    );
+    let address = "http://example.org/tea?leaf=2";
+    assert_eq!(sent.target_of(address), address);
+    let seen = bob.room(tea).await;
+    assert_eq!(seen.texts("#log .author"), ["ann"]);
+    assert_eq!(seen.text("#log .text"), TWO_LINES.replace('\n', ""));
+    assert_eq!(seen.attribute("#log .text br + a", "href"), address);
+}
+
+/// There are none; then there is one.
+async fn check_for_new_messages(ann: &mut Lynx, app: &TestApp, bob: &Browser, tea: i64) {
+    // Time goes on: the clock is in the address of the link, so that Lynx asks for the page again.
+    app.clock.advance(Duration::from_secs(60));
+    let nothing = ann.follow("Check for new messages").await;
+    nothing.assert_shows("No new messages.");
+    nothing.assert_lacks("bob:");
+
+    bob.send(tea, "On my way").await.assert_status(303);
+    app.clock.advance(Duration::from_secs(60));
+    let news = ann.follow("Check for new messages").await;
+    news.assert_shows("New messages\nbob: On my way 13:07 UTC");
+    news.assert_lacks("No new messages.");
+}
+
+async fn see_members(ann: &mut Lynx) {
+    let members = ann.follow("All members of Tea").await;
+
+    members.assert_shows("ann (you), owner\nbob");
+}
+
+/// One press of a button, in the list.
+async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
+    let rooms = ann.follow("Public rooms").await;
+    rooms.assert_shows("You are in this room. Open Tea");
+    rooms.assert_lacks("Den");
+    let joined = ann.submit("Join Parrots").await;
+
+    joined.assert_shows("You have joined.\nParrots");
+    assert_eq!(members(bob, parrots).await, ["bob (you), owner", "ann"]);
+}
+
+/// With a wrong password first: that is said, and the name is kept.
+async fn join_private_room(ann: &mut Lynx, bob: &Browser, den: i64) {
+    ann.follow("Join a private room").await;
+    ann.fill("Room name", "Den").await;
+    ann.fill("Room password", "not that one").await;
+    let refused = ann.submit("Join room").await;
+    let problem = "Wrong password, or there is no private room with that name";
+    refused.assert_shows(&format!("There is a problem\n{problem}"));
+    refused.assert_shows(&format!("Error: {problem}\nDen_________________"));
+
+    ann.fill("Room password", ROOM_PASSWORD).await;
+    let joined = ann.submit("Join room").await;
+
+    joined.assert_shows(
+        "You have joined.\nDen\n\
+         Private room. Messages here disappear 24 hours after they are sent.",
+    );
+    assert_eq!(members(bob, den).await, ["bob (you), owner", "ann"]);
+}
+
+/// Asks first.
+async fn leave_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
+    let rooms = ann.follow("Your rooms").await;
+    for room in ["Attic", "Den", "Parrots", "Tea"] {
+        rooms.assert_shows(room);
+    }
+    let question = ann.follow("Leave Parrots").await;
+    question.assert_shows("Leave Parrots?\nYou can come back at any time.");
+    assert_eq!(members(bob, parrots).await, ["bob (you), owner", "ann"]);
+    let left = ann.submit("Leave Parrots").await;
+
+    left.assert_shows("You have left the room.\nYour rooms");
+    left.assert_lacks("Parrots");
+    assert_eq!(members(bob, parrots).await, ["bob (you), owner"]);
+}
+
+async fn sign_out(ann: &mut Lynx) {
+    let signed_out = ann.submit("Sign out").await;
+
+    signed_out.assert_shows("You are signed out.\nSign in");
+    signed_out.assert_lacks("Signed in as");
+}
+
+/// The members that `reader` sees in a room.
+async fn members(reader: &Browser, room: i64) -> Vec<String> {
+    reader.room(room).await.texts(".members li")
+}
+
+#[tokio::test]
+async fn a_room_with_messages_does_not_say_in_a_text_browser_that_there_are_none() {
+    let app = TestApp::spawn().await;
+    let bob = app.sign_up("bob").await;
+    let tea = bob.create_public_room("Tea").await;
+    bob.send(tea, "On my way").await.assert_status(303);
+    let mut lynx = Lynx::open(&app.address);
+    lynx.follow("Sign in").await;
+    lynx.fill("Name", "bob").await;
+    lynx.fill("Password", PASSWORD).await;
+    lynx.submit("Sign in").await;
+    lynx.follow("Your rooms").await;
+
+    let room = lynx.follow("Tea").await;
+
+    room.assert_shows("bob (you): On my way 13:05 UTC Delete your message of 13:05 UTC");
+    room.assert_lacks("There are no messages here now.");
+}
