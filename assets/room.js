@@ -1,104 +1,498 @@
-// Makes the room page live: asks the server for what came and went, and shows it. The page works
-// without this file; everything that only works with it is made here.
+// Makes a room's page live. The page works without it, so what only works with it is made here.
 "use strict";
 
 (() => {
-  const log = document.getElementById("log");
-  if (!log || !log.dataset.poll) return;
+  const byId = (id) => document.getElementById(id);
+  const log = byId("log");
+  if (!log) return;
+  const section = log.closest("section");
+  const form = byId("write");
+  const box = byId("message");
+  const statusLine = byId("status");
+  const updates = byId("updates");
+  const title = document.title;
 
-  const RETRY_FIRST_MS = 1000;
-  const RETRY_MOST_MS = 30000;
-  const ASK_AGAIN_MS = 5000;
+  const messages = () => [...log.querySelectorAll("li")];
+  const known = () => [...messages(), ...waiting];
+  const numberOf = (message) => Number(message.id.slice(1));
+  const isOwn = (message) => message.classList.contains("own");
+  const edgesOf = (element) => element.getBoundingClientRect();
+  const countOf = (number) => `${number} new message${number === 1 ? "" : "s"}`;
+  const parse = (html) => new DOMParser().parseFromString(html, "text/html");
 
-  let cursor = log.dataset.cursor;
-  let retryMs = RETRY_FIRST_MS;
-  let mayWait = true;
-  const status = document.getElementById("status");
-
-  const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
-  const isAtBottom = () =>
-    window.innerHeight + window.scrollY >= document.documentElement.scrollHeight - 40;
-
-  // The list that messages of this day belong to: the last one, or a new one below a new heading.
-  function listFor(day) {
-    const headings = log.querySelectorAll("h3:not(#new)");
-    const last = headings[headings.length - 1];
-    if (last && last.textContent === day && log.lastElementChild.tagName === "OL") {
-      return log.lastElementChild;
-    }
-    const heading = document.createElement("h3");
-    heading.textContent = day;
-    const list = document.createElement("ol");
-    log.append(heading, list);
-    return list;
+  function make(name, properties, ...children) {
+    const element = Object.assign(document.createElement(name), properties);
+    element.append(...children);
+    return element;
   }
 
-  const dayOf = (item) =>
-    new Intl.DateTimeFormat("en-GB", { dateStyle: "long", timeZone: "UTC" }).format(
-      new Date(item.querySelector("time").dateTime),
-    );
-
-  function place(items) {
-    for (const item of items) {
-      const there = document.getElementById(item.id);
-      if ("gone" in item.dataset) there?.remove();
-      else if (!there) listFor(dayOf(item)).append(item);
+  // Storage that is switched off throws.
+  function kept(storage, key, choice) {
+    try {
+      if (choice !== undefined) window[storage].setItem(key, choice);
+      return window[storage].getItem(key) === "true";
+    } catch {
+      return false;
     }
-    tidy();
   }
 
-  // Lists and headings that have nothing below them go; so does the sentence that nothing is here.
-  function tidy() {
-    for (const list of log.querySelectorAll("ol:empty")) list.remove();
-    for (const heading of log.querySelectorAll("h3")) {
-      const next = heading.nextElementSibling;
-      if (!next || (next.tagName === "H3" && next.id !== "new")) heading.remove();
-    }
-    const nothing = document.getElementById("nothing");
-    if (nothing) nothing.hidden = Boolean(log.querySelector("li"));
+  // Of equal texts in a row one is spoken, so every second one gets a no-break space.
+  const unlike = (before, text) => (text === before ? `${text}\u00a0` : text);
+
+  function tell(sentence) {
+    statusLine.textContent = unlike(statusLine.textContent, sentence);
   }
+
+  // ---- Time: messages end by the server's clock; the reader's may be wrong.
+
+  let ahead = log.dataset.now - performance.now();
 
   function dropExpired() {
-    const now = Date.now();
-    const expired = [...log.querySelectorAll("li")].filter((li) => Number(li.dataset.deadline) <= now);
-    for (const item of expired) item.remove();
-    if (expired.length > 0) tidy();
+    const now = performance.now() + ahead;
+    drop(known().filter((message) => message.dataset.deadline <= now));
   }
 
-  function stop(sentence) {
-    status.textContent = sentence;
+  // ---- The list. It is not a live region, so it changes in silence.
+
+  const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
+  const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
+  const lang = dayFormat.resolvedOptions().locale;
+  const firstNew = log.querySelector("#new ~ ol > li");
+  let marker = firstNew && byId("new");
+
+  const write = (format, time) => format.format(new Date(time.dateTime));
+  const dayOf = (message) => write(dayFormat, message.querySelector("time"));
+
+  function localise(message) {
+    for (const time of message.querySelectorAll("time")) {
+      time.textContent = write(timeFormat, time);
+      time.lang = lang;
+    }
   }
 
-  async function poll() {
-    const wait = mayWait ? "" : "&wait=0";
-    const response = await fetch(`${log.dataset.poll}?after=${cursor}${wait}`, { redirect: "error" });
-    if (response.status === 401) return stop("You are signed out. Sign in to continue. Your draft is still here.");
-    if (response.status === 403 || response.status === 404) return stop("You are no longer in this room.");
-    if (response.status !== 200 && response.status !== 204) throw new Error(response.statusText);
-    const html = await response.text();
-    cursor = response.headers.get("Mirage-Cursor");
-    mayWait = response.headers.get("Mirage-Wait") !== "0";
-    const wasAtBottom = isAtBottom();
-    if (response.headers.has("Mirage-Reset")) log.replaceChildren();
-    const fragment = document.createRange().createContextualFragment(html);
-    place([...fragment.children]);
-    if (wasAtBottom && html) window.scrollTo(0, document.documentElement.scrollHeight);
-    return true;
+  function append(items) {
+    const below = document.createDocumentFragment();
+    let list = log.lastElementChild;
+    let day = list && dayOf(list.lastElementChild);
+    let batch = [];
+    for (const item of items) {
+      const itsDay = dayOf(item);
+      const isMarked = marker && !marker.parentNode && numberOf(item) >= numberOf(firstNew);
+      if (itsDay !== day || isMarked) {
+        list?.append(...batch);
+        batch = [];
+        if (itsDay !== day) below.append(make("h3", { lang }, itsDay));
+        if (isMarked) below.append(marker);
+        list = make("ol");
+        below.append(list);
+        day = itsDay;
+      }
+      batch.push(item);
+    }
+    list?.append(...batch);
+    log.append(below);
   }
 
-  async function live() {
-    for (;;) {
-      try {
-        if (!(await poll())) return;
-        retryMs = RETRY_FIRST_MS;
-        if (!mayWait) await sleep(ASK_AGAIN_MS);
-      } catch {
-        await sleep(retryMs * (0.5 + Math.random() / 2));
-        retryMs = Math.min(retryMs * 2, RETRY_MOST_MS);
+  // For messages that belong between others.
+  function rebuild(items) {
+    const focused = document.activeElement;
+    log.replaceChildren();
+    append(items.sort((a, b) => numberOf(a) - numberOf(b)));
+    if (log.contains(focused)) focused.focus({ preventScroll: true });
+  }
+
+  function tidy() {
+    const empty = ["ol:not(:has(li))", "#new:not(:has(~ ol))", "h3:not(#new, :has(+ ol, + #new + ol))"];
+    for (const kind of empty) log.querySelectorAll(kind).forEach((part) => part.remove());
+    marker = byId("new");
+    const nothing = byId("nothing");
+    const words = log.firstElementChild ? "" : "There are no messages here now.";
+    if (nothing.textContent !== words) nothing.textContent = words;
+  }
+
+  let slip = 0; // browsers scroll by whole pixels
+
+  // What one looks at stays in its place on the screen: the end of the list, if it is in view, else
+  // the first message in view that stays.
+  function inPlace(change, going = []) {
+    const isAtEnd = edgesOf(section).bottom < innerHeight + 40;
+    const stays = (item) => edgesOf(item).bottom > 0 && !going.includes(item);
+    const anchor = isAtEnd ? section : messages().find(stays);
+    const place = () => (anchor ? edgesOf(anchor)[isAtEnd ? "bottom" : "top"] : 0);
+    const aim = place() - slip;
+    change();
+    if (place() !== aim) scrollBy(0, place() - aim);
+    slip = (place() - aim) % 1;
+  }
+
+  function drop(items) {
+    if (!items.length) return;
+    inPlace(() => {
+      passFocusFrom(items);
+      for (const item of items) item.remove();
+      tidy();
+    }, items);
+    waiting = waiting.filter((item) => !items.includes(item));
+    showPause();
+    showUnseen();
+  }
+
+  function passFocusFrom(items) {
+    const all = messages();
+    const holder = items.find((item) => item.contains(document.activeElement));
+    if (!holder) return;
+    const heir = all.slice(all.indexOf(holder)).find((item) => !items.includes(item));
+    const target = heir?.querySelector("a") ?? heir ?? section.querySelector("h2");
+    if (target.tagName !== "A") target.tabIndex = -1;
+    target.focus({ preventScroll: true });
+  }
+
+  function show(items, isSilent) {
+    if (!items.length) return;
+    const all = messages();
+    const isLater = !all.length || numberOf(items[0]) > numberOf(all.at(-1));
+    inPlace(() => {
+      if (isLater) append(items);
+      else rebuild([...all, ...items]);
+      tidy();
+    });
+    if (!isSilent) announce(items.filter((item) => !isOwn(item)));
+  }
+
+  // A reset names all that is there.
+  function receive(items, isReset) {
+    const there = new Map(known().map((item) => [item.id, item]));
+    const gone = new Set(isReset ? there.values() : []);
+    const came = [];
+    for (const item of items) {
+      const old = there.get(item.id);
+      const isGone = "gone" in item.dataset;
+      if (old && isGone) gone.add(old);
+      else if (old) {
+        gone.delete(old);
+        old.dataset.deadline = item.dataset.deadline; // it may have been moved
+      } else if (!isGone) came.push(item);
+    }
+    drop([...gone]);
+    came.forEach(localise);
+    const mustWait = (item) => isPaused && !isOwn(item);
+    waiting.push(...came.filter(mustWait));
+    showPause();
+    show(came.filter((item) => !mustWait(item)), isReset);
+  }
+
+  // ---- Pausing: what others send waits.
+
+  let isPaused = kept("sessionStorage", "paused");
+  let waiting = [];
+  const pauseButton = make("button", { type: "button", className: "quiet", onclick: pauseOrResume });
+
+  function showPause() {
+    const text = isPaused ? `Resume updates, ${waiting.length || "none"} waiting` : "Pause updates";
+    if (pauseButton.textContent !== text) pauseButton.textContent = text;
+  }
+
+  function pauseOrResume() {
+    isPaused = !isPaused;
+    kept("sessionStorage", "paused", isPaused);
+    const items = waiting;
+    waiting = [];
+    showPause();
+    show(items);
+    speakIn(0);
+  }
+
+  // ---- What was not seen yet.
+
+  let unseen = [];
+  const unseenLink = make("a");
+
+  const isInView = (item) => edgesOf(item).top < innerHeight && edgesOf(item).bottom > 0;
+
+  function showUnseen() {
+    unseen = unseen.filter((item) => item.isConnected);
+    if (!document.hidden && unseen.some(isInView)) unseen = [];
+    const number = unseen.length;
+    document.title = document.hidden && number ? `(${number}) ${title}` : title;
+    inPlace(() => {
+      if (number) {
+        unseenLink.href = `#${unseen[0].id}`;
+        unseenLink.textContent = countOf(number);
+        if (!unseenLink.isConnected) updates.append(unseenLink);
+      } else if (document.activeElement !== unseenLink) unseenLink.remove();
+    });
+  }
+
+  // ---- The announcer.
+
+  const verbosity = log.dataset.announce;
+  const regions = [byId("say-a"), byId("say-b")];
+  let unsaid = [];
+  let unsaidSince;
+  let isAway = document.hidden;
+  let isCountEnough = false;
+  let said;
+  let saidAt = -Infinity;
+  let typedAt = -Infinity;
+  let speaking;
+
+  function announce(items) {
+    unseen.push(...items);
+    showUnseen();
+    if (verbosity === "none") return;
+    if (!unsaid.length) unsaidSince = performance.now();
+    unsaid.push(...items);
+    speakIn(0);
+  }
+
+  function speakIn(ms) {
+    clearTimeout(speaking);
+    speaking = setTimeout(speak, ms);
+  }
+
+  // Each key would cut a line off, so lines wait while somebody types.
+  function speak() {
+    unsaid = unsaid.filter((item) => item.isConnected);
+    if (!unsaid.length) isCountEnough = false;
+    if (!unsaid.length || isAway || isPaused) return;
+    const quietAt = Math.min(typedAt + 1_500, unsaidSince + 20_000);
+    // Lines that come together are spoken in any order.
+    const early = Math.max(quietAt, saidAt + 250) - performance.now();
+    if (early > 0) return speakIn(early);
+    const count = countOf(unsaid.length);
+    const isCounted = isCountEnough || verbosity === "count";
+    if (isCounted || unsaid.length > 5) {
+      say(isCounted ? count : `${count}, last from ${lineOf(unsaid.at(-1))}`);
+      unsaid = [];
+    } else say(lineOf(unsaid.shift()));
+    speakIn(0);
+  }
+
+  // Lines that others leave behind are said again, so a region is emptied whole, while the other is
+  // used; and a line that goes too soon stays unspoken.
+  function say(line) {
+    if (regions[0].childElementCount >= 10 && !regions[1].firstChild) regions.reverse();
+    const [region] = regions;
+    said = unlike(said, line);
+    saidAt = performance.now();
+    const last = make("p", {}, said);
+    region.append(last);
+    setTimeout(() => region.lastChild === last && region.replaceChildren(), 10_000);
+  }
+
+  function lineOf(message) {
+    const wordsIn = (node) => ({ A: "link", BR: " " })[node.nodeName] ?? node.textContent;
+    const words = [...message.querySelector(".text").childNodes].map(wordsIn);
+    let text = words.join("").replace(/\s+/g, " ").trim();
+    if (text.length > 300) text = `${text.match(/^.{1,200}?[.!?…](?= )|^.{1,100}/u)} … long message`;
+    return `${message.querySelector(".author bdi").textContent}: ${text}`;
+  }
+
+  // ---- Asking.
+
+  let { cursor } = log.dataset;
+  let failures = 0;
+  let isOver = false;
+  let isHurried = true; // the first answer sets the clock
+  let crowdedUntil = -Infinity;
+  let asking;
+  let wake;
+
+  const rest = (ms) =>
+    new Promise((resolve) => {
+      wake = resolve;
+      setTimeout(resolve, ms);
+    });
+
+  // Something may have been missed: asks at once, without waiting.
+  function hurry() {
+    if (document.hidden) return;
+    isHurried = true;
+    asking?.abort();
+    wake?.();
+  }
+
+  async function follow() {
+    isOver = false;
+    while (!isOver) {
+      // A hidden tab holds no connection: browsers have six for all tabs of a site.
+      if (document.hidden) await rest(15_000);
+      const pause = await ask();
+      if (pause) await rest(pause);
+    }
+  }
+
+  // Tells how long to rest.
+  async function ask() {
+    const isWaiting = !document.hidden && !isHurried && performance.now() > crowdedUntil;
+    isHurried = false;
+    const isInterrupted = () => document.hidden || isHurried;
+    const how = (isWaiting ? "" : "&wait=0") + (document.hidden ? "&hidden=1" : "");
+    const request = (asking = new AbortController());
+    // A silent connection may be dead.
+    const timeout = setTimeout(isWaiting ? hurry : () => request.abort(), 40_000);
+    try {
+      const url = `${log.dataset.poll}?after=${cursor}${how}`;
+      const answer = await fetch(url, { redirect: "error", signal: request.signal });
+      const { status, headers } = answer;
+      if (status === 401) return endSignedOut();
+      if (status === 403 || status === 404) return end("You are no longer in this room.");
+      if (!answer.ok) throw answer;
+      const isReset = headers.has("Mirage-Reset");
+      const told = headers.get("Mirage-Time") - performance.now();
+      // A slow answer tells an old time.
+      ahead = isReset ? told : Math.max(told, ahead - 1_000);
+      const news = parse(await answer.text());
+      cursor = headers.get("Mirage-Cursor");
+      receive([...news.querySelectorAll("li[id]")], isReset);
+      dropExpired();
+      if (failures > 1) tell("Connected again.");
+      failures = 0;
+      if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
+      return performance.now() < crowdedUntil ? 5_000 : 0;
+    } catch {
+      if (isInterrupted()) return 0;
+      failures += 1;
+      if (failures === 2) tell("Connection lost. Trying again.");
+      return Math.min(30_000, 1_000 * 2 ** failures) * (0.5 + Math.random() / 2);
+    } finally {
+      clearTimeout(timeout);
+      if (isAway && !isInterrupted()) {
+        isAway = false;
+        isCountEnough = true;
+        speakIn(0);
       }
     }
   }
 
-  setInterval(dropExpired, 1000);
-  live();
+  function end(sentence) {
+    isOver = true;
+    tell(sentence);
+  }
+
+  // ---- Sending.
+
+  // Sent without this script, the text is held by the server until its author has signed in.
+  const signIn = make("button", { type: "button", onclick: () => form.submit() }, "Sign in");
+  let isSending = false;
+  let isMoreToSend;
+
+  function endSignedOut() {
+    statusLine.after(signIn);
+    end("You are signed out. Sign in to continue. Your draft is still here.");
+  }
+
+  // One at a time: the next needs the nonce that comes back with the one before.
+  async function send() {
+    isMoreToSend = true;
+    if (isSending) return;
+    isSending = true;
+    do isMoreToSend = false;
+    while ((await sendOnce()) && isMoreToSend && box.value.trim());
+    isSending = false;
+  }
+
+  async function sendOnce() {
+    const text = box.value;
+    const { nonce } = form.elements;
+    let answer;
+    let page;
+    try {
+      answer = await fetch(form.action, {
+        method: "POST",
+        headers: { "Mirage-Script": "1" },
+        body: new URLSearchParams(new FormData(form)),
+        redirect: "error",
+        signal: AbortSignal.timeout(30_000),
+      });
+      page = parse(await answer.text());
+    } catch {
+      // It may have arrived. With the same nonce, sending it again does not double it.
+      return tell("Not sent: the connection is lost. Your message is still in the box. Send it again.");
+    }
+    if (answer.status === 401) return endSignedOut();
+    const problem = page.getElementById("message-problem");
+    showProblem(problem);
+    if (answer.status !== 204) {
+      nonce.value = page.querySelector("[name=nonce]")?.value ?? nonce.value;
+      const reason = (problem?.lastChild ?? page.getElementById("reason"))?.textContent.trim();
+      return tell(`Not sent. ${reason ?? "Your message is still in the box. Send it again."}`);
+    }
+    nonce.value = answer.headers.get("Mirage-Nonce");
+    // What was typed meanwhile stays, with the caret.
+    if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
+    tell("Sent");
+    signIn.remove();
+    if (isOver) follow();
+    else wake?.();
+    return true;
+  }
+
+  function showProblem(problem) {
+    byId("message-problem")?.remove();
+    if (problem) box.before(problem);
+    box.ariaInvalid = problem && "true";
+    box.setAttribute("aria-describedby", "message-hint message-problem");
+  }
+
+  const enterSends = make("input", {
+    type: "checkbox",
+    id: "enter-sends",
+    checked: kept("localStorage", "enter-sends"),
+    onchange: () => kept("localStorage", "enter-sends", enterSends.checked),
+  });
+
+  function onKey(event) {
+    typedAt = performance.now();
+    // The Enter that ends a composition. Safari tells it by its code only.
+    if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
+    const isChosen = enterSends.checked && !event.shiftKey && !event.altKey;
+    if (!isChosen && !event.ctrlKey && !event.metaKey) return;
+    event.preventDefault();
+    if (!event.repeat) form.requestSubmit();
+  }
+
+  // ---- Start.
+
+  function goLive() {
+    showPause();
+    updates.append(" ", pauseButton, " ");
+    form.onsubmit = (event) => {
+      event.preventDefault();
+      box.focus(); // which the button may have taken
+      send();
+    };
+    addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
+    addEventListener("online", hurry);
+    document.addEventListener("visibilitychange", () => {
+      if (document.hidden) {
+        isAway = true;
+        asking?.abort();
+      }
+      dropExpired();
+      showUnseen();
+      hurry();
+    });
+    follow();
+  }
+
+  const all = messages();
+  all.forEach(localise);
+  if (scrollY) inPlace(() => rebuild(all));
+  else rebuild(all);
+  dropExpired();
+  if (form) {
+    const label = make("label", { htmlFor: enterSends.id }, "Enter sends");
+    form.append(make("div", { className: "choice" }, enterSends, label));
+    box.onkeydown = box.oninput = onKey;
+  }
+  if (log.dataset.poll) goLive();
+
+  let lookedAt = Date.now();
+  setInterval(() => {
+    // The computer slept, and the steady clock may have slept too.
+    if (Date.now() - lookedAt > 10_000) hurry();
+    lookedAt = Date.now();
+    dropExpired();
+  }, 1_000);
 })();

@@ -34,12 +34,143 @@ export const test = base.extend({
 
   /** A page in Bob's browser. */
   bob: ({ browser }, use) => inOwnBrowser(browser, use),
+
+  /** The address of a public room, "Kettle club", that Ada owns and Bob is in. No page shows it yet. */
+  room: async ({ ada, bob }, use) => {
+    await Promise.all([register(ada, 'ada'), register(bob, 'bob')]);
+    const room = await submit(ada, '/rooms/new', { name: 'Kettle club', kind: 'public' });
+    await submit(bob, `${room}/join`, { join: '1' });
+    await use(room);
+  },
 });
 
 async function inOwnBrowser(browser, use) {
   const context = await browser.newContext();
+  await context.addInitScript(listen);
   await use(await context.newPage());
   await context.close();
+}
+
+/** Runs in each page: keeps what its live regions are given to say, and what is taken out of them. */
+function listen() {
+  window.heard = [];
+  window.emptied = [];
+  const isSpoken = (node) => (node.closest ? node : node.parentElement)?.closest('[role=log], [role=status]');
+  const watchFor = (records) => {
+    for (const { target, addedNodes, removedNodes } of records) {
+      const region = isSpoken(target);
+      if (!region) continue;
+      for (const { textContent } of addedNodes) {
+        if (textContent) window.heard.push({ in: region.role, text: textContent, at: performance.now() });
+      }
+      if (removedNodes.length > 0 && region.role === 'log') {
+        const { id, childNodes } = target;
+        window.emptied.push({ id, left: childNodes.length, at: performance.now() });
+      }
+    }
+  };
+  new MutationObserver(watchFor).observe(document, { childList: true, subtree: true });
+}
+
+/** What the announcer was given since the page was loaded. */
+export function announcedTo(page) {
+  return page.evaluate(() => window.heard.filter((line) => line.in === 'log').map((line) => line.text));
+}
+
+/** What the status line was given since the page was loaded. */
+export function statusesOf(page) {
+  return page.evaluate(() => window.heard.filter((line) => line.in === 'status').map((line) => line.text));
+}
+
+// A connection of their own, as the server closes one that is kept for some seconds without use.
+const headers = { Connection: 'close' };
+
+/** Sends a form without a page, and answers where it led. */
+export async function submit(person, address, form) {
+  const { request } = person.context();
+  const answer = await request.post(address, { form, headers, maxRedirects: 0 });
+  expect(answer.status()).toBe(303);
+  return new URL(answer.headers().location, answer.url()).pathname;
+}
+
+export async function register(person, name) {
+  await submit(person, '/register', { name, password: 'many small kettles' });
+}
+
+/** Sends messages without a page, as fast as the server takes them. */
+export async function say(person, room, ...texts) {
+  const { request } = person.context();
+  const page = await (await request.get(room, { headers })).text();
+  let [, nonce] = /name="nonce" value="([^"]+)"/.exec(page);
+  for (const text of texts) {
+    const answer = await request.post(`${room}/messages`, {
+      form: { text, nonce },
+      headers: { ...headers, 'Mirage-Script': '1' },
+    });
+    expect(answer.status()).toBe(204);
+    nonce = answer.headers()['mirage-nonce'];
+  }
+}
+
+/** "Tea 1" to "Tea 12", say. */
+export function numbered(word, count) {
+  return Array.from({ length: count }, (_, index) => `${word} ${index + 1}`);
+}
+
+export const POLLS = /\/rooms\/\d+\/poll\?/;
+
+/**
+ * Keeps the page's polls from the server, from now on: what happens meanwhile comes in one answer
+ * when the function that this returns is called.
+ */
+export async function holdPolls(page) {
+  let release;
+  const gate = new Promise((open) => {
+    release = open;
+  });
+  await page.route(POLLS, async (route) => {
+    await gate;
+    await route.continue().catch(ignoreClosed);
+  });
+  return release;
+}
+
+// The page may have given up the request meanwhile.
+function ignoreClosed() {}
+
+/** Opens the room, and waits until the page waits for news. */
+export async function visit(page, room) {
+  const waits = page.waitForRequest((request) => isPoll(request) && !/wait=0/.test(request.url()));
+  await page.goto(room);
+  await waits;
+}
+
+export function isPoll(request) {
+  return POLLS.test(request.url());
+}
+
+/** Stops the page's clock, for the test to move with `page.clock.runFor`. Install it before. */
+export async function stopClock(page) {
+  await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000);
+}
+
+/** What the page's steady clock shows. */
+export function steadyTimeOf(page) {
+  return page.evaluate(() => performance.now());
+}
+
+/** Makes the page hidden or shown, as the browser does with a tab. Headless ones are always shown. */
+export async function turn(page, state) {
+  await page.evaluate((state) => {
+    Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
+    Object.defineProperty(document, 'hidden', { configurable: true, get: () => state === 'hidden' });
+    document.dispatchEvent(new Event('visibilitychange'));
+  }, state);
+}
+
+/** The status line below the form. */
+export function statusOf(page) {
+  return page.getByRole('status');
 }
 
 export async function signUp(page, name) {
@@ -149,4 +280,16 @@ export function watch(...pages) {
 
 function followNavigation(page, name) {
   return page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).click();
+}
+
+/** Ends the session of all this person's pages, without a page. */
+export async function signOutElsewhere(person) {
+  await submit(person, '/logout', { 'sign-out': '1' });
+}
+
+/** Fills in and sends the form that the page shows. */
+export async function signInAgain(page, name) {
+  await page.getByRole('textbox', { name: 'Name' }).fill(name);
+  await page.getByLabel('Password').fill('many small kettles');
+  await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
 }

@@ -1,0 +1,331 @@
+// Messages that expire or are deleted go from open pages, and nothing else about the page changes.
+
+import {
+  announcedTo,
+  expect,
+  loadTimeOf,
+  messageBox,
+  messagesOf,
+  noMessagesIn,
+  numbered,
+  say,
+  statusesOf,
+  stopClock,
+  test,
+  turn,
+  visit,
+} from './support.js';
+
+const DAY = 24 * 60 * 60 * 1_000;
+
+async function deleteMessage(author, room, text) {
+  await author.goto(room);
+  await messagesOf(author).filter({ hasText: text }).getByRole('link', { name: 'Delete' }).click();
+  await author.getByRole('button', { name: 'Delete message' }).click();
+}
+
+/** Gives the messages of the next page of the room these deadlines and times, oldest first. */
+async function alter(page, room, changes) {
+  await page.route(
+    (url) => url.pathname === room,
+    async (route) => {
+      const response = await route.fetch();
+      let index = -1;
+      const body = (await response.text()).replace(/<li id="m.*?<\/li>/gs, (item) => {
+        index += 1;
+        const { deadline, sentAt } = changes[index] ?? {};
+        if (deadline) item = item.replace(/data-deadline="\d+"/, `data-deadline="${deadline}"`);
+        if (sentAt) item = item.replace(/datetime="[^"]+"/, `datetime="${sentAt}"`);
+        return item;
+      });
+      await route.fulfill({ response, body });
+    },
+    { times: 1 },
+  );
+}
+
+test.describe('where messages live for four seconds', () => {
+  test.use({ settings: { '--message-lifespan': '4s' } });
+
+  test('a message goes within two seconds of its end by the server’s clock, not the reader’s', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await ada.addInitScript((days) => {
+      const realNow = Date.now.bind(Date);
+      Date.now = () => realNow() + days;
+      window.lateness = [];
+      new MutationObserver((records) => {
+        for (const item of records.flatMap((record) => [...record.removedNodes])) {
+          if (item.dataset?.deadline) window.lateness.push(realNow() - Number(item.dataset.deadline));
+        }
+      }).observe(document, { childList: true, subtree: true });
+    }, 400 * DAY);
+    await visit(ada, room);
+    await say(bob, room, 'Tea', 'Cake');
+    await expect(messagesOf(ada)).toHaveCount(2);
+
+    await expect(messagesOf(ada)).toHaveCount(0);
+    await expect(noMessagesIn(ada)).toBeVisible();
+    await expect(ada.locator('#log')).toBeEmpty();
+    const lateness = await ada.evaluate(() => window.lateness);
+    expect(lateness).toHaveLength(2);
+    for (const late of lateness) {
+      expect(late).toBeGreaterThan(-100);
+      expect(late).toBeLessThan(2_000);
+    }
+    expect(await announcedTo(ada)).toEqual(['bob: Tea', 'bob: Cake']);
+  });
+
+  test('a hidden tab whose timers slept drops what has expired as soon as it is shown', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await ada.clock.install();
+    await say(bob, room, 'Tea');
+    await visit(ada, room);
+    await expect(messagesOf(ada)).toHaveCount(1);
+    await turn(ada, 'hidden');
+    await stopClock(ada);
+    await expect(async () => {
+      await bob.goto(room);
+      await expect(noMessagesIn(bob)).toBeVisible({ timeout: 100 });
+    }).toPass();
+
+    await turn(ada, 'visible');
+
+    await expect(messagesOf(ada)).toHaveCount(0);
+    expect(await ada.evaluate(() => window.heard)).toEqual([]);
+  });
+});
+
+test('a deleted message goes from every open page in silence', async ({ room, ada, bob }) => {
+  await say(bob, room, 'Slip of the tongue', 'Tea?');
+  await visit(ada, room);
+  const load = await loadTimeOf(ada);
+
+  await deleteMessage(bob, room, 'Slip of the tongue');
+
+  await expect(messagesOf(ada)).toHaveText([/^bob: Tea\?/]);
+  expect(await ada.evaluate(() => window.heard)).toEqual([]);
+  expect(await loadTimeOf(ada)).toBe(load);
+});
+
+test.describe('in a room that fills several screens', () => {
+  test.use({ viewport: { width: 500, height: 500 } });
+
+  const topOf = (item) => item.evaluate((element) => element.getBoundingClientRect().top);
+  /** Browsers scroll by whole pixels. */
+  const expectTop = async (item, top) => expect(Math.abs((await topOf(item)) - top)).toBeLessThan(1);
+  const link = (page, name) => page.getByRole('link', { name, exact: true });
+
+  test('messages that come leave the draft, the caret, the focus and what is being read in place', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await say(bob, room, ...numbered('Tea', 30));
+    await visit(ada, room);
+    await messageBox(ada).fill('A draft');
+    await messageBox(ada).evaluate((box) => box.setSelectionRange(2, 5));
+    const read = messagesOf(ada).nth(14);
+    await read.evaluate((item) => item.scrollIntoView());
+    const top = await topOf(read);
+
+    await say(bob, room, ...numbered('Cake', 3));
+    await expect(messagesOf(ada)).toHaveCount(33);
+
+    await expectTop(read, top);
+    await expect(messageBox(ada)).toBeFocused();
+    await expect(messageBox(ada)).toHaveValue('A draft');
+    expect(
+      await messageBox(ada).evaluate((box) => [box.selectionStart, box.selectionEnd]),
+    ).toEqual([2, 5]);
+
+    // What came is out of view, so a link leads to the first of it. When it has been seen, the link goes.
+    await link(ada, '3 new messages').click();
+    await expect(messagesOf(ada).nth(30)).toBeInViewport();
+    await expect(link(ada, '3 new messages')).toHaveCount(0);
+  });
+
+  test('messages that come and go leave a selection alone', async ({ room, ada, bob }) => {
+    await say(bob, room, 'Deleted', ...numbered('Tea', 30));
+    await visit(ada, room);
+    const read = messagesOf(ada).filter({ hasText: /Tea 15 / });
+    await read.evaluate((item) => {
+      item.scrollIntoView();
+      getSelection().selectAllChildren(item.querySelector('.text'));
+    });
+
+    await say(bob, room, 'Cake');
+    await deleteMessage(bob, room, 'Deleted');
+    await expect(messagesOf(ada)).toHaveCount(31);
+    await expect(messagesOf(ada).first()).toHaveText(/Tea 1 /);
+
+    expect(await ada.evaluate(() => String(getSelection()))).toBe('Tea 15');
+  });
+
+  test('a reader at the end of the list stays there, with the box to write in unmoved', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await say(bob, room, ...numbered('Tea', 30));
+    await visit(ada, room);
+    await messageBox(ada).focus();
+    await messageBox(ada).evaluate((box) => box.scrollIntoView({ block: 'end' }));
+    const top = await topOf(messageBox(ada));
+
+    // One by one: what is lost of a pixel each time must not add up.
+    await say(bob, room, ...numbered('Cake', 20));
+    await expect(messagesOf(ada)).toHaveCount(50);
+    await expect(messagesOf(ada).last()).toBeInViewport();
+    await expectTop(messageBox(ada), top);
+    await expect(ada.getByRole('link', { name: /new message/ })).toHaveCount(1);
+
+    await deleteMessage(bob, room, 'Cake 11');
+    await expect(messagesOf(ada)).toHaveCount(49);
+    await expectTop(messageBox(ada), top);
+  });
+
+  test('messages that go above and in view leave what is being read in place', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await say(bob, room, ...numbered('Tea', 30));
+    await ada.clock.install();
+    const deadline = Date.now() + 60_000;
+    await alter(ada, room, Array(16).fill({ deadline }));
+    await visit(ada, room);
+    const read = messagesOf(ada).filter({ hasText: /Tea 17 / });
+    // Two that will go are above it and in view.
+    await messagesOf(ada).nth(14).evaluate((item) => item.scrollIntoView());
+    const top = await topOf(read);
+    expect(top).toBeGreaterThan(0);
+
+    await ada.clock.fastForward(61_000);
+
+    await expect(messagesOf(ada)).toHaveCount(14);
+    await expectTop(read, top);
+  });
+});
+
+test('the focus in a message that goes passes to the next message, or else to the heading', async ({
+  room,
+  ada,
+  bob,
+}) => {
+  await say(ada, room, 'First', 'Second');
+  await say(bob, room, 'Plain');
+  await visit(ada, room);
+  const deleteLink = (text) =>
+    messagesOf(ada).filter({ hasText: text }).getByRole('link', { name: 'Delete' });
+  const page = await ada.context().newPage();
+
+  await deleteLink('First').focus();
+  await deleteMessage(page, room, 'First');
+  await expect(messagesOf(ada)).toHaveCount(2);
+  await expect(deleteLink('Second')).toBeFocused();
+
+  await deleteMessage(page, room, 'Second');
+  await expect(messagesOf(ada)).toHaveCount(1);
+  await expect(messagesOf(ada)).toBeFocused();
+
+  await deleteMessage(bob, room, 'Plain');
+  await expect(messagesOf(ada)).toHaveCount(0);
+  await expect(ada.getByRole('heading', { name: 'Messages', exact: true })).toBeFocused();
+  expect(await ada.evaluate(() => window.heard)).toEqual([]);
+});
+
+test.describe('in a zone and a language far from the server’s', () => {
+  test.use({ timezoneId: 'Pacific/Auckland', locale: 'de-DE' });
+
+  test('days and times are the reader’s own, and the days that are over go', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await say(bob, room, ...numbered('Tea', 4));
+    await ada.clock.install();
+    const deadline = Date.now() + 60_000;
+    await alter(ada, room, [
+      { sentAt: '2026-11-20T10:59:00Z', deadline },
+      { sentAt: '2026-11-20T11:01:00Z' },
+      { sentAt: '2026-11-21T08:00:00Z', deadline },
+      { sentAt: '2026-11-21T23:30:00Z' },
+    ]);
+    await visit(ada, room);
+    const days = ada.locator('#log > h3:not(#new)');
+    const lists = ada.locator('#log > ol');
+    const times = ada.locator('#log li > time');
+
+    await expect(days).toHaveText(['20. November 2026', '21. November 2026', '22. November 2026']);
+    await expect(days.first()).toHaveAttribute('lang', 'de-DE');
+    await expect(lists).toHaveText([/Tea 1 /, /Tea 2 .*Tea 3 /s, /Tea 4 /]);
+    await expect(times).toHaveText(['23:59', '00:01', '21:00', '12:30']);
+    await expect(times.first()).toHaveAttribute('datetime', '2026-11-20T10:59:00Z');
+
+    await ada.clock.fastForward(61_000);
+    await expect(messagesOf(ada)).toHaveText([/Tea 2 /, /Tea 4 /]);
+    await expect(days).toHaveText(['21. November 2026', '22. November 2026']);
+    await say(bob, room, 'Cake');
+    await expect(messagesOf(ada)).toHaveCount(3);
+    await expect(lists).toHaveCount(3);
+    expect(await announcedTo(ada)).toEqual(['bob: Cake']);
+  });
+});
+
+test('nothing on the page changes while nothing happens', async ({ room, ada, bob }) => {
+  await say(bob, room, 'Tea');
+  await ada.clock.install();
+  await visit(ada, room);
+  await ada.evaluate(() => {
+    window.changes = 0;
+    const count = (records) => (window.changes += records.length);
+    const all = { attributes: true, characterData: true, childList: true, subtree: true };
+    new MutationObserver(count).observe(document, all);
+  });
+
+  await ada.clock.runFor(3 * 60_000);
+
+  expect(await ada.evaluate(() => window.changes)).toBe(0);
+});
+
+test.describe('where messages live for three seconds', () => {
+  test.use({ settings: { '--message-lifespan': '3s' } });
+
+  test('a page left open while 200 messages come and go ends empty and no larger than it was', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await ada.clock.install();
+    await visit(ada, room);
+    const browser = await ada.context().newCDPSession(ada);
+    const nodes = async () => {
+      // The announcer's boxes are emptied after ten seconds.
+      await ada.clock.runFor(10_000);
+      await browser.send('HeapProfiler.collectGarbage');
+      return (await browser.send('Memory.getDOMCounters')).nodes;
+    };
+    const comeAndGo = async (count) => {
+      await say(bob, room, ...numbered('Tea', count));
+      await expect(messagesOf(ada).last()).toHaveText(new RegExp(`Tea ${count} `));
+      await expect(messagesOf(ada)).toHaveCount(0);
+    };
+    await comeAndGo(10);
+    const before = await nodes();
+
+    await comeAndGo(200);
+
+    await expect(noMessagesIn(ada)).toBeVisible();
+    await expect(ada.locator('#log')).toBeEmpty();
+    await expect(ada.locator('[role=log]')).toHaveText('');
+    // A message alone has more than ten.
+    expect(await nodes()).toBeLessThan(before + 50);
+    expect(await statusesOf(ada)).toEqual([]);
+  });
+});

@@ -1,0 +1,132 @@
+// What the room page is, with its script and without.
+
+import {
+  checkForNews,
+  expect,
+  messageBox,
+  messagesOf,
+  numbered,
+  say,
+  send,
+  test,
+  trySending,
+  visit,
+  watch,
+} from './support.js';
+
+const updates = (page) => page.getByRole('button', { name: /updates/ });
+
+test('a conversation reads as headings and lists, each message as author, words and time', async ({
+  room,
+  ada,
+  bob,
+}) => {
+  await say(ada, room, 'Kettle on?');
+  await say(bob, room, 'See https://example.org/tea\nand bring milk');
+  await visit(ada, room);
+
+  await expect(ada.getByRole('region', { name: 'Messages' })).toMatchAriaSnapshot(`
+    - region "Messages":
+      - /children: deep-equal
+      - heading "Messages" [level=2]
+      - paragraph:
+        - link "Check for new messages":
+          - /url: /rooms\\/\\d+/
+        - button "Pause updates"
+      - heading /\\d{4}/ [level=3]
+      - list:
+        - listitem:
+          - text: "ada (you): Kettle on?"
+          - time: /\\d+:\\d+/
+          - link /^Delete/:
+            - /url: /delete$/
+      - heading "New messages" [level=3]
+      - list:
+        - listitem:
+          - text: "bob: See"
+          - link "https://example.org/tea":
+            - /url: https://example.org/tea
+          - text: and bring milk
+          - time: /\\d+:\\d+/
+      - paragraph
+  `);
+  await expect(ada.getByRole('region', { name: 'Write a message' })).toMatchAriaSnapshot(`
+    - region "Write a message":
+      - /children: deep-equal
+      - heading "Write a message" [level=2]
+      - text: Message
+      - paragraph: Up to 2,000 characters.
+      - textbox "Message"
+      - button "Send message"
+      - checkbox "Enter sends"
+      - text: Enter sends
+      - status
+  `);
+});
+
+test('older messages and the view that reloads itself are not followed', async ({ room, ada, bob }) => {
+  await say(bob, room, ...numbered('Tea', 101));
+  const { complaints } = watch(ada);
+  const polls = [];
+  await visit(ada, room);
+  await ada.getByRole('link', { name: 'Older messages' }).click();
+  ada.on('request', (request) => /poll/.test(request.url()) && polls.push(request.url()));
+
+  await expect(messagesOf(ada)).toHaveText([/^bob: Tea 1 /]);
+  await expect(updates(ada)).toHaveCount(0);
+  await ada.goto(`${room}?reload=1`);
+  await expect(messagesOf(ada)).toHaveCount(100);
+  await expect(messagesOf(ada).locator('time').first()).not.toContainText('UTC');
+  await expect(updates(ada)).toHaveCount(0);
+  await expect(messageBox(ada)).toHaveCount(0);
+  expect(polls).toEqual([]);
+  expect(complaints).toEqual([]);
+});
+
+test.describe('without scripts', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('sending returns to the box, which says that the message was sent', async ({ room, ada, bob }) => {
+    await ada.goto(room);
+    await say(bob, room, ...numbered('Tea', 2));
+
+    await send(ada, 'Cake');
+
+    await expect(ada).toHaveTitle(/^Sent – Kettle club/);
+    await expect(messageBox(ada)).toBeFocused();
+    await expect(messageBox(ada)).toHaveAccessibleDescription(/^Sent\. 2 new messages above\./);
+  });
+
+  test('the link to check for new messages leads to what is new, and says when nothing is', async ({
+    room,
+    ada,
+    bob,
+  }) => {
+    await say(bob, room, 'Old');
+    await ada.goto(room);
+    await say(bob, room, ...numbered('Tea', 3));
+
+    await checkForNews(ada);
+    await expect(ada).toHaveTitle(/^3 new – Kettle club/);
+    await expect(ada.getByRole('heading', { name: 'New messages', exact: true })).toBeInViewport();
+    await expect(ada.locator('#new ~ ol > li')).toHaveCount(3);
+
+    await checkForNews(ada);
+    await expect(ada).toHaveTitle(/^No new messages – Kettle club/);
+    await expect(ada.getByText('No new messages.')).toBeVisible();
+    await expect(ada.getByRole('heading', { name: 'New messages', exact: true })).toHaveCount(0);
+  });
+
+  test('a refused message is in the box again, and the summary of what was wrong has the focus', async ({
+    room,
+    ada,
+  }) => {
+    const tooLong = 'kettle '.repeat(300).trim();
+    await ada.goto(room);
+
+    await trySending(ada, tooLong);
+
+    await expect(ada.getByRole('group', { name: 'There is a problem' })).toBeFocused();
+    await expect(messageBox(ada)).toHaveValue(tooLong);
+  });
+});

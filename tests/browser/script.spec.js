@@ -1,0 +1,74 @@
+// The script itself: small, alone, and not needed.
+
+import { readFile } from 'node:fs/promises';
+import { gzipSync } from 'node:zlib';
+
+import {
+  checkForNews,
+  expect,
+  messageBox,
+  messagesOf,
+  say,
+  send,
+  test,
+  visit,
+  watch,
+} from './support.js';
+
+const SCRIPT = new URL('../../assets/room.js', import.meta.url);
+
+test('the script takes less than 6 KB and brings nothing along', async () => {
+  const script = await readFile(SCRIPT, 'utf8');
+
+  expect(gzipSync(script, { level: 9 }).length).toBeLessThan(6_000);
+  expect(script).not.toMatch(/\bimport\b|\brequire\b|https?:/);
+});
+
+test('a room works by its forms and links when the script throws on its first line', async ({
+  room,
+  ada,
+  bob,
+}) => {
+  await ada.route('**/assets/room.js*', async (route) => {
+    const response = await route.fetch();
+    const body = `throw new Error("on its first line");\n${await response.text()}`;
+    await route.fulfill({ response, body });
+  });
+  const { complaints } = watch(ada);
+  await ada.goto(room);
+  expect(complaints).toEqual(['on its first line']);
+  await expect(ada.getByRole('button', { name: /updates/ })).toHaveCount(0);
+  await expect(ada.getByRole('checkbox')).toHaveCount(0);
+
+  await say(bob, room, 'Tea?');
+  await checkForNews(ada);
+  await expect(messagesOf(ada)).toHaveText([/^bob: Tea\?/]);
+  await send(ada, 'Please');
+  await expect(messagesOf(ada)).toHaveText([/^bob: Tea\?/, /^ada \(you\): Please/]);
+  await expect(messageBox(ada)).toBeFocused();
+});
+
+test('a browser that keeps nothing for pages is no obstacle', async ({ room, ada, bob }) => {
+  await ada.addInitScript(() => {
+    for (const storage of ['localStorage', 'sessionStorage']) {
+      Object.defineProperty(window, storage, {
+        get() {
+          throw new DOMException('Storage is switched off', 'SecurityError');
+        },
+      });
+    }
+  });
+  const { complaints } = watch(ada);
+  await visit(ada, room);
+
+  await ada.getByRole('checkbox', { name: 'Enter sends' }).check();
+  await messageBox(ada).fill('Tea?');
+  await messageBox(ada).press('Enter');
+  await expect(messagesOf(ada)).toHaveCount(1);
+  await ada.getByRole('button', { name: 'Pause updates' }).click();
+  await say(bob, room, 'Please');
+  await ada.getByRole('button', { name: 'Resume updates, 1 waiting' }).click();
+
+  await expect(messagesOf(ada)).toHaveText([/^ada \(you\): Tea\?/, /^bob: Please/]);
+  expect(complaints).toEqual([]);
+});

@@ -1,0 +1,190 @@
+// Servers with people, rooms and messages, shared by the tests of a worker, and visits to their pages.
+//
+// Tests may add to a server, in rooms of their own; what it was furnished with stays as it is.
+
+import { test as base, expect, request } from '@playwright/test';
+
+import { Server } from './server.js';
+import { numbered } from './support.js';
+
+export { expect };
+
+export const PASSWORD = 'many small kettles';
+export const ROOM_PASSWORD = 'three spoons';
+
+const LONGEST_WORD = 'kettle'.repeat(34).slice(0, 200);
+export const LONG_NAME = 'Samovar'.repeat(10).slice(0, 64);
+export const LONG_PERSON = 'Wilhelmina'.repeat(4).slice(0, 32);
+
+/** A server that is sent its forms without pages. */
+class Site {
+  rooms = {};
+  #server;
+  #people = new Map();
+  #roomsMade = 0;
+
+  constructor(settings) {
+    this.#server = new Server(settings);
+  }
+
+  get url() {
+    return this.#server.url;
+  }
+
+  open() {
+    return this.#server.start();
+  }
+
+  async close() {
+    for (const person of this.#people.values()) await person.dispose();
+    await this.#server.discard();
+  }
+
+  /** Somebody's browser, without pages. */
+  async person(name) {
+    if (!this.#people.has(name)) {
+      const person = await request.newContext({ baseURL: this.url });
+      this.#people.set(name, person);
+      await submit(person, '/register', { name, password: PASSWORD });
+    }
+    return this.#people.get(name);
+  }
+
+  /** Makes a room that its owner, members and nobody else are in. Answers its address. */
+  async room(owner, members = [], name = `Table ${(this.#roomsMade += 1)}`) {
+    const room = await submit(await this.person(owner), '/rooms/new', { name, kind: 'public' });
+    for (const member of members) {
+      await submit(await this.person(member), `${room}/join`, { join: '1' });
+    }
+    return (this.rooms[name] = room);
+  }
+
+  async privateRoom(owner, members = [], name = `Cellar ${(this.#roomsMade += 1)}`) {
+    const form = { name, password: ROOM_PASSWORD };
+    const room = await submit(await this.person(owner), '/rooms/new', { ...form, kind: 'private' });
+    for (const member of members) await submit(await this.person(member), '/rooms/private', form);
+    return (this.rooms[name] = room);
+  }
+
+  /** Sends messages. Answers the number of the last. */
+  async say(name, room, ...texts) {
+    const person = await this.person(name);
+    // Without messages, the page is short and marks none as read.
+    const page = await (await person.get(`${room}?before=0`)).text();
+    const [, nonce] = /name="nonce" value="([^"]+)"/.exec(page);
+    // The script is given the next nonce; a form is told the message's number.
+    const form = { text: texts.pop(), nonce };
+    for (const text of texts) {
+      const headers = { 'Mirage-Script': '1' };
+      const answer = await person.post(`${room}/messages`, { form: { ...form, text }, headers });
+      form.nonce = answer.headers()['mirage-nonce'];
+    }
+    const answer = await person.post(`${room}/messages`, { form, maxRedirects: 0 });
+    const [, message] = /sent=(\d+)/.exec(answer.headers().location);
+    return message;
+  }
+}
+
+/** Sends a form that leads on, and answers where. */
+export async function submit(person, address, form) {
+  const answer = await person.post(address, { form, maxRedirects: 0 });
+  expect(answer.status(), `${address}: ${JSON.stringify(form)}`).toBe(303);
+  return new URL(answer.headers().location, answer.url()).pathname;
+}
+
+/** Server settings, and what is there, by the name of the site. */
+const SITES = {
+  busy: [{ '--contact': 'Write to help@mirage.example.' }, furnish],
+  'with one room': [{}, (site) => site.room('bob', [], 'Kettle club')],
+  empty: [{}, () => {}],
+};
+
+async function furnish(site) {
+  const { rooms } = site;
+  const arabic = 'مريم';
+  const hebrew = 'עדה';
+
+  await site.room('ada', ['bob', hebrew], 'Kettle club');
+  await site.say('bob', rooms['Kettle club'], 'Is anybody in the kitchen?');
+  await site.say('ada', rooms['Kettle club'], 'Me. The kettle is on.\nThere are two mugs left.');
+  await site.say(hebrew, rooms['Kettle club'], 'שומרים לי ספל?');
+  await site.say('bob', rooms['Kettle club'], 'Tea: https://example.org/tea?with=milk, and cake.');
+
+  await site.privateRoom('ada', ['bob'], 'Night shift');
+  await site.say('bob', rooms['Night shift'], 'Quiet tonight.');
+
+  await site.room('ada', [], 'Empty hall');
+
+  await site.room('ada', [LONG_PERSON, 'bob'], LONG_NAME);
+  for (const author of [LONG_PERSON, 'ada']) {
+    const address = `https://example.org/${LONGEST_WORD}`;
+    await site.say(author, rooms[LONG_NAME], LONGEST_WORD, address, 'The kettle is on. '.repeat(60));
+  }
+
+  await site.room(arabic, ['ada', hebrew], 'غرفة الشاي');
+  await site.say(arabic, rooms['غرفة الشاي'], 'الماء يغلي الآن.\nهل تريدون الشاي؟');
+  await site.say('ada', rooms['غرفة الشاي'], 'שלום! I will have a cup, شكرا');
+  await site.say(hebrew, rooms['غرفة الشاي'], 'גם אני, https://example.org/');
+
+  await site.room('bob', ['ada'], 'Library');
+  await site.say('bob', rooms.Library, ...numbered('Chapter', 60));
+  await site.say('ada', rooms.Library, ...numbered('Footnote', 10));
+  await site.say('bob', rooms.Library, ...numbered('Appendix', 33));
+
+  for (const shelf of numbered('Shelf', 51)) await site.room('bob', [], shelf);
+}
+
+export const test = base.extend({
+  /** The server of a name in `SITES`, made when it is first asked for. */
+  siteOf: [
+    async ({}, use) => {
+      const sites = new Map();
+      const open = async (name) => {
+        const [settings, furnish] = SITES[name];
+        const site = new Site(settings);
+        await site.open();
+        await furnish(site);
+        return site;
+      };
+      await use((name) => {
+        if (!sites.has(name)) sites.set(name, open(name));
+        return sites.get(name);
+      });
+      for (const site of sites.values()) await (await site).close();
+    },
+    { scope: 'worker' },
+  ],
+
+  /** Goes to a state of a page, in a browser of its own. Answers the page and its HTML as served. */
+  visit: async ({ browser, siteOf }, use) => {
+    const contexts = [];
+    await use(async (state, options) => {
+      const site = await siteOf(state.site ?? 'busy');
+      const person = state.as && (await site.person(state.as));
+      const storageState = await person?.storageState();
+      const context = await browser.newContext({ baseURL: site.url, storageState, ...options });
+      contexts.push(context);
+      const page = await context.newPage();
+      const html = await arriveAt(state, page, site);
+      return { page, html };
+    });
+    for (const context of contexts) await context.close();
+  },
+});
+
+async function arriveAt(state, page, site) {
+  let answer;
+  page.on('response', (response) => {
+    if (response.request().isNavigationRequest()) answer = response;
+  });
+  await state.go({ page, site });
+  await expect(page.locator('body')).toContainText(state.says);
+  await page.waitForLoadState();
+  expect(answer.status()).toBe(state.status ?? 200);
+  expect(new URL(page.url()).pathname).toMatch(patternOf(state.at));
+  return answer.text();
+}
+
+function patternOf(at) {
+  return new RegExp(`^${at.replace(/\{[^}]+\}/g, '[^/]+')}$`);
+}
