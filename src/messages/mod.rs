@@ -215,6 +215,12 @@ impl Messages {
         }
     }
 
+    /// Up to which message a page with this cursor has followed its room.
+    #[must_use]
+    pub fn followed_to(&self, cursor: Cursor) -> Option<MessageId> {
+        (cursor.start == self.start).then_some(MessageId(cursor.event))
+    }
+
     /// A message of a room, while it lives.
     pub fn find(&self, room: RoomId, message: MessageId, now: Timestamp) -> Option<Arc<Message>> {
         let mut rooms = self.lock();

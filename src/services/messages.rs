@@ -174,15 +174,12 @@ pub async fn poll(
             Access::Outside(_) => return Ok(Polled::NotAMember),
             Access::Hidden => return Ok(Polled::Hidden),
         }
-        let since = app.messages.since(room, cursor, app.clock.now());
         if attention == Attention::Shown {
-            let latest = match &since {
-                Since::News { came, .. } => came.last(),
-                Since::Reset(page) => page.messages.last(),
-                Since::Nothing(_) => None,
-            };
-            note_look(app, reader, room, latest.map(|message| message.id));
+            // What the page was given before, it shows. What this answer brings may never arrive.
+            let shown = cursor.and_then(|cursor| app.messages.followed_to(cursor));
+            note_look(app, reader, room, shown);
         }
+        let since = app.messages.since(room, cursor, app.clock.now());
         let Since::Nothing(cursor_now) = since else {
             return Ok(Polled::Since(since));
         };

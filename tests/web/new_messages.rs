@@ -98,16 +98,24 @@ async fn after_sending_the_box_says_how_many_came_meanwhile() {
 }
 
 #[actix_web::test]
-async fn what_a_shown_page_was_brought_is_not_new_and_what_a_hidden_one_was_is() {
+async fn what_a_shown_page_has_is_not_new_and_what_a_hidden_one_has_is() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     let cursor = bob.cursor(room).await;
     ada.send(room, "one").await;
 
-    bob.poll(room, &format!("?after={cursor}&wait=0&hidden=1"))
-        .await;
+    let brought = bob.poll(room, &format!("?after={cursor}&wait=0")).await;
+    assert_eq!(brought.came, ["one"]);
+    assert_eq!(
+        new_words(&bob.get("/rooms/mine").await),
+        ["1 new message."],
+        "it may not have arrived"
+    );
+
+    let after = format!("?after={}&wait=0", brought.cursor);
+    bob.poll(room, &format!("{after}&hidden=1")).await;
     assert_eq!(new_words(&bob.get("/rooms/mine").await), ["1 new message."]);
-    bob.poll(room, &format!("?after={cursor}&wait=0")).await;
+    bob.poll(room, &after).await;
     assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
 }
 
