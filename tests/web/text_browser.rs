@@ -429,7 +429,9 @@ async fn see_members(ann: &mut Lynx) {
 /// One press of a button, in the list.
 async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     let rooms = ann.follow("Public rooms").await;
-    rooms.assert_shows("You are in this room. Open Tea");
+    rooms.assert_shows(
+        "2 members, 1 here now. Messages disappear after 24 hours. You are in this room.\nOpen Tea",
+    );
     rooms.assert_lacks("Den");
     let joined = ann.submit("Join Parrots").await;
 
