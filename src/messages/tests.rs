@@ -319,7 +319,8 @@ fn only_its_author_is_shown_a_link_to_delete_a_message() {
              <span class=\"text\" dir=\"auto\">hello</span> \
              <time datetime=\"{time}\">13:05 UTC</time> \
              <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
-             <span class=\"vh\"> your message of 13:05 UTC</span></a></li>"
+             <span class=\"vh\"> your message of \
+             <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
         )
     );
 }
