@@ -1,0 +1,38 @@
+// What axe-core finds wrong with a page.
+
+import axe from 'axe-core';
+
+const RULES = {
+  runOnly: [
+    ...['wcag2a', 'wcag2aa', 'wcag2aaa', 'wcag21a', 'wcag21aa', 'wcag21aaa'],
+    ...['wcag22a', 'wcag22aa', 'wcag22aaa', 'best-practice'],
+  ],
+  // These are off unless they are asked for by name.
+  rules: {
+    'color-contrast-enhanced': { enabled: true },
+    'identical-links-same-purpose': { enabled: true },
+    'meta-refresh-no-exceptions': { enabled: true },
+    'target-size': { enabled: true },
+  },
+  resultTypes: ['violations'],
+};
+
+/** What it finds in light and in dark colours, as sentences. */
+export async function violationsIn(page) {
+  // Without the statement, the browser would send axe itself back.
+  await page.evaluate(`${axe.source}; undefined`);
+  const found = [];
+  for (const colorScheme of ['light', 'dark']) {
+    await page.emulateMedia({ colorScheme });
+    found.push(...(await page.evaluate(violations, RULES)).map((violation) => `${colorScheme}: ${violation}`));
+  }
+  return found;
+}
+
+/** Runs in the page. */
+async function violations(rules) {
+  const { violations } = await window.axe.run(rules);
+  return violations.flatMap(({ id, help, nodes }) =>
+    nodes.map(({ target, html }) => `${id}: ${help}: ${target} ${html}`),
+  );
+}

@@ -1,0 +1,189 @@
+// How a page is laid out, and walked through by keyboard.
+
+/** Presses Tab until it comes round: what it stopped at, and what was wrong with how a stop is shown. */
+export async function walk(page) {
+  const stops = new Set();
+  const faults = [];
+  await page.evaluate(startAtTheTop);
+  for (;;) {
+    await page.keyboard.press('Tab');
+    const { stop, fault } = await page.evaluate(lookAtFocus);
+    if (stops.has(stop) || stop === null) return { stops: [...stops], faults };
+    stops.add(stop);
+    if (fault) faults.push(`${stop}: ${fault}`);
+  }
+}
+
+// What follows runs in the page.
+
+/** Names every element, and leaves the focus before the first. */
+function startAtTheTop() {
+  document.querySelectorAll('body *').forEach((element, index) => {
+    const what = element.id || element.textContent.trim().slice(0, 40);
+    element.dataset.stop = `${String(index).padStart(4, '0')} ${element.tagName} ${what}`;
+  });
+  document.body.tabIndex = -1;
+  document.body.focus();
+  document.body.removeAttribute('tabindex');
+  getSelection().collapse(document.body, 0);
+}
+
+function lookAtFocus() {
+  const element = document.activeElement;
+  if (!element || element === document.body) return { stop: null };
+  const luminanceOf = (colour) => {
+    const [r, g, b] = colour.match(/[\d.]+/g).map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * r + 0.7152 * g + 0.0722 * b;
+  };
+  const { outlineStyle, outlineWidth, outlineColor } = getComputedStyle(element);
+  const ground = getComputedStyle(document.body).backgroundColor;
+  const [dark, light] = [luminanceOf(outlineColor), luminanceOf(ground)].sort((a, b) => a - b);
+  const [box] = element.getClientRects();
+  // Of a box that is taller than the window, the part that is seen.
+  const [top, bottom] = [Math.max(box.top, 0), Math.min(box.bottom, innerHeight)];
+  const onTop = document.elementFromPoint(box.left + box.width / 2, (top + bottom) / 2);
+  const faults = [
+    [outlineStyle !== 'solid' || parseFloat(outlineWidth) < 2, `outline ${outlineStyle} ${outlineWidth}`],
+    [(light + 0.05) / (dark + 0.05) < 3, `outline ${outlineColor} on ${ground}`],
+    [!element.contains(onTop), `covered by ${onTop?.outerHTML.slice(0, 80)}`],
+  ];
+  return { stop: element.dataset.stop, fault: faults.find(([isSo]) => isSo)?.[1] };
+}
+
+/** Where Tab should stop: at all that can be worked, of radio buttons at one of a set. */
+export function waysIn() {
+  const ways = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea')];
+  const sets = new Set();
+  const stops = ways.filter((way) => {
+    if (way.type !== 'radio') return true;
+    const set = [...document.getElementsByName(way.name)];
+    const chosen = set.find((radio) => radio.checked) ?? set[0];
+    return way === chosen && !sets.has(way.name) && sets.add(way.name);
+  });
+  return stops.map((stop) => stop.dataset.stop).sort();
+}
+
+export function wordsShown() {
+  return document.body.innerText.split(/\s+/).sort();
+}
+
+export function whatMoves() {
+  const moving = [...document.querySelectorAll('*')].filter((element) => {
+    const style = getComputedStyle(element);
+    const isAnimated = style.animationName !== 'none' || /[1-9]/.test(style.transitionDuration);
+    const isStuck = ['fixed', 'sticky'].includes(style.position);
+    return isAnimated || isStuck || style.scrollBehavior !== 'auto';
+  });
+  return moving.map((element) => element.outerHTML.slice(0, 80));
+}
+
+/** Targets under 44 pixels. A link in a sentence may be; a radio button's label is part of its target. */
+export function smallTargets() {
+  const isInSentence = (link) => {
+    const sentence = link.closest('p, li')?.cloneNode(true);
+    sentence?.querySelectorAll('a, button').forEach((other) => other.remove());
+    return /\p{L}/u.test(sentence?.textContent) && !link.matches('.delete');
+  };
+  const boxOf = (target) => {
+    const boxes = [target, ...(target.labels ?? [])].map((part) => part.getBoundingClientRect());
+    const span = (from, to) =>
+      Math.max(...boxes.map((box) => box[to])) - Math.min(...boxes.map((box) => box[from]));
+    return target.matches('[type=radio], [type=checkbox]')
+      ? { width: span('left', 'right'), height: span('top', 'bottom') }
+      : boxes[0];
+  };
+  const targets = document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea');
+  return [...targets]
+    .filter((target) => !(target.matches('a') && isInSentence(target)))
+    .map((target) => ({ target, box: boxOf(target) }))
+    .filter(({ box }) => Math.min(box.width, box.height) < 43.99)
+    .map(({ target, box }) => `${box.width}×${box.height} ${target.outerHTML.slice(0, 80)}`);
+}
+
+/** Paragraphs of more than 80 characters a line, taking the digit 0 as a character's width. */
+export function linesTooLong() {
+  const ruler = document.createElement('p');
+  ruler.textContent = '0'.repeat(80);
+  ruler.style.cssText = 'position: absolute; width: max-content; overflow-wrap: normal';
+  document.body.append(ruler);
+  const longest = ruler.getBoundingClientRect().width;
+  ruler.remove();
+  return [...document.querySelectorAll('p, li')]
+    .filter((block) => block.clientWidth > longest && !block.closest('.vh'))
+    .map((block) => block.outerHTML.slice(0, 80));
+}
+
+/** What sticks out of the page, is cut off, or runs into other text. */
+export function misfits() {
+  const faults = [];
+  const root = document.documentElement;
+  if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} > ${root.clientWidth}`);
+  const isHiddenOnPurpose = (element) => element.closest('.vh, .skip:not(:focus)');
+  for (const element of document.querySelectorAll('body *')) {
+    if (isHiddenOnPurpose(element)) continue;
+    const isCut =
+      element.clientWidth > 0 &&
+      (element.scrollWidth > element.clientWidth + 1 ||
+        (element.scrollHeight > element.clientHeight + 1 && !element.matches('textarea')));
+    if (isCut && !element.matches('input')) faults.push(`too small: ${element.outerHTML.slice(0, 80)}`);
+  }
+  const lines = [];
+  const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (texts.nextNode()) {
+    const text = texts.currentNode;
+    if (!text.data.trim() || isHiddenOnPurpose(text.parentElement)) continue;
+    const range = document.createRange();
+    range.selectNodeContents(text);
+    for (const box of range.getClientRects()) {
+      if (box.width > 1) lines.push({ text, box });
+    }
+  }
+  lines.sort((a, b) => a.box.top - b.box.top);
+  lines.forEach(({ text, box }, index) => {
+    for (let next = index + 1; next < lines.length; next += 1) {
+      const other = lines[next];
+      if (other.box.top > box.bottom) break;
+      const across = Math.min(box.right, other.box.right) - Math.max(box.left, other.box.left);
+      const down = box.bottom - other.box.top;
+      if (across > 2 && down > 6) faults.push(`“${text.data.trim()}” runs into “${other.text.data.trim()}”`);
+    }
+  });
+  return faults;
+}
+
+/** The override of WCAG 1.4.12. */
+export function setTextSpacing(isOn) {
+  const sheet = new CSSStyleSheet();
+  sheet.replaceSync(`
+    * { line-height: 1.5 !important; letter-spacing: 0.12em !important; word-spacing: 0.16em !important }
+    p { margin-bottom: 2em !important }
+  `);
+  document.adoptedStyleSheets = isOn ? [sheet] : [];
+}
+
+export function setTextSize(size) {
+  document.documentElement.style.fontSize = size;
+}
+
+export function controlsWithoutEdges() {
+  const controls = document.querySelectorAll('button, .button, input:not([type=hidden]), textarea');
+  return [...controls]
+    .filter((control) => !control.matches('[type=radio], [type=checkbox]'))
+    .filter((control) => {
+      const style = getComputedStyle(control);
+      const isEdged = style.borderTopStyle === 'solid' && parseFloat(style.borderTopWidth) >= 1;
+      const isSeen = style.borderTopColor !== getComputedStyle(document.body).backgroundColor;
+      return !isEdged || !isSeen || style.forcedColorAdjust !== 'auto';
+    })
+    .map((control) => control.outerHTML.slice(0, 80));
+}
+
+export function controlsShown() {
+  const controls = document.querySelectorAll('nav, form, button, input, textarea, .skip, [role=log], [role=status]');
+  return [...controls]
+    .filter((control) => control.checkVisibility())
+    .map((control) => control.outerHTML.slice(0, 80));
+}

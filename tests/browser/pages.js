@@ -1,0 +1,527 @@
+// Every page, in every state that it can be met in.
+//
+// A state has a name, the pattern of its address in the URL table, what its page says, and how to get
+// there through the site: `as` somebody who is signed in, or nobody; from a `site` of site.js; with a
+// `status` other than 200. A state with a `problem` is a form that was refused.
+
+import { readFileSync } from 'node:fs';
+
+import { expect, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from './site.js';
+import { messageBox, problemsOf } from './support.js';
+
+/** What people do not see: what the script asks for, what machines ask for, and files. */
+export const NOT_PAGES = ['/rooms/{room}/poll', '/healthz', '/assets/{file}'];
+
+export const STATES = [
+  ...[...home(), ...register(), ...login(), ...accessibility()],
+  ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
+  ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
+  ...[...account(), ...errors()],
+];
+
+function home() {
+  return [{ name: 'home', at: '/', says: 'rooms that forget', go: open('/') }];
+}
+
+function register() {
+  const at = '/register';
+  const blank = { name: 'create an account', at, says: 'Everybody sees it', go: open(at) };
+  const refused = ([what, name, password, problem]) => ({
+    ...{ name: `create an account, ${what}`, at, status: 422, says: problem, problem },
+    go: send(at, { Name: name, Password: password }, 'Create account'),
+  });
+  return [
+    blank,
+    ...[
+      ['nothing filled in', '', '', 'Enter a password'],
+      ['both too short', 'a', 'kettle', 'must have at least 8 characters'],
+      ['both too long', 'a'.repeat(33), 'kettle '.repeat(20), 'must have at most 128 characters'],
+      ['a space in the name', 'ada lovelace', 'password1', 'among the first that others would try'],
+      ['no letters in the name', '--', PASSWORD, 'at least one letter or digit'],
+      ['an accent alone before the name', '\u0301ada', PASSWORD, 'must begin with a letter'],
+      ['two alphabets in the name', 'adа', PASSWORD, 'letters of one alphabet'],
+      ['the name as the password', 'ada-lovelace', 'ada-lovelace', 'must not be your name'],
+      ['a name that somebody has', 'Ada', PASSWORD, 'Somebody has this name already'],
+    ].map(refused),
+  ];
+}
+
+function login() {
+  const at = '/login';
+  const refused = ([what, name, password, problem]) => ({
+    ...{ name: `sign in, ${what}`, at, status: 422, as: 'ada', says: problem, problem },
+    go: async ({ page, site }) => {
+      await page.context().clearCookies();
+      await send(at, { Name: name, Password: password }, 'Sign in')({ page, site });
+    },
+  });
+  return [
+    { name: 'sign in', at, says: 'help@mirage.example', go: open(at) },
+    { name: 'sign in, on the way to a page', at, says: 'Sign in', go: open('/rooms/mine') },
+    {
+      ...{ name: 'sign in, where nobody can help', at, site: 'empty' },
+      ...{ says: 'Ask whoever runs this server', go: open(at) },
+    },
+    {
+      ...{ name: 'sign in, after signing out', at, says: 'You are signed out.' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await page.goto('/account');
+        await page.getByRole('button', { name: 'Sign out' }).click();
+      },
+    },
+    ...[
+      ['nothing filled in', '', '', 'Enter your password'],
+      ['no password', 'ada', '', 'Enter your password'],
+      ['the wrong password', 'ada', 'many small spoons', 'The name or the password is wrong'],
+    ].map(refused),
+  ];
+}
+
+function accessibility() {
+  const at = '/accessibility';
+  const name = 'accessibility statement';
+  return [
+    { name, at, says: 'help@mirage.example', go: open(at) },
+    {
+      ...{ name: `${name}, where nobody can help`, at, site: 'empty', as: 'ada' },
+      ...{ says: 'tell whoever runs this server.', go: open(at) },
+    },
+  ];
+}
+
+function publicRooms() {
+  const at = '/rooms';
+  const rows = [
+    ['none', 'empty', '', 'There are no public rooms yet'],
+    ['one', 'with one room', '', 'Join Kettle club'],
+    ['first page of many', 'busy', '?page=1', 'Next page of rooms'],
+    ['last page of many', 'busy', '?page=2', 'Previous page of rooms'],
+    ['some found', 'busy', '?search=shelf+5', 'Join Shelf 51'],
+    ['pages of them found', 'busy', '?search=shelf', 'Page 1 of 2'],
+    ['a long name found', 'busy', '?search=samovar', `Join ${LONG_NAME}`],
+    ['an Arabic name found', 'busy', `?search=${encodeURIComponent('الشاي')}`, 'غرفة الشاي'],
+    ['none found', 'busy', `?search=${'teapot'.repeat(30)}`, 'No public room has'],
+  ];
+  const states = rows.map(([what, site, query, says]) => ({
+    ...{ name: `public rooms, ${what}`, at, site, as: 'cleo', says, go: open(at + query) },
+  }));
+  const own = { name: 'public rooms, some of them joined', as: 'bob', says: 'You are in this room.' };
+  return [...states, { ...own, at, go: open(at) }];
+}
+
+function myRooms() {
+  const at = '/rooms/mine';
+  return [
+    { name: 'your rooms, none', at, as: 'cleo', says: 'You are in no rooms yet', go: open(at) },
+    { name: 'your rooms, many', at, as: 'ada', says: 'Leave غرفة الشاي', go: open(at) },
+    {
+      ...{ name: 'your rooms, new messages', at, as: 'ada', says: '2 new messages.' },
+      go: async ({ page, site }) => {
+        const room = await site.room('bob', ['ada']);
+        await site.say('bob', room, 'Tea?');
+        await site.say('bob', room, 'Cake?');
+        await page.goto(at);
+      },
+    },
+    {
+      ...{ name: 'your rooms, one left', at, as: 'ada', says: 'You have left the room.' },
+      go: async ({ page, site }) => {
+        await page.goto(`${await site.room('bob', ['ada'])}/leave`);
+        await page.getByRole('button', { name: 'Leave' }).click();
+      },
+    },
+  ];
+}
+
+function privateJoin() {
+  const at = '/rooms/private';
+  const refused = ([what, status, name, password, problem]) => ({
+    ...{ name: `join a private room, ${what}`, at, as: 'cleo', status, says: problem, problem },
+    go: send(at, { 'Room name': name, 'Room password': password }, 'Join room'),
+  });
+  return [
+    { name: 'join a private room', at, as: 'cleo', says: 'Whoever invited you', go: open(at) },
+    ...[
+      ['nothing filled in', 422, '', '', 'Enter the password of the room'],
+      ['no name', 422, '', ROOM_PASSWORD, 'Enter the name of the room'],
+      ['the wrong password', 403, 'Night shift', 'three forks', 'Wrong password, or there is no'],
+    ].map(refused),
+  ];
+}
+
+function newRoom() {
+  const at = '/rooms/new';
+  const refused = ([what, name, kind, password, problem]) => ({
+    ...{ name: `create a room, ${what}`, at, as: 'cleo', status: 422, says: problem, problem },
+    go: async ({ page }) => {
+      await page.goto(at);
+      await fillIn(page, { 'Room name': name, 'Room password, if the room is private': password });
+      if (kind) await page.getByRole('radio', { name: kind }).check();
+      await page.getByRole('button', { name: 'Create room' }).click();
+    },
+  });
+  return [
+    { name: 'create a room', at, as: 'cleo', says: 'You will own the room', go: open(at) },
+    ...[
+      ['nothing filled in', '', null, '', 'Enter a room name'],
+      ['a name too long', 'K'.repeat(65), 'Public', '', 'must have at most 64 characters'],
+      ['a hidden sign in the name', 'Tea\u200f', 'Public', '', 'that cannot be shown'],
+      ['nothing to see in the name', '\u200d', 'Public', '', 'must have something to see in it'],
+      ['private without a password', 'Attic', 'Private', '', 'Enter a password for the room'],
+      ['a password too short', 'Attic', 'Private', 'spoon', 'must have at least 6 characters'],
+      ['a password too long', 'Attic', 'Private', 'k'.repeat(129), 'must have at most 128 characters'],
+      ['a name that is taken', 'kettle club', 'Public', '', 'A room has this name already'],
+    ].map(refused),
+  ];
+}
+
+/** The room page as it is served. */
+function room() {
+  const at = '/rooms/{room}';
+  const seen = [
+    ['empty', 'ada', 'Empty hall', '', 'There are no messages here now'],
+    ['a talk', 'ada', 'Kettle club', '', 'Is anybody in the kitchen?'],
+    ['private', 'bob', 'Night shift', '', 'Private room.'],
+    ['long words and names', 'bob', LONG_NAME, '', 'kettlekettle'],
+    ['Arabic and Hebrew', 'ada', 'غرفة الشاي', '', 'الماء يغلي'],
+    ['many messages', 'ada', 'Library', '', 'Older messages'],
+    ['older messages', 'ada', 'Library', '?before=4', 'Newest messages'],
+    ['reloading itself', 'ada', 'Kettle club', '?reload=2', 'Stop reloading this page'],
+    ['to join', 'cleo', 'Kettle club', '', 'you are not in it'],
+    ['to join, a long name', 'cleo', LONG_NAME, '', 'you are not in it'],
+  ];
+  return [
+    ...seen.map(([what, as, name, query, says]) => ({
+      ...{ name: `room, ${what}`, at, as, says: new RegExp(says) },
+      go: async ({ page, site }) => page.goto(site.rooms[name] + query),
+    })),
+    {
+      ...{ name: 'room, one message', at, as: 'ada', says: 'Tea?' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada');
+        await site.say('ada', room, 'Tea?');
+        await page.goto(room);
+      },
+    },
+    {
+      ...{ name: 'room, new messages', at, as: 'ada', says: 'New messages' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada', ['bob']);
+        const seen = await site.say('ada', room, 'Tea?\nThe kettle is on.');
+        await site.say('bob', room, 'Yes.', 'Some of this: https://example.org/tea, and cake.');
+        await page.goto(`${room}?after=${seen}#new`);
+      },
+    },
+    {
+      ...{ name: 'room, nothing new', at, as: 'ada', says: 'No new messages.' },
+      go: async ({ page, site }) => {
+        await page.goto(site.rooms['Kettle club']);
+        await page.getByRole('link', { name: 'Check for new messages' }).click();
+      },
+    },
+    {
+      ...{ name: 'room, messages of two days', at, as: 'ada', says: 'Appendix 33' },
+      go: async ({ page, site }) => {
+        await page.route(/\/rooms\/\d+$/, sendFirstMessagesADayBefore);
+        await page.goto(site.rooms.Library);
+        await expect(page.getByRole('region', { name: 'Messages' }).getByRole('list')).toHaveCount(2);
+      },
+    },
+    {
+      ...{ name: 'room, just made', at, as: 'ada', says: 'Room created.' },
+      go: async ({ page, site }) => page.goto(`${await site.room('ada')}?done=created`),
+    },
+    {
+      ...{ name: 'room, just joined', at, as: 'ada', says: 'You have joined.' },
+      go: async ({ page, site }) => {
+        await page.goto(await site.room('bob'));
+        await page.getByRole('button', { name: 'Join' }).click();
+      },
+    },
+    {
+      ...{ name: 'room, a message sent', at, as: 'ada', says: 'Sent. 1 new message above.' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada', ['bob']);
+        await openWithoutScript(page, room);
+        await site.say('bob', room, 'Tea?');
+        await sendMessage(page, 'Yes.');
+      },
+    },
+    {
+      ...{ name: 'room, a message deleted', at, as: 'ada', says: 'Message deleted.' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada');
+        const message = await site.say('ada', room, 'Tea?');
+        await page.goto(`${room}/messages/${message}/delete`);
+        await page.getByRole('button', { name: 'Delete message' }).click();
+      },
+    },
+    {
+      ...{ name: 'room, a message held while signed out', at, says: 'You had been signed out.' },
+      go: async ({ page, site }) => {
+        const name = await signUp(page, site);
+        await openWithoutScript(page, await joinedRoom(page, site));
+        await signOut(page);
+        await sendMessage(page, 'Did I miss the tea?');
+        await fillIn(page, { Name: name, Password: PASSWORD });
+        await page.getByRole('button', { name: 'Sign in' }).click();
+      },
+    },
+    {
+      ...{ name: 'room, a message refused', at: '/rooms/{room}/messages', as: 'ada', status: 422 },
+      ...{ says: 'The message is too long', problem: 'The message is too long' },
+      go: async ({ page, site }) => {
+        await openWithoutScript(page, site.rooms['Kettle club']);
+        await sendMessage(page, 'kettle '.repeat(300));
+      },
+    },
+    {
+      ...{ name: 'room, an empty message', at: '/rooms/{room}/messages', as: 'ada', status: 422 },
+      ...{ says: 'Write a message first', problem: 'Write a message first' },
+      go: async ({ page, site }) => {
+        await openWithoutScript(page, site.rooms['Empty hall']);
+        await sendMessage(page, '');
+      },
+    },
+  ];
+}
+
+/** What the script makes of the room page. */
+function liveRoom() {
+  const at = '/rooms/{room}';
+  return [
+    {
+      ...{ name: 'live room, a message refused', at, as: 'ada', says: 'Write a message first' },
+      go: async ({ page, site }) => {
+        await page.goto(site.rooms['Kettle club']);
+        await sendMessage(page, '');
+      },
+    },
+    {
+      ...{ name: 'live room, updates paused', at, as: 'ada', says: 'Resume updates' },
+      go: async ({ page, site }) => {
+        await page.goto(site.rooms['Kettle club']);
+        await page.getByRole('button', { name: 'Pause updates' }).click();
+      },
+    },
+    {
+      ...{ name: 'live room, signed out', at, says: 'You are signed out. Sign in to continue.' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await page.goto(await joinedRoom(page, site));
+        await signOut(page);
+        await sendMessage(page, 'Did I miss the tea?');
+      },
+    },
+  ];
+}
+
+function members() {
+  const at = '/rooms/{room}/members';
+  return [
+    ['members', 'bob', 'Kettle club', '3 people are in this room.'],
+    ['members, one', 'ada', 'Empty hall', '1 person is in this room.'],
+    ['members, long names', 'ada', LONG_NAME, LONG_PERSON],
+    ['members, Arabic and Hebrew names', 'ada', 'غرفة الشاي', 'עדה'],
+  ].map(([name, as, room, says]) => ({
+    ...{ name, at, as, says },
+    go: async ({ page, site }) => page.goto(`${site.rooms[room]}/members`),
+  }));
+}
+
+function leave() {
+  const at = '/rooms/{room}/leave';
+  return [
+    ['as a member', 'bob', 'Kettle club', 'You can come back at any time.'],
+    ['as a member of a private room', 'bob', 'Night shift', 'name and password'],
+    ['as its owner', 'ada', 'Kettle club', 'You own this room.'],
+    ['as the last one', 'ada', 'Empty hall', 'You are the only one here.'],
+    ['a long name', 'ada', LONG_NAME, LONG_NAME],
+    ['an Arabic name', 'ada', 'غرفة الشاي', 'غرفة الشاي'],
+  ].map(([what, as, room, says]) => ({
+    ...{ name: `leave a room, ${what}`, at, as, says },
+    go: async ({ page, site }) => page.goto(`${site.rooms[room]}/leave`),
+  }));
+}
+
+function deleteMessage() {
+  const at = '/rooms/{room}/messages/{message}/delete';
+  const ask = async (page, room) => {
+    await page.goto(room);
+    await page.getByRole('link', { name: 'Delete your message' }).last().click();
+  };
+  return [
+    ['delete a message', 'Kettle club', 'There are two mugs left.'],
+    ['delete a long message', LONG_NAME, 'The kettle is on.'],
+    ['delete a message in two directions', 'غرفة الشاي', 'שלום'],
+  ].map(([name, room, says]) => ({
+    ...{ name, at, as: 'ada', says: new RegExp(`Delete your message\\?.*${says}`, 's') },
+    go: ({ page, site }) => ask(page, site.rooms[room]),
+  }));
+}
+
+function messageRefused() {
+  const at = '/rooms/{room}/messages';
+  const name = (why) => `message not sent, ${why}`;
+  const leaveThenSend = (makeRoom) => async ({ page, site }) => {
+    const room = await makeRoom(site);
+    await openWithoutScript(page, room);
+    await submit(page.context().request, `${room}/leave`, { leave: '1' });
+    await sendMessage(page, 'Did I miss the tea?\nהתה מוכן');
+  };
+  return [
+    {
+      ...{ name: name('not a member'), at, as: 'ada', status: 403, says: 'Join the room, then send' },
+      go: leaveThenSend((site) => site.room('bob', ['ada'])),
+    },
+    {
+      ...{ name: name('no such room'), at, as: 'ada', status: 404, says: 'There is no such room' },
+      go: leaveThenSend((site) => site.privateRoom('bob', ['ada'])),
+    },
+    {
+      ...{ name: name('signed out'), at, status: 401, says: 'You are signed out. Sign in to' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await openWithoutScript(page, await joinedRoom(page, site));
+        await signOut(page);
+        // Nobody can be found by such a nonce, for whom to hold the message.
+        await page.locator('[name=nonce]').evaluate((nonce) => (nonce.value = 'x'));
+        await sendMessage(page, 'Did I miss the tea?');
+      },
+    },
+  ];
+}
+
+function account() {
+  const at = '/account';
+  const save = async (page) => page.getByRole('button', { name: 'Save settings' }).click();
+  return [
+    { name: 'account', at, as: 'ada', says: 'New message announcements', go: open(at) },
+    {
+      ...{ name: 'account, saved', at, as: 'ada', says: 'Settings saved.' },
+      go: async ({ page }) => {
+        await page.goto(at);
+        await save(page);
+      },
+    },
+    {
+      ...{ name: 'account, nothing chosen', at, as: 'ada', status: 422 },
+      ...{ says: 'Choose what is announced', problem: 'Choose what is announced' },
+      go: async ({ page }) => {
+        await page.goto(at);
+        await page.locator(':checked').evaluate((radio) => (radio.checked = false));
+        await save(page);
+      },
+    },
+  ];
+}
+
+/** The page of errors, at addresses of all kinds. Where the database is away cannot be reached. */
+function errors() {
+  return [
+    ['no such page, signed out', '/nowhere', undefined, 404, 'There is no such page'],
+    ['no such page', '/nowhere', 'ada', 404, 'There is no such page'],
+    ['no such room', '/rooms/999999', 'ada', 404, 'There is no such room'],
+    ['no such message', '/rooms/1/messages/999/delete', 'ada', 404, 'no such message of yours'],
+    ['the wrong method', '/logout', 'ada', 405, 'That does not work at this address'],
+    ['not a member', '/rooms/1/members', 'cleo', 403, 'You are not in this room'],
+    ['not a request', '/rooms?page=1&page=2', 'ada', 400, 'Mirage could not read that'],
+  ]
+    .map(([what, address, as, status, says]) => ({
+      ...{ name: `error, ${what}`, at: address.split('?')[0], as, status, says, go: open(address) },
+    }))
+    .concat(
+      {
+        ...{ name: 'error, too much at once', at: '/rooms/{room}/messages', as: 'ada', status: 413 },
+        says: 'That was too much at once',
+        go: async ({ page, site }) => {
+          await openWithoutScript(page, site.rooms['Kettle club']);
+          await sendMessage(page, 'kettle '.repeat(10_000));
+        },
+      },
+      {
+        ...{ name: 'error, from another site', at: '/rooms/new', as: 'ada', status: 403 },
+        says: 'This came from another site',
+        go: async ({ page, site }) => {
+          await page.setContent(
+            `<form action="${site.url}/rooms/new" method="post"><button>Win!</button></form>`,
+          );
+          await page.getByRole('button').click();
+        },
+      },
+    );
+}
+
+function open(address) {
+  return ({ page }) => page.goto(address);
+}
+
+/** Opens a form, fills it in and sends it. */
+function send(address, values, button) {
+  return async ({ page }) => {
+    await page.goto(address);
+    await fillIn(page, values);
+    await page.getByRole('main').getByRole('button', { name: button }).click();
+  };
+}
+
+async function fillIn(page, values) {
+  for (const [label, value] of Object.entries(values)) {
+    await page.getByLabel(label, { exact: true }).fill(value);
+  }
+}
+
+async function sendMessage(page, text) {
+  await messageBox(page).fill(text);
+  await page.getByRole('button', { name: 'Send message' }).click();
+}
+
+/** Opens a room as it is where scripts are off; the test's own scripts go on running. */
+async function openWithoutScript(page, room) {
+  await page.route('**/room.js*', (route) => route.abort());
+  await page.goto(room);
+}
+
+let newcomers = 0;
+
+/** Signs somebody up who is in no other test, and so can be signed out. Answers the name. */
+async function signUp(page, site) {
+  const name = `newcomer-${(newcomers += 1)}`;
+  await submit(page.context().request, `${site.url}/register`, { name, password: PASSWORD });
+  return name;
+}
+
+async function joinedRoom(page, site) {
+  const room = await site.room('bob');
+  await submit(page.context().request, `${room}/join`, { join: '1' });
+  return room;
+}
+
+async function signOut(page) {
+  await submit(page.context().request, '/logout', { 'sign-out': '1' });
+}
+
+/** The server's clock cannot be moved: the page is changed on its way, and its script puts the days. */
+async function sendFirstMessagesADayBefore(route) {
+  const answer = await route.fetch();
+  let times = 0;
+  const body = (await answer.text()).replace(/<time datetime="([^"]+)"/g, (time, sentAt) => {
+    if ((times += 1) > 20) return time;
+    const dayBefore = new Date(new Date(sentAt) - 24 * 60 * 60 * 1_000);
+    return `<time datetime="${dayBefore.toISOString()}"`;
+  });
+  await route.fulfill({ response: answer, body });
+}
+
+/** The patterns of the GET rows of the URL table. */
+export function routesOfPages() {
+  const source = readFileSync(new URL('../../src/routes.rs', import.meta.url), 'utf8');
+  const constants = new Map();
+  for (const [, name, pattern] of source.matchAll(/const (\w+): &str = "(\/[^"]*)";/g)) {
+    constants.set(name, pattern);
+  }
+  const rows = [...source.matchAll(/^ {8}get\((?:"([^"]+)"|(\w+)), /gm)];
+  const patterns = rows.map(([, pattern, name]) => pattern ?? constants.get(name));
+  return patterns.filter((pattern) => !NOT_PAGES.includes(pattern));
+}

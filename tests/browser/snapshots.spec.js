@@ -1,0 +1,33 @@
+// What assistive technology is given of the room page and of each form, down to the last word.
+//
+// Of the room this is the whole page, of a form the main part: around it, pages are the same. Each
+// snapshot begins with `/children: deep-equal`: what is not in it must not be on the page. When a page
+// is meant to change, change its snapshot by hand: Playwright would leave that line out.
+
+import { STATES } from './pages.js';
+import { expect, test } from './site.js';
+
+for (const [name, snapshot] of [
+  ['create an account', 'create-an-account'],
+  ['create an account, nothing filled in', 'create-an-account-refused'],
+  ['sign in', 'sign-in'],
+  ['sign in, nothing filled in', 'sign-in-refused'],
+  ['join a private room', 'join-a-private-room'],
+  ['join a private room, nothing filled in', 'join-a-private-room-refused'],
+  ['create a room', 'create-a-room'],
+  ['create a room, nothing filled in', 'create-a-room-refused'],
+  ['public rooms, a long name found', 'find-rooms'],
+  ['account', 'account'],
+  ['account, nothing chosen', 'account-refused'],
+  ['leave a room, as a member', 'leave-a-room'],
+  ['delete a message', 'delete-a-message'],
+  ['room, new messages', 'room'],
+  ['room, an empty message', 'room-message-refused'],
+]) {
+  test(`${name}: says this and no more`, async ({ visit }) => {
+    const { page } = await visit(STATES.find((state) => state.name === name));
+
+    const part = page.locator(name.startsWith('room, ') ? 'body' : 'main');
+    await expect(part).toMatchAriaSnapshot({ name: `${snapshot}.aria.yml` });
+  });
+}
