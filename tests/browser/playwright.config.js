@@ -16,7 +16,7 @@ export default defineConfig({
     // The trace shows each page by its DOM; screenshots as well would slow every test down.
     trace: { mode: 'retain-on-failure', screenshots: false },
     launchOptions: {
-      executablePath: '/usr/bin/chromium',
+      executablePath: '/usr/bin/chromium-headless-shell',
       args: [
         '--no-sandbox',
         '--disable-gpu',
