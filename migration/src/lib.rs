@@ -9,6 +9,10 @@ use sea_orm_migration::prelude::*;
 
 mod m20261122_000001_accounts_and_rooms;
 mod m20261122_000002_announcements;
+mod m20261122_000003_roles_and_bans;
+mod m20261122_000004_room_settings;
+mod m20261122_000005_links;
+mod m20261122_000006_changes;
 
 /// Every change of the schema, oldest first.
 pub struct Migrator;
@@ -19,6 +23,10 @@ impl MigratorTrait for Migrator {
         vec![
             Box::new(m20261122_000001_accounts_and_rooms::Migration),
             Box::new(m20261122_000002_announcements::Migration),
+            Box::new(m20261122_000003_roles_and_bans::Migration),
+            Box::new(m20261122_000004_room_settings::Migration),
+            Box::new(m20261122_000005_links::Migration),
+            Box::new(m20261122_000006_changes::Migration),
         ]
     }
 }

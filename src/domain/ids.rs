@@ -17,6 +17,12 @@ pub struct UserId(pub i64);
 )]
 pub struct RoomId(pub i64);
 
+/// Names an invite to a room.
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, DeriveValueType,
+)]
+pub struct InviteId(pub i64);
+
 /// Names a message within its room. A later message has a greater one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct MessageId(pub u64);
@@ -28,6 +34,12 @@ impl fmt::Display for UserId {
 }
 
 impl fmt::Display for RoomId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl fmt::Display for InviteId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)
     }

@@ -83,7 +83,7 @@ fn is_web_address(address: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-fn showable(c: char) -> char {
+pub(super) fn showable(c: char) -> char {
     let code = u32::from(c);
     let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
     if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {

@@ -4,19 +4,29 @@
 
 mod announcements;
 mod ids;
+mod language;
 mod message_text;
 mod names;
 mod passwords;
+mod posting;
+mod role;
 mod room_name;
+mod short_text;
+mod slow_mode;
 mod timestamp;
 mod username;
 
 pub use announcements::Announcements;
-pub use ids::{MessageId, RoomId, UserId};
+pub use ids::{InviteId, MessageId, RoomId, UserId};
+pub use language::Language;
 pub use message_text::{MessageText, Segment};
 pub use names::NameKeys;
 pub use passwords::{AccountPassword, PlainPassword, RoomPassword};
+pub use posting::Posting;
+pub use role::Role;
 pub use room_name::RoomName;
+pub use short_text::{BanReason, Description};
+pub use slow_mode::SlowMode;
 pub use timestamp::{Lifespan, Timestamp};
 pub use username::Username;
 

@@ -63,6 +63,30 @@ fn millis(span: Duration) -> i64 {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifespan(pub Duration);
 
+impl Lifespan {
+    /// What an owner may choose, where the operator's maximum allows it.
+    pub const CHOICES: [Self; 5] = [
+        Self(Duration::from_secs(5 * 60)),
+        Self(Duration::from_secs(30 * 60)),
+        Self(Duration::from_secs(2 * 3_600)),
+        Self(Duration::from_secs(12 * 3_600)),
+        Self(Duration::from_secs(24 * 3_600)),
+    ];
+
+    /// Whether it is so short that people are told before they join: under 20 hours it counts as a
+    /// time limit (WCAG 2.2, success criterion 2.2.1).
+    #[must_use]
+    pub fn is_short(self) -> bool {
+        self.0 < Duration::from_secs(20 * 3_600)
+    }
+
+    /// In milliseconds, as the database has it.
+    #[must_use]
+    pub fn millis(self) -> i64 {
+        millis(self.0)
+    }
+}
+
 /// In words, for a sentence: `24 hours`, `5 minutes`, `1 hour 30 minutes`.
 impl fmt::Display for Lifespan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

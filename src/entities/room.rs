@@ -31,6 +31,14 @@ pub struct Model {
     pub owner_id: UserId,
     /// How long its messages live, in milliseconds; none is as long as the server allows.
     pub message_lifespan: Option<i64>,
+    /// What it is about; may be empty.
+    pub description: String,
+    /// How long a person waits between two messages, in milliseconds; 0 is not at all.
+    pub slow_mode: i64,
+    /// The language most is said in ([`crate::domain::Language::tag`]); may be empty.
+    pub language: String,
+    /// Who may write ([`crate::domain::Posting::word`]).
+    pub posting: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who is in it.

@@ -17,6 +17,8 @@ pub struct Model {
     pub user_id: UserId,
     /// Since when.
     pub joined_at: Timestamp,
+    /// `moderator` or `member`; who owns the room says the room ([`crate::domain::Role`]).
+    pub role: String,
     /// The room's row.
     #[sea_orm(belongs_to, from = "room_id", to = "id", on_delete = "Cascade")]
     pub room: BelongsTo<super::room::Entity>,
