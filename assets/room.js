@@ -57,6 +57,7 @@
   const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
   const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const lang = dayFormat.resolvedOptions().locale;
+  const language = log.dataset.lang; // of what is said
   const firstNew = log.querySelector("#new ~ ol > li");
   let marker = firstNew && byId("new");
 
@@ -83,7 +84,7 @@
         batch = [];
         if (itsDay !== day) below.append(make("h3", { lang }, itsDay));
         if (isMarked) below.append(marker);
-        list = make("ol");
+        list = make("ol", language && { lang: language });
         below.append(list);
         day = itsDay;
       }
@@ -346,6 +347,7 @@
       cursor = headers.get("Mirage-Cursor");
       receive([...news.querySelectorAll("li[id]")], isReset);
       dropExpired();
+      if (headers.has("Mirage-Changed")) tell("This room has changed. Load the page again to see it.");
       if (failures > 1) tell("Connected again.");
       failures = 0;
       if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
@@ -373,7 +375,7 @@
   // ---- Sending.
 
   // Sent without this script, the text is held by the server until its author has signed in.
-  const signIn = make("button", { type: "button", onclick: () => form.submit() }, "Sign in");
+  const signIn = make("button", { type: "button", onclick: () => (form ? form.submit() : location.reload()) }, "Sign in");
   let isSending = false;
   let isMoreToSend;
 
@@ -452,16 +454,18 @@
     if (!event.repeat) form.requestSubmit();
   }
 
+  function onSubmit(event) {
+    event.preventDefault();
+    box.focus(); // which the button may have taken
+    send();
+  }
+
   // ---- Start.
 
   function goLive() {
     showPause();
     updates.append(" ", pauseButton, " ");
-    form.onsubmit = (event) => {
-      event.preventDefault();
-      box.focus(); // which the button may have taken
-      send();
-    };
+    if (form) form.onsubmit = onSubmit;
     addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
     addEventListener("online", hurry);
     document.addEventListener("visibilitychange", () => {

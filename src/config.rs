@@ -58,6 +58,18 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_BUFFER_BYTES", default_value = "64MiB", value_parser = buffer_bytes)]
     pub buffer_bytes: usize,
 
+    /// How many rooms one person may own
+    #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count, allow_negative_numbers = true)]
+    pub rooms_per_person: u64,
+
+    /// How many members a room may have
+    #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count, allow_negative_numbers = true)]
+    pub members_per_room: u64,
+
+    /// How many public rooms there may be in all. Unset: as many as like
+    #[arg(long, env = "MIRAGE_PUBLIC_ROOMS", value_parser = count_or_none, allow_negative_numbers = true)]
+    pub public_rooms: Option<u64>,
+
     /// How long a room page's request for news waits for some
     #[arg(long, env = "MIRAGE_POLL_WAIT", default_value = "25s", value_parser = poll_wait)]
     pub poll_wait: Duration,
@@ -242,6 +254,15 @@ fn max_messages(text: &str) -> Result<usize, &'static str> {
     number.ok_or("it must be a number from 1 to 100000")
 }
 
+fn count(text: &str) -> Result<u64, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("it must be a number of at least 1")
+}
+
+fn count_or_none(text: &str) -> Result<u64, &'static str> {
+    text.parse().ok().ok_or("it must be a number of at least 0")
+}
+
 fn buffer_bytes(text: &str) -> Result<usize, &'static str> {
     const WRONG: &str = "it must be at least 64KiB, such as 64MiB, 1GiB or a number of bytes";
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
@@ -299,6 +320,9 @@ mod tests {
             ("--message-lifespan", "forever"),
             ("--max-messages", "0"),
             ("--max-messages", "-1"),
+            ("--rooms-per-person", "0"),
+            ("--members-per-room", "many"),
+            ("--public-rooms", "-1"),
             ("--buffer-bytes", "1KiB"),
             ("--buffer-bytes", "99999999999999999999"),
             ("--buffer-bytes", "64 apples"),
@@ -332,6 +356,9 @@ mod tests {
             "contact",
             "message-lifespan",
             "max-messages",
+            "rooms-per-person",
+            "members-per-room",
+            "public-rooms",
             "buffer-bytes",
             "poll-wait",
             "limits",

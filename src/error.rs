@@ -11,10 +11,12 @@ use actix_web::middleware::Next;
 use actix_web::{Error, HttpResponse, ResponseError};
 use askama::Template;
 
-use crate::domain::RoomId;
+use crate::domain::{Role, RoomId, UserId};
 use crate::pages::{Here, Layout};
 use crate::routes;
 use crate::services::Fault;
+use crate::services::moderation::Moderated;
+use crate::services::room_settings::Changed;
 use crate::services::rooms::{Access, Room};
 use crate::session::{self, Visitor};
 
@@ -43,6 +45,42 @@ pub enum AppError {
         /// What it is called.
         name: String,
     },
+    /// A member who lacks the role that it takes.
+    NotAllowed {
+        /// The room.
+        room: RoomId,
+        /// The least role that it takes.
+        needs: Role,
+    },
+    /// A public room that whoever asks is banned from.
+    Banned {
+        /// What it is called.
+        name: String,
+        /// Why.
+        reason: String,
+    },
+    /// A room that has as many members as it may.
+    Full {
+        /// What it is called.
+        name: String,
+    },
+    /// Somebody who is not in the room, and has left nothing there.
+    NoSuchPerson {
+        /// The room.
+        room: RoomId,
+    },
+    /// Who would own a room owns as many as one may.
+    OwnsTooMany {
+        /// The room.
+        room: RoomId,
+    },
+    /// There are as many public rooms as there may be.
+    TooManyPublic {
+        /// The room that would be one more.
+        room: RoomId,
+    },
+    /// A link that has expired, was used up or taken back, or never was.
+    DeadLink,
     /// Another site made the browser send this.
     ForeignOrigin,
     /// The request cannot be read.
@@ -88,6 +126,54 @@ impl Access {
             Self::Hidden => Err(AppError::NoSuchRoom),
         }
     }
+
+    /// The room, for pages that are for those of its members who have at least the role `needs`.
+    ///
+    /// # Errors
+    /// For everybody else, what they are to see instead.
+    pub fn at_least(self, needs: Role, user: UserId) -> Result<Arc<Room>, AppError> {
+        let room = self.member()?;
+        if room.role_of(user) >= Some(needs) {
+            Ok(room)
+        } else {
+            Err(AppError::NotAllowed {
+                room: room.id,
+                needs,
+            })
+        }
+    }
+}
+
+impl Changed {
+    /// Nothing, where the change of `room` was made.
+    ///
+    /// # Errors
+    /// Where it was not, what its owner is to see. Pages that have more to say about it look first.
+    pub fn done(self, room: RoomId) -> Result<(), AppError> {
+        match self {
+            Self::Done => Ok(()),
+            Self::NotAllowed | Self::NameTaken => Err(AppError::NotAllowed {
+                room,
+                needs: Role::Owner,
+            }),
+            Self::TooManyPublic => Err(AppError::TooManyPublic { room }),
+        }
+    }
+}
+
+impl Moderated {
+    /// Nothing, where the change to somebody in `room` was made.
+    ///
+    /// # Errors
+    /// Where it was not, what who asked is to see.
+    pub fn done(self, room: RoomId, needs: Role) -> Result<(), AppError> {
+        match self {
+            Self::Done => Ok(()),
+            Self::NotAllowed => Err(AppError::NotAllowed { room, needs }),
+            Self::NoSuchPerson => Err(AppError::NoSuchPerson { room }),
+            Self::OwnsTooMany => Err(AppError::OwnsTooMany { room }),
+        }
+    }
 }
 
 impl From<Fault> for AppError {
@@ -119,8 +205,18 @@ impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::SignedOut { .. } => StatusCode::SEE_OTHER,
-            Self::NotFound | Self::NoSuchRoom | Self::NoSuchMessage { .. } => StatusCode::NOT_FOUND,
-            Self::NotAMember { .. } | Self::ForeignOrigin => StatusCode::FORBIDDEN,
+            Self::NotFound
+            | Self::NoSuchRoom
+            | Self::NoSuchMessage { .. }
+            | Self::NoSuchPerson { .. }
+            | Self::DeadLink => StatusCode::NOT_FOUND,
+            Self::NotAMember { .. }
+            | Self::NotAllowed { .. }
+            | Self::Banned { .. }
+            | Self::Full { .. }
+            | Self::OwnsTooMany { .. }
+            | Self::TooManyPublic { .. }
+            | Self::ForeignOrigin => StatusCode::FORBIDDEN,
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -175,6 +271,14 @@ impl AppError {
             Self::NoSuchRoom => "There is no such room, or you are not in it",
             Self::NoSuchMessage { .. } => "There is no such message of yours",
             Self::NotAMember { .. } => "You are not in this room",
+            Self::NotAllowed { needs, .. } if *needs == Role::Owner => "Only the owner can do that",
+            Self::NotAllowed { .. } => "Only the owner and the moderators can do that",
+            Self::Banned { .. } => "You are banned from this room",
+            Self::Full { .. } => "This room is full",
+            Self::NoSuchPerson { .. } => "There is no such person in this room",
+            Self::OwnsTooMany { .. } => "They cannot own another room",
+            Self::TooManyPublic { .. } => "There cannot be another public room",
+            Self::DeadLink => "This link does not work",
             Self::ForeignOrigin => "This came from another site",
             Self::BadRequest => "Mirage could not read that",
             Self::MethodNotAllowed { .. } => "That does not work at this address",
@@ -195,10 +299,31 @@ impl AppError {
                 "The room may be gone, or it may be a private one. If you know its name and password, you can join it."
             }
             Self::NoSuchMessage { .. } => {
-                "It may have disappeared by itself, or you have deleted it before. Messages of others are theirs to delete."
+                "It may have disappeared by itself, or have been deleted before. Messages of others are theirs to delete, and the owner’s and the moderators’."
             }
             Self::NotAMember { .. } => {
                 "Only members see what happens here. Join the room to take part."
+            }
+            Self::NotAllowed { .. } => {
+                "Nothing was changed. If you think it should be, tell the owner in the room."
+            }
+            Self::Banned { .. } => {
+                "Those who run the room can let you in again. This is the reason they gave:"
+            }
+            Self::Full { .. } => {
+                "It has as many members as a room may have here. Try again when somebody has left."
+            }
+            Self::NoSuchPerson { .. } => {
+                "They may have left meanwhile. Go back to the members, who are up to date."
+            }
+            Self::OwnsTooMany { .. } => {
+                "They own as many rooms as one may here. Nothing was changed: choose somebody else."
+            }
+            Self::TooManyPublic { .. } => {
+                "There are as many as there may be here. Nothing was changed."
+            }
+            Self::DeadLink => {
+                "It may have expired, or been used up, or been taken back. Ask whoever gave it to you for a new one."
             }
             Self::ForeignOrigin => {
                 "Your browser was led here by another site, so nothing was done. If you meant it, go back to Mirage and do it there."

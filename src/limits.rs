@@ -1,7 +1,8 @@
 //! Rate limits, each with a name. They go by the server's clock.
 
+use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
@@ -11,7 +12,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use crate::clock::Clock;
-use crate::domain::{RoomId, UserId};
+use crate::domain::{RoomId, SlowMode, UserId};
 
 /// Messages of one person in one room: so many at once, then one a second.
 const MESSAGES_A_PERSON: NonZero<u32> = NonZero::new(5).unwrap();
@@ -29,6 +30,8 @@ pub struct Limits {
     clock: LimitsClock,
     messages_of_person: Limiter<(UserId, RoomId)>,
     messages_in_room: Limiter<RoomId>,
+    /// When each person last wrote in a room in slow mode, by the server's uptime.
+    slow: Mutex<HashMap<(UserId, RoomId), Duration>>,
 }
 
 /// That something was asked for too often: when to try again.
@@ -53,6 +56,7 @@ impl Limits {
                 clock.clone(),
             ),
             messages_in_room: RateLimiter::new(room, DashMapStateStore::default(), clock.clone()),
+            slow: Mutex::default(),
             clock,
         }
     }
@@ -73,12 +77,42 @@ impl Limits {
         self.messages_in_room.check_key(&room).map_err(too_many)
     }
 
+    /// Counts a message of `user` in `room`, where a person waits so long between two. This is the
+    /// owner's wish, so it holds with limits off as well.
+    ///
+    /// # Errors
+    /// When their last one was not so long ago.
+    pub fn slow_mode(&self, user: UserId, room: RoomId, wait: SlowMode) -> Result<(), TooMany> {
+        if !wait.is_on() {
+            return Ok(());
+        }
+        let now = self.clock.0.uptime();
+        let mut slow = self.slow();
+        if let Some(last) = slow.get(&(user, room)) {
+            let left = (*last + wait.0).saturating_sub(now);
+            if !left.is_zero() {
+                return Err(TooMany::wait(left));
+            }
+        }
+        slow.insert((user, room), now);
+        Ok(())
+    }
+
     /// Frees what is about people and rooms that have all their tries back.
     pub fn sweep(&self) {
         self.messages_of_person.retain_recent();
         self.messages_of_person.shrink_to_fit();
         self.messages_in_room.retain_recent();
         self.messages_in_room.shrink_to_fit();
+        let now = self.clock.0.uptime();
+        let longest = SlowMode::CHOICES.map(|choice| choice.0).into_iter().max();
+        let mut slow = self.slow();
+        slow.retain(|_, last| now < *last + longest.unwrap_or_default());
+        slow.shrink_to_fit();
+    }
+
+    fn slow(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), Duration>> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -152,6 +186,22 @@ mod tests {
     }
 
     #[test]
+    fn in_slow_mode_a_person_waits_between_two_messages() {
+        let (limits, clock) = limits(false);
+        let slow = SlowMode(30 * SECOND);
+        let write = |user, room| limits.slow_mode(user, room, slow);
+
+        assert_eq!(write(ADA, TEA), Ok(()));
+        clock.advance(SECOND);
+        assert_eq!(write(ADA, TEA), Err(TooMany { wait_s: 29 }));
+        assert_eq!(write(UserId(2), TEA), Ok(()));
+        assert_eq!(write(ADA, RoomId(2)), Ok(()));
+        assert_eq!(limits.slow_mode(ADA, TEA, SlowMode::OFF), Ok(()));
+        clock.advance(29 * SECOND);
+        assert_eq!(write(ADA, TEA), Ok(()));
+    }
+
+    #[test]
     fn switched_off_everything_passes() {
         let (limits, _) = limits(false);
 
@@ -162,10 +212,12 @@ mod tests {
     fn what_is_full_again_is_freed() {
         let (limits, clock) = limits(true);
         passed(&limits, ADA, TEA);
+        limits.slow_mode(ADA, TEA, SlowMode(30 * SECOND)).unwrap();
 
-        clock.advance(60 * SECOND);
+        clock.advance(120 * SECOND);
         limits.sweep();
 
         assert!(limits.messages_of_person.is_empty() && limits.messages_in_room.is_empty());
+        assert!(limits.slow().is_empty());
     }
 }

@@ -11,8 +11,10 @@ use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 use crate::domain::{MessageId, RoomId};
 use crate::error::AppError;
 use crate::pages::{
-    accessibility, account, asset, delete_message, healthz, home, join, leave, login, logout,
-    members, messages, my_rooms, new_room, poll, private_join, public_rooms, register, room,
+    accessibility, account, asset, ban, clear_room, delete_message, delete_messages, delete_room,
+    hand_over, healthz, home, join, leave, lift_ban, login, logout, make_public, member,
+    member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms, register,
+    remove_member, room, room_password, room_settings,
 };
 
 /// The most bytes of a form that are read.
@@ -51,6 +53,27 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/messages", messages::submit),
         get(POLL, poll::show),
         get("/rooms/{room}/members", members::show),
+        get("/rooms/{room}/members/{person}", member::show),
+        post("/rooms/{room}/members/{person}/role", member_role::submit),
+        get(HAND_OVER, hand_over::show),
+        post(HAND_OVER, hand_over::submit),
+        get(REMOVE_MEMBER, remove_member::show),
+        post(REMOVE_MEMBER, remove_member::submit),
+        get(BAN, ban::show),
+        post(BAN, ban::submit),
+        post("/rooms/{room}/members/{person}/lift", lift_ban::submit),
+        get(DELETE_MESSAGES, delete_messages::show),
+        post(DELETE_MESSAGES, delete_messages::submit),
+        get("/rooms/{room}/settings", room_settings::show),
+        post("/rooms/{room}/settings", room_settings::submit),
+        get("/rooms/{room}/settings/password", room_password::show),
+        post("/rooms/{room}/settings/password", room_password::submit),
+        get("/rooms/{room}/settings/public", make_public::show),
+        post("/rooms/{room}/settings/public", make_public::submit),
+        get("/rooms/{room}/settings/clear", clear_room::show),
+        post("/rooms/{room}/settings/clear", clear_room::submit),
+        get("/rooms/{room}/settings/delete", delete_room::show),
+        post("/rooms/{room}/settings/delete", delete_room::submit),
         get(DELETE_MESSAGE, delete_message::show),
         post(DELETE_MESSAGE, delete_message::submit),
         get("/accessibility", accessibility::show),
@@ -63,6 +86,10 @@ pub fn table() -> Vec<Endpoint> {
 
 const POLL: &str = "/rooms/{room}/poll";
 const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
+const HAND_OVER: &str = "/rooms/{room}/members/{person}/owner";
+const REMOVE_MEMBER: &str = "/rooms/{room}/members/{person}/remove";
+const BAN: &str = "/rooms/{room}/members/{person}/ban";
+const DELETE_MESSAGES: &str = "/rooms/{room}/members/{person}/messages";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
@@ -225,6 +252,24 @@ pub fn room_held_url(room: RoomId) -> String {
 #[must_use]
 pub fn room_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}?done={done}")
+}
+
+/// The address of a room's view to moderate, saying that a message was deleted.
+#[must_use]
+pub fn room_moderated_url(room: RoomId) -> String {
+    format!("/rooms/{room}?moderate=1&done=deleted")
+}
+
+/// The address of a room's members, saying what was done.
+#[must_use]
+pub fn members_done_url(room: RoomId, done: &str) -> String {
+    format!("/rooms/{room}/members?done={done}")
+}
+
+/// The address of a room's settings, saying what was done.
+#[must_use]
+pub fn room_settings_done_url(room: RoomId, done: &str) -> String {
+    format!("/rooms/{room}/settings?done={done}")
 }
 
 /// The address of a room after sending a message, at the box to write the next.

@@ -25,7 +25,8 @@ use crate::app::AppState;
 use crate::config::Config;
 use crate::error::{AppError, Bare};
 use crate::secret::Secret;
-use crate::services::sessions::{self, LiveSession, SessionKey};
+use crate::services::sessions::{self, LiveSession};
+use crate::services::tokens::Token;
 
 /// How long a browser keeps the cookie: the most that browsers allow (RFC 6265bis, section 5.5).
 /// The session behind it ends by its own rules.
@@ -125,7 +126,7 @@ pub struct KeyInCookie(HttpRequest);
 impl KeyInCookie {
     /// The key the browser sent.
     #[must_use]
-    pub fn sent(&self) -> Option<SessionKey> {
+    pub fn sent(&self) -> Option<Token> {
         key_in(&self.0)
     }
 
@@ -133,7 +134,7 @@ impl KeyInCookie {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put(&self, key: &SessionKey) -> Result<(), AppError> {
+    pub async fn put(&self, key: &Token) -> Result<(), AppError> {
         if let Some(old) = self.sent() {
             sessions::end(state(&self.0), old.digest()).await?;
         }
@@ -245,11 +246,11 @@ pub fn state(request: &HttpRequest) -> &web::Data<AppState> {
     request.app_data().expect("every request has the state")
 }
 
-fn key_in(request: &HttpRequest) -> Option<SessionKey> {
+fn key_in(request: &HttpRequest) -> Option<Token> {
     request
         .get_session()
         .get(KEY)
         .ok()
         .flatten()
-        .map(SessionKey::sent)
+        .map(Token::sent)
 }

@@ -96,6 +96,8 @@ pub enum Since {
         came: Vec<Arc<Message>>,
         /// Messages that were there at the cursor and went before their deadline.
         gone: Vec<MessageId>,
+        /// Whether the room itself has changed: its name, say, or who may write.
+        is_changed: bool,
         /// From where to go on.
         cursor: Cursor,
     },
@@ -148,19 +150,27 @@ impl Messages {
 
     /// Puts a message into a room, or finds the one that its nonce led to before, and wakes who waits.
     ///
+    /// `is_allowed` is asked while nothing else can happen in the buffer. If not, nothing is done, and
+    /// the answer is none. So who takes a right away, and then calls anything here about the room
+    /// ([`Messages::wake`], say), knows that nothing comes in by that right any more.
+    ///
     /// # Errors
     /// When the template fails.
-    pub fn post(
+    pub fn post_if(
         &self,
+        is_allowed: impl FnOnce() -> bool,
         room: RoomId,
         draft: &Draft,
         now: Timestamp,
-    ) -> Result<Posted, askama::Error> {
+    ) -> Result<Option<Posted>, askama::Error> {
         let mut rooms = self.lock();
+        if !is_allowed() {
+            return Ok(None);
+        }
         let now = rooms.time(now);
         let posted = rooms.change(room, |buffer| buffer.post(room, draft, now))?;
         rooms.make_way(now);
-        Ok(posted)
+        Ok(Some(posted))
     }
 
     /// Whether a sending has led to a message in a room whose first deadline has not come.
@@ -284,6 +294,48 @@ impl Messages {
         let now = rooms.time(now);
         rooms.buffers.contains_key(&room)
             && rooms.change(room, |buffer| buffer.delete(message, now))
+    }
+
+    /// Takes all messages of `author` out of a room.
+    pub fn delete_by(&self, author: UserId, room: RoomId, now: Timestamp) {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        if rooms.buffers.contains_key(&room) {
+            rooms.change(room, |buffer| {
+                buffer.delete_where(|m| m.author == author, now)
+            });
+        }
+    }
+
+    /// Takes all messages of `author` out of all rooms.
+    pub fn delete_everywhere_by(&self, author: UserId, now: Timestamp) {
+        let rooms: Vec<RoomId> = self.lock().buffers.keys().copied().collect();
+        for room in rooms {
+            self.delete_by(author, room, now);
+        }
+    }
+
+    /// Takes all messages out of a room.
+    pub fn clear(&self, room: RoomId, now: Timestamp) {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        if rooms.buffers.contains_key(&room) {
+            rooms.change(room, |buffer| buffer.delete_where(|_| true, now));
+        }
+    }
+
+    /// Who has live messages in a room, each once, by the name they wrote under.
+    #[must_use]
+    pub fn authors(&self, room: RoomId, now: Timestamp) -> Vec<(UserId, Arc<str>)> {
+        let mut rooms = self.lock();
+        let now = rooms.time(now);
+        let buffer = rooms.buffers.get(&room);
+        buffer.map_or_else(Vec::new, |buffer| buffer.authors(now))
+    }
+
+    /// Tells the open pages of a room that the room itself has changed.
+    pub fn note_change(&self, room: RoomId) {
+        self.lock().buffer(room).note_change();
     }
 
     /// Makes a room's lifespan act on the messages it holds. Deadlines only move earlier: a longer

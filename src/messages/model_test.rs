@@ -393,7 +393,9 @@ impl World {
         }
         follower.cursor = Some(match since {
             Since::Nothing(cursor) => cursor,
-            Since::News { came, gone, cursor } => {
+            Since::News {
+                came, gone, cursor, ..
+            } => {
                 follower.shown.retain(|(id, _)| !gone.contains(id));
                 follower.shown.extend(name_and_deadline(&came));
                 cursor

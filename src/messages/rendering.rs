@@ -32,7 +32,18 @@ pub struct Message {
 struct MessageHtml<'a> {
     room: RoomId,
     message: &'a Message,
-    is_own: bool,
+    reader: Reader,
+}
+
+/// Whom a message is shown to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Who can only read it.
+    Other,
+    /// Who wrote it, and may delete it.
+    Author,
+    /// Who moderates, and may delete it.
+    Moderator,
 }
 
 impl Message {
@@ -74,20 +85,32 @@ impl Message {
     }
 
     fn rendered(self, room: RoomId) -> Result<Self, askama::Error> {
-        let html = |is_own| {
-            let html = MessageHtml {
-                room,
-                message: &self,
-                is_own,
-            };
-            html.render().map(String::into_boxed_str)
-        };
-        let (for_others, for_author) = (html(false)?, html(true)?);
+        let html = |reader| self.html(room, reader).map(String::into_boxed_str);
+        let (for_others, for_author) = (html(Reader::Other)?, html(Reader::Author)?);
         Ok(Self {
             for_others,
             for_author,
             ..self
         })
+    }
+
+    fn html(&self, room: RoomId, reader: Reader) -> Result<String, askama::Error> {
+        let message = self;
+        MessageHtml {
+            room,
+            message,
+            reader,
+        }
+        .render()
+    }
+
+    /// The message of `room` as an `<li>` with a link to delete it, for who moderates. Made each time:
+    /// few ask, and seldom.
+    ///
+    /// # Errors
+    /// When the template fails.
+    pub fn html_to_moderate(&self, room: RoomId) -> Result<String, askama::Error> {
+        self.html(room, Reader::Moderator)
     }
 
     /// Whether it may be shown at `now`.

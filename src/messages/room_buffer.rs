@@ -23,6 +23,8 @@ pub(super) struct RoomBuffer {
     latest_event: u64,
     /// Cursors before this event cannot be followed: departures since then were forgotten.
     followable_from: u64,
+    /// The latest event that was a change of the room itself.
+    changed_at: u64,
     bytes: usize,
     most_messages: usize,
     events: watch::Sender<()>,
@@ -53,6 +55,7 @@ impl RoomBuffer {
             sendings: VecDeque::new(),
             latest_event: first_event,
             followable_from: first_event,
+            changed_at: first_event,
             bytes: 0,
             most_messages,
             events: watch::Sender::new(()),
@@ -143,10 +146,16 @@ impl RoomBuffer {
             .filter(|departure| departure.event > told && departure.message.0 <= told)
             .map(|departure| departure.message)
             .collect();
-        if came.is_empty() && gone.is_empty() {
+        let is_changed = told < self.changed_at;
+        if came.is_empty() && gone.is_empty() && !is_changed {
             Since::Nothing(cursor)
         } else {
-            Since::News { came, gone, cursor }
+            Since::News {
+                came,
+                gone,
+                is_changed,
+                cursor,
+            }
         }
     }
 
@@ -195,6 +204,36 @@ impl RoomBuffer {
             self.depart(&message);
         }
         true
+    }
+
+    /// Takes out the messages that `is_meant` says yes to.
+    pub(super) fn delete_where(&mut self, is_meant: impl Fn(&Message) -> bool, now: Timestamp) {
+        self.expire(now);
+        let (going, staying) = std::mem::take(&mut self.ring)
+            .into_iter()
+            .partition(|message| is_meant(message));
+        self.ring = staying;
+        let going: VecDeque<Arc<Message>> = going;
+        for message in going {
+            self.depart(&message);
+        }
+    }
+
+    /// Who has live messages here, each once.
+    pub(super) fn authors(&self, now: Timestamp) -> Vec<(UserId, Arc<str>)> {
+        let mut authors: Vec<(UserId, Arc<str>)> = Vec::new();
+        for message in self.ring.iter().filter(|message| message.is_live(now)) {
+            if !authors.iter().any(|(author, _)| *author == message.author) {
+                authors.push((message.author, Arc::clone(&message.author_name)));
+            }
+        }
+        authors
+    }
+
+    /// Notes a change of the room itself, and wakes who waits.
+    pub(super) fn note_change(&mut self) {
+        self.changed_at = self.next_event();
+        self.wake();
     }
 
     /// Moves each deadline to `lifespan` after the sending, where that is earlier.

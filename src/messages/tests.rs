@@ -40,13 +40,27 @@ fn post(messages: &Messages, room: RoomId, nonce: u8, now: Timestamp) -> Message
         .unwrap()
 }
 
+impl Messages {
+    /// Puts in a message that nothing stands against.
+    pub(super) fn post(
+        &self,
+        room: RoomId,
+        draft: &Draft,
+        now: Timestamp,
+    ) -> Result<Posted, askama::Error> {
+        Ok(self.post_if(|| true, room, draft, now)?.unwrap())
+    }
+}
+
 fn ids(page: &Page) -> Vec<MessageId> {
     page.messages.iter().map(|message| message.id).collect()
 }
 
 fn news(since: Since) -> (Vec<MessageId>, Vec<MessageId>, Cursor) {
     match since {
-        Since::News { came, gone, cursor } => (came.iter().map(|m| m.id).collect(), gone, cursor),
+        Since::News {
+            came, gone, cursor, ..
+        } => (came.iter().map(|m| m.id).collect(), gone, cursor),
         other => panic!("{other:?}"),
     }
 }
@@ -498,4 +512,110 @@ fn each_room_with_a_live_message_has_a_latest_time() {
 
     messages.delete(TEA, newest, later);
     assert_eq!(messages.latest_times(START.plus(HOUR)), []);
+}
+
+#[test]
+fn a_message_is_not_taken_by_a_right_that_is_gone() {
+    let messages = roomy();
+
+    let posted = messages.post_if(|| false, TEA, &draft("hello", 1), START);
+
+    assert_eq!(posted.unwrap(), None);
+    assert!(messages.page(TEA, None, START).messages.is_empty());
+    assert_eq!(messages.bytes(), 0);
+}
+
+#[test]
+fn all_messages_of_one_author_go_at_once() {
+    let messages = roomy();
+    let post_by = |author, nonce, room| {
+        let draft = draft_by(author, nonce, HOUR);
+        messages
+            .post(room, &draft, START)
+            .unwrap()
+            .message()
+            .unwrap()
+    };
+    let (first, kept) = (post_by(1, 1, TEA), post_by(2, 2, TEA));
+    let second = post_by(1, 3, TEA);
+    let elsewhere = post_by(1, 4, CAKE);
+    let before = messages.page(TEA, None, START).cursor;
+
+    messages.delete_by(UserId(1), TEA, START);
+
+    let (came, gone, _) = news(messages.since(TEA, Some(before), START));
+    assert_eq!((came, gone), (vec![], vec![first, second]));
+    assert_eq!(ids(&messages.page(TEA, None, START)), [kept]);
+    assert_eq!(ids(&messages.page(CAKE, None, START)), [elsewhere]);
+
+    messages.delete_everywhere_by(UserId(1), START);
+    assert!(messages.page(CAKE, None, START).messages.is_empty());
+    assert_eq!(ids(&messages.page(TEA, None, START)), [kept]);
+}
+
+#[test]
+fn a_cleared_room_is_empty_and_its_pages_are_told() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    let before = messages.page(TEA, None, START).cursor;
+
+    messages.clear(TEA, START);
+
+    let (came, gone, _) = news(messages.since(TEA, Some(before), START));
+    assert_eq!((came, gone), (vec![], vec![id]));
+    assert_eq!(messages.bytes(), 0);
+}
+
+#[test]
+fn authors_are_those_with_live_messages() {
+    let messages = roomy();
+    messages.post(TEA, &draft_by(1, 1, HOUR), START).unwrap();
+    messages.post(TEA, &draft_by(1, 2, HOUR), START).unwrap();
+    messages
+        .post(TEA, &draft_by(2, 3, HOUR * 2), START)
+        .unwrap();
+    let authors = |now| -> Vec<UserId> {
+        let authors = messages.authors(TEA, now).into_iter();
+        authors.map(|(author, _)| author).collect()
+    };
+
+    assert_eq!(authors(START), [UserId(1), UserId(2)]);
+    assert_eq!(authors(START.plus(HOUR)), [UserId(2)]);
+    assert!(messages.authors(CAKE, START).is_empty());
+}
+
+#[test]
+fn open_pages_are_told_once_that_the_room_has_changed() {
+    let messages = roomy();
+    post(&messages, TEA, 1, START);
+    let before = messages.page(TEA, None, START).cursor;
+
+    messages.note_change(TEA);
+
+    let Since::News {
+        is_changed: true,
+        cursor,
+        ..
+    } = messages.since(TEA, Some(before), START)
+    else {
+        panic!("not told");
+    };
+    let after = messages.since(TEA, Some(cursor), START);
+    assert!(matches!(after, Since::Nothing(_)), "{after:?}");
+}
+
+#[test]
+fn who_moderates_is_shown_a_link_to_delete_a_message() {
+    let messages = roomy();
+    let id = post(&messages, TEA, 1, START);
+    let message = messages.find(TEA, id, START).unwrap();
+
+    let html = message.html_to_moderate(TEA).unwrap();
+
+    let link = format!(
+        "<a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
+         <span class=\"vh\"> <bdi>ada</bdi>’s message of "
+    );
+    assert!(html.contains(&link), "{html}");
+    assert!(!html.contains("(you)"));
 }

@@ -1,4 +1,4 @@
-//! Delete a message of one's own: asks first.
+//! Delete a message, of one's own or, as a moderator, of another's: asks first.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use crate::app::AppState;
 use crate::domain::{MessageId, RoomId};
 use crate::error::{AppError, PageResult};
 use crate::messages::Message;
-use crate::routes::room_done_url;
+use crate::routes::{room_done_url, room_moderated_url};
 use crate::services::messages;
 use crate::services::rooms::{self, Room};
 use crate::session::CurrentUser;
@@ -21,9 +21,11 @@ struct DeleteMessagePage<'a> {
     layout: Layout<'a>,
     room: &'a Room,
     message: Arc<Message>,
+    is_own: bool,
 }
 
-/// **Who:** the author. **Answers:** the question; 404 for a message that is gone, or another's.
+/// **Who:** the author, and who may moderate them. **Answers:** the question; 404 for a message that is
+/// gone, or not theirs to delete.
 pub async fn show(
     app: Data<AppState>,
     user: CurrentUser,
@@ -31,18 +33,19 @@ pub async fn show(
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = rooms::access(&app, room, user.user_id).await?.member()?;
-    let Some(message) = messages::own(&app, &user, room.id, message) else {
+    let Some(message) = messages::deletable(&app, user.user_id, &room, message) else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };
     html(&DeleteMessagePage {
         layout: Layout::new(&app, Some(&user), Here::Elsewhere),
         room: &room,
+        is_own: message.author == user.user_id,
         message,
     })
 }
 
-/// Deletes the message. **Who:** the author. **Answers:** 303 to the room; 404 for a message that is
-/// gone, or another's.
+/// Deletes the message. **Who:** the author, and who may moderate them. **Answers:** 303 to the room, or to
+/// its view to moderate; 404 for a message that is gone, or not theirs to delete.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
@@ -51,9 +54,12 @@ pub async fn submit(
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = rooms::access(&app, room, user.user_id).await?.member()?;
-    if messages::delete_own(&app, &user, room.id, message) {
+    let Some(deleted) = messages::delete(&app, user.user_id, &room, message) else {
+        return Err(AppError::NoSuchMessage { room: room.id });
+    };
+    if deleted.author == user.user_id {
         Ok(see_other(room_done_url(room.id, "deleted")))
     } else {
-        Err(AppError::NoSuchMessage { room: room.id })
+        Ok(see_other(room_moderated_url(room.id)))
     }
 }

@@ -14,6 +14,7 @@ use super::{Here, Layout, Problems, html_with, see_other};
 use crate::app::AppState;
 use crate::domain::{Lifespan, MessageText, RoomId};
 use crate::error::{AppError, PageResult};
+use crate::limits::TooMany;
 use crate::routes::{login_url, room_held_url, room_sent_url, room_url};
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access, Room};
@@ -44,6 +45,8 @@ struct MessageRefusedPage<'a> {
 enum Refusal<'a> {
     /// They are not in this public room.
     NotAMember(&'a Room),
+    /// Only the owner and the moderators write in it.
+    ReadOnly(&'a Room),
     /// There is no such room, or it must not be seen.
     Hidden,
     /// Nobody is signed in.
@@ -53,9 +56,17 @@ enum Refusal<'a> {
 }
 
 impl Refusal<'_> {
+    /// The room, if they may know of it.
+    fn room(&self) -> Option<&Room> {
+        match self {
+            Self::NotAMember(room) | Self::ReadOnly(room) => Some(room),
+            Self::Hidden | Self::SignedOut | Self::Unavailable => None,
+        }
+    }
+
     fn status(&self) -> StatusCode {
         match self {
-            Self::NotAMember(_) => StatusCode::FORBIDDEN,
+            Self::NotAMember(_) | Self::ReadOnly(_) => StatusCode::FORBIDDEN,
             Self::Hidden => StatusCode::NOT_FOUND,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
@@ -109,7 +120,10 @@ async fn send(
         Ok(text) => text,
         Err(mistake) => {
             return match rooms::access(app, room, user.user_id).await? {
-                Access::Member(room) => again(app, user, &room, form, mistake.0),
+                Access::Member(room) if room.may_post(user.user_id) => {
+                    again(app, user, &room, form, mistake.0)
+                }
+                Access::Member(room) => refused(app, Some(user), Refusal::ReadOnly(&room), form),
                 Access::Outside(room) => refused(app, Some(user), Refusal::NotAMember(&room), form),
                 Access::Hidden => refused(app, Some(user), Refusal::Hidden, form),
             };
@@ -126,21 +140,39 @@ async fn send(
                 "This form was used before. Your message is still here: send it again";
             again(app, user, &room, form, STALE)
         }
-        Sent::TooMany(room, too_many) => {
-            let wait = too_many.wait_s;
-            let words = Lifespan(Duration::from_secs(wait));
-            let sentence =
-                format!("You are sending too fast. Wait {words}, then send your message again");
-            let mut answer = again(app, user, &room, form, sentence)?;
-            *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-            answer
-                .headers_mut()
-                .insert(header::RETRY_AFTER, wait.into());
-            Ok(answer)
+        Sent::TooMany(room, wait) => {
+            too_many(app, user, &room, form, "You are sending too fast", wait)
         }
+        Sent::TooSoon(room, wait) => {
+            let rule = format!(
+                "This room is in slow mode: one message every {}",
+                room.slow_mode
+            );
+            too_many(app, user, &room, form, &rule, wait)
+        }
+        Sent::ReadOnly(room) => refused(app, Some(user), Refusal::ReadOnly(&room), form),
+        Sent::SignedOut => refused(app, None, Refusal::SignedOut, form),
         Sent::NotAMember(room) => refused(app, Some(user), Refusal::NotAMember(&room), form),
         Sent::Hidden => refused(app, Some(user), Refusal::Hidden, form),
     }
+}
+
+/// The room again, with 429 and how long to wait.
+fn too_many(
+    app: &AppState,
+    user: &CurrentUser,
+    room: &Room,
+    form: &MessageForm,
+    rule: &str,
+    TooMany { wait_s }: TooMany,
+) -> PageResult {
+    let words = Lifespan(Duration::from_secs(wait_s));
+    let sentence = format!("{rule}. Wait {words}, then send your message again");
+    let mut answer = again(app, user, room, form, sentence)?;
+    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
+    let headers = answer.headers_mut();
+    headers.insert(header::RETRY_AFTER, wait_s.into());
+    Ok(answer)
 }
 
 /// The room again, with the text in the box and what was wrong with it.

@@ -5,13 +5,22 @@
 pub mod accessibility;
 pub mod account;
 pub mod asset;
+pub mod ban;
+pub mod clear_room;
 pub mod delete_message;
+pub mod delete_messages;
+pub mod delete_room;
+pub mod hand_over;
 pub mod healthz;
 pub mod home;
 pub mod join;
 pub mod leave;
+pub mod lift_ban;
 pub mod login;
 pub mod logout;
+pub mod make_public;
+pub mod member;
+pub mod member_role;
 pub mod members;
 pub mod messages;
 pub mod my_rooms;
@@ -20,10 +29,16 @@ pub mod poll;
 pub mod private_join;
 pub mod public_rooms;
 pub mod register;
+pub mod remove_member;
 pub mod room;
+pub mod room_password;
+pub mod room_settings;
 
+mod confirm;
 mod form;
 mod room_view;
+
+use std::sync::Arc;
 
 use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
@@ -31,9 +46,15 @@ use askama::Template;
 
 use crate::app::AppState;
 use crate::assets::Assets;
-use crate::error::PageResult;
+use crate::domain::{Role, RoomId, UserId};
+use crate::error::{AppError, PageResult};
+use crate::routes::{room_done_url, room_url};
+use crate::services::members::Joined;
+use crate::services::moderation::{self, Person};
+use crate::services::rooms::{self, Room};
 use crate::session::CurrentUser;
 
+pub use confirm::ConfirmPage;
 pub use form::{Button, Problems};
 
 /// Which of the pages in the navigation is shown.
@@ -115,6 +136,53 @@ fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))
+}
+
+/// The room, for pages that are for those of its members who have at least the role `needs`.
+///
+/// # Errors
+/// For everybody else, what they are to see instead.
+async fn room_of(
+    app: &AppState,
+    user: &CurrentUser,
+    room: RoomId,
+    needs: Role,
+) -> Result<Arc<Room>, AppError> {
+    let access = rooms::access(app, room, user.user_id).await?;
+    access.at_least(needs, user.user_id)
+}
+
+/// A room, and somebody there whom whoever asks may moderate.
+///
+/// # Errors
+/// When they may not, or there is nobody of this number there.
+async fn room_and_person(
+    app: &AppState,
+    user: &CurrentUser,
+    (room, person): (RoomId, UserId),
+    needs: Role,
+) -> Result<(Arc<Room>, Person), AppError> {
+    let room = room_of(app, user, room, needs).await?;
+    let person = moderation::person(app, &room, person).await?;
+    let person = person.ok_or(AppError::NoSuchPerson { room: room.id })?;
+    let role = room.role_of(user.user_id);
+    if role.is_some_and(|role| role.may_moderate(person.role)) {
+        Ok((room, person))
+    } else {
+        let (room, needs) = (room.id, Role::Owner);
+        Err(AppError::NotAllowed { room, needs })
+    }
+}
+
+/// Leads into the room that somebody has joined, or says why they may not.
+fn into_room(joined: Joined) -> PageResult {
+    match joined {
+        Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
+        Joined::Before(room) => Ok(see_other(room_url(room))),
+        Joined::Banned { name, reason } => Err(AppError::Banned { name, reason }),
+        Joined::Full { name } => Err(AppError::Full { name }),
+        Joined::Refused => Err(AppError::NoSuchRoom),
+    }
 }
 
 /// Leads on to `address`, by GET whatever was sent.

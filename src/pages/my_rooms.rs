@@ -15,7 +15,7 @@ use crate::session::CurrentUser;
 struct MyRoomsPage<'a> {
     layout: Layout<'a>,
     rooms: Vec<OwnRoom>,
-    has_left: bool,
+    done: Option<&'static str>,
 }
 
 /// What the address can say.
@@ -34,6 +34,10 @@ pub async fn show(
     html(&MyRoomsPage {
         layout: Layout::new(&app, Some(&user), Here::MyRooms),
         rooms: rooms::own_list(&app, user.user_id).await?,
-        has_left: query.done == "left",
+        done: match query.done.as_str() {
+            "left" => Some("You have left the room"),
+            "deleted" => Some("Room deleted"),
+            _ => None,
+        },
     })
 }

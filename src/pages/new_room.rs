@@ -90,6 +90,18 @@ pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<NewRoomFo
                 "A room has this name already, or one that looks like it. Choose another";
             again(Problems::one("name", TAKEN))
         }
+        Created::OwnsTooMany => {
+            let most = app.config.rooms_per_person;
+            let sentence = format!(
+                "You own as many rooms as one may here ({most}). Delete one, or hand one over, first"
+            );
+            again(Problems::one("name", sentence))
+        }
+        Created::TooManyPublic => {
+            const MANY: &str =
+                "There are as many public rooms as there may be here. Make it private";
+            again(Problems::one("kind-public", MANY))
+        }
     }
 }
 

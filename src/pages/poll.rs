@@ -18,6 +18,8 @@ use crate::session::ScriptUser;
 const CURSOR: &str = "Mirage-Cursor";
 /// The header that says that the page's list is to be replaced by this one.
 const RESET: &str = "Mirage-Reset";
+/// The header that says that the room itself has changed, so that the page around the list is old.
+const CHANGED: &str = "Mirage-Changed";
 /// The header that says how to go on asking: 0 is without waiting, some seconds from now.
 const WAIT: &str = "Mirage-Wait";
 /// The header that says what the server's clock shows, in milliseconds: deadlines go by it.
@@ -79,7 +81,9 @@ pub async fn show(
 fn answer(app: &AppState, since: &Since, reader: UserId) -> HttpResponse {
     let (cursor, body) = match since {
         Since::Nothing(cursor) => (cursor, None),
-        Since::News { came, gone, cursor } => (cursor, Some(fragment(came, gone, reader))),
+        Since::News {
+            came, gone, cursor, ..
+        } => (cursor, Some(fragment(came, gone, reader))),
         Since::Reset(page) => (&page.cursor, Some(fragment(&page.messages, &[], reader))),
     };
     let status = if body.is_some() {
@@ -92,6 +96,15 @@ fn answer(app: &AppState, since: &Since, reader: UserId) -> HttpResponse {
     response.insert_header((TIME, app.clock.now().0.to_string()));
     if matches!(since, Since::Reset(_)) {
         response.insert_header((RESET, "1"));
+    }
+    if matches!(
+        since,
+        Since::News {
+            is_changed: true,
+            ..
+        }
+    ) {
+        response.insert_header((CHANGED, "1"));
     }
     match body {
         Some(body) => response.content_type("text/html; charset=utf-8").body(body),

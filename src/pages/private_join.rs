@@ -5,11 +5,10 @@ use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other};
+use super::{Here, Layout, Problems, html, html_with, into_room};
 use crate::app::AppState;
 use crate::domain::{PlainPassword, RoomName};
 use crate::error::PageResult;
-use crate::routes::{room_done_url, room_url};
 use crate::services::members::{self, Joined};
 use crate::session::CurrentUser;
 
@@ -68,8 +67,6 @@ pub async fn submit(
     let name = RoomName::parse(&form.name).ok();
     let password = PlainPassword::typed(&form.password);
     match members::join_by_password(&app, name, password, user.user_id).await? {
-        Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
-        Joined::Before(room) => Ok(see_other(room_url(room))),
         Joined::Refused => {
             const REFUSED: &str = "Wrong password, or there is no private room with that name";
             again(
@@ -80,6 +77,7 @@ pub async fn submit(
                 Problems::one("name", REFUSED),
             )
         }
+        joined => into_room(joined),
     }
 }
 

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use super::room_view::{Opening, RELOADS, Range, RoomPage};
 use super::{Here, Layout, Problems, html};
 use crate::app::AppState;
-use crate::domain::{MessageId, RoomId};
+use crate::domain::{MessageId, Role, RoomId};
 use crate::error::{AppError, PageResult};
 use crate::services::rooms::{self, Access, Room};
 use crate::services::{accounts, messages};
@@ -35,10 +35,15 @@ pub struct RoomQuery {
     held: String,
     reload: String,
     done: String,
+    moderate: String,
 }
 
 impl RoomQuery {
-    fn opening(&self) -> Opening {
+    fn opening(&self, role: Option<Role>) -> Opening {
+        if !self.moderate.is_empty() && role >= Some(Role::Moderator) {
+            let has_deleted = self.done == "deleted";
+            return Opening::Moderate { has_deleted };
+        }
         let reload = RELOADS
             .into_iter()
             .find(|minutes| self.reload == minutes.to_string());
@@ -57,7 +62,8 @@ impl RoomQuery {
 
 /// Shows a room.
 ///
-/// **Who:** members. **Answers:** the newest messages, or those before `before`; to others, the name of
+/// **Who:** members. **Answers:** the newest messages, or those before `before`, with links to delete those
+/// of others if a moderator asks for `moderate`; to others, the name of
 /// a public room and a button to join it, and the 404 of a room that is not there for a private one.
 pub async fn show(
     app: Data<AppState>,
@@ -88,7 +94,7 @@ pub async fn show(
         }
     };
     let settings = accounts::settings(&app, user.user_id).await?;
-    let mut opening = query.opening();
+    let mut opening = query.opening(room.role_of(user.user_id));
     let held = messages::held(&app, &user, room.id).filter(|_| opening == Opening::Held);
     if opening == Opening::Held && held.is_none() {
         opening = Opening::Plain;

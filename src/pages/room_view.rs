@@ -1,12 +1,13 @@
 //! A room as its members see it: shown by the room page, and again by a message that was refused.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use askama::Template;
 
 use super::{Here, Layout, Problems};
 use crate::app::AppState;
-use crate::domain::{MessageId, Timestamp, UserId};
+use crate::domain::{MessageId, Role, Timestamp, UserId};
 use crate::messages::Message;
 use crate::services::rooms::{Member, Room};
 use crate::session::CurrentUser;
@@ -69,6 +70,11 @@ pub enum Opening {
     Sent,
     /// Having deleted a message.
     Deleted,
+    /// To delete messages of others.
+    Moderate {
+        /// Having deleted one.
+        has_deleted: bool,
+    },
     /// Having signed in again, to a message that was not sent.
     Held,
 }
@@ -77,11 +83,13 @@ impl Opening {
     /// What was done, in words, for the title and the page.
     fn done(self) -> Option<&'static str> {
         match self {
-            Self::Plain | Self::Check | Self::Reload(_) => None,
+            Self::Plain | Self::Check | Self::Reload(_) | Self::Moderate { has_deleted: false } => {
+                None
+            }
             Self::Created => Some("Room created"),
             Self::Joined => Some("You have joined"),
             Self::Sent => Some("Sent"),
-            Self::Deleted => Some("Message deleted"),
+            Self::Deleted | Self::Moderate { has_deleted: true } => Some("Message deleted"),
             Self::Held => Some("Your message was not sent yet"),
         }
     }
@@ -164,8 +172,22 @@ impl<'a> RoomPage<'a> {
         self.latest
     }
 
+    /// Whether the script keeps the page up to date.
     fn is_followed(&self) -> bool {
-        !self.is_old && self.reload().is_none()
+        !self.is_old && self.reload().is_none() && !self.is_moderating()
+    }
+
+    /// Whether there is a box to write in.
+    fn has_box(&self) -> bool {
+        self.reload().is_none() && !self.is_moderating() && self.room.may_post(self.reader)
+    }
+
+    fn is_moderating(&self) -> bool {
+        matches!(self.opening, Opening::Moderate { .. })
+    }
+
+    fn is_moderator(&self) -> bool {
+        self.room.role_of(self.reader) >= Some(Role::Moderator)
     }
 
     fn reload(&self) -> Option<u64> {
@@ -208,8 +230,15 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    fn html_of<'m>(&self, message: &'m Message) -> &'m str {
-        message.html_for(self.reader)
+    fn html_of<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>, askama::Error> {
+        let role = |user| self.room.role_of(user);
+        let may_delete =
+            || role(self.reader).is_some_and(|reader| reader.may_moderate(role(message.author)));
+        if self.is_moderating() && message.author != self.reader && may_delete() {
+            Ok(message.html_to_moderate(self.room.id)?.into())
+        } else {
+            Ok(message.html_for(self.reader).into())
+        }
     }
 
     fn members_shown(&self) -> &[Member] {

@@ -2,20 +2,25 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
+    Set,
+};
 
-use super::sessions::{self, SessionKey};
-use super::{Cache, Fault, is_duplicate, to_the_end};
+use super::changes::Change;
+use super::sessions;
+use super::tokens::Token;
+use super::{Cache, Fault, is_duplicate, members, to_the_end};
 use crate::app::AppState;
 use crate::database;
 use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
-use crate::entities::user;
+use crate::entities::{room, room_member, user};
 
 /// What became of a wish for an account.
 #[derive(Debug)]
 pub enum Registered {
     /// It is made, and its owner signed in with this key.
-    SignedIn(SessionKey),
+    SignedIn(Token),
     /// Somebody has the name, or one that looks like it.
     NameTaken,
 }
@@ -24,7 +29,7 @@ pub enum Registered {
 #[derive(Debug)]
 pub enum SignedIn {
     /// They are signed in with this key.
-    As(SessionKey),
+    As(Token),
     /// There is no such account, or it has another password: the same to whoever asks.
     Refused,
 }
@@ -146,4 +151,32 @@ pub async fn set_announcements(
         Ok(())
     })
     .await
+}
+
+/// Deletes a person's account: they leave all rooms, and each passes on or goes as when they leave it
+/// themselves. Call it within a transaction, and make the changes known after its commit.
+pub(super) async fn delete(
+    database: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<Vec<Change>, Fault> {
+    let left = room::Entity::find()
+        .join(JoinType::InnerJoin, room_member::Relation::Room.def().rev())
+        .filter(room_member::Column::UserId.eq(user));
+    let left = left.all(database).await?;
+    room_member::Entity::delete_many()
+        .filter(room_member::Column::UserId.eq(user))
+        .exec(database)
+        .await?;
+    let mut changes = Vec::new();
+    for room in left {
+        let is_gone = members::settle_ownership(database, &room).await?;
+        changes.push(if is_gone {
+            Change::RoomGone(room.id)
+        } else {
+            Change::Room(room.id)
+        });
+    }
+    user::Entity::delete_by_id(user).exec(database).await?;
+    changes.push(Change::PersonGone(user));
+    Ok(changes)
 }

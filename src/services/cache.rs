@@ -64,6 +64,49 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         }
     }
 
+    /// Drops what is held at `key`, and lets whoever asks for it wait until `work` is done.
+    pub async fn while_nobody_reads<T>(&self, key: K, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        loop {
+            let slot = self.empty_slot(key);
+            let mut result = None;
+            // Ends without a value: the next who waits reads it.
+            let _ = slot
+                .value
+                .get_or_try_init(async || {
+                    result = Some(work.as_mut().await);
+                    Err(())
+                })
+                .await;
+            // None: somebody had begun to read before.
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+
+    /// Whether `value` is what is held at `key`: nothing has changed since it was given out.
+    pub fn holds(&self, key: K, value: &Arc<V>) -> bool {
+        let slots = self.lock();
+        let held = slots.get(&key).and_then(|slot| slot.value.get());
+        matches!(held, Some(Some(held)) if Arc::ptr_eq(held, value))
+    }
+
+    /// Drops what is held and `is_meant` says yes to, and gives it back. What is being read is read
+    /// again.
+    pub fn forget_where(&self, is_meant: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
+        let mut forgotten = Vec::new();
+        self.lock().retain(|_, slot| match slot.value.get() {
+            Some(Some(value)) if is_meant(value) => {
+                forgotten.push(Arc::clone(value));
+                false
+            }
+            Some(Some(_)) => true,
+            Some(None) | None => false,
+        });
+        forgotten
+    }
+
     /// Drops what is held at `key`, and gives it back.
     pub fn forget(&self, key: K) -> Option<Arc<V>> {
         let slot = self.lock().remove(&key)?;
@@ -83,6 +126,16 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
                     .is_some_and(|value| value.as_ref().is_some_and(in_hand))
         });
         slots.shrink_to_fit();
+    }
+
+    /// The slot at `key`, which may be in the course of being filled; a new one if it was full.
+    fn empty_slot(&self, key: K) -> Arc<Slot<V>> {
+        let mut slots = self.lock();
+        if slots.get(&key).is_some_and(|slot| slot.value.initialized()) {
+            slots.remove(&key);
+        }
+        drop(slots);
+        self.slot(key)
     }
 
     fn slot(&self, key: K) -> Arc<Slot<V>> {
@@ -186,6 +239,97 @@ mod tests {
             if read == 1 {
                 *row.lock().unwrap() = 2;
                 cache.forget(1);
+            }
+            Ok(Some(read))
+        }));
+
+        assert_eq!(value.unwrap().as_deref(), Some(&2));
+    }
+
+    #[test]
+    fn a_value_is_current_until_it_is_forgotten() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            let value = cache.get(1, async || Ok(Some(7))).await.unwrap().unwrap();
+            assert!(cache.holds(1, &value));
+            assert!(!cache.holds(2, &value));
+
+            cache.forget(1);
+            assert!(!cache.holds(1, &value));
+            cache.get(1, async || Ok(Some(7))).await.unwrap();
+            assert!(!cache.holds(1, &value));
+        });
+    }
+
+    #[test]
+    fn who_asks_for_a_value_that_is_being_changed_is_given_the_new_one() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || Ok(Some(*row.lock().unwrap()));
+        ready(async {
+            let before = cache.get(1, read).await.unwrap().unwrap();
+            let change = cache.while_nobody_reads(1, async {
+                assert!(!cache.holds(1, &before));
+                tokio::task::yield_now().await;
+                *row.lock().unwrap() = 2;
+                tokio::task::yield_now().await;
+                "done"
+            });
+
+            let (changed, asked) = tokio::join!(change, cache.get(1, read));
+
+            assert_eq!(changed, "done");
+            assert_eq!(asked.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn a_change_waits_for_who_is_reading_and_makes_them_read_again() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || {
+            let read = *row.lock().unwrap();
+            tokio::task::yield_now().await;
+            Ok(Some(read))
+        };
+        ready(async {
+            let change = cache.while_nobody_reads(1, async {
+                *row.lock().unwrap() = 2;
+            });
+
+            let (_, ()) = tokio::join!(cache.get(1, read), change);
+
+            assert_eq!(cache.get(1, read).await.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn values_are_forgotten_by_what_they_are() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            for key in 1..=4 {
+                cache.get(key, async || Ok(Some(key))).await.unwrap();
+            }
+
+            let mut forgotten = cache.forget_where(|value| value % 2 == 0);
+
+            forgotten.sort_unstable();
+            assert_eq!(forgotten, [Arc::new(2), Arc::new(4)]);
+            let held: Vec<u8> = cache.lock().keys().copied().collect();
+            assert_eq!(held.len(), 2);
+            assert!(!held.contains(&2) && !held.contains(&4));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_read_while_others_are_forgotten_is_read_again() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let value = ready(cache.get(1, async || {
+            let read = *row.lock().unwrap();
+            if read == 1 {
+                *row.lock().unwrap() = 2;
+                cache.forget_where(|value| *value == 1);
             }
             Ok(Some(read))
         }));

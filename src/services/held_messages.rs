@@ -64,6 +64,11 @@ impl HeldMessages {
             .retain(|held| (held.author, held.room) != (author, room));
     }
 
+    /// Drops all that is held of `author`.
+    pub fn forget(&self, author: UserId) {
+        self.lock().retain(|held| held.author != author);
+    }
+
     /// Drops what was held for long enough.
     pub fn sweep(&self, now: Timestamp) {
         let mut held = self.lock();

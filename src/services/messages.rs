@@ -6,9 +6,9 @@ use super::Fault;
 use super::rooms::{self, Access, Room};
 use super::sessions::LiveSession;
 use crate::app::AppState;
-use crate::domain::{MessageId, MessageText, RoomId};
+use crate::domain::{MessageId, MessageText, Role, RoomId, UserId};
 use crate::limits::TooMany;
-use crate::messages::{Cursor, Draft, Message, Posted, Since};
+use crate::messages::{Cursor, Draft, Message, NonceId, Posted, Since};
 
 /// What became of a message.
 #[derive(Debug)]
@@ -20,13 +20,19 @@ pub enum Sent {
     StaleForm(Arc<Room>),
     /// It is one too many for now.
     TooMany(Arc<Room>, TooMany),
+    /// The room is in slow mode, and their last message was not long ago.
+    TooSoon(Arc<Room>, TooMany),
+    /// Only the owner and the moderators write in this room.
+    ReadOnly(Arc<Room>),
     /// They are not in this public room.
     NotAMember(Arc<Room>),
     /// There is no such room, or they must not know that there is.
     Hidden,
+    /// The session has ended meanwhile.
+    SignedOut,
 }
 
-/// Puts a message into a room, if its author is in it.
+/// Puts a message into a room, if its author may write there.
 ///
 /// # Errors
 /// When the database or the rendering fails.
@@ -37,35 +43,87 @@ pub async fn send(
     text: MessageText,
     nonce: &str,
 ) -> Result<Sent, Fault> {
-    let room = match rooms::access(app, room, author.user_id).await? {
-        Access::Member(room) => room,
-        Access::Outside(room) => return Ok(Sent::NotAMember(room)),
-        Access::Hidden => return Ok(Sent::Hidden),
+    let room = match may_write(app, author, room).await? {
+        Ok(room) => room,
+        Err(refused) => return Ok(refused),
     };
     let Some(nonce) = app.nonces.read(nonce, author.user_id, room.id) else {
         return Ok(Sent::StaleForm(room));
     };
     let now = app.clock.now();
     // Sending a form again is free: it sends nothing.
-    if !app.messages.has_used(room.id, nonce, now)
-        && let Err(too_many) = app.limits.message(author.user_id, room.id)
-    {
-        return Ok(Sent::TooMany(room, too_many));
+    if !app.messages.has_used(room.id, nonce, now) {
+        if let Err(too_many) = app.limits.message(author.user_id, room.id) {
+            return Ok(Sent::TooMany(room, too_many));
+        }
+        let is_slow = room.role_of(author.user_id) == Some(Role::Member);
+        if is_slow
+            && let Err(wait) = app
+                .limits
+                .slow_mode(author.user_id, room.id, room.slow_mode)
+        {
+            return Ok(Sent::TooSoon(room, wait));
+        }
     }
-    let draft = Draft {
+    post(app, author, room, text, nonce).await
+}
+
+/// Puts in a message whose author may write in `room`, or might until a moment ago.
+async fn post(
+    app: &AppState,
+    author: &LiveSession,
+    mut room: Arc<Room>,
+    text: MessageText,
+    nonce: NonceId,
+) -> Result<Sent, Fault> {
+    let mut draft = Draft {
         author: author.user_id,
         author_name: Arc::clone(&author.user_name),
         text,
         nonce,
         lifespan: room.lifespan,
     };
-    let message = match app.messages.post(room.id, &draft, now)? {
-        Posted::New(message) | Posted::Before(message) => message,
-        Posted::OtherText => return Ok(Sent::StaleForm(room)),
-    };
-    app.held_messages.drop_sent(author.user_id, room.id);
-    app.presence.note(room.id, author.user_id, now);
-    Ok(Sent::Message(message))
+    loop {
+        let now = app.clock.now();
+        let is_allowed = || app.rooms.holds(room.id, &room) && !is_over(app, author);
+        let posted = app.messages.post_if(is_allowed, room.id, &draft, now)?;
+        let message = match posted {
+            Some(Posted::New(message) | Posted::Before(message)) => message,
+            Some(Posted::OtherText) => return Ok(Sent::StaleForm(room)),
+            None if is_over(app, author) => return Ok(Sent::SignedOut),
+            None => {
+                // The room has changed since it was looked at.
+                room = match may_write(app, author, room.id).await? {
+                    Ok(room) => room,
+                    Err(refused) => return Ok(refused),
+                };
+                draft.lifespan = room.lifespan;
+                continue;
+            }
+        };
+        app.held_messages.drop_sent(author.user_id, room.id);
+        app.presence.note(room.id, author.user_id, now);
+        return Ok(Sent::Message(message));
+    }
+}
+
+/// The room, if `author` may write there now; else what becomes of the message.
+async fn may_write(
+    app: &AppState,
+    author: &LiveSession,
+    room: RoomId,
+) -> Result<Result<Arc<Room>, Sent>, Fault> {
+    Ok(match rooms::access(app, room, author.user_id).await? {
+        Access::Member(room) if room.may_post(author.user_id) => Ok(room),
+        Access::Member(room) => Err(Sent::ReadOnly(room)),
+        Access::Outside(room) => Err(Sent::NotAMember(room)),
+        Access::Hidden => Err(Sent::Hidden),
+    })
+}
+
+/// Whether the session has ended, and not because the server is stopping.
+fn is_over(app: &AppState, session: &LiveSession) -> bool {
+    session.has_ended() && !app.stopping.is_cancelled()
 }
 
 /// Holds a text that was sent when nobody was signed in any more, for whom the form was made for.
@@ -95,21 +153,33 @@ pub fn note_look(app: &AppState, reader: &LiveSession, room: RoomId, latest: Opt
     }
 }
 
-/// A live message of `author`, in a room they are in.
+/// A live message of `room` that `user`, who is in it, may delete: one of their own, or of somebody whom
+/// they may moderate.
 #[must_use]
-pub fn own(
+pub fn deletable(
     app: &AppState,
-    author: &LiveSession,
-    room: RoomId,
+    user: UserId,
+    room: &Room,
     message: MessageId,
 ) -> Option<Arc<Message>> {
-    let message = app.messages.find(room, message, app.clock.now())?;
-    (message.author == author.user_id).then_some(message)
+    let message = app.messages.find(room.id, message, app.clock.now())?;
+    let may_moderate = || {
+        room.role_of(user)
+            .is_some_and(|role| role.may_moderate(room.role_of(message.author)))
+    };
+    (message.author == user || may_moderate()).then_some(message)
 }
 
-/// Deletes a live message of `author`, in a room they are in. Says whether there was one.
-pub fn delete_own(app: &AppState, author: &LiveSession, room: RoomId, message: MessageId) -> bool {
-    own(app, author, room, message).is_some() && app.messages.delete(room, message, app.clock.now())
+/// Deletes a live message of `room` that `user`, who is in it, may delete. Gives it, if there was one.
+pub fn delete(
+    app: &AppState,
+    user: UserId,
+    room: &Room,
+    message: MessageId,
+) -> Option<Arc<Message>> {
+    let deleted = deletable(app, user, room, message)?;
+    let is_first = app.messages.delete(room.id, message, app.clock.now());
+    is_first.then_some(deleted)
 }
 
 /// What a poll is answered.
@@ -166,7 +236,7 @@ pub async fn poll(
     let mut place = None;
     let mut patience = patience;
     loop {
-        if reader.has_ended() && !app.stopping.is_cancelled() {
+        if is_over(app, reader) {
             return Ok(Polled::SignedOut);
         }
         match rooms::access(app, room, reader.user_id).await? {

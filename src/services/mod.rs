@@ -6,15 +6,19 @@
 
 pub mod accounts;
 mod cache;
+pub mod changes;
 pub mod held_messages;
 pub mod members;
 pub mod messages;
+pub mod moderation;
 pub mod nonces;
 pub mod passwords;
 pub mod presence;
 pub mod read_marks;
+pub mod room_settings;
 pub mod rooms;
 pub mod sessions;
+pub mod tokens;
 
 use sea_orm::{DbErr, RuntimeErr, SqlErr};
 

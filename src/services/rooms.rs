@@ -7,14 +7,16 @@ use std::time::Duration;
 
 use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
-    ColumnTrait, Condition, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
-    QuerySelect, RelationTrait, Set,
+    ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter,
+    QueryOrder, QuerySelect, RelationTrait, Set,
 };
 
 use super::{Cache, Fault, is_duplicate, members, to_the_end};
 use crate::app::AppState;
 use crate::database;
-use crate::domain::{Lifespan, NameKeys, RoomId, RoomName, RoomPassword, UserId};
+use crate::domain::{
+    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode, UserId,
+};
 use crate::entities::{room, room_member, user};
 
 /// How many public rooms a page lists.
@@ -29,13 +31,21 @@ pub struct Room {
     pub name: String,
     /// Whether it takes a password to join, and membership to know that it is there.
     pub is_private: bool,
+    /// What it is about; may be empty.
+    pub description: String,
     /// How long its messages live.
     pub lifespan: Lifespan,
+    /// How long a person waits between two messages. Not the owner and the moderators.
+    pub slow_mode: SlowMode,
+    /// The language most is said in, if the owner has chosen one.
+    pub language: Option<Language>,
+    /// Who may write.
+    pub posting: Posting,
     /// Who owns it.
     pub owner: UserId,
     /// Its members, those who have been there longest first.
     pub members: Vec<Member>,
-    member_ids: HashSet<UserId>,
+    roles: HashMap<UserId, Role>,
 }
 
 /// Somebody who is in a room.
@@ -45,13 +55,22 @@ pub struct Member {
     pub user_id: UserId,
     /// What they are called.
     pub name: String,
+    /// What they may do.
+    pub role: Role,
 }
 
 impl Room {
-    /// Whether `user` is in the room.
+    /// What `user` may do in the room, if they are in it.
     #[must_use]
-    pub fn has_member(&self, user: UserId) -> bool {
-        self.member_ids.contains(&user)
+    pub fn role_of(&self, user: UserId) -> Option<Role> {
+        self.roles.get(&user).copied()
+    }
+
+    /// Whether `user` may write in it.
+    #[must_use]
+    pub fn may_post(&self, user: UserId) -> bool {
+        self.role_of(user)
+            .is_some_and(|role| self.posting.allows(role))
     }
 }
 
@@ -76,7 +95,7 @@ pub enum Access {
 pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access, Fault> {
     let held = app.rooms.get(room, async || read(app, room).await).await?;
     match held {
-        Some(room) if room.has_member(user) => Ok(Access::Member(room)),
+        Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
         Some(hidden) => {
             // The work that a room that is not there takes: the time must not tell them apart.
@@ -105,6 +124,10 @@ pub enum Created {
     Room(RoomId),
     /// A room has the name, or one that looks like it.
     NameTaken,
+    /// They own as many rooms as one may.
+    OwnsTooMany,
+    /// There are as many public rooms as there may be.
+    TooManyPublic,
 }
 
 /// Makes a room that `owner` owns and is in.
@@ -124,19 +147,30 @@ pub async fn create(
     };
     to_the_end(async move {
         let (keys, now) = (name.keys(), app.clock.now());
+        let is_private = password_hash.is_some();
         let row = room::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
             folded_skeleton: Set(keys.folded_skeleton),
             typed_skeleton: Set(keys.typed_skeleton),
-            is_private: Set(password_hash.is_some()),
+            is_private: Set(is_private),
             password_hash: Set(password_hash),
             owner_id: Set(owner),
             message_lifespan: Set(None),
+            description: Set(String::new()),
+            slow_mode: Set(0),
+            language: Set(String::new()),
+            posting: Set(Posting::Everyone.word().to_owned()),
             created_at: Set(now),
             ..Default::default()
         };
         let transaction = database::write(&app.database).await?;
+        if owns_too_many(&app, &transaction, owner).await? {
+            return Ok(Created::OwnsTooMany);
+        }
+        if !is_private && are_too_many_public(&app, &transaction).await? {
+            return Ok(Created::TooManyPublic);
+        }
         let room = match room::Entity::insert(row).exec(&transaction).await {
             Ok(inserted) => inserted.last_insert_id,
             Err(error) if is_duplicate(&error) => return Ok(Created::NameTaken),
@@ -156,6 +190,10 @@ pub struct ListedRoom {
     pub id: RoomId,
     /// What it is called.
     pub name: String,
+    /// What it is about; may be empty.
+    pub description: String,
+    /// The language most is said in, if the owner has chosen one.
+    pub language: Option<Language>,
     /// How many are in it.
     pub members: usize,
     /// How many have it open.
@@ -240,8 +278,10 @@ pub async fn public_list(
         here: app.presence.count(room.id, now),
         is_member: joined.contains(&room.id),
         lifespan: lifespan(app, &room),
+        language: Language::parse(&room.language),
         id: room.id,
         name: room.name,
+        description: room.description,
     };
     Ok(RoomList {
         rooms: rows.into_iter().map(listed).collect(),
@@ -271,6 +311,10 @@ pub struct OwnRoom {
     pub name: String,
     /// Whether it is private.
     pub is_private: bool,
+    /// What it is about; may be empty.
+    pub description: String,
+    /// The language most is said in, if the owner has chosen one.
+    pub language: Option<Language>,
     /// How many are in it.
     pub members: usize,
     /// How many messages of others have come since they last looked.
@@ -298,8 +342,10 @@ pub async fn own_list(app: &AppState, user: UserId) -> Result<Vec<OwnRoom>, Faul
     let own = |room: room::Model| OwnRoom {
         new: new(room.id),
         members: counts.get(&room.id).copied().unwrap_or(0),
+        language: Language::parse(&room.language),
         id: room.id,
         name: room.name,
+        description: room.description,
         is_private: room.is_private,
     };
     Ok(rows.into_iter().map(own).collect())
@@ -344,10 +390,11 @@ async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
     let Some(room) = room::Entity::find_by_id(id).one(&app.database).await? else {
         return Ok(None);
     };
-    let members: Vec<(UserId, String)> = room_member::Entity::find()
+    let rows: Vec<(UserId, String, String)> = room_member::Entity::find()
         .select_only()
         .column(room_member::Column::UserId)
         .column(user::Column::Name)
+        .column(room_member::Column::Role)
         .join(JoinType::InnerJoin, room_member::Relation::User.def())
         .filter(room_member::Column::RoomId.eq(id))
         .order_by_asc(room_member::Column::JoinedAt)
@@ -355,26 +402,112 @@ async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
         .into_tuple()
         .all(&app.database)
         .await?;
-    let members: Vec<Member> = members
+    let members: Vec<Member> = rows
         .into_iter()
-        .map(|(user_id, name)| Member { user_id, name })
+        .map(|(user_id, name, role)| Member {
+            user_id,
+            name,
+            role: role_in(&room, user_id, &role),
+        })
         .collect();
     Ok(Some(Room {
-        member_ids: members.iter().map(|member| member.user_id).collect(),
+        roles: members.iter().map(|m| (m.user_id, m.role)).collect(),
         lifespan: lifespan(app, &room),
-        id: room.id,
+        slow_mode: SlowMode(millis(room.slow_mode)),
+        language: Language::parse(&room.language),
+        posting: Posting::parse(&room.posting).unwrap_or(Posting::Everyone),
+        id,
         name: room.name,
+        description: room.description,
         is_private: room.is_private,
         owner: room.owner_id,
         members,
     }))
 }
 
+/// The role of a member whose row says `word`.
+fn role_in(room: &room::Model, member: UserId, word: &str) -> Role {
+    if room.owner_id == member {
+        Role::Owner
+    } else {
+        Role::parse(word).unwrap_or(Role::Member)
+    }
+}
+
+/// A room and what `user` may do in it, as the database has it now. For changes: what is held in memory
+/// may have changed by the time that the change is made.
+pub(super) async fn standing(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<(room::Model, Role)>, Fault> {
+    let membership = room_member::Entity::find_by_id((room, user));
+    let Some(membership) = membership.one(database).await? else {
+        return Ok(None);
+    };
+    let found = room::Entity::find_by_id(room).one(database).await?;
+    Ok(found.map(|found| {
+        let role = role_in(&found, user, &membership.role);
+        (found, role)
+    }))
+}
+
+/// Writes down who owns a room. Call it within the transaction that decides it.
+pub(super) async fn set_owner(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    owner: UserId,
+) -> Result<(), Fault> {
+    let row = room::ActiveModel {
+        id: Set(room),
+        owner_id: Set(owner),
+        ..Default::default()
+    };
+    room::Entity::update(row).exec(database).await?;
+    Ok(())
+}
+
+/// Whether `user` owns as many rooms as one may.
+pub(super) async fn owns_too_many(
+    app: &AppState,
+    database: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<bool, Fault> {
+    let owned = room::Entity::find().filter(room::Column::OwnerId.eq(user));
+    Ok(owned.count(database).await? >= app.config.rooms_per_person)
+}
+
+/// Whether there are as many public rooms as there may be.
+pub(super) async fn are_too_many_public(
+    app: &AppState,
+    database: &impl ConnectionTrait,
+) -> Result<bool, Fault> {
+    let Some(most) = app.config.public_rooms else {
+        return Ok(false);
+    };
+    let public = room::Entity::find().filter(room::Column::IsPrivate.eq(false));
+    Ok(public.count(database).await? >= most)
+}
+
+/// Makes a committed change of a room known: it is read again, and who waits in it looks again.
+pub(super) fn changed(app: &AppState, room: RoomId) {
+    app.rooms.forget(room);
+    app.messages.wake(room);
+}
+
+/// Drops all that is held of a room that is gone; who waits in it looks again.
+pub(super) fn gone(app: &AppState, room: RoomId) {
+    app.rooms.forget(room);
+    app.messages.forget(room);
+}
+
 /// How long messages live in a room: as it says, at most as long as the server allows.
 fn lifespan(app: &AppState, room: &room::Model) -> Lifespan {
     let most = app.config.message_lifespan;
-    let chosen = room
-        .message_lifespan
-        .and_then(|millis| u64::try_from(millis).ok());
-    Lifespan(chosen.map_or(most, |millis| Duration::from_millis(millis).min(most)))
+    let chosen = room.message_lifespan.map(millis);
+    Lifespan(chosen.map_or(most, |chosen| chosen.min(most)))
+}
+
+fn millis(millis: i64) -> Duration {
+    Duration::from_millis(u64::try_from(millis).unwrap_or(0))
 }

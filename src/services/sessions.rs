@@ -2,23 +2,19 @@
 //!
 //! The browser holds a random key, the database its SHA-256, and memory the sessions in use.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sea_orm::sea_query::Expr;
 use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Set};
-use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
+use super::tokens::{Token, TokenDigest};
 use super::{Cache, Fault, to_the_end};
 use crate::app::AppState;
 use crate::domain::{Timestamp, UserId};
 use crate::entities::{session, user};
-use crate::secret::random_bytes;
 
 /// A session that was not used for so long has ended.
 pub const IDLE_LIFE: Duration = Duration::from_secs(30 * 86_400);
@@ -32,55 +28,11 @@ const USER_AGENT_LENGTH: usize = 300;
 /// HTTP/1.1, and the pages of the site need some.
 const WAITING_POLLS: usize = 4;
 
-/// The key in a browser's cookie: 256 random bits. Who has it is signed in.
-#[derive(Clone, PartialEq, Eq)]
-pub struct SessionKey(String);
-
-impl SessionKey {
-    fn random() -> Self {
-        Self(URL_SAFE_NO_PAD.encode(random_bytes::<32>()))
-    }
-
-    /// A key as a browser sent it.
-    #[must_use]
-    pub fn sent(key: String) -> Self {
-        Self(key)
-    }
-
-    /// The key, for the cookie.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-
-    /// What the database knows of it.
-    #[must_use]
-    pub fn digest(&self) -> SessionDigest {
-        SessionDigest(Sha256::digest(self.0.as_bytes()).into())
-    }
-}
-
-impl fmt::Debug for SessionKey {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SessionKey(…)")
-    }
-}
-
-/// The SHA-256 of a session's key: names the session, and signs nobody in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct SessionDigest([u8; 32]);
-
-impl SessionDigest {
-    fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
-    }
-}
-
 /// A session in use.
 #[derive(Debug)]
 pub struct LiveSession {
     /// Names it.
-    pub digest: SessionDigest,
+    pub digest: TokenDigest,
     /// Who is signed in.
     pub user_id: UserId,
     /// That person's name.
@@ -113,6 +65,11 @@ impl LiveSession {
         (taken < WAITING_POLLS).then_some(place)
     }
 
+    /// Ends the session in memory; its row is gone, or goes.
+    pub(super) fn end(&self) {
+        self.ended.cancel();
+    }
+
     fn has_expired(&self, now: Timestamp) -> bool {
         let last_seen = Timestamp(self.last_seen.load(Ordering::Relaxed));
         last_seen.plus(IDLE_LIFE) <= now || self.created_at.plus(LONGEST_LIFE) <= now
@@ -130,7 +87,7 @@ impl Drop for WaitingPlace {
 }
 
 /// The sessions in use, held in memory.
-pub type LiveSessions = Cache<SessionDigest, LiveSession>;
+pub type LiveSessions = Cache<TokenDigest, LiveSession>;
 
 /// Begins a session of `user` and gives the key for the browser. Call it within the transaction that
 /// decides that they may sign in.
@@ -139,8 +96,8 @@ pub(super) async fn begin(
     user: UserId,
     user_agent: &str,
     now: Timestamp,
-) -> Result<SessionKey, Fault> {
-    let key = SessionKey::random();
+) -> Result<Token, Fault> {
+    let key = Token::random();
     let row = session::ActiveModel {
         key_digest: Set(key.digest().to_hex()),
         user_id: Set(user),
@@ -158,10 +115,7 @@ pub(super) async fn begin(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn find(
-    app: &Arc<AppState>,
-    key: &SessionKey,
-) -> Result<Option<Arc<LiveSession>>, Fault> {
+pub async fn find(app: &Arc<AppState>, key: &Token) -> Result<Option<Arc<LiveSession>>, Fault> {
     let digest = key.digest();
     let Some(live) = app
         .sessions
@@ -186,14 +140,14 @@ pub async fn find(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn end(app: &Arc<AppState>, digest: SessionDigest) -> Result<(), Fault> {
+pub async fn end(app: &Arc<AppState>, digest: TokenDigest) -> Result<(), Fault> {
     let app = Arc::clone(app);
     to_the_end(async move {
         session::Entity::delete_by_id(digest.to_hex())
             .exec(&app.database)
             .await?;
         if let Some(live) = app.sessions.forget(digest) {
-            live.ended.cancel();
+            live.end();
         }
         Ok(())
     })
@@ -216,7 +170,7 @@ pub async fn delete_expired(app: &AppState) -> Result<(), Fault> {
     Ok(())
 }
 
-async fn read(app: &AppState, digest: SessionDigest) -> Result<Option<LiveSession>, Fault> {
+async fn read(app: &AppState, digest: TokenDigest) -> Result<Option<LiveSession>, Fault> {
     let row = session::Entity::find_by_id(digest.to_hex())
         .find_also_related(user::Entity)
         .one(&app.database)
@@ -257,30 +211,5 @@ fn note_use(app: &Arc<AppState>, live: &LiveSession, now: Timestamp) {
                 tracing::warn!(error = %error, "could not note when a session was last used");
             }
         });
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_key_has_256_random_bits_and_is_not_printed() {
-        let key = SessionKey::random();
-
-        assert_eq!(URL_SAFE_NO_PAD.decode(key.as_str()).unwrap().len(), 32);
-        assert_ne!(key, SessionKey::random());
-        assert!(!format!("{key:?}").contains(key.as_str()));
-    }
-
-    #[test]
-    fn the_digest_is_the_sha256_of_the_key() {
-        // FIPS 180-2, appendix B.1
-        let digest = SessionKey::sent("abc".to_owned()).digest();
-
-        assert_eq!(
-            digest.to_hex(),
-            "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
-        );
     }
 }

@@ -9,17 +9,17 @@ struct Row {
     method: &'static str,
     pattern: &'static str,
     form: &'static [(&'static str, &'static str)],
-    /// Signed out, stranger, member, owner of a public room.
-    public: [u16; 4],
+    /// Of a public room, in the order of `PEOPLE`.
+    public: [u16; 6],
     /// The same of a private room. Where no room is in the address, there is only the first.
-    private: Option<[u16; 4]>,
+    private: Option<[u16; 6]>,
 }
 
 const fn row(
     method: &'static str,
     pattern: &'static str,
-    public: [u16; 4],
-    private: Option<[u16; 4]>,
+    public: [u16; 6],
+    private: Option<[u16; 6]>,
 ) -> Row {
     Row {
         method,
@@ -40,13 +40,40 @@ const fn anywhere(
     row(
         method,
         pattern,
-        [signed_out, signed_in, signed_in, signed_in],
+        [
+            signed_out, signed_in, signed_in, signed_in, signed_in, signed_in,
+        ],
         None,
     )
 }
 
+/// What moderators and the owner get where they do something about a member; nobody else may.
+const fn about_person(
+    method: &'static str,
+    pattern: &'static str,
+    moderator: u16,
+    owner: u16,
+) -> Row {
+    row(
+        method,
+        pattern,
+        [303, 403, 403, 403, moderator, owner],
+        Some([303, 404, 404, 403, moderator, owner]),
+    )
+}
+
+/// What the owner of a public and of a private room gets where nobody else may.
+const fn of_owner(method: &'static str, pattern: &'static str, public: u16, private: u16) -> Row {
+    row(
+        method,
+        pattern,
+        [303, 403, 403, 403, 403, public],
+        Some([303, 404, 404, 403, 403, private]),
+    )
+}
+
 const TABLE: &[Row] = &[
-    row("GET", "/", [200, 303, 303, 303], None),
+    row("GET", "/", [200, 303, 303, 303, 303, 303], None),
     anywhere("GET", "/register", 200, 200),
     anywhere("POST", "/register", 422, 422),
     anywhere("GET", "/login", 200, 200),
@@ -61,63 +88,85 @@ const TABLE: &[Row] = &[
     row(
         "GET",
         "/rooms/{room}",
-        [303, 200, 200, 200],
-        Some([303, 404, 200, 200]),
+        [303, 200, 200, 200, 200, 200],
+        Some([303, 404, 404, 200, 200, 200]),
     ),
     row(
         "POST",
         "/rooms/{room}/join",
-        [303, 303, 303, 303],
-        Some([303, 404, 303, 303]),
+        [303, 303, 403, 303, 303, 303],
+        Some([303, 404, 404, 303, 303, 303]),
     ),
     row(
         "GET",
         "/rooms/{room}/leave",
-        [303, 403, 200, 200],
-        Some([303, 404, 200, 200]),
+        [303, 403, 403, 200, 200, 200],
+        Some([303, 404, 404, 200, 200, 200]),
     ),
     row(
         "POST",
         "/rooms/{room}/leave",
-        [303, 403, 303, 303],
-        Some([303, 404, 303, 303]),
+        [303, 403, 403, 303, 303, 303],
+        Some([303, 404, 404, 303, 303, 303]),
     ),
     row(
         "GET",
         "/rooms/{room}/messages",
-        [303, 303, 303, 303],
-        Some([303, 303, 303, 303]),
+        [303, 303, 303, 303, 303, 303],
+        Some([303, 303, 303, 303, 303, 303]),
     ),
     row(
         "POST",
         "/rooms/{room}/messages",
-        [401, 403, 422, 422],
-        Some([401, 404, 422, 422]),
+        [401, 403, 403, 422, 422, 422],
+        Some([401, 404, 404, 422, 422, 422]),
     ),
     row(
         "GET",
         "/rooms/{room}/poll",
-        [401, 403, 200, 200],
-        Some([401, 404, 200, 200]),
+        [401, 403, 403, 200, 200, 200],
+        Some([401, 404, 404, 200, 200, 200]),
     ),
     row(
         "GET",
         "/rooms/{room}/members",
-        [303, 403, 200, 200],
-        Some([303, 404, 200, 200]),
+        [303, 403, 403, 200, 200, 200],
+        Some([303, 404, 404, 200, 200, 200]),
     ),
     row(
         "GET",
         DELETE,
-        [303, 403, 404, 404],
-        Some([303, 404, 404, 404]),
+        [303, 403, 403, 404, 404, 404],
+        Some([303, 404, 404, 404, 404, 404]),
     ),
     row(
         "POST",
         DELETE,
-        [303, 403, 404, 404],
-        Some([303, 404, 404, 404]),
+        [303, 403, 403, 404, 404, 404],
+        Some([303, 404, 404, 404, 404, 404]),
     ),
+    about_person("GET", "/rooms/{room}/members/{person}", 200, 200),
+    about_person("POST", "/rooms/{room}/members/{person}/role", 403, 400),
+    about_person("GET", "/rooms/{room}/members/{person}/owner", 403, 200),
+    about_person("POST", "/rooms/{room}/members/{person}/owner", 403, 303),
+    about_person("GET", "/rooms/{room}/members/{person}/remove", 200, 200),
+    // The moderator has taken them out when the owner asks.
+    about_person("POST", "/rooms/{room}/members/{person}/remove", 303, 404),
+    about_person("GET", "/rooms/{room}/members/{person}/ban", 200, 200),
+    about_person("POST", "/rooms/{room}/members/{person}/ban", 422, 422),
+    about_person("POST", "/rooms/{room}/members/{person}/lift", 404, 404),
+    about_person("GET", "/rooms/{room}/members/{person}/messages", 200, 200),
+    about_person("POST", "/rooms/{room}/members/{person}/messages", 303, 303),
+    of_owner("GET", "/rooms/{room}/settings", 200, 200),
+    of_owner("POST", "/rooms/{room}/settings", 422, 422),
+    of_owner("GET", "/rooms/{room}/settings/password", 200, 200),
+    of_owner("POST", "/rooms/{room}/settings/password", 422, 422),
+    of_owner("GET", "/rooms/{room}/settings/public", 303, 200),
+    of_owner("POST", "/rooms/{room}/settings/public", 303, 303),
+    of_owner("GET", "/rooms/{room}/settings/clear", 200, 200),
+    of_owner("POST", "/rooms/{room}/settings/clear", 303, 303),
+    of_owner("GET", "/rooms/{room}/settings/delete", 200, 200),
+    of_owner("POST", "/rooms/{room}/settings/delete", 303, 303),
     anywhere("GET", "/accessibility", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
@@ -127,15 +176,27 @@ const TABLE: &[Row] = &[
 
 const DELETE: &str = "/rooms/{room}/messages/{message}/delete";
 
-const PEOPLE: [&str; 4] = ["signed out", "a stranger", "a member", "the owner"];
+const PEOPLE: [&str; 6] = [
+    "signed out",
+    "a stranger",
+    "somebody banned",
+    "a member",
+    "a moderator",
+    "the owner",
+];
 
+/// The address of a row, for a room, and for the member whom something is done about.
 fn path_of(row: &Row, room: i64) -> String {
     let room = room.to_string();
     row.pattern
         .replace("{room}", &room)
         .replace("{message}", "1")
+        .replace("{person}", MEMBER)
         .replace("{file}", "app.css")
 }
+
+/// The number of the member's account, which is the first to be made.
+const MEMBER: &str = "1";
 
 async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
     let path = path_of(row, room);
@@ -146,45 +207,65 @@ async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
     page.status.as_u16()
 }
 
-/// The four kinds of people, and a room of the kind that some of them are in.
-async fn people(app: &TestApp, is_private: bool) -> ([Browser; 4], i64) {
+/// The six kinds of people, and a room of the kind that some of them are in.
+async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
+    let member = app.sign_up("member").await;
     let stranger = app.sign_up("stranger").await;
-    let (member, owner) = (app.sign_up("member").await, app.sign_up("owner").await);
+    let banned = app.sign_up("banned").await;
+    let (moderator, owner) = (app.sign_up("moderator").await, app.sign_up("owner").await);
     let room = if is_private {
-        let room = owner.create_private_room("Tea").await;
-        member
-            .join_privately("Tea", ROOM_PASSWORD)
-            .await
-            .assert_status(303);
-        room
+        owner.create_private_room("Tea").await
     } else {
-        let room = owner.create_public_room("Tea").await;
-        member.join(room).await;
-        room
+        owner.create_public_room("Tea").await
     };
-    ([app.anonymous(), stranger, member, owner], room)
+    for browser in [&member, &moderator, &banned] {
+        if is_private {
+            let joined = browser.join_privately("Tea", ROOM_PASSWORD).await;
+            joined.assert_status(303);
+        } else {
+            browser.join(room).await;
+        }
+    }
+    owner.make_moderator(room, "moderator").await;
+    owner.ban(room, "banned", "Loud").await;
+    (
+        [app.anonymous(), stranger, banned, member, moderator, owner],
+        room,
+    )
 }
 
 #[actix_web::test]
 async fn every_route_answers_everybody_as_the_table_says() {
-    for row in TABLE {
-        for (expected, is_private) in [(Some(row.public), false), (row.private, true)] {
-            let Some(expected) = expected else { continue };
-            // A server for each: what the route changes must not change what another answers.
-            let app = TestApp::spawn().await;
-            let (people, room) = people(&app, is_private).await;
-            for (number, browser) in people.iter().enumerate() {
-                let status = ask(browser, row, room).await;
-
-                let kind = if is_private { "private" } else { "public" };
-                let who = PEOPLE[number];
-                assert_eq!(
-                    status, expected[number],
-                    "{} {} ({kind}), {who}",
-                    row.method, row.pattern
-                );
-            }
+    for is_private in [false, true] {
+        // What is only looked at does not change what another answers.
+        let app = TestApp::spawn().await;
+        let (everybody, room) = people(&app, is_private).await;
+        for row in TABLE.iter().filter(|row| row.method == "GET") {
+            assert_row(row, is_private, &everybody, room).await;
         }
+        for row in TABLE.iter().filter(|row| row.method != "GET") {
+            let app = TestApp::spawn().await;
+            let (everybody, room) = people(&app, is_private).await;
+            assert_row(row, is_private, &everybody, room).await;
+        }
+    }
+}
+
+async fn assert_row(row: &Row, is_private: bool, everybody: &[Browser; 6], room: i64) {
+    let (expected, kind) = match (is_private, row.private) {
+        (false, _) => (row.public, "public"),
+        (true, Some(private)) => (private, "private"),
+        (true, None) => return,
+    };
+    for (number, browser) in everybody.iter().enumerate() {
+        let status = ask(browser, row, room).await;
+
+        let who = PEOPLE[number];
+        assert_eq!(
+            status, expected[number],
+            "{} {} ({kind}), {who}",
+            row.method, row.pattern
+        );
     }
 }
 
@@ -205,19 +286,21 @@ fn every_route_is_in_the_table() {
 }
 
 #[actix_web::test]
-async fn a_private_room_is_to_strangers_as_one_that_is_not_there() {
+async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there() {
     let app = TestApp::spawn().await;
-    let ([_, stranger, _, owner], room) = people(&app, true).await;
+    let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
     owner.send(room, "between us").await.assert_status(303);
     let nowhere = room + 1_000;
 
     for row in TABLE.iter().filter(|row| row.pattern.contains("{room}")) {
-        for form in [&[("text", "hello"), ("nonce", "x")][..], &[]] {
+        let forms = [&[("text", "hello"), ("nonce", "x")][..], &[]];
+        let ways = forms.map(|form| [(&stranger, form), (&banned, form)]);
+        for (browser, form) in ways.into_iter().flatten() {
             let answer = async |room: i64| {
                 let path = path_of(row, room);
                 let mut page = match row.method {
-                    "GET" => stranger.get(&path).await,
-                    _ => stranger.post(&path, form).await,
+                    "GET" => browser.get(&path).await,
+                    _ => browser.post(&path, form).await,
                 };
                 page.headers.remove("date");
                 page
@@ -235,19 +318,19 @@ async fn a_private_room_is_to_strangers_as_one_that_is_not_there() {
 }
 
 #[actix_web::test]
-async fn a_private_room_costs_strangers_as_many_queries_as_one_that_is_not_there() {
+async fn a_private_room_costs_strangers_and_the_banned_as_many_queries_as_one_that_is_not_there() {
     let app = TestApp::spawn().await;
-    let ([_, stranger, _, owner], room) = people(&app, true).await;
+    let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
     // Whoever asks for the first time is looked up first.
-    for browser in [&owner, &stranger] {
+    for browser in [&owner, &stranger, &banned] {
         browser.get("/account").await.assert_status(200);
     }
     owner.room(room).await.assert_status(200);
-    let cost = async |path: String, is_post: bool| {
+    let cost = async |browser: &Browser, path: String, is_post: bool| {
         let before = app.db_statements();
         match is_post {
-            true => stranger.post(&path, &[("join", "1")]).await,
-            false => stranger.get(&path).await,
+            true => browser.post(&path, &[("join", "1")]).await,
+            false => browser.get(&path).await,
         };
         app.db_statements() - before
     };
@@ -258,9 +341,12 @@ async fn a_private_room_costs_strangers_as_many_queries_as_one_that_is_not_there
         ("/members", false),
         ("/join", true),
     ] {
-        let hidden = cost(format!("/rooms/{room}{page}"), is_post).await;
-        let missing = cost(format!("/rooms/{}{page}", room + 1_000), is_post).await;
+        let nowhere = format!("/rooms/{}{page}", room + 1_000);
+        let missing = cost(&stranger, nowhere, is_post).await;
+        for browser in [&stranger, &banned] {
+            let hidden = cost(browser, format!("/rooms/{room}{page}"), is_post).await;
 
-        assert_eq!(hidden, missing, "{page}");
+            assert_eq!(hidden, missing, "{page}");
+        }
     }
 }

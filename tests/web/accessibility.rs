@@ -212,6 +212,124 @@ async fn make_states() -> Vec<State> {
     add("/account", "saved", eve.get("/account?done=saved").await);
     add("/account", "wrong", eve.post("/account", &[]).await);
     add("404", "signed in", eve.get("/nowhere").await);
+    states.extend(states_of_running_a_room(&app).await);
+    states
+}
+
+/// What owners and moderators see, in a private and in a public room.
+async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
+    let (owner, moderator) = (app.sign_up("dora").await, app.sign_up("דנה").await);
+    let (member, loud) = (app.sign_up("emil").await, app.sign_up("loud").await);
+    let mut states = Vec::new();
+    for is_private in [false, true] {
+        let name = if is_private { "מרתף" } else { "سطح" };
+        let room = if is_private {
+            owner.create_private_room(name).await
+        } else {
+            owner.create_public_room(name).await
+        };
+        for person in [&moderator, &member, &loud] {
+            if is_private {
+                person.join_privately(name, ROOM_PASSWORD).await;
+            } else {
+                person.join(room).await;
+            }
+            person.send(room, "مرحبا\nhello").await.assert_status(303);
+        }
+        owner.make_moderator(room, "דנה").await;
+        let base = format!("/rooms/{room}");
+        let emil = owner.number_of(room, "emil").await;
+        let dana = owner.number_of(room, "דנה").await;
+        let loud_one = owner.number_of(room, "loud").await;
+        moderator.ban(room, "loud", "صاخب <b>").await;
+        let settings = [
+            ("name", name),
+            ("description", "الشاي and tea"),
+            ("lifespan", "1800"),
+            ("slow-mode", "30"),
+            ("language", "ar"),
+            ("posting", "moderators"),
+        ];
+        let save = owner.post(&format!("{base}/settings"), &settings).await;
+        save.assert_status(303);
+
+        let mut add = |pattern: &'static str, name: &'static str, page| {
+            states.push(State {
+                pattern,
+                name,
+                page,
+            });
+        };
+        let get = async |browser: &Browser, path: &str| browser.get(&format!("{base}{path}")).await;
+        let post = async |path: &str| owner.post(&format!("{base}{path}"), &[]).await;
+        add("/rooms/{room}", "run by the owner", get(&owner, "").await);
+        add("/rooms/{room}", "read only", get(&member, "").await);
+        let moderating = get(&moderator, "?moderate=1").await;
+        let delete = moderating.attributes("#log .delete", "href")[1].clone();
+        add("/rooms/{room}", "moderating", moderating);
+        let deleted = get(&owner, "?moderate=1&done=deleted").await;
+        add("/rooms/{room}", "moderated", deleted);
+        let path = "/rooms/{room}/messages/{message}/delete";
+        add(path, "another's", moderator.get(&delete).await);
+        let unsent = member.send_with(room, "hello", "x").await;
+        add("/rooms/{room}/messages", "read only", unsent);
+
+        let path = "/rooms/{room}/members";
+        add(path, "to the owner", get(&owner, "/members").await);
+        let done = get(&owner, "/members?done=banned").await;
+        add(path, "banned", done);
+        let path = "/rooms/{room}/members/{person}";
+        let person = format!("/members/{emil}");
+        add(path, "a member", get(&owner, &person).await);
+        add(path, "to a moderator", get(&moderator, &person).await);
+        add(path, "not allowed", get(&member, &person).await);
+        let dana = get(&owner, &format!("/members/{dana}")).await;
+        add(path, "a moderator", dana);
+        let banned = get(&owner, &format!("/members/{loud_one}")).await;
+        add(path, "banned", banned);
+        add(path, "nobody", get(&owner, "/members/9999").await);
+        for (path, action) in [
+            ("/rooms/{room}/members/{person}/owner", "owner"),
+            ("/rooms/{room}/members/{person}/remove", "remove"),
+            ("/rooms/{room}/members/{person}/messages", "messages"),
+            ("/rooms/{room}/members/{person}/ban", "ban"),
+        ] {
+            let question = get(&owner, &format!("{person}/{action}")).await;
+            add(path, "question", question);
+        }
+        let empty = post(&format!("{person}/ban")).await;
+        add("/rooms/{room}/members/{person}/ban", "empty", empty);
+
+        let path = "/rooms/{room}/settings";
+        add(path, "blank", get(&owner, "/settings").await);
+        add(path, "saved", get(&owner, "/settings?done=saved").await);
+        add(path, "empty", post("/settings").await);
+        let path = "/rooms/{room}/settings/password";
+        add(path, "blank", get(&owner, "/settings/password").await);
+        add(path, "empty", post("/settings/password").await);
+        for (path, action) in [
+            ("/rooms/{room}/settings/clear", "clear"),
+            ("/rooms/{room}/settings/delete", "delete"),
+        ] {
+            let question = get(&owner, &format!("/settings/{action}")).await;
+            add(path, "question", question);
+        }
+        if is_private {
+            let question = get(&owner, "/settings/public").await;
+            add("/rooms/{room}/settings/public", "question", question);
+        } else {
+            let join = loud.post(&format!("{base}/join"), &[("x", "1")]).await;
+            add("/rooms/{room}/join", "banned", join);
+            add("/rooms", "described", loud.get("/rooms?search=سطح").await);
+            add("/rooms/mine", "described", owner.get("/rooms/mine").await);
+            add("/rooms/{room}", "to join", get(&loud, "").await);
+        }
+        add(
+            "/rooms/mine",
+            "deleted",
+            owner.get("/rooms/mine?done=deleted").await,
+        );
+    }
     states
 }
 
@@ -245,7 +363,8 @@ async fn every_page_of_the_url_table_is_in_the_table_of_states() {
         "/healthz",
         "/assets/{file}",
         "/logout",
-        "/rooms/{room}/join",
+        "/rooms/{room}/members/{person}/role",
+        "/rooms/{room}/members/{person}/lift",
     ];
 
     for route in routes::table() {
@@ -486,7 +605,9 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
             let autocomplete = field.attr("autocomplete");
             let wanted = match (state.pattern, id) {
                 ("/register", "name") | ("/login", "name") => "username",
-                ("/register", "password") | ("/rooms/new", "password") => "new-password",
+                ("/register" | "/rooms/new" | "/rooms/{room}/settings/password", "password") => {
+                    "new-password"
+                }
                 ("/login", "password") => "current-password",
                 // Managers must not put the account's password here, nor keep this one in its place.
                 ("/rooms/private", "password") => "one-time-code",
@@ -628,7 +749,8 @@ async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
                 .map(|part| part.value().name().to_owned())
                 .collect();
             let is_own = item.value().classes().any(|class| class == "own");
-            let wanted = if is_own {
+            let has_link = parts.last().is_some_and(|part| part == "a");
+            let wanted = if is_own || (state.name.starts_with("moderat") && has_link) {
                 vec!["b", "span", "time", "a"]
             } else {
                 vec!["b", "span", "time"]
@@ -648,7 +770,8 @@ async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
             .map(|h| text_of(*h))
             .collect();
         let is_room = select(html, "#log").len() == 1;
-        let wanted = if state.name == "reading view" {
+        let has_no_box = ["reading view", "read only", "moderating", "moderated"];
+        let wanted = if has_no_box.contains(&state.name) {
             ["Messages", "Members"].as_slice()
         } else {
             &["Messages", "Write a message", "Members"]
@@ -664,7 +787,7 @@ async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
         }
         let says_lifespan = select(html, "main p")
             .iter()
-            .any(|p| text_of(*p).contains("24 hours after"));
+            .any(|p| text_of(*p).contains(" after they are sent."));
         if state.pattern == "/rooms/{room}" && state.page.status == 200 && !says_lifespan {
             wrong.push("it does not say how long messages live".to_owned());
         }

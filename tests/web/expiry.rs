@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use mirage::domain::{RoomId, Timestamp};
 
-use crate::support::{START, TestApp};
+use crate::support::{START, TestApp, wait_from};
 
 const LIFESPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -58,13 +58,7 @@ async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let cursor = bob.cursor(room).await;
-    let waiting = {
-        let bob = bob.clone();
-        tokio::spawn(async move { bob.poll(room, &format!("?after={cursor}")).await })
-    };
-    while app.state.messages.waiting(RoomId(room)) == 0 {
-        tokio::task::yield_now().await;
-    }
+    let waiting = wait_from(&app, &bob, room, &cursor).await;
 
     // Its deadline has come by the time it wakes the poll.
     app.clock.advance(Duration::from_secs(1));
@@ -77,11 +71,11 @@ async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
     };
     app.state
         .messages
-        .post(RoomId(room), &draft, START)
+        .post_if(|| true, RoomId(room), &draft, START)
         .unwrap();
     ada.send(room, "longer-lived").await;
 
-    assert_eq!(waiting.await.unwrap().came, ["longer-lived"]);
+    assert_eq!(waiting.answer().await.came, ["longer-lived"]);
 }
 
 #[actix_web::test]

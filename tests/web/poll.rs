@@ -1,22 +1,6 @@
 use std::time::Duration;
 
-use crate::support::{Browser, Page, Poll, TestApp, text_of};
-
-/// Begins a poll that waits, and returns when the server has it waiting.
-async fn wait_in(
-    app: &TestApp,
-    browser: &Browser,
-    room: i64,
-    cursor: &str,
-) -> tokio::task::JoinHandle<Poll> {
-    let before = app.state.messages.waiting(mirage::domain::RoomId(room));
-    let (browser, query) = (browser.clone(), format!("?after={cursor}"));
-    let poll = tokio::spawn(async move { browser.poll(room, &query).await });
-    while app.state.messages.waiting(mirage::domain::RoomId(room)) == before {
-        tokio::task::yield_now().await;
-    }
-    poll
-}
+use crate::support::{Page, TestApp, text_of, wait_from};
 
 #[actix_web::test]
 async fn a_poll_brings_what_came_after_its_cursor() {
@@ -82,11 +66,11 @@ async fn a_waiting_poll_is_answered_when_a_message_comes() {
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let cursor = bob.cursor(room).await;
-    let waiting = wait_in(&app, &bob, room, &cursor).await;
+    let waiting = wait_from(&app, &bob, room, &cursor).await;
 
     ada.send(room, "hello").await;
 
-    let poll = waiting.await.unwrap();
+    let poll = waiting.answer().await;
     assert_eq!((poll.status, poll.came), (200, vec!["hello".to_owned()]));
 }
 
@@ -158,11 +142,11 @@ async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
 
     for (room, status) in [(public, 403), (private, 404)] {
         let cursor = bob.cursor(room).await;
-        let waiting = wait_in(&app, &bob, room, &cursor).await;
+        let waiting = wait_from(&app, &bob, room, &cursor).await;
 
         bob.leave(room).await;
 
-        let poll = waiting.await.unwrap();
+        let poll = waiting.answer().await;
         assert_eq!((poll.status, poll.page.body.as_str()), (status, ""));
     }
 }
@@ -173,11 +157,11 @@ async fn a_waiting_poll_ends_when_the_room_does() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_in(&app, &ada, room, &cursor).await;
+    let waiting = wait_from(&app, &ada, room, &cursor).await;
 
     ada.leave(room).await;
 
-    assert_eq!(waiting.await.unwrap().status, 404);
+    assert_eq!(waiting.answer().await.status, 404);
 }
 
 #[actix_web::test]
@@ -186,11 +170,11 @@ async fn who_signs_out_while_waiting_is_told_at_once() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_in(&app, &ada, room, &cursor).await;
+    let waiting = wait_from(&app, &ada, room, &cursor).await;
 
     ada.post("/logout", &[("sign-out", "1")]).await;
 
-    let poll = waiting.await.unwrap();
+    let poll = waiting.answer().await;
     assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
 }
 
@@ -203,7 +187,7 @@ async fn a_session_has_at_most_four_polls_waiting() {
     let cursor = ada.cursor(room).await;
     let mut waiting = Vec::new();
     for _ in 0..4 {
-        waiting.push(wait_in(&app, &ada, room, &cursor).await);
+        waiting.push(wait_from(&app, &ada, room, &cursor).await);
     }
 
     let fifth = ada.poll(room, &format!("?after={cursor}")).await;
@@ -212,12 +196,12 @@ async fn a_session_has_at_most_four_polls_waiting() {
 
     bob.send(room, "hello").await;
     for poll in waiting {
-        assert_eq!(poll.await.unwrap().came, ["hello"]);
+        assert_eq!(poll.answer().await.came, ["hello"]);
     }
     let cursor = ada.cursor(room).await;
-    let again = wait_in(&app, &ada, room, &cursor).await;
+    let again = wait_from(&app, &ada, room, &cursor).await;
     bob.send(room, "again").await;
-    assert_eq!(again.await.unwrap().came, ["again"]);
+    assert_eq!(again.answer().await.came, ["again"]);
 }
 
 #[actix_web::test]
@@ -254,11 +238,11 @@ async fn a_stop_answers_who_waits_and_is_done_within_five_seconds() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_in(&app, &ada, room, &cursor).await;
+    let waiting = wait_from(&app, &ada, room, &cursor).await;
 
     tokio::time::timeout(Duration::from_secs(5), app.stop())
         .await
         .unwrap();
 
-    assert_eq!(waiting.await.unwrap().status, 204);
+    assert_eq!(waiting.answer().await.status, 204);
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mirage::app::{AppState, Application};
 use mirage::clock::{Clock, FixedClock};
 use mirage::config::Config;
-use mirage::domain::Timestamp;
+use mirage::domain::{RoomId, Timestamp};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
@@ -87,8 +87,12 @@ impl TestApp {
             format!("--secret-file={folder}/mirage.key"),
             format!("--assets={}/assets", env!("CARGO_MANIFEST_DIR")),
         ];
-        if !flags.iter().any(|flag| flag.starts_with("--limits")) {
-            words.push("--limits=off".to_owned());
+        // People in tests do more than people.
+        for unlimited in ["--limits=off", "--rooms-per-person=1000"] {
+            let (name, _) = unlimited.split_once('=').unwrap();
+            if !flags.iter().any(|flag| flag.starts_with(name)) {
+                words.push(unlimited.to_owned());
+            }
         }
         words.extend_from_slice(flags);
         words
@@ -209,6 +213,38 @@ impl Browser {
             .post(&format!("/rooms/{room}/leave"), &[("leave", "1")])
             .await;
         page.assert_redirect("/rooms/mine?done=left");
+    }
+
+    /// The number of a member, for whom may manage them.
+    pub async fn number_of(&self, room: i64, name: &str) -> i64 {
+        let members = self.get(&format!("/rooms/{room}/members")).await;
+        let page = members.html();
+        let selector = selector_of("a.manage");
+        let link = page
+            .select(&selector)
+            .filter(|link| text_of(*link) == format!("Manage {name}"))
+            .find_map(|link| link.attr("href"));
+        let link = link.unwrap_or_else(|| panic!("no link for {name} in\n{}", members.body));
+        link.rsplit_once('/').unwrap().1.parse().unwrap()
+    }
+
+    /// Does something about a member by a form below their page.
+    pub async fn manage(&self, room: i64, name: &str, action: &str, form: &[(&str, &str)]) -> Page {
+        let person = self.number_of(room, name).await;
+        let path = format!("/rooms/{room}/members/{person}/{action}");
+        self.post(&path, form).await
+    }
+
+    pub async fn make_moderator(&self, room: i64, name: &str) {
+        let form = [("role", "moderator")];
+        let page = self.manage(room, name, "role", &form).await;
+        page.assert_redirect(&format!("/rooms/{room}/members?done=moderator"));
+    }
+
+    pub async fn ban(&self, room: i64, name: &str, reason: &str) {
+        let form = [("reason", reason)];
+        let page = self.manage(room, name, "ban", &form).await;
+        page.assert_redirect(&format!("/rooms/{room}/members?done=banned"));
     }
 
     pub async fn room(&self, room: i64) -> Page {
@@ -367,6 +403,35 @@ impl Page {
     pub fn has(&self, selector: &str) -> bool {
         !self.texts(selector).is_empty()
     }
+}
+
+/// A poll that waits.
+pub struct WaitingPoll(JoinHandle<Poll>);
+
+impl WaitingPoll {
+    /// What it is answered, which it must be at once.
+    pub async fn answer(self) -> Poll {
+        let answer = tokio::time::timeout(Duration::from_secs(1), self.0).await;
+        answer.unwrap().unwrap()
+    }
+}
+
+/// Begins a poll of somebody who has just opened a room, and returns when it waits.
+pub async fn wait_in(app: &TestApp, browser: &Browser, room: i64) -> WaitingPoll {
+    let cursor = browser.cursor(room).await;
+    wait_from(app, browser, room, &cursor).await
+}
+
+/// Begins a poll, and returns when it waits.
+pub async fn wait_from(app: &TestApp, browser: &Browser, room: i64, cursor: &str) -> WaitingPoll {
+    let waiting = || app.state.messages.waiting(RoomId(room));
+    let before = waiting();
+    let (browser, query) = (browser.clone(), format!("?after={cursor}"));
+    let poll = tokio::spawn(async move { browser.poll(room, &query).await });
+    while waiting() == before {
+        tokio::task::yield_now().await;
+    }
+    WaitingPoll(poll)
 }
 
 /// What a poll was answered.

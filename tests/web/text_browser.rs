@@ -423,7 +423,7 @@ async fn check_for_new_messages(ann: &mut Lynx, app: &TestApp, bob: &Browser, te
 async fn see_members(ann: &mut Lynx) {
     let members = ann.follow("All members of Tea").await;
 
-    members.assert_shows("ann (you), owner\nbob");
+    members.assert_shows("ann (you), owner\nbob Manage bob");
 }
 
 /// One press of a button, in the list.

@@ -1,0 +1,47 @@
+//! Delete all messages of one person: asks first.
+
+use actix_web::web::{Data, Form, Path};
+
+use super::{Button, ConfirmPage, Here, Layout, html, room_and_person, see_other};
+use crate::app::AppState;
+use crate::domain::{Role, RoomId, UserId};
+use crate::error::PageResult;
+use crate::routes::members_done_url;
+use crate::services::moderation;
+use crate::session::CurrentUser;
+
+/// **Who:** moderators, of people whom they may moderate. **Answers:** the question.
+pub async fn show(
+    app: Data<AppState>,
+    user: CurrentUser,
+    address: Path<(RoomId, UserId)>,
+) -> PageResult {
+    let address = address.into_inner();
+    let (room, person) = room_and_person(&app, &user, address, Role::Moderator).await?;
+    html(&ConfirmPage {
+        layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+        room: &room,
+        verb: "Delete all messages of",
+        name: &person.name,
+        rest: "",
+        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+        back: "/members",
+        back_name: "the members",
+        action: format!("/members/{}/messages", person.user_id),
+    })
+}
+
+/// Deletes the messages. **Who:** moderators, of people whom they may moderate. **Answers:** 303 to the members.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    address: Path<(RoomId, UserId)>,
+    _: Form<Button>,
+) -> PageResult {
+    let address = address.into_inner();
+    let (room, person) = room_and_person(&app, &user, address, Role::Moderator).await?;
+    let moderated =
+        moderation::delete_messages(&app, room.id, user.user_id, person.user_id).await?;
+    moderated.done(room.id, Role::Moderator)?;
+    Ok(see_other(members_done_url(room.id, "messages")))
+}

@@ -1,0 +1,42 @@
+//! Delete a room: asks first.
+
+use actix_web::web::{Data, Form, Path};
+
+use super::{Button, ConfirmPage, Here, Layout, html, room_of, see_other};
+use crate::app::AppState;
+use crate::domain::{Role, RoomId};
+use crate::error::PageResult;
+use crate::services::room_settings;
+use crate::session::CurrentUser;
+
+/// **Who:** the owner. **Answers:** the question.
+pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
+    let room = room_of(&app, &user, *room, Role::Owner).await?;
+    html(&ConfirmPage {
+        layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+        room: &room,
+        verb: "Delete the room",
+        name: &room.name,
+        rest: "",
+        consequences: &[
+            "Its messages are gone at once, for everybody, and nobody is in it any more. It cannot be brought back.",
+            "If you only want to go, leave it: then it passes on to somebody else.",
+        ],
+        back: "/settings",
+        back_name: "the settings",
+        action: "/settings/delete".to_owned(),
+    })
+}
+
+/// Deletes the room. **Who:** the owner. **Answers:** 303 to their rooms.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    _: Form<Button>,
+) -> PageResult {
+    let room = room_of(&app, &user, *room, Role::Owner).await?;
+    let changed = room_settings::delete(&app, room.id, user.user_id).await?;
+    changed.done(room.id)?;
+    Ok(see_other("/rooms/mine?done=deleted"))
+}

@@ -1,0 +1,82 @@
+//! Give a room a password: makes a public one private, and changes that of a private one.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, room_of, see_other};
+use crate::app::AppState;
+use crate::domain::{Role, RoomId, RoomPassword};
+use crate::error::PageResult;
+use crate::routes::room_settings_done_url;
+use crate::services::room_settings::{self, Others};
+use crate::services::rooms::Room;
+use crate::session::CurrentUser;
+
+#[derive(Template)]
+#[template(path = "room_password.html")]
+struct RoomPasswordPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    others: &'a str,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoomPasswordForm {
+    password: String,
+    /// `stay` or `go`; asked of private rooms only.
+    others: String,
+}
+
+/// **Who:** the owner. **Answers:** the form.
+pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
+    let room = room_of(&app, &user, *room, Role::Owner).await?;
+    html(&RoomPasswordPage {
+        layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+        room: &room,
+        others: "",
+        problems: Problems::default(),
+    })
+}
+
+/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    form: Form<RoomPasswordForm>,
+) -> PageResult {
+    let room = room_of(&app, &user, *room, Role::Owner).await?;
+    let mut problems = Problems::default();
+    let password = problems.take("password", RoomPassword::parse(&form.password));
+    let others = match (form.others.as_str(), room.is_private) {
+        ("go", true) => Some(Others::Go),
+        ("stay", true) | (_, false) => Some(Others::Stay),
+        _ => {
+            problems.add("others-stay", "Choose what becomes of the other members");
+            None
+        }
+    };
+    let Some((password, others)) = password.zip(others) else {
+        let page = RoomPasswordPage {
+            layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+            room: &room,
+            others: &form.others,
+            problems,
+        };
+        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+    };
+    let changed =
+        room_settings::set_password(&app, room.id, user.user_id, password, others).await?;
+    changed.done(room.id)?;
+    let done = if room.is_private {
+        "password"
+    } else {
+        "private"
+    };
+    Ok(see_other(room_settings_done_url(room.id, done)))
+}
