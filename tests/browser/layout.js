@@ -55,7 +55,7 @@ function lookAtFocus() {
 
 /** Where Tab should stop: at all that can be worked, of radio buttons at one of a set. */
 export function waysIn() {
-  const ways = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea')];
+  const ways = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')];
   const sets = new Set();
   const stops = ways.filter((way) => {
     if (way.type !== 'radio') return true;
@@ -95,7 +95,7 @@ export function smallTargets() {
       ? { width: span('left', 'right'), height: span('top', 'bottom') }
       : boxes[0];
   };
-  const targets = document.querySelectorAll('a[href], button, input:not([type=hidden]), textarea');
+  const targets = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea');
   return [...targets]
     .filter((target) => !(target.matches('a') && isInSentence(target)))
     .map((target) => ({ target, box: boxOf(target) }))
@@ -169,7 +169,7 @@ export function setTextSize(size) {
 }
 
 export function controlsWithoutEdges() {
-  const controls = document.querySelectorAll('button, .button, input:not([type=hidden]), textarea');
+  const controls = document.querySelectorAll('button, .button, input:not([type=hidden]), select, textarea');
   return [...controls]
     .filter((control) => !control.matches('[type=radio], [type=checkbox]'))
     .filter((control) => {
@@ -182,7 +182,7 @@ export function controlsWithoutEdges() {
 }
 
 export function controlsShown() {
-  const controls = document.querySelectorAll('nav, form, button, input, textarea, .skip, [role=log], [role=status]');
+  const controls = document.querySelectorAll('nav, form, button, input, select, textarea, .skip, [role=log], [role=status]');
   return [...controls]
     .filter((control) => control.checkVisibility())
     .map((control) => control.outerHTML.slice(0, 80));

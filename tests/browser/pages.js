@@ -16,7 +16,7 @@ export const STATES = [
   ...[...home(), ...register(), ...login(), ...accessibility()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
-  ...[...account(), ...errors()],
+  ...[...manage(), ...roomSettings(), ...account(), ...errors()],
 ];
 
 function home() {
@@ -190,6 +190,10 @@ function room() {
     ['reloading itself', 'ada', 'Kettle club', '?reload=2', 'Stop reloading this page'],
     ['to join', 'cleo', 'Kettle club', '', 'you are not in it'],
     ['to join, a long name', 'cleo', LONG_NAME, '', 'you are not in it'],
+    ['to join, described', 'cleo', 'Greenhouse', '', 'That is soon'],
+    ['read only', 'עדה', 'Greenhouse', '', 'Only the owner and the moderators write here'],
+    ['run by its owner', 'ada', 'Cold frame', '', 'Settings of Cold frame'],
+    ['moderated', 'bob', 'Greenhouse', '?moderate=1', 'Stop moderating'],
   ];
   return [
     ...seen.map(([what, as, name, query, says]) => ({
@@ -324,10 +328,100 @@ function members() {
     ['members, one', 'ada', 'Empty hall', '1 person is in this room.'],
     ['members, long names', 'ada', LONG_NAME, LONG_PERSON],
     ['members, Arabic and Hebrew names', 'ada', 'غرفة الشاي', 'עדה'],
+    ['members, some of them gone or banned', 'ada', 'Greenhouse', 'Lift the ban on loud'],
+    ['members, for a moderator', 'bob', 'Cold frame', 'Not in the room'],
   ].map(([name, as, room, says]) => ({
     ...{ name, at, as, says },
     go: async ({ page, site }) => page.goto(`${site.rooms[room]}/members`),
   }));
+}
+
+/** What owners and moderators do about people. */
+function manage() {
+  const at = '/rooms/{room}/members/{person}';
+  const of = (room, name, action = '') => async ({ page, site }) =>
+    page.goto((await site.member('ada', site.rooms[room], name)) + action);
+  const seen = [
+    ['manage a member', 'ada', 'Kettle club', 'bob', '', 'Hand over the room to bob'],
+    ['manage a moderator', 'ada', 'Greenhouse', 'bob', '', 'a member like the others'],
+    ['manage somebody gone', 'bob', 'Greenhouse', 'dora', '', 'Not in this room'],
+    ['manage a long name', 'ada', LONG_NAME, LONG_PERSON, '', LONG_PERSON],
+    ['hand over a room', 'ada', 'Greenhouse', 'bob', '/owner', 'you will be a moderator'],
+    ['remove a member', 'ada', 'Kettle club', 'bob', '/remove', 'What they wrote stays'],
+    ['delete all messages of somebody', 'ada', 'Greenhouse', 'dora', '/messages', 'cannot be brought'],
+    ['ban somebody', 'ada', 'Greenhouse', 'bob', '/ban', 'when they try to join'],
+    ['ban somebody from a private room', 'ada', 'Cold frame', 'bob', '/ban', 'if it were not there'],
+  ];
+  const states = seen.map(([name, as, room, person, action, says]) => ({
+    ...{ name, at: at + action, as, says, go: of(room, person, action) },
+  }));
+  return [
+    ...states,
+    {
+      ...{ name: 'ban somebody, no reason', at: `${at}/ban`, as: 'ada', status: 422 },
+      ...{ says: 'Enter a reason', problem: 'Enter a reason' },
+      go: async (there) => {
+        await of('Greenhouse', 'bob', '/ban')(there);
+        await there.page.getByRole('button', { name: 'Ban bob' }).click();
+      },
+    },
+    {
+      ...{ name: 'members, somebody made a moderator', at: '/rooms/{room}/members', as: 'ada' },
+      says: 'Made a moderator.',
+      go: async ({ page, site }) => {
+        await page.goto(await site.member('ada', await site.room('ada', ['bob']), 'bob'));
+        await page.getByRole('button', { name: 'Make bob a moderator' }).click();
+      },
+    },
+  ];
+}
+
+function roomSettings() {
+  const at = '/rooms/{room}/settings';
+  const seen = [
+    ['room settings, at first', 'Kettle club', '', 'Make the room private'],
+    ['room settings, all set', 'Greenhouse', '', 'All that grows'],
+    ['room settings of a private room', 'Cold frame', '', 'Change the room password'],
+    ['room settings, a long name', LONG_NAME, '', LONG_NAME],
+    ['make a room private', 'Kettle club', '/password', 'this password'],
+    ['change a room password', 'Cold frame', '/password', 'What becomes of the other members?'],
+    ['make a room public', 'Cold frame', '/public', 'written in private'],
+    ['clear a room', 'Kettle club', '/clear', 'cannot be brought back'],
+    ['delete a room', LONG_NAME, '/delete', 'cannot be brought back'],
+  ].map(([name, room, action, says]) => ({
+    ...{ name, at: at + action, as: 'ada', says },
+    go: async ({ page, site }) => page.goto(`${site.rooms[room]}/settings${action}`),
+  }));
+  const refused = [
+    ['room settings, no name', '', { 'Room name': '' }, 'Enter a room name'],
+    ['room settings, too long a description', '', { Description: 'tea '.repeat(80) }, 'at most 300'],
+    ['change a room password, nothing filled in', '/password', {}, 'Choose what becomes'],
+  ].map(([name, action, values, problem]) => ({
+    ...{ name, at: at + action, as: 'ada', status: 422, says: problem, problem },
+    go: async ({ page, site }) => {
+      await page.goto(`${site.rooms['Cold frame']}/settings${action}`);
+      await fillIn(page, values);
+      await page.getByRole('main').getByRole('button', { name: /Save|Change/ }).click();
+    },
+  }));
+  return [
+    ...seen,
+    ...refused,
+    {
+      ...{ name: 'room settings, saved', at, as: 'ada', says: 'Settings saved.' },
+      go: async ({ page, site }) => {
+        await page.goto(`${await site.room('ada')}/settings`);
+        await page.getByRole('button', { name: 'Save settings' }).click();
+      },
+    },
+    {
+      ...{ name: 'your rooms, one deleted', at: '/rooms/mine', as: 'ada', says: 'Room deleted.' },
+      go: async ({ page, site }) => {
+        await page.goto(`${await site.room('ada')}/settings/delete`);
+        await page.getByRole('button', { name: 'Delete the room' }).click();
+      },
+    },
+  ];
 }
 
 function leave() {
@@ -374,6 +468,17 @@ function messageRefused() {
     {
       ...{ name: name('not a member'), at, as: 'ada', status: 403, says: 'Join the room, then send' },
       go: leaveThenSend((site) => site.room('bob', ['ada'])),
+    },
+    {
+      ...{ name: name('read only'), at, as: 'bob', status: 403, says: 'Only the owner and the mod' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada', ['bob'], 'Reading room');
+        await openWithoutScript(page, room);
+        const settings = { lifespan: 'longest', 'slow-mode': '0', posting: 'moderators' };
+        const form = { name: 'Reading room', ...settings };
+        await submit(await site.person('ada'), `${room}/settings`, form);
+        await sendMessage(page, 'May I?');
+      },
     },
     {
       ...{ name: name('no such room'), at, as: 'ada', status: 404, says: 'There is no such room' },
@@ -426,12 +531,22 @@ function errors() {
     ['no such message', '/rooms/1/messages/999/delete', 'ada', 404, 'no such message of yours'],
     ['the wrong method', '/logout', 'ada', 405, 'That does not work at this address'],
     ['not a member', '/rooms/1/members', 'cleo', 403, 'You are not in this room'],
+    ['not the owner', '/rooms/1/settings', 'bob', 403, 'Only the owner can do that'],
+    ['no such person', '/rooms/1/members/999', 'ada', 404, 'no such person in this room'],
     ['not a request', '/rooms?page=1&page=2', 'ada', 400, 'Mirage could not read that'],
   ]
     .map(([what, address, as, status, says]) => ({
       ...{ name: `error, ${what}`, at: address.split('?')[0], as, status, says, go: open(address) },
     }))
     .concat(
+      {
+        ...{ name: 'error, banned', at: '/rooms/{room}/join', as: 'loud', status: 403 },
+        says: 'You are banned from this room',
+        go: async ({ page, site }) => {
+          await page.goto(site.rooms.Greenhouse);
+          await page.getByRole('button', { name: 'Join' }).click();
+        },
+      },
       {
         ...{ name: 'error, too much at once', at: '/rooms/{room}/messages', as: 'ada', status: 413 },
         says: 'That was too much at once',

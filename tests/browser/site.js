@@ -66,6 +66,13 @@ class Site {
     return (this.rooms[name] = room);
   }
 
+  /** The address of a member, by whom they can be managed. */
+  async member(owner, room, name) {
+    const members = await (await (await this.person(owner)).get(`${room}/members`)).text();
+    const [, address] = new RegExp(`href="([^"]+)">Manage <bdi>${name}<`).exec(members);
+    return address;
+  }
+
   /** Sends messages. Answers the number of the last. */
   async say(name, room, ...texts) {
     const person = await this.person(name);
@@ -115,6 +122,9 @@ async function furnish(site) {
 
   await site.room('ada', [], 'Empty hall');
 
+  await runRoom(site, await site.room('ada', ['bob', 'dora', 'loud', hebrew], 'Greenhouse'));
+  await runRoom(site, await site.privateRoom('ada', ['bob', 'dora', 'loud', hebrew], 'Cold frame'));
+
   await site.room('ada', [LONG_PERSON, 'bob'], LONG_NAME);
   for (const author of [LONG_PERSON, 'ada']) {
     const address = `https://example.org/${LONGEST_WORD}`;
@@ -132,6 +142,21 @@ async function furnish(site) {
   await site.say('bob', rooms.Library, ...numbered('Appendix', 33));
 
   for (const shelf of numbered('Shelf', 51)) await site.room('bob', [], shelf);
+}
+
+/** A room of ada's with a moderator, somebody banned, somebody gone, and settings. */
+async function runRoom(site, room) {
+  for (const name of ['loud', 'dora', 'bob']) await site.say(name, room, `I am ${name}.`);
+  const ada = await site.person('ada');
+  const manage = async (name, action, form) =>
+    submit(ada, `${await site.member('ada', room, name)}/${action}`, form);
+  await manage('bob', 'role', { role: 'moderator' });
+  await manage('loud', 'ban', { reason: `Too loud: ${LONGEST_WORD}` });
+  await submit(await site.person('dora'), `${room}/leave`, { leave: '1' });
+  const name = Object.keys(site.rooms).find((name) => site.rooms[name] === room);
+  const description = 'All that grows, and الشاي. '.repeat(11).trim();
+  const settings = { lifespan: '43200', 'slow-mode': '30', language: 'de', posting: 'moderators' };
+  await submit(ada, `${room}/settings`, { name, description, ...settings });
 }
 
 export const test = base.extend({

@@ -1,0 +1,145 @@
+// An owner and a member with the room open: what is done about people and the room shows at once.
+
+import {
+  expect,
+  expectRoom,
+  messageBox,
+  messagesOf,
+  noMessagesIn,
+  openRoom,
+  send,
+  statusOf,
+  test,
+  visit,
+} from './support.js';
+
+const GONE = 'You are no longer in this room.';
+const CHANGED = 'This room has changed. Load the page again to see it.';
+
+/** Goes to what the owner can do about bob. */
+async function manageBob(owner, room) {
+  await owner.goto(room);
+  await owner.getByRole('link', { name: 'All members' }).click();
+  await owner.getByRole('link', { name: 'Manage bob' }).click();
+}
+
+function press(page, name) {
+  return page.getByRole('main').getByRole('button', { name }).click();
+}
+
+function follow(page, name) {
+  return page.getByRole('main').getByRole('link', { name }).click();
+}
+
+test('who is removed is told so, keeps the draft, and may come back', async ({ ada, bob, room }) => {
+  await visit(bob, room);
+  await messageBox(bob).fill('Half a thought');
+
+  await manageBob(ada, room);
+  await follow(ada, 'Remove bob');
+  await press(ada, 'Remove bob');
+
+  await expect(ada.getByText('Removed from the room.')).toBeVisible();
+  await expect(statusOf(bob)).toHaveText(GONE);
+  await expect(messageBox(bob)).toHaveValue('Half a thought');
+  await bob.reload();
+  await press(bob, 'Join Kettle club');
+  await expectRoom(bob, 'Kettle club');
+});
+
+test('who is banned is told so, and why, until the ban is lifted', async ({ ada, bob, room }) => {
+  await visit(bob, room);
+
+  await manageBob(ada, room);
+  await follow(ada, 'Ban bob');
+  await ada.getByRole('textbox', { name: 'Reason' }).fill('Too loud');
+  await press(ada, 'Ban bob');
+
+  await expect(ada.getByText('bob: Too loud')).toBeVisible();
+  await expect(statusOf(bob)).toHaveText(GONE);
+  await bob.reload();
+  await press(bob, 'Join Kettle club');
+  await expect(bob.getByRole('heading', { name: 'You are banned from this room' })).toBeVisible();
+  await expect(bob.getByText('Too loud')).toBeVisible();
+
+  await press(ada, 'Lift the ban on bob');
+  await expect(ada.getByText('Ban lifted.')).toBeVisible();
+  await bob.goto(room);
+  await press(bob, 'Join Kettle club');
+  await expectRoom(bob, 'Kettle club');
+});
+
+test('all messages of one person go from open pages', async ({ ada, bob, room }) => {
+  await visit(bob, room);
+  await send(bob, 'Buy kettles');
+  await send(bob, 'Buy them now');
+  await expect(messagesOf(bob)).toHaveCount(2);
+
+  await manageBob(ada, room);
+  await follow(ada, 'Delete all messages of bob');
+  await press(ada, 'Delete all messages of bob');
+
+  await expect(noMessagesIn(bob)).toBeVisible();
+  await send(bob, 'Sorry');
+  await expect(messagesOf(bob)).toHaveCount(1);
+});
+
+test('a moderator deletes a single message of another', async ({ ada, bob, room }) => {
+  await manageBob(ada, room);
+  await press(ada, 'Make bob a moderator');
+  await expect(ada.getByText('Made a moderator.')).toBeVisible();
+  const carol = await ada.context().browser().newContext({ baseURL: new URL(ada.url()).origin });
+  const carols = await carol.newPage();
+  await carols.request.post('/register', { form: { name: 'carol', password: 'many small kettles' } });
+  await carols.request.post(`${room}/join`, { form: { join: '1' } });
+  await visit(carols, room);
+  await send(carols, 'Buy kettles');
+
+  await bob.goto(room);
+  await follow(bob, 'Delete messages of others');
+  await follow(bob, 'carol’s message');
+  await press(bob, 'Delete message');
+
+  await expect(bob.getByText('Message deleted.')).toBeVisible();
+  await expect(noMessagesIn(carols)).toBeVisible();
+  await carol.close();
+});
+
+test('open pages are told of new settings, and of the end of the room', async ({ ada, bob, room }) => {
+  await visit(bob, room);
+  await ada.goto(room);
+  await follow(ada, 'Settings of Kettle club');
+  await ada.getByRole('textbox', { name: 'Room name' }).fill('Teapot club');
+  await ada.getByRole('radio', { name: 'The owner and the moderators' }).check();
+  await press(ada, 'Save settings');
+
+  await expect(ada.getByText('Settings saved.')).toBeVisible();
+  await expect(statusOf(bob)).toHaveText(CHANGED);
+  await bob.reload();
+  await expectRoom(bob, 'Teapot club');
+  await expect(messageBox(bob)).toBeHidden();
+  await expect(bob.getByText('Only the owner and the moderators write here.')).toBeVisible();
+
+  await follow(ada, 'Delete the room');
+  await press(ada, 'Delete the room');
+  await expect(ada.getByText('Room deleted.')).toBeVisible();
+  await expect(statusOf(bob)).toHaveText(GONE);
+});
+
+test('where only moderators write, the page of a member is live all the same', async ({
+  ada,
+  bob,
+  room,
+}) => {
+  await ada.goto(`${room}/settings`);
+  await ada.getByRole('combobox', { name: 'Main language' }).selectOption('Deutsch');
+  await ada.getByRole('radio', { name: 'The owner and the moderators' }).check();
+  await press(ada, 'Save settings');
+  await visit(bob, room);
+
+  await openRoom(ada, 'Kettle club');
+  await send(ada, 'Der Kessel pfeift.');
+
+  await expect(messagesOf(bob)).toHaveText(/Der Kessel pfeift\./);
+  await expect(bob.locator('#log > ol')).toHaveAttribute('lang', 'de');
+});
