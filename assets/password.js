@@ -1,11 +1,14 @@
 // Gives each password field a button that shows what was typed. The forms work without it.
 "use strict";
 
-for (const field of document.querySelectorAll("input[type=password]")) {
+const fields = document.querySelectorAll("input[type=password]");
+for (const field of fields) {
+  // Of several, each is named by its label: "Show new password".
+  const what = fields.length > 1 ? field.labels[0].textContent.toLowerCase() : "password";
   const button = document.createElement("button");
   const show = (isShown) => {
     field.type = isShown ? "text" : "password";
-    button.textContent = isShown ? "Hide password" : "Show password";
+    button.textContent = `${isShown ? "Hide" : "Show"} ${what}`;
   };
   button.type = "button";
   button.className = "quiet";

@@ -11,10 +11,11 @@ use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 use crate::domain::{MessageId, RoomId};
 use crate::error::AppError;
 use crate::pages::{
-    accessibility, account, asset, ban, clear_room, delete_message, delete_messages, delete_room,
-    hand_over, healthz, home, join, leave, lift_ban, login, logout, make_public, member,
-    member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms, register,
-    remove_member, room, room_password, room_settings,
+    accessibility, account, account_delete, account_password, account_sessions, asset, ban,
+    clear_room, delete_message, delete_messages, delete_room, hand_over, healthz, home, join,
+    leave, lift_ban, login, logout, make_public, member, member_role, members, messages, my_rooms,
+    new_room, poll, private_join, public_rooms, register, remove_member, room, room_password,
+    room_settings,
 };
 
 /// The most bytes of a form that are read.
@@ -79,6 +80,13 @@ pub fn table() -> Vec<Endpoint> {
         get("/accessibility", accessibility::show),
         get("/account", account::show),
         post("/account", account::submit),
+        get("/account/password", account_password::show),
+        post("/account/password", account_password::submit),
+        get("/account/sessions", account_sessions::show),
+        post("/account/sessions/end-others", account_sessions::end_others),
+        post("/account/sessions/{session}/end", account_sessions::end),
+        get("/account/delete", account_delete::show),
+        post("/account/delete", account_delete::submit),
         get(HEALTHZ, healthz::show),
         get(ASSET, asset::show),
     ]

@@ -3,6 +3,7 @@
 //! Nothing here knows pages, services, tables or the message buffer.
 
 mod announcements;
+mod browser;
 mod ids;
 mod language;
 mod message_text;
@@ -17,6 +18,7 @@ mod timestamp;
 mod username;
 
 pub use announcements::Announcements;
+pub use browser::Browser;
 pub use ids::{InviteId, MessageId, RoomId, UserId};
 pub use language::Language;
 pub use message_text::{MessageText, Segment};

@@ -1,4 +1,4 @@
-//! Your account: how much of what is said is announced.
+//! Your account: how much of what is said is announced, and the ways to the rest.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query};
@@ -17,8 +17,16 @@ use crate::session::CurrentUser;
 struct AccountPage<'a> {
     layout: Layout<'a>,
     announcements: &'a str,
-    has_saved: bool,
+    /// What was done, in words.
+    done: Option<&'static str>,
     problems: Problems,
+}
+
+impl AccountPage<'_> {
+    /// What was done, for the title: the first sentence of it.
+    fn outcome(&self) -> Option<&str> {
+        self.done?.split('.').next()
+    }
 }
 
 /// What the address can say.
@@ -45,7 +53,11 @@ pub async fn show(
     html(&AccountPage {
         layout: Layout::new(&app, Some(&user), Here::Account),
         announcements: settings.announcements.word(),
-        has_saved: query.done == "saved",
+        done: match query.done.as_str() {
+            "saved" => Some("Settings saved."),
+            "password" => Some("Password changed. You are signed out everywhere else."),
+            _ => None,
+        },
         problems: Problems::default(),
     })
 }
@@ -57,7 +69,7 @@ pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<AccountFo
         let page = AccountPage {
             layout: Layout::new(&app, Some(&user), Here::Account),
             announcements: &form.announcements,
-            has_saved: false,
+            done: None,
             problems: Problems::one("announcements-each", CHOOSE),
         };
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);

@@ -1,7 +1,8 @@
 //! The start page: what this is, and the two ways in.
 
-use actix_web::web::Data;
+use actix_web::web::{Data, Query};
 use askama::Template;
+use serde::Deserialize;
 
 use super::{Here, Layout, html, see_other};
 use crate::app::AppState;
@@ -15,15 +16,24 @@ use crate::session::Visitor;
 struct HomePage<'a> {
     layout: Layout<'a>,
     lifespan: Lifespan,
+    has_deleted_account: bool,
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct HomeQuery {
+    done: String,
 }
 
 /// **Who:** anyone. **Answers:** the start page; to people who are signed in, 303 to their rooms, or to
 /// the public rooms if they are in none.
-pub async fn show(app: Data<AppState>, visitor: Visitor) -> PageResult {
+pub async fn show(app: Data<AppState>, visitor: Visitor, query: Query<HomeQuery>) -> PageResult {
     match visitor.user {
         None => html(&HomePage {
             layout: Layout::new(&app, None, Here::Elsewhere),
             lifespan: Lifespan(app.config.message_lifespan),
+            has_deleted_account: query.done == "deleted",
         }),
         Some(user) if rooms::has_any(&app, user.user_id).await? => Ok(see_other("/rooms/mine")),
         Some(_) => Ok(see_other("/rooms")),

@@ -4,6 +4,9 @@
 
 pub mod accessibility;
 pub mod account;
+pub mod account_delete;
+pub mod account_password;
+pub mod account_sessions;
 pub mod asset;
 pub mod ban;
 pub mod clear_room;

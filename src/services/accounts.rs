@@ -1,4 +1,4 @@
-//! Creating an account and signing in.
+//! Creating an account, signing in, and what people do about their own account.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sea_orm::{
 use super::changes::Change;
 use super::sessions;
 use super::tokens::Token;
-use super::{Cache, Fault, is_duplicate, members, to_the_end};
+use super::{Cache, Fault, changes, is_duplicate, members, to_the_end};
 use crate::app::AppState;
 use crate::database;
 use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
@@ -93,9 +93,95 @@ pub async fn sign_in(
     };
     let app = Arc::clone(app);
     to_the_end(async move {
+        let transaction = database::write(&app.database).await?;
+        if !has_hash(&transaction, user.id, &user.password_hash).await? {
+            return Ok(SignedIn::Refused);
+        }
         let now = app.clock.now();
-        let key = sessions::begin(&app.database, user.id, &user_agent, now).await?;
+        let key = sessions::begin(&transaction, user.id, &user_agent, now).await?;
+        transaction.commit().await?;
         Ok(SignedIn::As(key))
+    })
+    .await
+}
+
+/// What became of changing one's password.
+#[derive(Debug)]
+pub enum PasswordChanged {
+    /// It is changed. They are signed in with this key, and nowhere else.
+    SignedInAgain(Token),
+    /// The password they gave as theirs is not, or not any more.
+    WrongPassword,
+}
+
+/// Gives `user` another password, and ends all their sessions but a new one for who asks.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn change_password(
+    app: &Arc<AppState>,
+    user: UserId,
+    current: PlainPassword,
+    new: AccountPassword,
+    user_agent: String,
+) -> Result<PasswordChanged, Fault> {
+    let app = Arc::clone(app);
+    let Some(verified) = verified_hash(&app, user, current).await? else {
+        return Ok(PasswordChanged::WrongPassword);
+    };
+    let password_hash = app.passwords.hash(new.plain().clone()).await?;
+    to_the_end(async move {
+        let transaction = database::write(&app.database).await?;
+        if !has_hash(&transaction, user, &verified).await? {
+            return Ok(PasswordChanged::WrongPassword);
+        }
+        let row = user::ActiveModel {
+            id: Set(user),
+            password_hash: Set(password_hash),
+            ..Default::default()
+        };
+        user::Entity::update(row).exec(&transaction).await?;
+        sessions::delete_all(&transaction, user).await?;
+        let now = app.clock.now();
+        let key = sessions::begin(&transaction, user, &user_agent, now).await?;
+        transaction.commit().await?;
+        sessions::end_in_memory(&app, user);
+        Ok(PasswordChanged::SignedInAgain(key))
+    })
+    .await
+}
+
+/// What became of deleting one's account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Done,
+    /// The password they gave as theirs is not, or not any more.
+    WrongPassword,
+}
+
+/// Deletes the account of `user`, and all that is theirs.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn delete_account(
+    app: &Arc<AppState>,
+    user: UserId,
+    password: PlainPassword,
+) -> Result<Deleted, Fault> {
+    let app = Arc::clone(app);
+    let Some(verified) = verified_hash(&app, user, password).await? else {
+        return Ok(Deleted::WrongPassword);
+    };
+    to_the_end(async move {
+        let transaction = database::write(&app.database).await?;
+        if !has_hash(&transaction, user, &verified).await? {
+            return Ok(Deleted::WrongPassword);
+        }
+        let made = delete(&transaction, user).await?;
+        transaction.commit().await?;
+        changes::apply(&app, &made);
+        Ok(Deleted::Done)
     })
     .await
 }
@@ -167,7 +253,8 @@ pub(super) async fn delete(
         .filter(room_member::Column::UserId.eq(user))
         .exec(database)
         .await?;
-    let mut changes = Vec::new();
+    // The person first: their polls end because they are signed out, not because they have left.
+    let mut changes = vec![Change::PersonGone(user)];
     for room in left {
         let is_gone = members::settle_ownership(database, &room).await?;
         changes.push(if is_gone {
@@ -177,6 +264,28 @@ pub(super) async fn delete(
         });
     }
     user::Entity::delete_by_id(user).exec(database).await?;
-    changes.push(Change::PersonGone(user));
     Ok(changes)
+}
+
+/// The hash of the password of `user`, if that password is this one.
+async fn verified_hash(
+    app: &AppState,
+    user: UserId,
+    password: PlainPassword,
+) -> Result<Option<String>, Fault> {
+    let row = user::Entity::find_by_id(user).one(&app.database).await?;
+    let hash = row.map(|row| row.password_hash);
+    let is_right = app.passwords.verify(password, hash.as_deref()).await?;
+    Ok(hash.filter(|_| is_right))
+}
+
+/// Whether the password of `user` still is the one that was compared: comparing takes a while, in which
+/// it may have been changed, or the account deleted.
+async fn has_hash(
+    database: &impl ConnectionTrait,
+    user: UserId,
+    hash: &str,
+) -> Result<bool, Fault> {
+    let row = user::Entity::find_by_id(user).one(database).await?;
+    Ok(row.is_some_and(|row| row.password_hash == hash))
 }

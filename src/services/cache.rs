@@ -92,6 +92,12 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         matches!(held, Some(Some(held)) if Arc::ptr_eq(held, value))
     }
 
+    /// The value that is held at `key`. Does not count as using it.
+    pub fn held(&self, key: K) -> Option<Arc<V>> {
+        let slots = self.lock();
+        slots.get(&key)?.value.get().cloned().flatten()
+    }
+
     /// Drops what is held and `is_meant` says yes to, and gives it back. What is being read is read
     /// again.
     pub fn forget_where(&self, is_meant: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
@@ -300,6 +306,20 @@ mod tests {
             let (_, ()) = tokio::join!(cache.get(1, read), change);
 
             assert_eq!(cache.get(1, read).await.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_held_can_be_looked_at_without_using_it() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            cache.get(1, async || Ok(Some(7))).await.unwrap();
+            cache.sweep();
+
+            assert_eq!(cache.held(1).as_deref(), Some(&7));
+            assert_eq!(cache.held(2), None);
+            cache.sweep();
+            assert_eq!(cache.held(1), None);
         });
     }
 

@@ -3,7 +3,7 @@
 
 use sea_orm::{ConnectionTrait, EntityTrait, Set};
 
-use super::{Fault, rooms};
+use super::{Fault, rooms, sessions};
 use crate::app::AppState;
 use crate::domain::{RoomId, Timestamp, UserId};
 use crate::entities::change;
@@ -54,11 +54,10 @@ pub(super) fn apply(app: &AppState, changes: &[Change]) {
             Change::Room(room) => rooms::changed(app, room),
             Change::RoomGone(room) => rooms::gone(app, room),
             Change::PersonGone(person) => {
-                for session in app.sessions.forget_where(|live| live.user_id == person) {
-                    session.end();
-                }
+                sessions::end_in_memory(app, person);
                 app.settings.forget(person);
                 app.held_messages.forget(person);
+                app.presence.forget_everywhere(person);
                 // The last: nothing more of theirs can come in.
                 app.messages.delete_everywhere_by(person, app.clock.now());
             }

@@ -28,6 +28,13 @@ impl Presence {
         }
     }
 
+    /// Notes that `user` is in no room any more.
+    pub fn forget_everywhere(&self, user: UserId) {
+        for people in self.lock().values_mut() {
+            people.remove(&user);
+        }
+    }
+
     /// How many have `room` open.
     #[must_use]
     pub fn count(&self, room: RoomId, now: Timestamp) -> usize {
@@ -79,6 +86,19 @@ mod tests {
         presence.forget(TEA, UserId(1));
 
         assert_eq!(presence.count(TEA, NOW), 0);
+    }
+
+    #[test]
+    fn who_is_gone_is_nowhere_here() {
+        let presence = Presence::default();
+        for (room, user) in [(TEA, 1), (TEA, 2), (RoomId(2), 1)] {
+            presence.note(room, UserId(user), NOW);
+        }
+
+        presence.forget_everywhere(UserId(1));
+
+        assert_eq!(presence.count(TEA, NOW), 1);
+        assert_eq!(presence.count(RoomId(2), NOW), 0);
     }
 
     #[test]

@@ -7,13 +7,13 @@ use std::sync::atomic::{AtomicI64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
-use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, Condition, ConnectionTrait, EntityTrait, QueryFilter, QueryOrder, Set};
 use tokio_util::sync::CancellationToken;
 
 use super::tokens::{Token, TokenDigest};
 use super::{Cache, Fault, to_the_end};
 use crate::app::AppState;
-use crate::domain::{Timestamp, UserId};
+use crate::domain::{Browser, Timestamp, UserId};
 use crate::entities::{session, user};
 
 /// A session that was not used for so long has ended.
@@ -71,8 +71,11 @@ impl LiveSession {
     }
 
     fn has_expired(&self, now: Timestamp) -> bool {
-        let last_seen = Timestamp(self.last_seen.load(Ordering::Relaxed));
-        last_seen.plus(IDLE_LIFE) <= now || self.created_at.plus(LONGEST_LIFE) <= now
+        has_expired(self.created_at, self.last_seen(), now)
+    }
+
+    fn last_seen(&self) -> Timestamp {
+        Timestamp(self.last_seen.load(Ordering::Relaxed))
     }
 }
 
@@ -154,6 +157,107 @@ pub async fn end(app: &Arc<AppState>, digest: TokenDigest) -> Result<(), Fault> 
     .await
 }
 
+/// Where a person is signed in.
+#[derive(Debug)]
+pub struct OwnSession {
+    /// Names it.
+    pub digest: TokenDigest,
+    /// With which browser.
+    pub browser: Browser,
+    /// Since when.
+    pub created_at: Timestamp,
+    /// When the browser was last heard of, or up to an hour before.
+    pub last_seen: Timestamp,
+}
+
+/// Where `user` is signed in, the latest first.
+///
+/// # Errors
+/// When the database fails.
+pub async fn list(app: &AppState, user: UserId) -> Result<Vec<OwnSession>, Fault> {
+    let now = app.clock.now();
+    let rows = session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .order_by_desc(session::Column::CreatedAt)
+        .order_by_asc(session::Column::KeyDigest)
+        .all(&app.database)
+        .await?;
+    let listed = |row: session::Model| {
+        let digest = TokenDigest::from_hex(&row.key_digest)?;
+        let live = app.sessions.held(digest);
+        let session = OwnSession {
+            digest,
+            browser: Browser::of(&row.user_agent),
+            created_at: row.created_at,
+            // Memory knows of uses that the database is not told of yet.
+            last_seen: live.map_or(row.last_seen, |live| live.last_seen()),
+        };
+        (!has_expired(session.created_at, session.last_seen, now)).then_some(session)
+    };
+    Ok(rows.into_iter().filter_map(listed).collect())
+}
+
+/// Ends a session of `user`. One that is somebody else's, or is none, stays as it is, and nobody is
+/// told which.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_of(app: &Arc<AppState>, user: UserId, digest: TokenDigest) -> Result<(), Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        let ended = session::Entity::delete_many()
+            .filter(session::Column::UserId.eq(user))
+            .filter(session::Column::KeyDigest.eq(digest.to_hex()))
+            .exec(&app.database)
+            .await?;
+        if ended.rows_affected > 0
+            && let Some(live) = app.sessions.forget(digest)
+        {
+            live.end();
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Ends all sessions of `user` but the one to keep.
+///
+/// # Errors
+/// When the database fails.
+pub async fn end_others(app: &Arc<AppState>, user: UserId, keep: TokenDigest) -> Result<(), Fault> {
+    let app = Arc::clone(app);
+    to_the_end(async move {
+        session::Entity::delete_many()
+            .filter(session::Column::UserId.eq(user))
+            .filter(session::Column::KeyDigest.ne(keep.to_hex()))
+            .exec(&app.database)
+            .await?;
+        let is_other = |live: &LiveSession| live.user_id == user && live.digest != keep;
+        for session in app.sessions.forget_where(is_other) {
+            session.end();
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Deletes the rows of all sessions of `user`. Call it within a transaction, and [`end_in_memory`]
+/// after its commit.
+pub(super) async fn delete_all(database: &impl ConnectionTrait, user: UserId) -> Result<(), Fault> {
+    session::Entity::delete_many()
+        .filter(session::Column::UserId.eq(user))
+        .exec(database)
+        .await?;
+    Ok(())
+}
+
+/// Ends all sessions of `user` that are in use; their rows are gone.
+pub(super) fn end_in_memory(app: &AppState, user: UserId) {
+    for session in app.sessions.forget_where(|live| live.user_id == user) {
+        session.end();
+    }
+}
+
 /// Deletes the sessions that have expired, of browsers that never came back.
 ///
 /// # Errors
@@ -168,6 +272,10 @@ pub async fn delete_expired(app: &AppState) -> Result<(), Fault> {
         .exec(&app.database)
         .await?;
     Ok(())
+}
+
+fn has_expired(created_at: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {
+    last_seen.plus(IDLE_LIFE) <= now || created_at.plus(LONGEST_LIFE) <= now
 }
 
 async fn read(app: &AppState, digest: TokenDigest) -> Result<Option<LiveSession>, Fault> {

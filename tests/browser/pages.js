@@ -16,7 +16,8 @@ export const STATES = [
   ...[...home(), ...register(), ...login(), ...accessibility()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
-  ...[...manage(), ...roomSettings(), ...account(), ...errors()],
+  ...[...manage(), ...roomSettings()],
+  ...[...account(), ...accountPassword(), ...accountSessions(), ...accountDelete(), ...errors()],
 ];
 
 function home() {
@@ -517,6 +518,86 @@ function account() {
         await page.goto(at);
         await page.locator(':checked').evaluate((radio) => (radio.checked = false));
         await save(page);
+      },
+    },
+  ];
+}
+
+function accountPassword() {
+  const at = '/account/password';
+  const values = (current, password) => ({ 'Current password': current, 'New password': password });
+  const refused = ([what, current, password, problem]) => ({
+    ...{ name: `account, new password, ${what}`, at, as: 'ada', status: 422, says: problem, problem },
+    go: send(at, values(current, password), 'Change password'),
+  });
+  return [
+    { name: 'account, new password', at, as: 'ada', says: 'signed out everywhere else', go: open(at) },
+    ...[
+      ['nothing filled in', '', '', 'Enter your current password'],
+      ['the wrong current one', 'many small spoons', PASSWORD, 'The current password is wrong.'],
+      ['too short', PASSWORD, 'kettle', 'must have at least 8 characters'],
+      ['too long', PASSWORD, 'kettle '.repeat(20), 'must have at most 128 characters'],
+      ['too common', PASSWORD, 'password1', 'among the first that others would try'],
+    ].map(refused),
+    {
+      ...{ name: 'account, new password, the name', at, status: 422 },
+      ...{ says: 'must not be your name', problem: 'must not be your name' },
+      go: async ({ page, site }) => {
+        const name = await signUp(page, site);
+        await send(at, values(PASSWORD, name), 'Change password')({ page, site });
+      },
+    },
+    {
+      ...{ name: 'account, password changed', at: '/account', says: 'Password changed.' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await send(at, values(PASSWORD, 'many small spoons'), 'Change password')({ page, site });
+      },
+    },
+  ];
+}
+
+function accountSessions() {
+  const at = '/account/sessions';
+  const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
+  const lynx = 'Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1 GNUTLS/3.8.9';
+  /** Opens the page of somebody new, who is signed in with these browsers as well. */
+  const openWith = (...userAgents) => async ({ page, site }) => {
+    const name = await signUp(page, site);
+    for (const userAgent of userAgents) await site.signIn(name, userAgent);
+    await page.goto(at);
+  };
+  const openThenPress = (button) => async ({ page, site }) => {
+    await openWith(firefox, lynx)({ page, site });
+    await page.getByRole('button', { name: button }).click();
+  };
+  return [
+    ['sessions, one', 'with this browser only', openWith()],
+    ['sessions, some', 'Sign out Lynx', openWith(firefox, lynx)],
+    ['sessions, many alike', 'number 12', openWith(...Array(12).fill(firefox))],
+    ['sessions, a long user agent', 'Unknown browser', openWith('kettle'.repeat(200))],
+    ['sessions, one ended', 'Browser signed out.', openThenPress('Sign out Lynx')],
+    ['sessions, others ended', 'signed out everywhere else.', openThenPress('Sign out everywhere else')],
+  ].map(([what, says, go]) => ({ name: `account, ${what}`, at, says, go }));
+}
+
+function accountDelete() {
+  const at = '/account/delete';
+  const refused = ([what, password, problem]) => ({
+    ...{ name: `account, delete, ${what}`, at, as: 'ada', status: 422, says: problem, problem },
+    go: send(at, { Password: password }, 'Delete account'),
+  });
+  return [
+    { name: 'account, delete', at, as: 'ada', says: 'This cannot be undone.', go: open(at) },
+    ...[
+      ['nothing filled in', '', 'Enter your password'],
+      ['the wrong password', 'many small spoons', 'The password is wrong.'],
+    ].map(refused),
+    {
+      ...{ name: 'account, deleted', at: '/', says: 'Account deleted.' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await send(at, { Password: PASSWORD }, 'Delete account')({ page, site });
       },
     },
   ];

@@ -21,10 +21,26 @@ test('a password can be shown and hidden on every form that asks for one', async
     await showsAndHides(ada);
   }
   await signUp(ada, 'ada');
-  for (const path of ['/rooms/private', '/rooms/new']) {
+  for (const path of ['/rooms/private', '/rooms/new', '/account/delete']) {
     await ada.goto(server.url + path);
     await showsAndHides(ada);
   }
+});
+
+test('of two passwords on a form, each has a button that says which it shows', async ({ ada, server }) => {
+  await ada.goto(server.url);
+  await signUp(ada, 'ada');
+  await ada.goto(`${server.url}/account/password`);
+
+  await ada.getByRole('button', { name: 'Show new password' }).click();
+
+  await expect(ada.getByLabel('New password')).toHaveAttribute('type', 'text');
+  await expect(ada.getByLabel('Current password')).toHaveAttribute('type', 'password');
+  await expect(ada.getByRole('main').getByRole('button')).toHaveText([
+    'Show current password',
+    'Hide new password',
+    'Change password',
+  ]);
 });
 
 test('a password that is shown is sent as a password', async ({ ada, server }) => {

@@ -50,6 +50,13 @@ class Site {
     return this.#people.get(name);
   }
 
+  /** Signs somebody in with another browser, which calls itself `userAgent`. */
+  async signIn(name, userAgent) {
+    const browser = await request.newContext({ baseURL: this.url, userAgent });
+    await submit(browser, '/login', { name, password: PASSWORD });
+    await browser.dispose();
+  }
+
   /** Makes a room that its owner, members and nobody else are in. Answers its address. */
   async room(owner, members = [], name = `Table ${(this.#roomsMade += 1)}`) {
     const room = await submit(await this.person(owner), '/rooms/new', { name, kind: 'public' });

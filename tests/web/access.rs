@@ -170,6 +170,13 @@ const TABLE: &[Row] = &[
     anywhere("GET", "/accessibility", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
+    anywhere("GET", "/account/password", 303, 200),
+    anywhere("POST", "/account/password", 303, 422),
+    anywhere("GET", "/account/sessions", 303, 200),
+    anywhere("POST", "/account/sessions/end-others", 303, 303),
+    anywhere("POST", "/account/sessions/{session}/end", 303, 303),
+    anywhere("GET", "/account/delete", 303, 200),
+    anywhere("POST", "/account/delete", 303, 422),
     anywhere("GET", "/healthz", 200, 200),
     anywhere("GET", "/assets/{file}", 200, 200),
 ];
@@ -192,6 +199,7 @@ fn path_of(row: &Row, room: i64) -> String {
         .replace("{room}", &room)
         .replace("{message}", "1")
         .replace("{person}", MEMBER)
+        .replace("{session}", &"0".repeat(64))
         .replace("{file}", "app.css")
 }
 

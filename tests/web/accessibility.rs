@@ -8,7 +8,7 @@ use reqwest::Method;
 use scraper::{ElementRef, Html, Selector};
 use tokio::sync::OnceCell;
 
-use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, text_of};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, text_of};
 
 /// A page in one of its states.
 struct State {
@@ -40,6 +40,7 @@ async fn make_states() -> Vec<State> {
     };
 
     add("/", "signed out", nobody.get("/").await);
+    add("/", "account deleted", nobody.get("/?done=deleted").await);
     add(
         "/accessibility",
         "signed out",
@@ -211,6 +212,30 @@ async fn make_states() -> Vec<State> {
     add("/account", "blank", eve.get("/account").await);
     add("/account", "saved", eve.get("/account?done=saved").await);
     add("/account", "wrong", eve.post("/account", &[]).await);
+    let changed = eve.get("/account?done=password").await;
+    add("/account", "password changed", changed);
+    let at = "/account/password";
+    add(at, "blank", eve.get(at).await);
+    add(at, "empty", eve.post(at, &[]).await);
+    let wrong = [("current", "wrong"), ("password", "another kettle of fish")];
+    add(at, "wrong password", eve.post(at, &wrong).await);
+    let common = [("current", PASSWORD), ("password", "password1")];
+    add(at, "common password", eve.post(at, &common).await);
+    let at = "/account/sessions";
+    add(at, "one", eve.get(at).await);
+    for _ in 0..3 {
+        app.sign_in("eve", PASSWORD).await;
+    }
+    add(at, "many", eve.get(at).await);
+    let ended = eve.get("/account/sessions?done=ended").await;
+    add(at, "one ended", ended);
+    let ended = eve.get("/account/sessions?done=others-ended").await;
+    add(at, "others ended", ended);
+    let at = "/account/delete";
+    add(at, "blank", eve.get(at).await);
+    add(at, "empty", eve.post(at, &[]).await);
+    let wrong = [("password", "wrong")];
+    add(at, "wrong password", eve.post(at, &wrong).await);
     add("404", "signed in", eve.get("/nowhere").await);
     states.extend(states_of_running_a_room(&app).await);
     states
@@ -365,6 +390,8 @@ async fn every_page_of_the_url_table_is_in_the_table_of_states() {
         "/logout",
         "/rooms/{room}/members/{person}/role",
         "/rooms/{room}/members/{person}/lift",
+        "/account/sessions/end-others",
+        "/account/sessions/{session}/end",
     ];
 
     for route in routes::table() {
@@ -605,10 +632,15 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
             let autocomplete = field.attr("autocomplete");
             let wanted = match (state.pattern, id) {
                 ("/register", "name") | ("/login", "name") => "username",
-                ("/register" | "/rooms/new" | "/rooms/{room}/settings/password", "password") => {
-                    "new-password"
-                }
-                ("/login", "password") => "current-password",
+                (
+                    "/register"
+                    | "/rooms/new"
+                    | "/account/password"
+                    | "/rooms/{room}/settings/password",
+                    "password",
+                ) => "new-password",
+                ("/account/password", "current") => "current-password",
+                ("/login" | "/account/delete", "password") => "current-password",
                 // Managers must not put the account's password here, nor keep this one in its place.
                 ("/rooms/private", "password") => "one-time-code",
                 _ => "off",

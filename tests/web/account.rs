@@ -60,3 +60,16 @@ async fn a_choice_that_is_not_offered_is_refused() {
     page.assert_status(422)
         .assert_problem("announcements-each", "Choose what is announced");
 }
+
+#[actix_web::test]
+async fn the_page_leads_to_all_that_one_can_do_about_the_account() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let page = ada.get("/account").await;
+
+    assert_eq!(
+        page.attributes("main .onward a", "href"),
+        ["/account/password", "/account/sessions", "/account/delete"]
+    );
+}

@@ -61,8 +61,15 @@ async fn every_link_leads_to_a_page() {
     let signed_in = walk(&ada, "/rooms").await;
     let signed_out = walk(&app.anonymous(), "/").await;
 
-    for page in ["/rooms/mine", "/rooms/private", "/rooms/new"].map(str::to_owned) {
-        assert!(signed_in.contains(&page), "{page} cannot be found by links");
+    for page in [
+        "/rooms/mine",
+        "/rooms/private",
+        "/rooms/new",
+        "/account/password",
+        "/account/sessions",
+        "/account/delete",
+    ] {
+        assert!(signed_in.contains(page), "{page} cannot be found by links");
     }
     for page in ["", "/leave", "/members"] {
         assert!(signed_in.contains(&format!("/rooms/{tea}{page}")));

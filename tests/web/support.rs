@@ -12,6 +12,7 @@ use mirage::domain::{RoomId, Timestamp};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
+use sea_orm::ConnectionTrait;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -138,6 +139,19 @@ impl TestApp {
             .await;
         page.assert_redirect("/rooms");
         browser
+    }
+
+    /// A browser in which somebody who has an account has just signed in.
+    pub async fn sign_in(&self, name: &str, password: &str) -> Browser {
+        let browser = self.anonymous();
+        let form = [("name", name), ("password", password)];
+        browser.post("/login", &form).await.assert_redirect("/");
+        browser
+    }
+
+    /// Runs a statement on the database, beside the server.
+    pub async fn execute(&self, sql: &str) {
+        self.state.database.execute_unprepared(sql).await.unwrap();
     }
 
     /// How many statements were sent to the database so far.

@@ -1,0 +1,66 @@
+//! Delete your account: says what goes with it, and asks for the password.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other};
+use crate::app::AppState;
+use crate::domain::PlainPassword;
+use crate::error::PageResult;
+use crate::services::accounts::{self, Deleted};
+use crate::session::{CurrentUser, KeyInCookie};
+
+#[derive(Template)]
+#[template(path = "account_delete.html")]
+struct DeletePage<'a> {
+    layout: Layout<'a>,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct DeleteForm {
+    password: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** the question.
+pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
+    html(&DeletePage {
+        layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+        problems: Problems::default(),
+    })
+}
+
+/// Deletes the account. **Who:** anyone signed in. **Answers:** 303 to the start page, signed out; or the
+/// form again with 422.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    cookie: KeyInCookie,
+    form: Form<DeleteForm>,
+) -> PageResult {
+    if form.password.is_empty() {
+        return again(&app, &user, "Enter your password");
+    }
+    let password = PlainPassword::typed(&form.password);
+    match accounts::delete_account(&app, user.user_id, password).await? {
+        Deleted::Done => {
+            cookie.take_away();
+            Ok(see_other("/?done=deleted"))
+        }
+        Deleted::WrongPassword => {
+            again(&app, &user, "The password is wrong. Check it and try again")
+        }
+    }
+}
+
+fn again(app: &AppState, user: &CurrentUser, problem: &'static str) -> PageResult {
+    let page = DeletePage {
+        layout: Layout::new(app, Some(user), Here::Elsewhere),
+        problems: Problems::one("password", problem),
+    };
+    html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

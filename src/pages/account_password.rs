@@ -1,0 +1,97 @@
+//! Change your password: asks for the current one, and signs out every other browser.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Form};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use crate::app::AppState;
+use crate::domain::{AccountPassword, Mistake, PlainPassword, Username};
+use crate::error::{AppError, PageResult};
+use crate::services::accounts::{self, PasswordChanged};
+use crate::session::{CurrentUser, KeyInCookie};
+
+#[derive(Template)]
+#[template(path = "account_password.html")]
+struct PasswordPage<'a> {
+    layout: Layout<'a>,
+    problems: Problems,
+}
+
+impl<'a> PasswordPage<'a> {
+    fn new(app: &'a AppState, user: &'a CurrentUser, problems: Problems) -> Self {
+        Self {
+            layout: Layout::new(app, Some(user), Here::Elsewhere),
+            problems,
+        }
+    }
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PasswordForm {
+    current: String,
+    password: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** the form.
+pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
+    html(&PasswordPage::new(&app, &user, Problems::default()))
+}
+
+/// Changes the password. **Who:** anyone signed in. **Answers:** 303 to their account, signed in with a
+/// new key; or the form again with 422.
+pub async fn submit(
+    app: Data<AppState>,
+    request: HttpRequest,
+    user: CurrentUser,
+    cookie: KeyInCookie,
+    form: Form<PasswordForm>,
+) -> PageResult {
+    let new = match parse(&form, &user).await? {
+        Ok(new) => new,
+        Err(problems) => return again(&app, &user, problems),
+    };
+    let current = PlainPassword::typed(&form.current);
+    let agent = user_agent(&request);
+    match accounts::change_password(&app, user.user_id, current, new, agent).await? {
+        PasswordChanged::SignedInAgain(key) => {
+            cookie.put(&key).await?;
+            Ok(see_other("/account?done=password"))
+        }
+        PasswordChanged::WrongPassword => {
+            const WRONG: &str = "The current password is wrong. Check it and try again";
+            again(&app, &user, Problems::one("current", WRONG))
+        }
+    }
+}
+
+async fn parse(
+    form: &PasswordForm,
+    user: &CurrentUser,
+) -> Result<Result<AccountPassword, Problems>, AppError> {
+    let mut problems = Problems::default();
+    if form.current.is_empty() {
+        problems.add("current", "Enter your current password");
+    }
+    if form.password.is_empty() {
+        problems.add("password", "Enter a new password");
+        return Ok(Err(problems));
+    }
+    let (typed, name) = (form.password.clone(), Username::parse(&user.user_name).ok());
+    // Looking for common passwords takes a while for long ones.
+    let parsed: Result<AccountPassword, Mistake> =
+        web::block(move || AccountPassword::parse(&typed, name.as_ref()))
+            .await
+            .map_err(|error| AppError::bug(error.into()))?;
+    let new = problems.take("password", parsed);
+    Ok(new.filter(|_| problems.is_empty()).ok_or(problems))
+}
+
+fn again(app: &AppState, user: &CurrentUser, problems: Problems) -> PageResult {
+    let page = PasswordPage::new(app, user, problems);
+    html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

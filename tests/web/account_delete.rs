@@ -1,0 +1,250 @@
+use std::time::Duration;
+
+use mirage::domain::{Role, RoomId, UserId};
+use mirage::services::moderation::{self, Moderated};
+
+use crate::poll::wait_in;
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp};
+
+const AT: &str = "/account/delete";
+/// Far less than a second: what must be told at once.
+const AT_ONCE: Duration = Duration::from_millis(500);
+
+async fn delete_account(browser: &Browser) -> Page {
+    browser.post(AT, &[("password", PASSWORD)]).await
+}
+
+#[actix_web::test]
+async fn deleting_asks_first_and_says_what_goes() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let page = ada.get(AT).await;
+
+    assert_eq!(page.text("h1"), "Delete your account?");
+    assert_eq!(page.text("main button"), "Delete account");
+    let says = page.text("main");
+    for words in [
+        "cannot be undone",
+        "Your messages are deleted",
+        "passes on to the moderator",
+        "only you are in is deleted",
+    ] {
+        assert!(says.contains(words), "{words}");
+    }
+    ada.get("/rooms").await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn a_deleted_account_is_gone_and_its_name_is_free() {
+    let app = TestApp::spawn().await;
+    let ada = app.anonymous();
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    let signed_up = ada.post("/register", &form).await;
+    let cookie = signed_up.header("set-cookie").split(';').next().unwrap();
+
+    let page = delete_account(&ada).await;
+
+    page.assert_redirect("/?done=deleted");
+    assert!(page.header("set-cookie").contains("Max-Age=0"));
+    let page = ada.get("/?done=deleted").await;
+    assert_eq!(page.text(".done"), "Account deleted.");
+    assert!(page.text("title").starts_with("Account deleted – "));
+    assert!(!page.has("header .sign-out"));
+    let thief = app.anonymous();
+    let request = thief.client.get(thief.url("/rooms"));
+    Browser::answer(request.header("cookie", cookie))
+        .await
+        .assert_redirect("/login?next=/rooms");
+    ada.post("/login", &form).await.assert_status(422);
+    let heir = app.sign_up("Ada").await;
+    heir.get("/rooms/mine").await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn without_the_password_nothing_is_deleted() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    for (password, sentence) in [
+        ("", "Enter your password"),
+        (
+            "a kettle of cats",
+            "The password is wrong. Check it and try again",
+        ),
+    ] {
+        let page = ada.post(AT, &[("password", password)]).await;
+
+        page.assert_status(422).assert_problem("password", sentence);
+        assert_eq!(page.attributes("#password", "value"), [""; 0]);
+    }
+    ada.get("/rooms").await.assert_status(200);
+    app.sign_in("ada", PASSWORD).await;
+}
+
+#[actix_web::test]
+async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let (bob, cleo) = (app.sign_up("bob").await, app.sign_up("cleo").await);
+    let moderated = ada.create_public_room("Moderated").await;
+    let plain = ada.create_private_room("Plain").await;
+    let empty = ada.create_public_room("Empty").await;
+    let of_bob = bob.create_public_room("Bread").await;
+    for browser in [&bob, &cleo] {
+        app.clock.advance(Duration::from_secs(1));
+        browser.join(moderated).await;
+        browser
+            .join_privately("Plain", ROOM_PASSWORD)
+            .await
+            .assert_status(303);
+    }
+    ada.join(of_bob).await;
+    let (room, ada_id, cleo_id) = (RoomId(moderated), UserId(1), UserId(3));
+    let made = moderation::set_role(&app.state, room, ada_id, cleo_id, Role::Moderator).await;
+    assert_eq!(made.unwrap(), Moderated::Done);
+    ada.send(empty, "for the walls").await.assert_status(303);
+
+    delete_account(&ada).await.assert_status(303);
+
+    assert_eq!(
+        bob.room(moderated).await.texts(".members li"),
+        ["bob (you)", "cleo, owner"]
+    );
+    assert_eq!(
+        cleo.room(plain).await.texts(".members li"),
+        ["bob, owner", "cleo (you)"]
+    );
+    assert_eq!(
+        bob.room(of_bob).await.texts(".members li"),
+        ["bob (you), owner"]
+    );
+    bob.room(empty).await.assert_status(404);
+    assert_eq!(app.state.messages.bytes(), 0);
+    bob.create_public_room("Empty").await;
+}
+
+#[actix_web::test]
+async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let (tea, cake) = (
+        ada.create_public_room("Tea").await,
+        bob.create_private_room("Cake").await,
+    );
+    bob.join(tea).await;
+    ada.join_privately("Cake", ROOM_PASSWORD)
+        .await
+        .assert_status(303);
+    for room in [tea, cake] {
+        ada.send(room, "of ada").await.assert_status(303);
+        bob.send(room, "of bob").await.assert_status(303);
+    }
+    let page = bob.room(tea).await;
+    let (first, cursor) = (
+        page.attributes("#log li", "id")[0].clone(),
+        page.attribute("#log", "data-cursor"),
+    );
+    let waiting = wait_in(&app, &bob, tea, &cursor).await;
+
+    delete_account(&ada).await.assert_status(303);
+
+    let poll = tokio::time::timeout(AT_ONCE, waiting).await.unwrap();
+    assert_eq!(poll.unwrap().gone, [first]);
+    for room in [tea, cake] {
+        assert_eq!(bob.messages(room).await, ["of bob"]);
+        assert_eq!(bob.poll(room, "").await.came, ["of bob"]);
+    }
+}
+
+#[actix_web::test]
+async fn their_waiting_polls_end_at_once_in_every_browser() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let other = app.sign_in("ada", PASSWORD).await;
+    let bob = app.sign_up("bob").await;
+    let (alone, shared) = (
+        ada.create_public_room("Alone").await,
+        bob.create_public_room("Shared").await,
+    );
+    ada.join(shared).await;
+    let mut waiting = Vec::new();
+    for (browser, room) in [
+        (&ada, alone),
+        (&ada, shared),
+        (&other, alone),
+        (&other, shared),
+    ] {
+        let cursor = browser.cursor(room).await;
+        waiting.push(wait_in(&app, browser, room, &cursor).await);
+    }
+
+    delete_account(&ada).await.assert_status(303);
+
+    for poll in waiting {
+        let poll = tokio::time::timeout(AT_ONCE, poll).await.unwrap();
+        let poll = poll.unwrap();
+        assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
+    }
+    other
+        .get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    assert_eq!(
+        bob.get("/rooms").await.texts(".rooms h2"),
+        ["Shared"],
+        "the empty room is gone from the list"
+    );
+}
+
+#[actix_web::test]
+async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = bob.create_public_room("Tea").await;
+    ada.join(room).await;
+    let nonce = ada.nonce(room).await;
+    delete_account(&ada).await.assert_status(303);
+
+    ada.send_with(room, "still here", &nonce)
+        .await
+        .assert_status(303);
+
+    assert!(bob.messages(room).await.is_empty());
+    // Nor by whoever has the name next.
+    let heir = app.sign_up("ada").await;
+    heir.join(room).await;
+    assert_eq!(heir.room(room).await.text("#message"), "");
+    heir.send_with(room, "still here", &nonce).await;
+    assert!(bob.messages(room).await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_deletion_that_is_interrupted_deletes_nothing() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let shared = ada.create_public_room("Shared").await;
+    let alone = ada.create_public_room("Alone").await;
+    bob.join(shared).await;
+    ada.send(shared, "hello").await.assert_status(303);
+    // The last of the statements fails: the rooms have passed on or gone by then.
+    app.execute(
+        "CREATE TRIGGER interrupt BEFORE DELETE ON users \
+         BEGIN SELECT RAISE(ABORT, 'interrupted'); END",
+    )
+    .await;
+
+    delete_account(&ada).await.assert_status(500);
+
+    app.execute("DROP TRIGGER interrupt").await;
+    assert_eq!(bob.messages(shared).await, ["hello"]);
+    let app = app.restart().await;
+    assert_eq!(
+        ada.room(shared).await.texts(".members li"),
+        ["ada (you), owner", "bob"]
+    );
+    ada.room(alone).await.assert_status(200);
+    app.sign_in("ada", PASSWORD).await;
+    delete_account(&ada).await.assert_status(303);
+    drop(app);
+}
