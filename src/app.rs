@@ -24,6 +24,7 @@ use crate::messages::{Capacity, Messages};
 use crate::secret::{Secret, random_bytes};
 use crate::services::accounts::HeldSettings;
 use crate::services::held_messages::HeldMessages;
+use crate::services::invites;
 use crate::services::nonces::Nonces;
 use crate::services::passwords::Passwords;
 use crate::services::presence::Presence;
@@ -277,6 +278,9 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
             app.rooms.sweep();
             if let Err(error) = sessions::delete_expired(&app).await {
                 tracing::warn!(%error, "could not delete the sessions that have expired");
+            }
+            if let Err(error) = invites::delete_expired(&app).await {
+                tracing::warn!(%error, "could not delete the invites that have expired");
             }
         }
     }

@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 use actix_web::dev::ResourceDef;
 use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
 use actix_web::http::Method;
+use actix_web::http::header::HOST;
 use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 
@@ -12,11 +13,13 @@ use crate::domain::{MessageId, RoomId};
 use crate::error::AppError;
 use crate::pages::{
     accessibility, account, account_delete, account_password, account_sessions, asset, ban,
-    clear_room, delete_message, delete_messages, delete_room, hand_over, healthz, home, join,
-    leave, lift_ban, login, logout, make_public, member, member_role, members, messages, my_rooms,
-    new_room, poll, private_join, public_rooms, register, remove_member, room, room_password,
-    room_settings,
+    clear_room, delete_message, delete_messages, delete_room, hand_over, healthz, home, invite,
+    invites, join, leave, lift_ban, login, logout, make_public, member, member_role, members,
+    messages, my_rooms, new_room, poll, private_join, public_rooms, register, remove_member,
+    revoke_invite, room, room_password, room_settings,
 };
+use crate::services::tokens::Token;
+use crate::session;
 
 /// The most bytes of a form that are read.
 const FORM_LIMIT: usize = 64 * 1024;
@@ -77,6 +80,11 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/settings/delete", delete_room::submit),
         get(DELETE_MESSAGE, delete_message::show),
         post(DELETE_MESSAGE, delete_message::submit),
+        get("/rooms/{room}/invites", invites::show),
+        post("/rooms/{room}/invites", invites::submit),
+        post(REVOKE_INVITE, revoke_invite::submit),
+        get("/invite/{token}", invite::show),
+        post("/invite/{token}", invite::submit),
         get("/accessibility", accessibility::show),
         get("/account", account::show),
         post("/account", account::submit),
@@ -98,6 +106,7 @@ const HAND_OVER: &str = "/rooms/{room}/members/{person}/owner";
 const REMOVE_MEMBER: &str = "/rooms/{room}/members/{person}/remove";
 const BAN: &str = "/rooms/{room}/members/{person}/ban";
 const DELETE_MESSAGES: &str = "/rooms/{room}/members/{person}/messages";
+const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
@@ -185,7 +194,8 @@ fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
     AppError::BadRequest.into()
 }
 
-/// The only parts that vary are rooms and files: one that cannot be read is one that is not there.
+/// The only parts that vary and can be unreadable are rooms and what is in them: one that cannot be
+/// read is one that is not there.
 fn path_error(_: PathError, _: &HttpRequest) -> actix_web::Error {
     AppError::NoSuchRoom.into()
 }
@@ -286,6 +296,31 @@ pub fn room_sent_url(room: RoomId, message: MessageId) -> String {
     format!("/rooms/{room}?sent={message}#message")
 }
 
+/// The address of the links into a room, saying what was done there.
+#[must_use]
+pub fn invites_done_url(room: RoomId, done: &str) -> String {
+    format!("/rooms/{room}/invites?done={done}")
+}
+
+/// The address that an invite's token opens.
+#[must_use]
+pub fn invite_url(token: &Token) -> String {
+    format!("/invite/{}", token.as_str())
+}
+
+/// The whole address of `path`, to be given to people: at the address people reach the server by, or else
+/// the one that whoever asks reached it by.
+#[must_use]
+pub fn whole_url(request: &HttpRequest, path: &str) -> String {
+    if let Some(ours) = &session::state(request).config.public_url {
+        return format!("{}{path}", ours.origin());
+    }
+    let host = request.headers().get(HOST);
+    let host = host.and_then(|host| host.to_str().ok());
+    let host = host.unwrap_or_else(|| request.app_config().host());
+    format!("http://{host}{path}")
+}
+
 fn in_query(text: &str) -> String {
     let keep =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
@@ -313,6 +348,8 @@ mod tests {
             "/rooms/7",
             "/rooms/7?before=3",
             "/rooms/7/leave",
+            "/rooms/7/invites",
+            "/invite/Zm9yIGFkYQ-_",
         ] {
             assert_eq!(safe_next(page), Some(page));
         }
@@ -327,6 +364,8 @@ mod tests {
             "javascript:alert(1)",
             "/rooms/7/poll",
             "/rooms/7/join",
+            "/rooms/7/invites/1/revoke",
+            "/invite/a/b",
             "/logout",
             "/healthz",
             "/nowhere",

@@ -5,6 +5,7 @@
 mod announcements;
 mod browser;
 mod ids;
+mod invite;
 mod language;
 mod message_text;
 mod names;
@@ -20,6 +21,7 @@ mod username;
 pub use announcements::Announcements;
 pub use browser::Browser;
 pub use ids::{InviteId, MessageId, RoomId, UserId};
+pub use invite::{InviteLife, InviteUses};
 pub use language::Language;
 pub use message_text::{MessageText, Segment};
 pub use names::NameKeys;

@@ -16,6 +16,8 @@ pub mod delete_room;
 pub mod hand_over;
 pub mod healthz;
 pub mod home;
+pub mod invite;
+pub mod invites;
 pub mod join;
 pub mod leave;
 pub mod lift_ban;
@@ -33,12 +35,14 @@ pub mod private_join;
 pub mod public_rooms;
 pub mod register;
 pub mod remove_member;
+pub mod revoke_invite;
 pub mod room;
 pub mod room_password;
 pub mod room_settings;
 
 mod confirm;
 mod form;
+mod qr;
 mod room_view;
 
 use std::sync::Arc;

@@ -167,7 +167,8 @@ pub(super) async fn insert(
     Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
-/// Lets `user` into a room, if there is a place, and commits. Call it when they may come in.
+/// Lets `user` into a room, if there is a place, and commits. Call it when they may come in: what else
+/// was done within the transaction is done if they do, and undone if they do not.
 pub(super) async fn join(
     app: &AppState,
     transaction: DatabaseTransaction,

@@ -8,6 +8,7 @@ pub mod accounts;
 mod cache;
 pub mod changes;
 pub mod held_messages;
+pub mod invites;
 pub mod members;
 pub mod messages;
 pub mod moderation;

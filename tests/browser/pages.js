@@ -16,7 +16,7 @@ export const STATES = [
   ...[...home(), ...register(), ...login(), ...accessibility()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
-  ...[...manage(), ...roomSettings()],
+  ...[...manage(), ...roomSettings(), ...invites(), ...invite()],
   ...[...account(), ...accountPassword(), ...accountSessions(), ...accountDelete(), ...errors()],
 ];
 
@@ -495,6 +495,88 @@ function messageRefused() {
         await page.locator('[name=nonce]').evaluate((nonce) => (nonce.value = 'x'));
         await sendMessage(page, 'Did I miss the tea?');
       },
+    },
+  ];
+}
+
+function invites() {
+  const at = '/rooms/{room}/invites';
+  const seen = [
+    ['none', 'ada', 0, 'There are none now.'],
+    ['one', 'ada', 1, 'No limit of uses.'],
+    ['many', 'ada', 30, 'Links that work'],
+    ['not allowed', 'bob', 0, 'Only the owner and the moderators can do that', 403],
+  ];
+  const create = async (page, site, life, uses) => {
+    await page.goto(`${await site.privateRoom('ada')}/invites`);
+    if (life) await page.getByRole('radio', { name: life }).check();
+    if (uses) await page.getByRole('radio', { name: uses }).check();
+    await page.getByRole('button', { name: 'Create link' }).click();
+  };
+  const refused = ([what, life, uses, problem]) => ({
+    ...{ name: `invites, ${what}`, at, as: 'ada', status: 422, says: problem, problem },
+    go: ({ page, site }) => create(page, site, life, uses),
+  });
+  return [
+    ...seen.map(([what, as, count, says, status]) => ({
+      ...{ name: `invites, ${what}`, at, as, says, status },
+      go: async ({ page, site }) => {
+        const room = await site.privateRoom('ada', ['bob']);
+        for (let made = 0; made < count; made += 1) await site.invite('ada', room);
+        await page.goto(`${room}/invites`);
+      },
+    })),
+    ...[
+      ['nothing chosen', null, null, 'Choose how long the link works'],
+      ['no number chosen', '1 day', null, 'Choose how many people may join by the link'],
+    ].map(refused),
+    {
+      ...{ name: 'invites, one just made', at, as: 'ada', says: 'This is shown only once' },
+      go: async ({ page, site }) => {
+        await create(page, site, '1 hour', '10 people');
+        await expect(page.getByRole('img', { name: 'QR code of the link' })).toBeVisible();
+      },
+    },
+    {
+      ...{ name: 'invites, one revoked', at, as: 'ada', says: 'Link revoked.' },
+      go: async ({ page, site }) => {
+        const room = await site.privateRoom('ada');
+        await site.invite('ada', room);
+        await page.goto(`${room}/invites`);
+        await page.getByRole('button', { name: 'Revoke link' }).click();
+      },
+    },
+    {
+      ...{ name: 'invites, a long name', at, as: 'ada', says: 'Teakettleteakettle' },
+      go: async ({ page, site }) => {
+        const name = `Teakettle${'teakettle'.repeat(7)}`.slice(0, 64);
+        const room = site.rooms[name] ?? (await site.privateRoom('ada', [], name));
+        await page.goto(`${room}/invites`);
+      },
+    },
+    {
+      ...{ name: 'invites, a public room', at, as: 'ada', says: 'This is a public room.' },
+      go: async ({ page, site }) => page.goto(`${site.rooms['Kettle club']}/invites`),
+    },
+  ];
+}
+
+/** A link into a private room, as whoever was given it opens it. */
+function invite() {
+  const at = '/invite/{token}';
+  const name = (what) => `invite, ${what}`;
+  const follow = async ({ page, site }) => page.goto(await site.invite('ada', site.rooms['Night shift']));
+  return [
+    { name: name('signed out'), at, says: 'Create an account to join', go: follow },
+    { name: name('to join'), at, as: 'cleo', says: 'Join Night shift', go: follow },
+    { name: name('joined before'), at, as: 'bob', says: 'Open Night shift', go: follow },
+    {
+      ...{ name: name('dead link'), at, as: 'cleo', status: 404, says: 'This link does not work' },
+      go: open('/invite/no-such-token'),
+    },
+    {
+      ...{ name: name('dead link, signed out'), at, status: 404, says: 'This link does not work' },
+      go: open('/invite/no-such-token'),
     },
   ];
 }

@@ -80,6 +80,15 @@ class Site {
     return address;
   }
 
+  /** Makes a link into a private room. Answers its address. */
+  async invite(name, room) {
+    const person = await this.person(name);
+    const form = { life: 'week', uses: 'no-limit' };
+    const page = await (await person.post(`${room}/invites`, { form })).text();
+    const [link] = /https?:[^"]+\/invite\/[^"<]+/.exec(page);
+    return link;
+  }
+
   /** Sends messages. Answers the number of the last. */
   async say(name, room, ...texts) {
     const person = await this.person(name);

@@ -36,6 +36,10 @@ for (const [name, snapshot] of [
   ['change a room password, nothing filled in', 'change-a-room-password-refused'],
   ['manage a member', 'manage-a-member'],
   ['members, some of them gone or banned', 'members'],
+  ['invites, none', 'invites'],
+  ['invites, nothing chosen', 'invites-refused'],
+  ['invites, one just made', 'invites-made'],
+  ['invite, to join', 'invite'],
   ['room, new messages', 'room'],
   ['room, an empty message', 'room-message-refused'],
 ]) {

@@ -47,8 +47,8 @@ const fn anywhere(
     )
 }
 
-/// What moderators and the owner get where they do something about a member; nobody else may.
-const fn about_person(
+/// What moderators and the owner get where nobody else may.
+const fn of_moderators(
     method: &'static str,
     pattern: &'static str,
     moderator: u16,
@@ -145,18 +145,18 @@ const TABLE: &[Row] = &[
         [303, 403, 403, 404, 404, 404],
         Some([303, 404, 404, 404, 404, 404]),
     ),
-    about_person("GET", "/rooms/{room}/members/{person}", 200, 200),
-    about_person("POST", "/rooms/{room}/members/{person}/role", 403, 400),
-    about_person("GET", "/rooms/{room}/members/{person}/owner", 403, 200),
-    about_person("POST", "/rooms/{room}/members/{person}/owner", 403, 303),
-    about_person("GET", "/rooms/{room}/members/{person}/remove", 200, 200),
+    of_moderators("GET", "/rooms/{room}/members/{person}", 200, 200),
+    of_moderators("POST", "/rooms/{room}/members/{person}/role", 403, 400),
+    of_moderators("GET", "/rooms/{room}/members/{person}/owner", 403, 200),
+    of_moderators("POST", "/rooms/{room}/members/{person}/owner", 403, 303),
+    of_moderators("GET", "/rooms/{room}/members/{person}/remove", 200, 200),
     // The moderator has taken them out when the owner asks.
-    about_person("POST", "/rooms/{room}/members/{person}/remove", 303, 404),
-    about_person("GET", "/rooms/{room}/members/{person}/ban", 200, 200),
-    about_person("POST", "/rooms/{room}/members/{person}/ban", 422, 422),
-    about_person("POST", "/rooms/{room}/members/{person}/lift", 404, 404),
-    about_person("GET", "/rooms/{room}/members/{person}/messages", 200, 200),
-    about_person("POST", "/rooms/{room}/members/{person}/messages", 303, 303),
+    of_moderators("POST", "/rooms/{room}/members/{person}/remove", 303, 404),
+    of_moderators("GET", "/rooms/{room}/members/{person}/ban", 200, 200),
+    of_moderators("POST", "/rooms/{room}/members/{person}/ban", 422, 422),
+    of_moderators("POST", "/rooms/{room}/members/{person}/lift", 404, 404),
+    of_moderators("GET", "/rooms/{room}/members/{person}/messages", 200, 200),
+    of_moderators("POST", "/rooms/{room}/members/{person}/messages", 303, 303),
     of_owner("GET", "/rooms/{room}/settings", 200, 200),
     of_owner("POST", "/rooms/{room}/settings", 422, 422),
     of_owner("GET", "/rooms/{room}/settings/password", 200, 200),
@@ -167,6 +167,16 @@ const TABLE: &[Row] = &[
     of_owner("POST", "/rooms/{room}/settings/clear", 303, 303),
     of_owner("GET", "/rooms/{room}/settings/delete", 200, 200),
     of_owner("POST", "/rooms/{room}/settings/delete", 303, 303),
+    of_moderators("GET", "/rooms/{room}/invites", 200, 200),
+    row(
+        "POST",
+        "/rooms/{room}/invites",
+        [303, 403, 403, 403, 403, 403],
+        Some([303, 404, 404, 403, 422, 422]),
+    ),
+    of_moderators("POST", "/rooms/{room}/invites/{invite}/revoke", 303, 303),
+    anywhere("GET", "/invite/{token}", 404, 404),
+    anywhere("POST", "/invite/{token}", 303, 404),
     anywhere("GET", "/accessibility", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
@@ -200,6 +210,8 @@ fn path_of(row: &Row, room: i64) -> String {
         .replace("{message}", "1")
         .replace("{person}", MEMBER)
         .replace("{session}", &"0".repeat(64))
+        .replace("{invite}", "1")
+        .replace("{token}", "no-such-token")
         .replace("{file}", "app.css")
 }
 
@@ -347,6 +359,7 @@ async fn a_private_room_costs_strangers_and_the_banned_as_many_queries_as_one_th
         ("", false),
         ("/poll", false),
         ("/members", false),
+        ("/invites", false),
         ("/join", true),
     ] {
         let nowhere = format!("/rooms/{}{page}", room + 1_000);

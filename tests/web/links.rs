@@ -71,7 +71,7 @@ async fn every_link_leads_to_a_page() {
     ] {
         assert!(signed_in.contains(page), "{page} cannot be found by links");
     }
-    for page in ["", "/leave", "/members"] {
+    for page in ["", "/leave", "/members", "/invites"] {
         assert!(signed_in.contains(&format!("/rooms/{tea}{page}")));
     }
     assert!(

@@ -21,6 +21,8 @@ mod expiry;
 mod headers;
 mod here_now;
 mod home;
+mod invite;
+mod invites;
 mod join;
 mod leave;
 mod links;

@@ -269,6 +269,14 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
     ada.join_privately("Tea", "open barley")
         .await
         .assert_status(403);
+    let link = ada.invite_to(room, "day", "ten").await;
+    ada.accept(&link).await.assert_status(303);
+    ada.post("/logout", &[("sign-out", "1")]).await;
+    let led_to = ada.accept(&link).await.location().to_owned();
+    for page in [&link, &led_to] {
+        ada.get(page).await.assert_status(200);
+    }
+    let token = link.trim_start_matches("/invite/");
     let cookie = signed_up
         .header("set-cookie")
         .split(';')
@@ -286,6 +294,7 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
     };
     assert_eq!(answered("/register").len(), 1);
     assert_eq!(answered("/rooms/private").len(), 1);
+    assert_eq!(answered("/invite/{token}").len(), 3);
     let sent = answered("/rooms/{room}/messages");
     assert_eq!(sent.len(), 1);
     assert!(
@@ -300,6 +309,7 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
         "open sesame",
         "open barley",
         "argon2id",
+        token,
         &cookie,
     ] {
         assert!(!log.contains(secret), "{secret} is in the log");

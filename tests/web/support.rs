@@ -8,11 +8,12 @@ use std::time::Duration;
 use mirage::app::{AppState, Application};
 use mirage::clock::{Clock, FixedClock};
 use mirage::config::Config;
-use mirage::domain::{RoomId, Timestamp};
+use mirage::domain::{RoomId, Timestamp, UserId};
+use mirage::entities::user;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
-use sea_orm::ConnectionTrait;
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -149,6 +150,12 @@ impl TestApp {
         browser
     }
 
+    /// Who has this name.
+    pub async fn user_id(&self, name: &str) -> UserId {
+        let named = user::Entity::find().filter(user::Column::Name.eq(name));
+        named.one(&self.state.database).await.unwrap().unwrap().id
+    }
+
     /// Runs a statement on the database, beside the server.
     pub async fn execute(&self, sql: &str) {
         self.state.database.execute_unprepared(sql).await.unwrap();
@@ -220,6 +227,26 @@ impl Browser {
     pub async fn join_privately(&self, name: &str, password: &str) -> Page {
         self.post("/rooms/private", &[("name", name), ("password", password)])
             .await
+    }
+
+    /// Makes a link into a private room by the form.
+    pub async fn create_invite(&self, room: i64, life: &str, uses: &str) -> Page {
+        let form = [("life", life), ("uses", uses)];
+        self.post(&format!("/rooms/{room}/invites"), &form).await
+    }
+
+    /// Makes a link into a private room, and gives its path.
+    pub async fn invite_to(&self, room: i64, life: &str, uses: &str) -> String {
+        let page = self.create_invite(room, life, uses).await;
+        page.assert_status(200);
+        let link = page.attribute("main h2 + p a", "href");
+        let path = link.strip_prefix(&self.url("")).unwrap();
+        path.to_owned()
+    }
+
+    /// Presses the button on the page that an invite's link leads to.
+    pub async fn accept(&self, link: &str) -> Page {
+        self.post(link, &[("join", "1")]).await
     }
 
     pub async fn leave(&self, room: i64) {

@@ -1,0 +1,58 @@
+//! A link into a private room, as whoever was given it opens it: says where it leads, and joins by a
+//! button.
+
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+
+use super::{Button, Here, Layout, html, into_room};
+use crate::app::AppState;
+use crate::error::{AppError, PageResult};
+use crate::routes::{invite_url, with_next};
+use crate::services::invites::{self, Invitation};
+use crate::services::members::Joined;
+use crate::services::tokens::Token;
+use crate::session::{CurrentUser, Visitor};
+
+#[derive(Template)]
+#[template(path = "invite.html")]
+struct InvitePage<'a> {
+    layout: Layout<'a>,
+    invitation: Invitation,
+    address: &'a str,
+    register_url: String,
+    login_url: String,
+}
+
+/// **Who:** anyone with the link. **Answers:** the room's name, and the button or how to get to it; 404
+/// for a link that does not work, whatever the cause, and for people who are banned from the room.
+pub async fn show(app: Data<AppState>, visitor: Visitor, token: Path<String>) -> PageResult {
+    let token = Token::sent(token.into_inner());
+    let user = visitor.user.as_ref();
+    let invitation = invites::look(&app, &token, user.map(|user| user.user_id)).await?;
+    let Some(invitation) = invitation else {
+        return Err(AppError::DeadLink);
+    };
+    let address = invite_url(&token);
+    html(&InvitePage {
+        layout: Layout::new(&app, user, Here::Elsewhere),
+        invitation,
+        register_url: with_next("/register", Some(&address)),
+        login_url: with_next("/login", Some(&address)),
+        address: &address,
+    })
+}
+
+/// Joins the room, and spends a use of the link. **Who:** anyone signed in who has it. **Answers:** 303 to
+/// the room; 404 for a link that does not work; 403 when the room is full.
+pub async fn submit(
+    app: Data<AppState>,
+    user: CurrentUser,
+    token: Path<String>,
+    _: Form<Button>,
+) -> PageResult {
+    let token = Token::sent(token.into_inner());
+    match invites::accept(&app, &token, user.user_id).await? {
+        Joined::Refused => Err(AppError::DeadLink),
+        joined => into_room(joined),
+    }
+}
