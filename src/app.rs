@@ -11,6 +11,7 @@ use actix_web::middleware::{Compress, from_fn};
 use actix_web::{App, HttpServer, web};
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 use tracing_actix_web::TracingLogger;
 
@@ -23,9 +24,11 @@ use crate::logging::RequestLog;
 use crate::messages::{Capacity, Messages};
 use crate::secret::{Secret, random_bytes};
 use crate::services::accounts::HeldSettings;
+use crate::services::changes::Noticed;
 use crate::services::held_messages::HeldMessages;
 use crate::services::invites;
 use crate::services::nonces::Nonces;
+use crate::services::one_time_links;
 use crate::services::passwords::Passwords;
 use crate::services::presence::Presence;
 use crate::services::read_marks::ReadMarks;
@@ -35,6 +38,10 @@ use crate::{database, error, headers, routes, same_origin, session};
 
 /// How often memory is freed of what has expired: at most 10 s later, as promised.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// How often the server looks for what the command line has changed, which is to be noticed within 2 s.
+const NOTICE_EVERY: Duration = Duration::from_secs(1);
+/// How many looks there are to one deletion of what was noticed long ago.
+const LOOKS_TO_DELETE: u32 = 1200;
 /// How many sweeps of messages there are to one of the rows held in memory.
 const SWEEPS_TO_FORGET: u32 = 240;
 /// How long a stop waits for requests that are being answered.
@@ -48,7 +55,9 @@ pub struct AppState {
     pub clock: Arc<dyn Clock>,
     /// Accounts, rooms, memberships and sessions.
     pub database: DatabaseConnection,
-    /// How many statements were sent to the database.
+    /// The same, for what the server asks by itself: `statements` are those of requests.
+    pub uncounted: DatabaseConnection,
+    /// How many statements were sent to the database, but for those of `uncounted`.
     pub statements: Arc<AtomicU64>,
     /// What is said.
     pub messages: Messages,
@@ -97,6 +106,14 @@ pub enum StartupError {
         /// What the database says.
         error: DbErr,
     },
+    /// No server has made the database yet.
+    #[error(
+        "there is no database of Mirage at {url}: name the one the server uses with --database-url"
+    )]
+    NoDatabase {
+        /// Where it was looked for.
+        url: String,
+    },
     /// A newer program has changed the database.
     #[error(
         "the database {url} was changed by a newer version of Mirage ({change}): use that version"
@@ -144,6 +161,7 @@ pub struct Application {
     port: u16,
     server: Server,
     state: Arc<AppState>,
+    noticed: Noticed,
 }
 
 impl Application {
@@ -156,7 +174,13 @@ impl Application {
         let assets = Assets::load(&config.assets)?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));
-        let database = database::open(&config, Arc::clone(&statements)).await?;
+        let uncounted = database::open(&config.storage).await?;
+        let database = database::counting(uncounted.clone(), Arc::clone(&statements));
+        let noticed = Noticed::all_so_far(&uncounted).await;
+        let noticed = noticed.map_err(|error| StartupError::Database {
+            url: config.storage.database_url.clone(),
+            error,
+        })?;
         let capacity = Capacity {
             messages_a_room: config.max_messages,
             bytes: config.buffer_bytes,
@@ -165,6 +189,7 @@ impl Application {
         let state = Arc::new(AppState {
             messages: Messages::new(capacity, start, clock.now()),
             database,
+            uncounted,
             statements,
             held_messages: HeldMessages::default(),
             read_marks: ReadMarks::default(),
@@ -189,6 +214,7 @@ impl Application {
             port,
             server,
             state,
+            noticed,
         })
     }
 
@@ -211,6 +237,7 @@ impl Application {
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let handle = self.server.handle();
         let sweeper = tokio::spawn(sweep_now_and_then(Arc::clone(&self.state)));
+        let noticing = tokio::spawn(notice_changes(Arc::clone(&self.state), self.noticed));
         let mut server = std::pin::pin!(self.server);
         let result = tokio::select! {
             result = &mut server => result,
@@ -223,6 +250,7 @@ impl Application {
         };
         self.state.stopping.cancel();
         sweeper.abort();
+        noticing.abort();
         if let Err(error) = self.state.database.clone().close().await {
             tracing::warn!(%error, "the database did not close");
         }
@@ -233,7 +261,7 @@ impl Application {
 fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), StartupError> {
     let config = &state.config;
     let failed = |error| StartupError::Bind {
-        address: config.bind.to_string(),
+        address: config.address.bind.to_string(),
         error,
     };
     // Made once: made for each worker, each would have rooms of its own.
@@ -253,7 +281,7 @@ fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), Startu
     })
     .disable_signals()
     .shutdown_timeout(STOP_TIMEOUT_S)
-    .bind(config.bind)
+    .bind(config.address.bind)
     .map_err(failed)?;
     let port = server.addrs().first().map_or(0, std::net::SocketAddr::port);
     Ok((server.run(), port))
@@ -281,6 +309,32 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
             }
             if let Err(error) = invites::delete_expired(&app).await {
                 tracing::warn!(%error, "could not delete the invites that have expired");
+            }
+            if let Err(error) = one_time_links::delete_expired(&app).await {
+                tracing::warn!(%error, "could not delete the links that have expired");
+            }
+        }
+    }
+}
+
+/// Brings what is held in memory up to date with what the command line has changed.
+async fn notice_changes(app: Arc<AppState>, mut noticed: Noticed) {
+    let mut ticks = tokio::time::interval(NOTICE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut is_away = false;
+    for look in 1_u32.. {
+        ticks.tick().await;
+        let mut result = noticed.go_on(&app).await;
+        if result.is_ok() && look.is_multiple_of(LOOKS_TO_DELETE) {
+            result = noticed.delete_old(&app).await;
+        }
+        match result {
+            Ok(()) => is_away = false,
+            // Told once, not each second.
+            Err(_) if is_away => {}
+            Err(error) => {
+                is_away = true;
+                tracing::warn!(%error, "could not look for changes by the command line");
             }
         }
     }

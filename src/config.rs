@@ -7,31 +7,183 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, Parser, ValueEnum};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Group chat in rooms that forget, served as plain HTML.
 #[derive(Debug, Parser)]
 #[command(name = "mirage", version, about, max_term_width = 100)]
+#[command(args_conflicts_with_subcommands = true)]
 struct CommandLine {
+    #[command(subcommand)]
+    command: Option<Command>,
+
     #[command(flatten)]
     config: Config,
 }
 
-/// The settings of a server.
+/// What the program is to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Serve the site. This is what `mirage` without a command does, too
+    Serve(Box<Config>),
+
+    /// Something for the operator, while the server runs or not.
+    #[command(flatten)]
+    Operate(Operation),
+}
+
+/// What an operator can do from the command line.
+#[derive(Debug, Subcommand)]
+pub enum Operation {
+    /// People: list them, make a link for a new password, delete somebody
+    #[command(subcommand, arg_required_else_help = false)]
+    User(UserCommand),
+
+    /// Rooms: list them, delete one
+    #[command(subcommand, arg_required_else_help = false)]
+    Room(RoomCommand),
+
+    /// Print a link by which one person can create an account
+    ///
+    /// It works once, within 7 days, on a server whose `--sign-up` is `link` or `open`.
+    SignupLink {
+        /// Where the link is to lead.
+        #[command(flatten)]
+        address: Address,
+
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+}
+
+/// What an operator can do about people.
+#[derive(Debug, Subcommand)]
+pub enum UserCommand {
+    /// List the people, one a line
+    ///
+    /// A line has the name, when the account was made, in how many rooms they are, and with how many
+    /// browsers they are signed in, with tabs between.
+    List {
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
+    /// Print a link by which somebody can choose a new password
+    ///
+    /// It works once, within a day, and signs out all browsers they are signed in with. Until it is used,
+    /// the old password goes on working.
+    ResetPassword {
+        /// Who it is for, in any letter case
+        name: String,
+
+        /// Where the link is to lead.
+        #[command(flatten)]
+        address: Address,
+
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
+    /// Delete somebody's account and messages, and sign them out
+    ///
+    /// A room they own passes on to the moderator who has been there longest, else to the member who has.
+    /// Where nobody else is in it, it is deleted.
+    Delete {
+        /// Whom to delete, in any letter case
+        name: String,
+
+        /// Whether to ask.
+        #[command(flatten)]
+        deleting: Deleting,
+
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+}
+
+/// What an operator can do about rooms.
+#[derive(Debug, Subcommand)]
+pub enum RoomCommand {
+    /// List the rooms, one a line
+    ///
+    /// A line has the name, whether it is public or private, the owner, and the number of members, with
+    /// tabs between.
+    List {
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
+    /// Delete a room and all its messages
+    Delete {
+        /// Which room, in any letter case
+        name: String,
+
+        /// Whether to ask.
+        #[command(flatten)]
+        deleting: Deleting,
+
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+}
+
+/// Whether to ask before what cannot be undone.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Deleting {
+    /// Do not ask. Without it, the question is asked on the terminal; where there is none, nothing is
+    /// deleted
+    #[arg(long)]
+    pub yes: bool,
+}
+
+/// Where people reach the server.
 #[derive(Debug, Clone, Args)]
-pub struct Config {
+pub struct Address {
     /// Address and port to serve on. Port 0 takes a free one
     #[arg(long, env = "MIRAGE_BIND", default_value = "127.0.0.1:8080", value_parser = bind)]
     pub bind: SocketAddr,
-
-    /// The SQLite database with accounts, rooms and memberships. Its folder is made
-    #[arg(long, env = "MIRAGE_DATABASE_URL", default_value = "sqlite://data/mirage.db?mode=rwc", value_parser = database_url)]
-    pub database_url: String,
 
     /// The address people reach this server by, such as `https://chat.example.org`. Set it behind a
     /// proxy; with https, cookies are only sent over TLS
     #[arg(long, env = "MIRAGE_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<PublicUrl>,
+}
+
+impl Address {
+    /// The whole address of the page at `path`.
+    #[must_use]
+    pub fn url(&self, path: &str) -> String {
+        match &self.public_url {
+            Some(url) => format!("{}{path}", url.origin()),
+            None => format!("http://{}{path}", self.bind),
+        }
+    }
+}
+
+/// Where the server keeps what lasts.
+#[derive(Debug, Clone, Args)]
+pub struct Storage {
+    /// The SQLite database with accounts, rooms and memberships. The server makes it, and its folder
+    #[arg(long, env = "MIRAGE_DATABASE_URL", default_value = "sqlite://data/mirage.db?mode=rwc", value_parser = database_url)]
+    pub database_url: String,
+}
+
+/// The settings of a server.
+#[derive(Debug, Clone, Args)]
+pub struct Config {
+    /// Where people reach it.
+    #[command(flatten)]
+    pub address: Address,
+
+    /// Where it keeps what lasts.
+    #[command(flatten)]
+    pub storage: Storage,
 
     /// File with the secret that signs cookies and forms. Made at the first start
     #[arg(long, env = "MIRAGE_SECRET_FILE", default_value = "data/mirage.key")]
@@ -44,6 +196,10 @@ pub struct Config {
     /// Whom to ask for help, such as for a forgotten password: an e-mail address or a sentence
     #[arg(long, env = "MIRAGE_CONTACT", value_parser = contact)]
     pub contact: Option<String>,
+
+    /// Who can create an account
+    #[arg(long, env = "MIRAGE_SIGN_UP", value_enum, default_value_t = SignUp::Open)]
+    pub sign_up: SignUp,
 
     /// How long a message lives, such as `24h` or `30min`: the default of every room, and the most
     #[arg(long, env = "MIRAGE_MESSAGE_LIFESPAN", default_value = "24h", value_parser = lifespan)]
@@ -96,6 +252,17 @@ pub enum Switch {
     Off,
 }
 
+/// Who can create an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum SignUp {
+    /// Anybody
+    Open,
+    /// Whoever has a link that `mirage signup-link` made
+    Link,
+    /// Nobody, by a link neither
+    Closed,
+}
+
 /// A shape of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
@@ -140,7 +307,7 @@ impl fmt::Display for NoConfig {
     }
 }
 
-impl Config {
+impl Command {
     /// Reads the command line of this process and its environment.
     ///
     /// # Errors
@@ -159,10 +326,14 @@ impl Config {
         T: Into<std::ffi::OsString> + Clone,
     {
         match CommandLine::try_parse_from(words) {
-            Ok(line) => Ok(line.config),
+            Ok(line) => Ok(line
+                .command
+                .unwrap_or_else(|| Self::Serve(Box::new(line.config)))),
             Err(error) if error.use_stderr() => {
+                // What follows the first paragraph is advice on how to go on.
                 let text = error.to_string();
-                let sentence = text.lines().next().unwrap_or_default();
+                let paragraph = text.lines().take_while(|line| !line.is_empty());
+                let sentence = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
                 Err(NoConfig::Wrong(
                     sentence.trim_start_matches("error: ").to_owned(),
                 ))
@@ -170,11 +341,16 @@ impl Config {
             Err(asked) => Err(NoConfig::Asked(asked.to_string())),
         }
     }
+}
 
+impl Config {
     /// Whether the session cookie is only to be sent over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
-        self.public_url.as_ref().is_some_and(PublicUrl::is_https)
+        self.address
+            .public_url
+            .as_ref()
+            .is_some_and(PublicUrl::is_https)
     }
 }
 
@@ -286,7 +462,17 @@ mod tests {
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Config, NoConfig> {
-        Config::parse([&["mirage"], words].concat())
+        match Command::parse([&["mirage"], words].concat())? {
+            Command::Serve(config) => Ok(*config),
+            other => panic!("{words:?}: {other:?}"),
+        }
+    }
+
+    fn asked(words: &[&str]) -> String {
+        match Command::parse([&["mirage"], words].concat()) {
+            Err(NoConfig::Asked(text)) => text,
+            other => panic!("{words:?}: {other:?}"),
+        }
     }
 
     fn wrong(flag: &str, value: &str) -> String {
@@ -300,8 +486,11 @@ mod tests {
     fn the_defaults_are_those_of_a_laptop() {
         let config = parse(&[]).unwrap();
 
-        assert_eq!(config.bind.to_string(), "127.0.0.1:8080");
-        assert_eq!(config.database_url, "sqlite://data/mirage.db?mode=rwc");
+        assert_eq!(config.address.bind.to_string(), "127.0.0.1:8080");
+        assert_eq!(
+            config.storage.database_url,
+            "sqlite://data/mirage.db?mode=rwc"
+        );
         assert_eq!(config.message_lifespan, Duration::from_secs(24 * 3600));
         assert_eq!(config.max_messages, 500);
         assert_eq!(config.buffer_bytes, 64 * 1024 * 1024);
@@ -328,6 +517,7 @@ mod tests {
             ("--buffer-bytes", "64 apples"),
             ("--poll-wait", "1h"),
             ("--log-format", "xml"),
+            ("--sign-up", "maybe"),
         ] {
             let sentence = wrong(flag, value);
             assert!(
@@ -344,9 +534,7 @@ mod tests {
 
     #[test]
     fn help_explains_every_setting() {
-        let Err(NoConfig::Asked(help)) = parse(&["--help"]) else {
-            panic!("no help")
-        };
+        let help = asked(&["--help"]);
         let names = [
             "bind",
             "database-url",
@@ -354,6 +542,7 @@ mod tests {
             "secret-file",
             "assets",
             "contact",
+            "sign-up",
             "message-lifespan",
             "max-messages",
             "rooms-per-person",
@@ -377,6 +566,80 @@ mod tests {
                 "{variable} is missing from\n{help}"
             );
         }
+    }
+
+    #[test]
+    fn help_explains_every_command() {
+        let help = asked(&["--help"]);
+        for command in ["serve", "user", "room", "signup-link"] {
+            let line = help
+                .lines()
+                .find(|line| line.trim_start().starts_with(command));
+            assert!(
+                line.is_some_and(|line| line.len() > 30),
+                "{command} in\n{help}"
+            );
+        }
+        for (command, says) in [
+            (&["user", "--help"][..], "list"),
+            (&["user", "--help"], "reset-password"),
+            (&["user", "--help"], "delete"),
+            (&["room", "--help"], "list"),
+            (&["room", "--help"], "delete"),
+            (&["user", "list", "--help"], "MIRAGE_DATABASE_URL"),
+            (&["user", "reset-password", "--help"], "within a day"),
+            (&["user", "reset-password", "--help"], "MIRAGE_PUBLIC_URL"),
+            (&["user", "delete", "--help"], "--yes"),
+            (&["room", "list", "--help"], "public or private"),
+            (&["room", "delete", "--help"], "--yes"),
+            (&["signup-link", "--help"], "within 7 days"),
+            (&["signup-link", "--help"], "MIRAGE_BIND"),
+            (&["serve", "--help"], "MIRAGE_SIGN_UP"),
+        ] {
+            let help = asked(command);
+            assert!(help.contains(says), "{says} is missing from\n{help}");
+        }
+    }
+
+    #[test]
+    fn serving_can_be_left_out() {
+        for words in [
+            &["--bind=127.0.0.1:9"][..],
+            &["serve", "--bind=127.0.0.1:9"],
+        ] {
+            assert_eq!(parse(words).unwrap().address.bind.port(), 9);
+        }
+    }
+
+    #[test]
+    fn a_wrong_command_is_one_sentence() {
+        for (words, names) in [
+            (&["nonsense"][..], "nonsense"),
+            (&["user"], "user"),
+            (&["user", "delete"], "<NAME>"),
+            (&["user", "list", "--yes"], "--yes"),
+            (&["--bind=127.0.0.1:9", "user", "list"], "user"),
+            (&["room", "delete", "Tea", "Cake"], "Cake"),
+        ] {
+            let Err(NoConfig::Wrong(sentence)) = parse(words) else {
+                panic!("{words:?} is no mistake")
+            };
+            assert!(
+                sentence.contains(names) && !sentence.contains('\n'),
+                "{sentence}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_link_begins_with_the_public_url_or_else_with_the_address_it_is_served_on() {
+        let url = |words: &[&str]| parse(words).unwrap().address.url("/register/x");
+
+        assert_eq!(url(&[]), "http://127.0.0.1:8080/register/x");
+        assert_eq!(
+            url(&["--public-url=https://chat.example.org/"]),
+            "https://chat.example.org/register/x"
+        );
     }
 
     #[test]

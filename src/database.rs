@@ -15,7 +15,7 @@ use sea_orm::{
 };
 
 use crate::app::StartupError;
-use crate::config::Config;
+use crate::config::Storage;
 
 /// How long a statement waits for another's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,20 +23,13 @@ const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 /// Connections to the SQLite file: one writes at a time, the others read beside it.
 const CONNECTIONS: u32 = 4;
 
-/// Opens the database of `config`, makes it if it is not there, and brings its schema up to date.
-/// `statements` counts the statements sent to it.
+/// Opens a server's database, makes it if it is not there, and brings its schema up to date.
 ///
 /// # Errors
 /// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
-pub async fn open(
-    config: &Config,
-    statements: Arc<AtomicU64>,
-) -> Result<DatabaseConnection, StartupError> {
-    let failed = |error| StartupError::Database {
-        url: config.database_url.clone(),
-        error,
-    };
-    let file = file_of(&config.database_url).map_err(failed)?;
+pub async fn open(storage: &Storage) -> Result<DatabaseConnection, StartupError> {
+    let url = &storage.database_url;
+    let file = file_of(url).map_err(failed(url))?;
     if let Some(file) = &file {
         if let Some(folder) = file.parent() {
             make_folder(folder).map_err(|error| StartupError::DatabaseFolder {
@@ -45,14 +38,34 @@ pub async fn open(
             })?;
         }
         if file.exists() {
-            refuse_newer(&config.database_url).await?;
+            refuse_newer(url, &applied_changes(url).await?)?;
         }
     }
+    // A database in memory is another one in each connection.
+    connect(url, if file.is_some() { CONNECTIONS } else { 1 }).await
+}
 
-    let mut options = ConnectOptions::new(&config.database_url);
+/// Opens the database that a server has made, and brings its schema up to date, as the server does.
+///
+/// # Errors
+/// As with [`open`], and when there is none yet.
+pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, StartupError> {
+    let url = &storage.database_url;
+    let missing = || StartupError::NoDatabase { url: url.clone() };
+    let file = file_of(url).map_err(failed(url))?;
+    file.filter(|file| file.exists()).ok_or_else(missing)?;
+    let applied = applied_changes(url).await?;
+    if applied.is_empty() {
+        return Err(missing());
+    }
+    refuse_newer(url, &applied)?;
+    connect(url, 1).await
+}
+
+async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, StartupError> {
+    let mut options = ConnectOptions::new(url);
     options
-        // A database in memory is another one in each connection.
-        .max_connections(if file.is_some() { CONNECTIONS } else { 1 })
+        .max_connections(connections)
         .acquire_timeout(BUSY_TIMEOUT)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| {
@@ -63,13 +76,29 @@ pub async fn open(
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
         });
-    let mut database = Database::connect(options).await.map_err(failed)?;
+    let database = Database::connect(options).await.map_err(failed(url))?;
+    Migrator::up(&database, None).await.map_err(failed(url))?;
+    refuse_read_only(&database).await.map_err(failed(url))?;
+    Ok(database)
+}
+
+/// The same connections, counting in `statements` what is sent to the database by this hand.
+#[must_use]
+pub fn counting(
+    mut database: DatabaseConnection,
+    statements: Arc<AtomicU64>,
+) -> DatabaseConnection {
     database.set_metric_callback(move |_| {
         statements.fetch_add(1, Ordering::Relaxed);
     });
-    Migrator::up(&database, None).await.map_err(failed)?;
-    refuse_read_only(&database).await.map_err(failed)?;
-    Ok(database)
+    database
+}
+
+fn failed(url: &str) -> impl Fn(DbErr) -> StartupError {
+    move |error| StartupError::Database {
+        url: url.to_owned(),
+        error,
+    }
 }
 
 /// Begins a transaction that writes.
@@ -118,18 +147,14 @@ async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
     transaction.rollback().await
 }
 
-/// Refuses a database with changes that this program does not know. Looks without writing.
-async fn refuse_newer(url: &str) -> Result<(), StartupError> {
-    let failed = |error| StartupError::Database {
-        url: url.to_owned(),
-        error,
-    };
+/// The changes of the schema that a database has seen; none if it is none of ours. Looks without writing.
+async fn applied_changes(url: &str) -> Result<Vec<String>, StartupError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(1)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false));
-    let database = Database::connect(options).await.map_err(failed)?;
+    let database = Database::connect(options).await.map_err(failed(url))?;
     let backend = database.get_database_backend();
     let ask = |sql: &str| Statement::from_string(backend, sql);
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'";
@@ -137,25 +162,30 @@ async fn refuse_newer(url: &str) -> Result<(), StartupError> {
     if database
         .query_one_raw(ask(table))
         .await
-        .map_err(failed)?
+        .map_err(failed(url))?
         .is_some()
     {
         let rows = database
             .query_all_raw(ask("SELECT version FROM seaql_migrations"))
             .await;
-        for row in rows.map_err(failed)? {
-            applied.push(row.try_get("", "version").map_err(failed)?);
+        for row in rows.map_err(failed(url))? {
+            applied.push(row.try_get("", "version").map_err(failed(url))?);
         }
     }
-    database.close().await.map_err(failed)?;
+    database.close().await.map_err(failed(url))?;
+    Ok(applied)
+}
+
+/// Refuses a database with changes that this program does not know.
+fn refuse_newer(url: &str, applied: &[String]) -> Result<(), StartupError> {
     let known: Vec<_> = Migrator::migrations()
         .iter()
         .map(|m| m.name().to_owned())
         .collect();
-    match applied.into_iter().find(|change| !known.contains(change)) {
+    match applied.iter().find(|change| !known.contains(change)) {
         Some(change) => Err(StartupError::NewerDatabase {
             url: url.to_owned(),
-            change,
+            change: change.clone(),
         }),
         None => Ok(()),
     }

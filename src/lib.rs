@@ -10,6 +10,10 @@
 //! [`services`] hold the rules and answer with outcomes. [`entities`] are the tables, [`messages`]
 //! is what is said. [`domain`] has the values that all of them speak in and knows none of them.
 //!
+//! The command line of an operator goes another way to the same end: `main` -> [`operators`] ->
+//! [`services::operators`] -> entities. A server that runs beside it reads what has changed from a table
+//! ([`services::changes`]).
+//!
 //! Of the libraries and the machine, each is known in one place: `actix_session` in [`session`], the
 //! time in [`clock`], the command line and the environment in [`config`].
 //!
@@ -33,6 +37,7 @@ pub mod headers;
 pub mod limits;
 pub mod logging;
 pub mod messages;
+pub mod operators;
 pub mod pages;
 pub mod routes;
 pub mod same_origin;

@@ -1,12 +1,15 @@
-//! The program: reads the settings, starts the server, and stops it when it is told to.
+//! The program: reads the command line, starts the server, and stops it when it is told to; or does what
+//! an operator wants.
 
+use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use mirage::app::Application;
 use mirage::clock::SystemClock;
-use mirage::config::{Config, NoConfig};
+use mirage::config::{Command, Config, NoConfig, Operation};
 use mirage::logging;
+use mirage::operators::{self, Refused};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for a wrong setting, as `getopt` programs use it.
@@ -14,22 +17,42 @@ const WRONG_USAGE: u8 = 2;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
-    let config = match Config::from_process() {
-        Ok(config) => config,
+    match Command::from_process() {
+        Ok(Command::Serve(config)) => serve(*config).await,
+        Ok(Command::Operate(operation)) => operate(&operation).await,
         Err(NoConfig::Asked(text)) => {
             say(&text);
-            return ExitCode::SUCCESS;
+            ExitCode::SUCCESS
         }
         Err(NoConfig::Wrong(sentence)) => {
             complain(&sentence);
-            return ExitCode::from(WRONG_USAGE);
+            ExitCode::from(WRONG_USAGE)
         }
-    };
+    }
+}
+
+async fn operate(operation: &Operation) -> ExitCode {
+    match operators::run(operation, &SystemClock::start()).await {
+        Ok(text) => {
+            say(&text);
+            ExitCode::SUCCESS
+        }
+        Err(refused) => {
+            complain(&refused.to_string());
+            match refused {
+                Refused::Usage(_) => ExitCode::from(WRONG_USAGE),
+                _ => ExitCode::FAILURE,
+            }
+        }
+    }
+}
+
+async fn serve(config: Config) -> ExitCode {
     if let Err(sentence) = logging::start(&config) {
         complain(&sentence);
         return ExitCode::from(WRONG_USAGE);
     }
-    let host = config.bind.ip();
+    let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {
         Ok(application) => application,
         Err(error) => {
@@ -64,12 +87,9 @@ async fn told_to_stop() {
     }
 }
 
-#[expect(
-    clippy::print_stdout,
-    reason = "what was asked for on the command line"
-)]
+/// Prints what was asked for. Who reads it may have seen enough, as `head` has, and be gone.
 fn say(text: &str) {
-    print!("{text}");
+    drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
 fn complain(sentence: &str) {

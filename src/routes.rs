@@ -15,7 +15,7 @@ use crate::pages::{
     accessibility, account, account_delete, account_password, account_sessions, asset, ban,
     clear_room, delete_message, delete_messages, delete_room, hand_over, healthz, home, invite,
     invites, join, leave, lift_ban, login, logout, make_public, member, member_role, members,
-    messages, my_rooms, new_room, poll, private_join, public_rooms, register, remove_member,
+    messages, my_rooms, new_room, poll, private_join, public_rooms, register, remove_member, reset,
     revoke_invite, room, room_password, room_settings,
 };
 use crate::services::tokens::Token;
@@ -40,9 +40,13 @@ pub fn table() -> Vec<Endpoint> {
         get("/", home::show),
         get("/register", register::show),
         post("/register", register::submit),
+        get(REGISTER_BY_LINK, register::show_by_link),
+        post(REGISTER_BY_LINK, register::submit_by_link),
         get("/login", login::show),
         post("/login", login::submit),
         post("/logout", logout::submit),
+        get(RESET, reset::show),
+        post(RESET, reset::submit),
         get("/rooms", public_rooms::show),
         get("/rooms/mine", my_rooms::show),
         get("/rooms/private", private_join::show),
@@ -83,8 +87,8 @@ pub fn table() -> Vec<Endpoint> {
         get("/rooms/{room}/invites", invites::show),
         post("/rooms/{room}/invites", invites::submit),
         post(REVOKE_INVITE, revoke_invite::submit),
-        get("/invite/{token}", invite::show),
-        post("/invite/{token}", invite::submit),
+        get(INVITE, invite::show),
+        post(INVITE, invite::submit),
         get("/accessibility", accessibility::show),
         get("/account", account::show),
         post("/account", account::submit),
@@ -100,6 +104,8 @@ pub fn table() -> Vec<Endpoint> {
     ]
 }
 
+const REGISTER_BY_LINK: &str = "/register/{token}";
+const RESET: &str = "/reset/{token}";
 const POLL: &str = "/rooms/{room}/poll";
 const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
 const HAND_OVER: &str = "/rooms/{room}/members/{person}/owner";
@@ -107,6 +113,7 @@ const REMOVE_MEMBER: &str = "/rooms/{room}/members/{person}/remove";
 const BAN: &str = "/rooms/{room}/members/{person}/ban";
 const DELETE_MESSAGES: &str = "/rooms/{room}/members/{person}/messages";
 const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
+const INVITE: &str = "/invite/{token}";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
@@ -194,10 +201,14 @@ fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
     AppError::BadRequest.into()
 }
 
-/// The only parts that vary and can be unreadable are rooms and what is in them: one that cannot be
-/// read is one that is not there.
-fn path_error(_: PathError, _: &HttpRequest) -> actix_web::Error {
-    AppError::NoSuchRoom.into()
+/// The parts that vary are rooms, what is in them, files and links: one that cannot be read is one that is
+/// not there.
+fn path_error(_: PathError, request: &HttpRequest) -> actix_web::Error {
+    match request.match_pattern().as_deref() {
+        Some(REGISTER_BY_LINK | RESET | INVITE) => AppError::DeadLink,
+        _ => AppError::NoSuchRoom,
+    }
+    .into()
 }
 
 /// The address of the page for signing in, which leads on to `next` if that is a page.
@@ -242,6 +253,21 @@ fn page_at_or_above(next: &str) -> Option<&str> {
         let (above, _) = path.rsplit_once('/')?;
         safe_next(above)
     })
+}
+
+/// The address of the page for creating an account, by a link or without one.
+#[must_use]
+pub fn register_url(link: Option<&Token>) -> String {
+    match link {
+        Some(link) => REGISTER_BY_LINK.replace("{token}", link.as_str()),
+        None => "/register".to_owned(),
+    }
+}
+
+/// The address of the page for a new password.
+#[must_use]
+pub fn reset_url(link: &Token) -> String {
+    RESET.replace("{token}", link.as_str())
 }
 
 /// The address of a page of the public rooms whose names contain `search`.
@@ -312,7 +338,7 @@ pub fn invite_url(token: &Token) -> String {
 /// the one that whoever asks reached it by.
 #[must_use]
 pub fn whole_url(request: &HttpRequest, path: &str) -> String {
-    if let Some(ours) = &session::state(request).config.public_url {
+    if let Some(ours) = &session::state(request).config.address.public_url {
         return format!("{}{path}", ours.origin());
     }
     let host = request.headers().get(HOST);

@@ -27,7 +27,7 @@ pub async fn refuse_others<B: MessageBody + 'static>(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    let public_url = state(request.request()).config.public_url.clone();
+    let public_url = state(request.request()).config.address.public_url.clone();
     if is_safe || is_ours(request.headers(), public_url.as_ref()) {
         return Ok(next.call(request).await?.map_into_left_body());
     }

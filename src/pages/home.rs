@@ -1,4 +1,4 @@
-//! The start page: what this is, and the two ways in.
+//! The start page: what this is, and the ways in.
 
 use actix_web::web::{Data, Query};
 use askama::Template;
@@ -6,6 +6,7 @@ use serde::Deserialize;
 
 use super::{Here, Layout, html, see_other};
 use crate::app::AppState;
+use crate::config::SignUp;
 use crate::domain::Lifespan;
 use crate::error::PageResult;
 use crate::services::rooms;
@@ -16,6 +17,7 @@ use crate::session::Visitor;
 struct HomePage<'a> {
     layout: Layout<'a>,
     lifespan: Lifespan,
+    takes_link: bool,
     has_deleted_account: bool,
 }
 
@@ -33,6 +35,7 @@ pub async fn show(app: Data<AppState>, visitor: Visitor, query: Query<HomeQuery>
         None => html(&HomePage {
             layout: Layout::new(&app, None, Here::Elsewhere),
             lifespan: Lifespan(app.config.message_lifespan),
+            takes_link: app.config.sign_up == SignUp::Link,
             has_deleted_account: query.done == "deleted",
         }),
         Some(user) if rooms::has_any(&app, user.user_id).await? => Ok(see_other("/rooms/mine")),

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
 use crate::app::AppState;
+use crate::config::SignUp;
 use crate::domain::{PlainPassword, Username};
 use crate::error::PageResult;
 use crate::routes::{safe_next, with_next};
@@ -22,6 +23,7 @@ struct LoginPage<'a> {
     name: &'a str,
     next: Option<&'a str>,
     register_url: String,
+    takes_link: bool,
     contact: Option<&'a str>,
     idle_days: u64,
     has_signed_out: bool,
@@ -36,6 +38,7 @@ impl<'a> LoginPage<'a> {
             name,
             next,
             register_url: with_next("/register", next),
+            takes_link: app.config.sign_up == SignUp::Link,
             contact: app.config.contact.as_deref(),
             idle_days: sessions::IDLE_LIFE.as_secs() / 86_400,
             has_signed_out: false,

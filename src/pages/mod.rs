@@ -35,6 +35,7 @@ pub mod private_join;
 pub mod public_rooms;
 pub mod register;
 pub mod remove_member;
+pub mod reset;
 pub mod revoke_invite;
 pub mod room;
 pub mod room_password;
@@ -53,6 +54,7 @@ use askama::Template;
 
 use crate::app::AppState;
 use crate::assets::Assets;
+use crate::config::SignUp;
 use crate::domain::{Role, RoomId, UserId};
 use crate::error::{AppError, PageResult};
 use crate::routes::{room_done_url, room_url};
@@ -93,6 +95,8 @@ pub struct Layout<'a> {
     pub assets: &'a Assets,
     /// Which page of the navigation this is.
     pub here: Here,
+    /// Whether anybody can create an account.
+    pub is_sign_up_open: bool,
 }
 
 impl<'a> Layout<'a> {
@@ -103,6 +107,7 @@ impl<'a> Layout<'a> {
             user: user.map(|user| &*user.user_name),
             assets: &app.assets,
             here,
+            is_sign_up_open: app.config.sign_up == SignUp::Open,
         }
     }
 
@@ -125,8 +130,11 @@ impl<'a> Layout<'a> {
         } else {
             &signed_out
         };
+        let is_offered =
+            |(_, _, page): &&(_, _, Here)| self.is_sign_up_open || *page != Here::Register;
         links
             .iter()
+            .filter(is_offered)
             .map(|&(address, text, page)| (address, text, page == self.here))
             .collect()
     }

@@ -37,6 +37,7 @@ pub async fn show(
         done: match query.done.as_str() {
             "left" => Some("You have left the room"),
             "deleted" => Some("Room deleted"),
+            "password-changed" => Some("Password changed"),
             _ => None,
         },
     })

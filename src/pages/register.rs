@@ -1,8 +1,11 @@
-//! Create an account: a name and a password, and one is signed in.
+//! Create an account: a name and a password, and one is signed in. Where the operator wants it so, it
+//! takes a sign-up link, or cannot be done.
+
+use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Query};
+use actix_web::web::{self, Data, Form, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,14 +13,16 @@ use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
 use crate::app::AppState;
 use crate::domain::{AccountPassword, Mistake, Username};
 use crate::error::{AppError, PageResult};
-use crate::routes::{safe_next, with_next};
-use crate::services::accounts::{self, Registered};
+use crate::routes::{register_url, safe_next, with_next};
+use crate::services::accounts::{self, Admission, Registered};
+use crate::services::tokens::Token;
 use crate::session::KeyInCookie;
 
 #[derive(Template)]
 #[template(path = "register.html")]
 struct RegisterPage<'a> {
     layout: Layout<'a>,
+    action: String,
     name: &'a str,
     next: Option<&'a str>,
     login_url: String,
@@ -25,17 +30,37 @@ struct RegisterPage<'a> {
 }
 
 impl<'a> RegisterPage<'a> {
-    fn new(app: &'a AppState, name: &'a str, next: &'a str, problems: Problems) -> Self {
+    fn new(
+        app: &'a AppState,
+        link: Option<&Token>,
+        name: &'a str,
+        next: &'a str,
+        problems: Problems,
+    ) -> Self {
         let next = safe_next(next);
         let login_url = with_next("/login", next);
+        let here = match link {
+            None => Here::Register,
+            Some(_) => Here::Elsewhere,
+        };
         Self {
-            layout: Layout::new(app, None, Here::Register),
+            layout: Layout::new(app, None, here),
+            action: register_url(link),
             name,
             next,
             login_url,
             problems,
         }
     }
+}
+
+#[derive(Template)]
+#[template(path = "register_closed.html")]
+struct ClosedPage<'a> {
+    layout: Layout<'a>,
+    takes_link: bool,
+    login_url: String,
+    contact: Option<&'a str>,
 }
 
 /// The form as it was sent.
@@ -54,29 +79,78 @@ pub struct RegisterQuery {
     next: String,
 }
 
-/// **Who:** anyone. **Answers:** the form.
+/// **Who:** anyone. **Answers:** the form; or, where it takes a link or cannot be done, a page that
+/// says so.
 pub async fn show(app: Data<AppState>, query: Query<RegisterQuery>) -> PageResult {
-    html(&RegisterPage::new(
-        &app,
-        "",
-        &query.next,
-        Problems::default(),
-    ))
+    form(&app, None, &query.next).await
+}
+
+/// **Who:** anyone with a sign-up link. **Answers:** the form.
+pub async fn show_by_link(
+    app: Data<AppState>,
+    link: Path<String>,
+    query: Query<RegisterQuery>,
+) -> PageResult {
+    form(&app, Some(&Token::sent(link.into_inner())), &query.next).await
 }
 
 /// Makes an account. **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the
-/// form again with 422.
+/// form again with 422; or, where it takes a link or cannot be done, 403 and a page that says so.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
     cookie: KeyInCookie,
     form: Form<RegisterForm>,
 ) -> PageResult {
-    let (name, password) = match parse(&form).await? {
-        Ok(parsed) => parsed,
-        Err(problems) => return again(&app, &form, problems),
+    create(&app, None, &request, &cookie, &form).await
+}
+
+/// Makes an account and uses the link up. **Who:** anyone with a sign-up link. **Answers:** as without
+/// one.
+pub async fn submit_by_link(
+    app: Data<AppState>,
+    link: Path<String>,
+    request: HttpRequest,
+    cookie: KeyInCookie,
+    form: Form<RegisterForm>,
+) -> PageResult {
+    let link = Token::sent(link.into_inner());
+    create(&app, Some(link), &request, &cookie, &form).await
+}
+
+async fn form(app: &AppState, link: Option<&Token>, next: &str) -> PageResult {
+    match accounts::admission(app, link).await? {
+        Admission::Open => html(&RegisterPage::new(app, link, "", next, Problems::default())),
+        Admission::DeadLink => Err(AppError::DeadLink),
+        shut @ (Admission::ByLinkOnly | Admission::Closed) => {
+            closed(app, StatusCode::OK, shut, next)
+        }
+    }
+}
+
+async fn create(
+    app: &Arc<AppState>,
+    link: Option<Token>,
+    request: &HttpRequest,
+    cookie: &KeyInCookie,
+    form: &RegisterForm,
+) -> PageResult {
+    match accounts::admission(app, link.as_ref()).await? {
+        Admission::Open => {}
+        Admission::DeadLink => return Err(AppError::DeadLink),
+        shut @ (Admission::ByLinkOnly | Admission::Closed) => {
+            return closed(app, StatusCode::FORBIDDEN, shut, &form.next);
+        }
+    }
+    let again = |problems| {
+        let page = RegisterPage::new(app, link.as_ref(), &form.name, &form.next, problems);
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    match accounts::register(&app, name, password, user_agent(&request)).await? {
+    let (name, password) = match parse(form).await? {
+        Ok(parsed) => parsed,
+        Err(problems) => return again(problems),
+    };
+    match accounts::register(app, name, password, link.clone(), user_agent(request)).await? {
         Registered::SignedIn(key) => {
             cookie.put(&key).await?;
             Ok(see_other(safe_next(&form.next).unwrap_or("/rooms")))
@@ -84,9 +158,20 @@ pub async fn submit(
         Registered::NameTaken => {
             const TAKEN: &str =
                 "Somebody has this name already, or one that looks like it. Choose another";
-            again(&app, &form, Problems::one("name", TAKEN))
+            again(Problems::one("name", TAKEN))
         }
+        Registered::DeadLink => Err(AppError::DeadLink),
     }
+}
+
+fn closed(app: &AppState, status: StatusCode, shut: Admission, next: &str) -> PageResult {
+    let page = ClosedPage {
+        layout: Layout::new(app, None, Here::Register),
+        takes_link: shut == Admission::ByLinkOnly,
+        login_url: with_next("/login", safe_next(next)),
+        contact: app.config.contact.as_deref(),
+    };
+    html_with(status, &page)
 }
 
 async fn parse(
@@ -102,9 +187,4 @@ async fn parse(
             .map_err(|error| AppError::bug(error.into()))?;
     let password = problems.take("password", parsed);
     Ok(name.zip(password).ok_or(problems))
-}
-
-fn again(app: &AppState, form: &RegisterForm, problems: Problems) -> PageResult {
-    let page = RegisterPage::new(app, &form.name, &form.next, problems);
-    html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

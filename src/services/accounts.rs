@@ -3,18 +3,49 @@
 use std::sync::Arc;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QuerySelect, RelationTrait,
-    Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter,
+    QuerySelect, RelationTrait, Set,
 };
 
 use super::changes::Change;
 use super::sessions;
 use super::tokens::Token;
-use super::{Cache, Fault, changes, is_duplicate, members, to_the_end};
+use super::{Cache, Fault, changes, is_duplicate, members, one_time_links, to_the_end};
 use crate::app::AppState;
+use crate::config::SignUp;
 use crate::database;
 use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
 use crate::entities::{room, room_member, user};
+
+/// Whether somebody can create an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// They can.
+    Open,
+    /// Only who has a sign-up link can.
+    ByLinkOnly,
+    /// Nobody can.
+    Closed,
+    /// They came by a link that leads nowhere any more, or never did.
+    DeadLink,
+}
+
+/// Whether somebody can create an account who came by this link, or without one.
+///
+/// A link works where everybody can create an account, too: who was given one need not know. Where
+/// nobody can, it is not looked at.
+///
+/// # Errors
+/// When the database fails.
+pub async fn admission(app: &AppState, link: Option<&Token>) -> Result<Admission, Fault> {
+    match (app.config.sign_up, link) {
+        (SignUp::Closed, _) => Ok(Admission::Closed),
+        (_, Some(link)) if one_time_links::opens_sign_up(app, link).await? => Ok(Admission::Open),
+        (_, Some(_)) => Ok(Admission::DeadLink),
+        (SignUp::Link, None) => Ok(Admission::ByLinkOnly),
+        (SignUp::Open, None) => Ok(Admission::Open),
+    }
+}
 
 /// What became of a wish for an account.
 #[derive(Debug)]
@@ -23,6 +54,8 @@ pub enum Registered {
     SignedIn(Token),
     /// Somebody has the name, or one that looks like it.
     NameTaken,
+    /// The link they came by has expired or was used meanwhile.
+    DeadLink,
 }
 
 /// What became of signing in.
@@ -34,7 +67,8 @@ pub enum SignedIn {
     Refused,
 }
 
-/// Makes an account and signs its owner in.
+/// Makes an account and signs its owner in. A link they came by is used up when the account is made, and
+/// only then. Call it when they can create one ([`admission`]).
 ///
 /// # Errors
 /// When the database or the hashing fails.
@@ -42,6 +76,7 @@ pub async fn register(
     app: &Arc<AppState>,
     name: Username,
     password: AccountPassword,
+    link: Option<Token>,
     user_agent: String,
 ) -> Result<Registered, Fault> {
     let app = Arc::clone(app);
@@ -59,6 +94,11 @@ pub async fn register(
             ..Default::default()
         };
         let transaction = database::write(&app.database).await?;
+        if let Some(link) = link
+            && !one_time_links::spend_sign_up(&transaction, &link, now).await?
+        {
+            return Ok(Registered::DeadLink);
+        }
         let user = match user::Entity::insert(row).exec(&transaction).await {
             Ok(inserted) => inserted.last_insert_id,
             Err(error) if is_duplicate(&error) => return Ok(Registered::NameTaken),
@@ -135,20 +175,66 @@ pub async fn change_password(
         if !has_hash(&transaction, user, &verified).await? {
             return Ok(PasswordChanged::WrongPassword);
         }
-        let row = user::ActiveModel {
-            id: Set(user),
-            password_hash: Set(password_hash),
-            ..Default::default()
-        };
-        user::Entity::update(row).exec(&transaction).await?;
-        sessions::delete_all(&transaction, user).await?;
-        let now = app.clock.now();
-        let key = sessions::begin(&transaction, user, &user_agent, now).await?;
-        transaction.commit().await?;
-        sessions::end_in_memory(&app, user);
+        let key = replace_password(&app, transaction, user, password_hash, &user_agent).await?;
         Ok(PasswordChanged::SignedInAgain(key))
     })
     .await
+}
+
+/// What became of choosing a new password by a link.
+#[derive(Debug)]
+pub enum Reset {
+    /// It is changed, and the person signed in with this key, and with no other.
+    SignedIn(Token),
+    /// The link has expired or was used, or never was.
+    DeadLink,
+}
+
+/// Gives the person whose link this is a new password.
+///
+/// # Errors
+/// When the database or the hashing fails.
+pub async fn reset_password(
+    app: &Arc<AppState>,
+    link: Token,
+    password: AccountPassword,
+    user_agent: String,
+) -> Result<Reset, Fault> {
+    let app = Arc::clone(app);
+    let password_hash = app.passwords.hash(password.plain().clone()).await?;
+    to_the_end(async move {
+        let transaction = database::write(&app.database).await?;
+        let now = app.clock.now();
+        let Some(user) = one_time_links::spend_reset(&transaction, &link, now).await? else {
+            return Ok(Reset::DeadLink);
+        };
+        let key = replace_password(&app, transaction, user, password_hash, &user_agent).await?;
+        Ok(Reset::SignedIn(key))
+    })
+    .await
+}
+
+/// Gives `user` a new password and commits: all their sessions end, as do their links to a new password,
+/// and one session begins, whose key this gives. Call it when they may, and run it to its end.
+async fn replace_password(
+    app: &AppState,
+    transaction: DatabaseTransaction,
+    user: UserId,
+    password_hash: String,
+    user_agent: &str,
+) -> Result<Token, Fault> {
+    let row = user::ActiveModel {
+        id: Set(user),
+        password_hash: Set(password_hash),
+        ..Default::default()
+    };
+    user::Entity::update(row).exec(&transaction).await?;
+    one_time_links::delete_resets(&transaction, user).await?;
+    sessions::delete_all(&transaction, user).await?;
+    let key = sessions::begin(&transaction, user, user_agent, app.clock.now()).await?;
+    transaction.commit().await?;
+    sessions::end_in_memory(app, user);
+    Ok(key)
 }
 
 /// What became of deleting one's account.

@@ -1,12 +1,20 @@
 //! Changes that a server holds something of in memory: made known where they are made, or, by the
 //! command line, through a table that a running server reads.
 
-use sea_orm::{ConnectionTrait, EntityTrait, Set};
+use std::time::Duration;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
+    Set,
+};
 
 use super::{Fault, rooms, sessions};
 use crate::app::AppState;
 use crate::domain::{RoomId, Timestamp, UserId};
 use crate::entities::change;
+
+/// How long a change stays written down: no server takes so long to notice one.
+const KEPT_FOR: Duration = Duration::from_secs(3600);
 
 /// Something that has changed in the database.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,4 +89,52 @@ pub(super) async fn announce(
         change::Entity::insert(row).exec(database).await?;
     }
     Ok(())
+}
+
+/// How far a server has read what was written down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noticed(i64);
+
+impl Noticed {
+    /// All that is written down so far: for a server that holds nothing in memory yet.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn all_so_far(database: &DatabaseConnection) -> Result<Self, DbErr> {
+        let latest = change::Entity::find().order_by_desc(change::Column::Id);
+        Ok(Self(latest.one(database).await?.map_or(0, |row| row.id)))
+    }
+
+    /// Makes known what was written down since.
+    ///
+    /// Ids grow in the order of the commits, as one writes at a time: none is passed over.
+    ///
+    /// # Errors
+    /// When the database fails; then nothing is passed over either.
+    pub async fn go_on(&mut self, app: &AppState) -> Result<(), Fault> {
+        let new = change::Entity::find()
+            .filter(change::Column::Id.gt(self.0))
+            .order_by_asc(change::Column::Id);
+        for row in new.all(&app.uncounted).await? {
+            match Change::read(&row) {
+                Some(change) => apply(app, &[change]),
+                None => tracing::warn!(kind = row.kind, "a change of an unknown kind"),
+            }
+            self.0 = row.id;
+        }
+        Ok(())
+    }
+
+    /// Deletes what was noticed and is old.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn delete_old(self, app: &AppState) -> Result<(), Fault> {
+        change::Entity::delete_many()
+            .filter(change::Column::Id.lte(self.0))
+            .filter(change::Column::MadeAt.lte(app.clock.now().minus(KEPT_FOR)))
+            .exec(&app.uncounted)
+            .await?;
+        Ok(())
+    }
 }

@@ -13,6 +13,8 @@ pub mod members;
 pub mod messages;
 pub mod moderation;
 pub mod nonces;
+pub mod one_time_links;
+pub mod operators;
 pub mod passwords;
 pub mod presence;
 pub mod read_marks;

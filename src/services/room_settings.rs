@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 
-use super::{Fault, is_duplicate, rooms, to_the_end};
+use super::{Fault, invites, is_duplicate, rooms, to_the_end};
 use crate::app::AppState;
 use crate::database;
 use crate::domain::{
@@ -51,7 +51,7 @@ pub enum Changed {
 pub enum Others {
     /// They stay members.
     Stay,
-    /// They are taken out, and may come back by the new password.
+    /// They are taken out, and may come back by the new password. Invite links end.
     Go,
 }
 
@@ -125,6 +125,7 @@ pub async fn make_public(
         // Whoever comes in by this must not find what goes by it.
         let change = Box::pin(async {
             write_access(&transaction, room, None).await?;
+            invites::delete_all(&transaction, room).await?;
             transaction.commit().await?;
             app.messages.clear(room, app.clock.now());
             Ok::<_, Fault>(())
@@ -162,6 +163,7 @@ pub async fn set_password(
                 .filter(room_member::Column::UserId.ne(actor))
                 .exec(&transaction)
                 .await?;
+            invites::delete_all(&transaction, room).await?;
         }
         transaction.commit().await?;
         tell(&app, room);

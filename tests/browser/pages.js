@@ -13,7 +13,7 @@ import { messageBox, problemsOf } from './support.js';
 export const NOT_PAGES = ['/rooms/{room}/poll', '/healthz', '/assets/{file}'];
 
 export const STATES = [
-  ...[...home(), ...register(), ...login(), ...accessibility()],
+  ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
   ...[...manage(), ...roomSettings(), ...invites(), ...invite()],
@@ -21,7 +21,12 @@ export const STATES = [
 ];
 
 function home() {
-  return [{ name: 'home', at: '/', says: 'rooms that forget', go: open('/') }];
+  const at = '/';
+  return [
+    { name: 'home', at, says: 'rooms that forget', go: open(at) },
+    { name: 'home, by link only', at, site: 'by link', says: 'takes a sign-up link', go: open(at) },
+    { name: 'home, closed', at, site: 'closed', says: 'cannot be created', go: open(at) },
+  ];
 }
 
 function register() {
@@ -44,6 +49,84 @@ function register() {
       ['the name as the password', 'ada-lovelace', 'ada-lovelace', 'must not be your name'],
       ['a name that somebody has', 'Ada', PASSWORD, 'Somebody has this name already'],
     ].map(refused),
+    ...[
+      ['by link only', 'by link', 'If you have such a link, open it.'],
+      ['closed', 'closed', 'has closed it to new accounts'],
+    ].map(([what, site, says]) => ({
+      ...{ name: `create an account, ${what}`, at, site, says, go: open(at) },
+    })),
+    {
+      ...{ name: 'create an account, closed meanwhile', at, site: 'closed', status: 403 },
+      ...{ says: 'has closed it to new accounts' },
+      go: async ({ page }) => {
+        // As a page that was open before the server was closed.
+        await page.goto('/login');
+        await page.locator('main form').evaluate((form) => form.setAttribute('action', '/register'));
+        await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
+      },
+    },
+  ];
+}
+
+function registerByLink() {
+  const at = '/register/{token}';
+  const name = 'create an account by a link';
+  const openLink = async (page, site) => page.goto(await site.link('signup-link'));
+  return [
+    {
+      ...{ name, at, site: 'by link', says: 'Everybody sees it' },
+      go: ({ page, site }) => openLink(page, site),
+    },
+    {
+      ...{ name: `${name}, nothing filled in`, at, site: 'by link', status: 422 },
+      ...{ says: 'Enter a name', problem: 'Enter a name' },
+      go: async ({ page, site }) => {
+        await openLink(page, site);
+        await page.getByRole('button', { name: 'Create account' }).click();
+      },
+    },
+    {
+      ...{ name: `${name} that does not work`, at, site: 'by link', status: 404 },
+      ...{ says: 'This link does not work', go: open('/register/x') },
+    },
+  ];
+}
+
+function reset() {
+  const at = '/reset/{token}';
+  const openLink = async (page, site) => page.goto(await site.link('user', 'reset-password', 'ada'));
+  const change = async (page, password) => {
+    await page.getByLabel('New password', { exact: true }).fill(password);
+    await page.getByRole('button', { name: 'Change password' }).click();
+  };
+  const refused = ([what, password, problem]) => ({
+    ...{ name: `choose a new password, ${what}`, at, as: 'ada', status: 422, says: problem, problem },
+    go: async ({ page, site }) => {
+      await openLink(page, site);
+      await change(page, password);
+    },
+  });
+  return [
+    {
+      ...{ name: 'choose a new password', at, as: 'ada', says: 'This link works once' },
+      go: ({ page, site }) => openLink(page, site),
+    },
+    ...[
+      ['nothing filled in', '', 'Enter a password'],
+      ['too common', 'password1', 'among the first that others would try'],
+    ].map(refused),
+    {
+      ...{ name: 'choose a new password, a link that does not work', at, status: 404 },
+      ...{ says: 'This link does not work', go: open('/reset/x') },
+    },
+    {
+      ...{ name: 'your rooms, the password changed', at: '/rooms/mine', says: 'Password changed.' },
+      go: async ({ page, site }) => {
+        const name = await signUp(page, site);
+        await page.goto(await site.link('user', 'reset-password', name));
+        await change(page, 'an owl in a willow');
+      },
+    },
   ];
 }
 
@@ -59,6 +142,14 @@ function login() {
   return [
     { name: 'sign in', at, says: 'help@mirage.example', go: open(at) },
     { name: 'sign in, on the way to a page', at, says: 'Sign in', go: open('/rooms/mine') },
+    {
+      ...{ name: 'sign in, by link only', at, site: 'by link' },
+      ...{ says: 'It takes a sign-up link', go: open(at) },
+    },
+    {
+      ...{ name: 'sign in, closed', at, site: 'closed' },
+      ...{ says: 'New accounts cannot be created', go: open(at) },
+    },
     {
       ...{ name: 'sign in, where nobody can help', at, site: 'empty' },
       ...{ says: 'Ask whoever runs this server', go: open(at) },

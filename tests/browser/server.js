@@ -1,6 +1,6 @@
 // A Mirage server of a test's own, with a free port and an empty database.
 
-import { spawn } from 'node:child_process';
+import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
@@ -8,6 +8,7 @@ import { tmpdir } from 'node:os';
 import { join, resolve } from 'node:path';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const BINARY = resolve(REPOSITORY, process.env.MIRAGE_BINARY ?? 'target/debug/mirage');
@@ -33,11 +34,15 @@ export class Server {
     return `http://127.0.0.1:${this.#port}`;
   }
 
+  get #database() {
+    return `sqlite://${this.#folder}/mirage.db?mode=rwc`;
+  }
+
   /** Starts it; again, if it has ended, on the same port and data. */
   async start() {
     const flags = [
       ...['--bind', `127.0.0.1:${this.#port}`],
-      ...['--database-url', `sqlite://${this.#folder}/mirage.db?mode=rwc`],
+      ...['--database-url', this.#database],
       ...['--secret-file', `${this.#folder}/mirage.key`],
       ...this.#flags,
     ];
@@ -59,6 +64,13 @@ export class Server {
       throw new Error(`The server did not start:\n${this.log}`);
     });
     this.#port = await Promise.race([serving, ended]);
+  }
+
+  /** What a command of the operator prints, such as `['signup-link']`. */
+  async command(words) {
+    const flags = [...words, '--database-url', this.#database];
+    const { stdout } = await promisify(execFile)(BINARY, flags, { env: {} });
+    return stdout.trimEnd();
   }
 
   /** Asks it to end, and waits until it has. */

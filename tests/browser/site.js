@@ -40,6 +40,12 @@ class Site {
     await this.#server.discard();
   }
 
+  /** The address that a command of the operator prints a link to. */
+  async link(...words) {
+    const link = await this.#server.command([...words, '--public-url', this.url]);
+    return new URL(link).pathname;
+  }
+
   /** Somebody's browser, without pages. */
   async person(name) {
     if (!this.#people.has(name)) {
@@ -120,6 +126,8 @@ const SITES = {
   busy: [{ '--contact': 'Write to help@mirage.example.' }, furnish],
   'with one room': [{}, (site) => site.room('bob', [], 'Kettle club')],
   empty: [{}, () => {}],
+  'by link': [{ '--sign-up': 'link', '--contact': 'Write to help@mirage.example.' }, () => {}],
+  closed: [{ '--sign-up': 'closed' }, () => {}],
 };
 
 async function furnish(site) {

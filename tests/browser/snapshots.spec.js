@@ -12,6 +12,8 @@ for (const [name, snapshot] of [
   ['create an account, nothing filled in', 'create-an-account-refused'],
   ['sign in', 'sign-in'],
   ['sign in, nothing filled in', 'sign-in-refused'],
+  ['choose a new password', 'choose-a-new-password'],
+  ['choose a new password, nothing filled in', 'choose-a-new-password-refused'],
   ['join a private room', 'join-a-private-room'],
   ['join a private room, nothing filled in', 'join-a-private-room-refused'],
   ['create a room', 'create-a-room'],

@@ -76,6 +76,10 @@ const TABLE: &[Row] = &[
     row("GET", "/", [200, 303, 303, 303, 303, 303], None),
     anywhere("GET", "/register", 200, 200),
     anywhere("POST", "/register", 422, 422),
+    anywhere("GET", "/register/{token}", 404, 404),
+    anywhere("POST", "/register/{token}", 404, 404),
+    anywhere("GET", "/reset/{token}", 404, 404),
+    anywhere("POST", "/reset/{token}", 404, 404),
     anywhere("GET", "/login", 200, 200),
     anywhere("POST", "/login", 422, 422),
     anywhere("POST", "/logout", 303, 303),
@@ -213,6 +217,8 @@ fn path_of(row: &Row, room: i64) -> String {
         .replace("{invite}", "1")
         .replace("{token}", "no-such-token")
         .replace("{file}", "app.css")
+        // Whoever has a link may use it, and nobody has this one.
+        .replace("{token}", "x")
 }
 
 /// The number of the member's account, which is the first to be made.

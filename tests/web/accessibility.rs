@@ -8,7 +8,9 @@ use reqwest::Method;
 use scraper::{ElementRef, Html, Selector};
 use tokio::sync::OnceCell;
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, text_of};
+use crate::support::{
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link, text_of,
+};
 
 /// A page in one of its states.
 struct State {
@@ -54,6 +56,11 @@ async fn make_states() -> Vec<State> {
     add("/register", "empty", nobody.post("/register", &[]).await);
     let wrong = [("name", "a b"), ("password", "12345678")];
     add("/register", "wrong", nobody.post("/register", &wrong).await);
+    let link = sign_up_link(&app).await;
+    let by_link = "/register/{token}";
+    add(by_link, "blank", nobody.get(&link).await);
+    add(by_link, "wrong", nobody.post(&link, &wrong).await);
+    add(by_link, "dead", nobody.get("/register/x").await);
     add("/login", "blank", nobody.get("/login").await);
     add(
         "/login",
@@ -71,6 +78,20 @@ async fn make_states() -> Vec<State> {
     );
     let unsent = nobody.post("/rooms/1/messages", &[("text", "hello")]).await;
     add("/rooms/{room}/messages", "signed out", unsent);
+
+    app.sign_up("zoe").await;
+    let reset = reset_link(&app, "zoe").await;
+    add("/reset/{token}", "blank", nobody.get(&reset).await);
+    add("/reset/{token}", "empty", nobody.post(&reset, &[]).await);
+    add("/reset/{token}", "dead", nobody.get("/reset/x").await);
+    let zoe = app.anonymous();
+    let form = [("password", "an owl in a willow")];
+    let changed = zoe.post(&reset, &form).await;
+    add(
+        "/rooms/mine",
+        "password changed",
+        zoe.get(changed.location()).await,
+    );
 
     let ada = app.sign_up("ada").await;
     add("/rooms", "empty", ada.get("/rooms").await);
@@ -275,6 +296,15 @@ async fn make_states() -> Vec<State> {
     let wrong = [("password", "wrong")];
     add(at, "wrong password", eve.post(at, &wrong).await);
     add("404", "signed in", eve.get("/nowhere").await);
+    for (policy, name) in [("link", "by link only"), ("closed", "closed")] {
+        let policy = format!("--sign-up={policy}");
+        let app = TestApp::with(&[&policy, "--contact=help@example.org"]).await;
+        let nobody = app.anonymous();
+        add("/register", name, nobody.get("/register").await);
+        add("/register", name, nobody.post("/register", &[]).await);
+        add("/login", name, nobody.get("/login").await);
+        add("/", name, nobody.get("/").await);
+    }
     states.extend(states_of_running_a_room(&app).await);
     states
 }
@@ -560,11 +590,12 @@ async fn landmarks_and_skip_links_are_in_their_places() {
 #[actix_web::test]
 async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
     let states = all_states().await;
-    let mut menus = BTreeMap::<bool, BTreeSet<Vec<String>>>::new();
+    let mut menus = BTreeMap::<(bool, bool), BTreeSet<Vec<String>>>::new();
     for state in states {
         let is_signed_in = state.page.has("header .sign-out");
+        let offers_accounts = !matches!(state.name, "by link only" | "closed");
         menus
-            .entry(is_signed_in)
+            .entry((is_signed_in, offers_accounts))
             .or_default()
             .insert(state.page.texts("header nav a"));
         let here = state
@@ -670,9 +701,13 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
             }
             let autocomplete = field.attr("autocomplete");
             let wanted = match (state.pattern, id) {
-                ("/register", "name") | ("/login", "name") => "username",
+                ("/register" | "/register/{token}" | "/login" | "/reset/{token}", "name") => {
+                    "username"
+                }
                 (
                     "/register"
+                    | "/register/{token}"
+                    | "/reset/{token}"
                     | "/rooms/new"
                     | "/account/password"
                     | "/rooms/{room}/settings/password",

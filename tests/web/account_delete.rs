@@ -3,12 +3,9 @@ use std::time::Duration;
 use mirage::domain::{Role, RoomId, UserId};
 use mirage::services::moderation::{self, Moderated};
 
-use crate::poll::wait_in;
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, wait_from};
 
 const AT: &str = "/account/delete";
-/// Far less than a second: what must be told at once.
-const AT_ONCE: Duration = Duration::from_millis(500);
 
 async fn delete_account(browser: &Browser) -> Page {
     browser.post(AT, &[("password", PASSWORD)]).await
@@ -145,12 +142,12 @@ async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
         page.attributes("#log li", "id")[0].clone(),
         page.attribute("#log", "data-cursor"),
     );
-    let waiting = wait_in(&app, &bob, tea, &cursor).await;
+    let waiting = wait_from(&app, &bob, tea, &cursor).await;
 
     delete_account(&ada).await.assert_status(303);
 
-    let poll = tokio::time::timeout(AT_ONCE, waiting).await.unwrap();
-    assert_eq!(poll.unwrap().gone, [first]);
+    let poll = waiting.answer().await;
+    assert_eq!(poll.gone, [first]);
     for room in [tea, cake] {
         assert_eq!(bob.messages(room).await, ["of bob"]);
         assert_eq!(bob.poll(room, "").await.came, ["of bob"]);
@@ -176,14 +173,13 @@ async fn their_waiting_polls_end_at_once_in_every_browser() {
         (&other, shared),
     ] {
         let cursor = browser.cursor(room).await;
-        waiting.push(wait_in(&app, browser, room, &cursor).await);
+        waiting.push(wait_from(&app, browser, room, &cursor).await);
     }
 
     delete_account(&ada).await.assert_status(303);
 
     for poll in waiting {
-        let poll = tokio::time::timeout(AT_ONCE, poll).await.unwrap();
-        let poll = poll.unwrap();
+        let poll = poll.answer().await;
         assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
     }
     other

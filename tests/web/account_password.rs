@@ -1,17 +1,11 @@
-use std::time::Duration;
-
 use mirage::domain::RoomId;
 
-use crate::poll::wait_in;
-use crate::support::{PASSWORD, TestApp};
+use crate::support::{PASSWORD, TestApp, wait_from};
 
 const AT: &str = "/account/password";
 const NEW: &str = "another kettle of fish";
 const FORM: [(&str, &str); 2] = [("current", PASSWORD), ("password", NEW)];
 const WRONG: &str = "The current password is wrong. Check it and try again";
-
-/// Far less than a second: what must be told at once.
-const AT_ONCE: Duration = Duration::from_millis(500);
 
 #[actix_web::test]
 async fn a_changed_password_is_the_one_to_sign_in_with() {
@@ -71,13 +65,12 @@ async fn every_other_browser_is_signed_out_and_its_waiting_polls_end_at_once() {
     bob.join(room).await;
     let other = app.sign_in("ada", PASSWORD).await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_in(&app, &other, room, &cursor).await;
-    let of_bob = wait_in(&app, &bob, room, &cursor).await;
+    let waiting = wait_from(&app, &other, room, &cursor).await;
+    let of_bob = wait_from(&app, &bob, room, &cursor).await;
 
     ada.post(AT, &FORM).await.assert_status(303);
 
-    let poll = tokio::time::timeout(AT_ONCE, waiting).await.unwrap();
-    let poll = poll.unwrap();
+    let poll = waiting.answer().await;
     assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
     other
         .get("/rooms")
@@ -86,7 +79,7 @@ async fn every_other_browser_is_signed_out_and_its_waiting_polls_end_at_once() {
     // Who else waits in the room goes on waiting.
     assert_eq!(app.state.messages.waiting(RoomId(room)), 1);
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(of_bob.await.unwrap().came, ["hello"]);
+    assert_eq!(of_bob.answer().await.came, ["hello"]);
 }
 
 #[actix_web::test]
@@ -183,7 +176,7 @@ async fn a_change_that_is_interrupted_changes_nothing() {
     let other = app.sign_in("ada", PASSWORD).await;
     let room = ada.create_public_room("Tea").await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_in(&app, &other, room, &cursor).await;
+    let waiting = wait_from(&app, &other, room, &cursor).await;
     // The last of the statements fails: the password is set by then, and the sessions are deleted.
     app.execute(
         "CREATE TRIGGER interrupt BEFORE INSERT ON sessions \
@@ -198,7 +191,7 @@ async fn a_change_that_is_interrupted_changes_nothing() {
         browser.get("/rooms").await.assert_status(200);
     }
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(waiting.await.unwrap().came, ["hello"]);
+    assert_eq!(waiting.answer().await.came, ["hello"]);
     app.sign_in("ada", PASSWORD).await;
     let app = app.restart().await;
     other.get("/rooms").await.assert_status(200);

@@ -2,8 +2,7 @@ use std::time::Duration;
 
 use reqwest::header::USER_AGENT;
 
-use crate::poll::wait_in;
-use crate::support::{Browser, PASSWORD, TestApp};
+use crate::support::{Browser, PASSWORD, TestApp, wait_from};
 
 const AT: &str = "/account/sessions";
 const END: [(&str, &str); 1] = [("end", "1")];
@@ -11,8 +10,6 @@ const FIREFOX: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 
 const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
                       (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1";
 const MINUTE: Duration = Duration::from_secs(60);
-/// Far less than a second: what must be told at once.
-const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// Signs in with a browser that calls itself `user_agent`.
 async fn sign_in_as(app: &TestApp, name: &str, user_agent: &str) -> Browser {
@@ -135,15 +132,14 @@ async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_a
         sign_in_as(&app, "ada", FIREFOX).await,
     );
     let cursor = lost.cursor(room).await;
-    let waiting = wait_in(&app, &lost, room, &cursor).await;
+    let waiting = wait_from(&app, &lost, room, &cursor).await;
     let address = form_for(&ada, "Sign out Safari on iPhone").await;
 
     ada.post(&address, &END)
         .await
         .assert_redirect("/account/sessions?done=ended");
 
-    let poll = tokio::time::timeout(AT_ONCE, waiting).await.unwrap();
-    let poll = poll.unwrap();
+    let poll = waiting.answer().await;
     assert_eq!((poll.status, poll.page.body.as_str()), (401, ""));
     lost.get("/rooms")
         .await
@@ -232,7 +228,7 @@ async fn signing_out_everywhere_else_leaves_this_browser_and_other_people() {
     let mut waiting = Vec::new();
     for other in &others {
         let cursor = other.cursor(room).await;
-        waiting.push(wait_in(&app, other, room, &cursor).await);
+        waiting.push(wait_from(&app, other, room, &cursor).await);
     }
 
     ada.post("/account/sessions/end-others", &END)
@@ -240,8 +236,8 @@ async fn signing_out_everywhere_else_leaves_this_browser_and_other_people() {
         .assert_redirect("/account/sessions?done=others-ended");
 
     for poll in waiting {
-        let poll = tokio::time::timeout(AT_ONCE, poll).await.unwrap();
-        assert_eq!(poll.unwrap().status, 401);
+        let poll = poll.answer().await;
+        assert_eq!(poll.status, 401);
     }
     for other in &others {
         other

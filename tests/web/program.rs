@@ -277,6 +277,11 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
         ada.get(page).await.assert_status(200);
     }
     let token = link.trim_start_matches("/invite/");
+    for page in ["/register", "/reset"] {
+        ada.get(&format!("{page}/a-link-from-the-operator"))
+            .await
+            .assert_status(404);
+    }
     let cookie = signed_up
         .header("set-cookie")
         .split(';')
@@ -310,6 +315,7 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
         "open barley",
         "argon2id",
         token,
+        "a-link-from",
         &cookie,
     ] {
         assert!(!log.contains(secret), "{secret} is in the log");

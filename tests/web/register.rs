@@ -1,4 +1,6 @@
-use crate::support::{PASSWORD, TestApp};
+use std::time::Duration;
+
+use crate::support::{PASSWORD, TestApp, db_column, reset_link, sign_up_link};
 
 const TAKEN: &str = "Somebody has this name already, or one that looks like it. Choose another";
 
@@ -154,4 +156,202 @@ async fn of_eight_people_who_want_a_name_at_once_one_gets_it() {
     for page in lost {
         page.assert_status(422).assert_problem("name", TAKEN);
     }
+}
+
+async fn has_accounts(app: &TestApp) -> bool {
+    !db_column(app, "SELECT name FROM users").await.is_empty()
+}
+
+#[actix_web::test]
+async fn where_the_operator_wants_no_new_accounts_that_is_said_and_none_is_offered() {
+    for (policy, h1) in [
+        ("--sign-up=link", "Creating an account takes a link"),
+        ("--sign-up=closed", "New accounts cannot be created here"),
+    ] {
+        let app = TestApp::with(&[policy, "--contact=help@example.org"]).await;
+        let browser = app.anonymous();
+
+        let asked = browser.get("/register?next=/rooms/new").await;
+        let form = [("name", "ada"), ("password", PASSWORD)];
+        let tried = browser.post("/register", &form).await;
+
+        asked.assert_status(200);
+        tried.assert_status(403);
+        for page in [&asked, &tried] {
+            assert_eq!(page.text("h1"), h1);
+            assert!(page.text("main").contains("help@example.org"));
+            assert!(!page.has("form"));
+        }
+        assert_eq!(
+            asked.attributes("main a", "href"),
+            ["/login?next=/rooms/new"]
+        );
+        assert!(!has_accounts(&app).await);
+        for page in ["/", "/login", "/nowhere"] {
+            let page = browser.get(page).await;
+            assert!(!page.has("[href^='/register']"), "{}", page.body);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn who_has_an_account_signs_in_whoever_may_create_one() {
+    for policy in ["--sign-up=link", "--sign-up=closed"] {
+        let app = TestApp::with(&[policy]).await;
+        let page = app.anonymous().get("/").await;
+
+        assert_eq!(page.attributes("main a", "href"), ["/login"]);
+        app.anonymous().get("/login").await.assert_status(200);
+    }
+}
+
+#[actix_web::test]
+async fn one_account_can_be_created_by_a_link_and_no_second() {
+    for policy in ["--sign-up=link", "--sign-up=open"] {
+        let app = TestApp::with(&[policy]).await;
+        let link = sign_up_link(&app).await;
+        let ada = app.anonymous();
+
+        let form = ada.get(&format!("{link}?next=/rooms/private")).await;
+        form.assert_status(200);
+        assert_eq!(form.attribute("main form", "action"), link);
+        assert_eq!(form.attribute("[name=next]", "value"), "/rooms/private");
+        let filled_in = [
+            ("name", "ada"),
+            ("password", PASSWORD),
+            ("next", "/rooms/private"),
+        ];
+        ada.post(&link, &filled_in)
+            .await
+            .assert_redirect("/rooms/private");
+
+        assert_eq!(ada.get("/rooms").await.text("header .sign-out b"), "ada");
+        let filled_in = [("name", "bob"), ("password", PASSWORD)];
+        let bob = app.anonymous();
+        bob.post(&link, &filled_in).await.assert_status(404);
+        bob.get(&link).await.assert_status(404);
+        assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_mistake_and_a_name_that_is_taken_use_no_link_up() {
+    let app = TestApp::with(&["--sign-up=link"]).await;
+    let form = |name| [("name", name), ("password", PASSWORD)];
+    let (first, link) = (sign_up_link(&app).await, sign_up_link(&app).await);
+    app.anonymous()
+        .post(&first, &form("ada"))
+        .await
+        .assert_status(303);
+    let bob = app.anonymous();
+
+    let mistaken = bob.post(&link, &form("b")).await;
+    let taken = bob.post(&link, &form("ada")).await;
+
+    for page in [&mistaken, &taken] {
+        page.assert_status(422);
+        assert_eq!(page.attribute("main form", "action"), link);
+    }
+    taken.assert_problem("name", TAKEN);
+    bob.post(&link, &form("bob")).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn links_that_are_used_expired_or_made_up_are_all_alike() {
+    let app = TestApp::spawn().await;
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    let used = sign_up_link(&app).await;
+    app.anonymous().post(&used, &form).await.assert_status(303);
+    let expired = sign_up_link(&app).await;
+    app.clock.advance(Duration::from_secs(7 * 86_400));
+    let for_something_else = reset_link(&app, "ada").await.replace("reset", "register");
+
+    let browser = app.anonymous();
+    let made_up = browser.get("/register/x").await;
+    made_up.assert_status(404);
+    assert_eq!(made_up.text("h1"), "This link does not work");
+    for link in [
+        used.as_str(),
+        &expired,
+        &for_something_else,
+        "/register/%ff",
+        "/register/%3Cb%3E",
+    ] {
+        let form = [("name", "bob"), ("password", PASSWORD)];
+        for page in [browser.get(link).await, browser.post(link, &form).await] {
+            page.assert_status(404);
+            assert_eq!(page.body, made_up.body, "{link}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_link_is_alive_until_its_last_moment() {
+    let app = TestApp::with(&["--sign-up=link"]).await;
+    let link = sign_up_link(&app).await;
+    let span = Duration::from_secs(7 * 86_400);
+    app.clock.advance(span - Duration::from_millis(1));
+
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    app.anonymous().post(&link, &form).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn where_nobody_can_create_an_account_a_link_neither_helps_nor_is_used_up() {
+    let app = TestApp::with(&["--sign-up=closed"]).await;
+    let link = sign_up_link(&app).await;
+    let form = [("name", "ada"), ("password", PASSWORD)];
+
+    for link in [link.as_str(), "/register/x"] {
+        let (asked, tried) = (
+            app.anonymous().get(link).await,
+            app.anonymous().post(link, &form).await,
+        );
+
+        assert_eq!(asked.text("h1"), "New accounts cannot be created here");
+        tried.assert_status(403);
+    }
+    let links = "SELECT token_digest FROM signup_links";
+    assert_eq!(db_column(&app, links).await.len(), 1);
+    assert!(!has_accounts(&app).await);
+}
+
+#[actix_web::test]
+async fn of_four_people_who_use_a_link_at_once_one_gets_an_account() {
+    let app = TestApp::with(&["--sign-up=link"]).await;
+    let link = sign_up_link(&app).await;
+
+    let attempts: Vec<_> = ["ada", "bob", "cleo", "dan"]
+        .map(|name| (app.anonymous(), link.clone(), name))
+        .map(|(browser, link, name)| {
+            let form = [("name", name), ("password", PASSWORD)];
+            tokio::spawn(async move { browser.post(&link, &form).await })
+        })
+        .into();
+    let mut statuses = Vec::new();
+    for attempt in attempts {
+        statuses.push(attempt.await.unwrap().status.as_u16());
+    }
+
+    statuses.sort_unstable();
+    assert_eq!(statuses, [303, 404, 404, 404]);
+    assert_eq!(db_column(&app, "SELECT name FROM users").await.len(), 1);
+}
+
+#[actix_web::test]
+async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_expires() {
+    let app = TestApp::spawn().await;
+    let link = sign_up_link(&app).await;
+    let token = link.trim_start_matches("/register/");
+    let stored = db_column(&app, "SELECT token_digest FROM signup_links").await;
+    assert_eq!(token.len(), 43);
+    assert!(!stored[0].contains(token));
+
+    app.clock.advance(Duration::from_secs(7 * 86_400));
+    mirage::services::one_time_links::delete_expired(&app.state)
+        .await
+        .unwrap();
+
+    let links = "SELECT token_digest FROM signup_links";
+    assert!(db_column(&app, links).await.is_empty());
 }

@@ -2,9 +2,7 @@
 
 use std::time::Duration;
 
-use sea_orm::{ConnectionTrait, Statement};
-
-use crate::support::{Browser, PASSWORD, Page, TestApp};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const FORM: [(&str, &str); 2] = [("name", "ada"), ("password", PASSWORD)];
@@ -27,19 +25,6 @@ async fn get_with(app: &TestApp, cookie: &str, path: &str) -> Page {
             .header("cookie", cookie),
     )
     .await
-}
-
-async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
-    let backend = app.state.database.get_database_backend();
-    let rows = app
-        .state
-        .database
-        .query_all_raw(Statement::from_string(backend, sql))
-        .await
-        .unwrap();
-    rows.iter()
-        .map(|row| row.try_get_by_index::<String>(0).unwrap())
-        .collect()
 }
 
 #[actix_web::test]

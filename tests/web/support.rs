@@ -7,13 +7,15 @@ use std::time::Duration;
 
 use mirage::app::{AppState, Application};
 use mirage::clock::{Clock, FixedClock};
-use mirage::config::Config;
+use mirage::config::Command;
 use mirage::domain::{RoomId, Timestamp, UserId};
 use mirage::entities::user;
+use mirage::routes;
+use mirage::services::operators;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter};
+use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -62,9 +64,12 @@ impl TestApp {
         bind: String,
         flags: Vec<String>,
     ) -> Self {
-        let config = Config::parse(Self::command_line(&folder, &bind, &flags)).unwrap();
+        let line = Self::command_line(&folder, &bind, &flags);
+        let Ok(Command::Serve(config)) = Command::parse(line) else {
+            panic!("{flags:?} are no settings of a server")
+        };
         let shared: Arc<dyn Clock> = clock.clone();
-        let application = Application::build(config, shared).await.unwrap();
+        let application = Application::build(*config, shared).await.unwrap();
         let address = format!("127.0.0.1:{}", application.port());
         let state = Arc::clone(application.state());
         let stop = CancellationToken::new();
@@ -81,11 +86,12 @@ impl TestApp {
     }
 
     fn command_line(folder: &TempDir, bind: &str, flags: &[String]) -> Vec<String> {
+        let database = database_url(folder);
         let folder = folder.path().display();
         let mut words = vec![
             "mirage".to_owned(),
             format!("--bind={bind}"),
-            format!("--database-url=sqlite://{folder}/mirage.db?mode=rwc"),
+            format!("--database-url={database}"),
             format!("--secret-file={folder}/mirage.key"),
             format!("--assets={}/assets", env!("CARGO_MANIFEST_DIR")),
         ];
@@ -98,6 +104,11 @@ impl TestApp {
         }
         words.extend_from_slice(flags);
         words
+    }
+
+    /// Where its database is.
+    pub fn database_url(&self) -> String {
+        database_url(&self.folder)
     }
 
     /// Stops the server, as SIGTERM does.
@@ -165,6 +176,41 @@ impl TestApp {
     pub fn db_statements(&self) -> u64 {
         self.state.statements.load(Ordering::SeqCst)
     }
+}
+
+/// A link for creating an account, as the operator makes it: its path.
+pub async fn sign_up_link(app: &TestApp) -> String {
+    let link = operators::sign_up_link(&app.state.database, app.clock.now()).await;
+    routes::register_url(Some(&link.unwrap()))
+}
+
+/// A link by which somebody chooses a new password, as the operator makes it: its path.
+pub async fn reset_link(app: &TestApp, name: &str) -> String {
+    let link = operators::reset_link(&app.state.database, name, app.clock.now()).await;
+    routes::reset_url(&link.unwrap().unwrap())
+}
+
+/// The texts in the first column that a question to the database brings.
+pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
+    let backend = app.state.database.get_database_backend();
+    let rows = app
+        .state
+        .database
+        .query_all_raw(Statement::from_string(backend, sql))
+        .await
+        .unwrap();
+    rows.iter()
+        .map(|row| row.try_get_by_index::<String>(0).unwrap())
+        .collect()
+}
+
+/// Changes the database beside the server.
+pub async fn db_change(app: &TestApp, sql: &str) {
+    app.state.database.execute_unprepared(sql).await.unwrap();
+}
+
+fn database_url(folder: &TempDir) -> String {
+    format!("sqlite://{}/mirage.db?mode=rwc", folder.path().display())
 }
 
 /// A person's browser: keeps its cookies, follows no redirect by itself.
@@ -452,7 +498,12 @@ pub struct WaitingPoll(JoinHandle<Poll>);
 impl WaitingPoll {
     /// What it is answered, which it must be at once.
     pub async fn answer(self) -> Poll {
-        let answer = tokio::time::timeout(Duration::from_secs(1), self.0).await;
+        self.answer_within(Duration::from_secs(1)).await
+    }
+
+    /// What it is answered, which it must be within this time.
+    pub async fn answer_within(self, span: Duration) -> Poll {
+        let answer = tokio::time::timeout(span, self.0).await;
         answer.unwrap().unwrap()
     }
 }

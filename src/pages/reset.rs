@@ -1,0 +1,86 @@
+//! Choose a new password, by a link that whoever runs the server has made.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, Data, Form, Path};
+use askama::Template;
+use serde::Deserialize;
+
+use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use crate::app::AppState;
+use crate::domain::{AccountPassword, Username};
+use crate::error::{AppError, PageResult};
+use crate::routes::reset_url;
+use crate::services::accounts::{self, Reset};
+use crate::services::one_time_links;
+use crate::services::tokens::Token;
+use crate::session::KeyInCookie;
+
+#[derive(Template)]
+#[template(path = "reset.html")]
+struct ResetPage<'a> {
+    layout: Layout<'a>,
+    action: String,
+    name: &'a str,
+    problems: Problems,
+}
+
+impl<'a> ResetPage<'a> {
+    fn new(app: &'a AppState, link: &Token, name: &'a str, problems: Problems) -> Self {
+        Self {
+            layout: Layout::new(app, None, Here::Elsewhere),
+            action: reset_url(link),
+            name,
+            problems,
+        }
+    }
+}
+
+/// The form as it was sent. The name in it is there for password managers, and is not read.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ResetForm {
+    password: String,
+}
+
+/// **Who:** anyone with a link to a new password. **Answers:** the form.
+pub async fn show(app: Data<AppState>, link: Path<String>) -> PageResult {
+    let link = Token::sent(link.into_inner());
+    let whose = one_time_links::whose_reset(&app, &link).await?;
+    let name = whose.ok_or(AppError::DeadLink)?;
+    html(&ResetPage::new(&app, &link, &name, Problems::default()))
+}
+
+/// Changes the password and uses the link up. **Who:** anyone with a link to a new password.
+/// **Answers:** 303 to the rooms of whose link it is, signed in as them; or the form again with 422.
+pub async fn submit(
+    app: Data<AppState>,
+    link: Path<String>,
+    request: HttpRequest,
+    cookie: KeyInCookie,
+    form: Form<ResetForm>,
+) -> PageResult {
+    let link = Token::sent(link.into_inner());
+    let whose = one_time_links::whose_reset(&app, &link).await?;
+    let name = whose.ok_or(AppError::DeadLink)?;
+    let (typed, for_name) = (form.into_inner().password, Username::parse(&name).ok());
+    // Looking for common passwords takes a while for long ones.
+    let parsed = web::block(move || AccountPassword::parse(&typed, for_name.as_ref()))
+        .await
+        .map_err(|error| AppError::bug(error.into()))?;
+    let password = match parsed {
+        Ok(password) => password,
+        Err(mistake) => {
+            let problems = Problems::one("password", mistake.0);
+            let page = ResetPage::new(&app, &link, &name, problems);
+            return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        }
+    };
+    match accounts::reset_password(&app, link, password, user_agent(&request)).await? {
+        Reset::SignedIn(key) => {
+            cookie.put(&key).await?;
+            Ok(see_other("/rooms/mine?done=password-changed"))
+        }
+        Reset::DeadLink => Err(AppError::DeadLink),
+    }
+}

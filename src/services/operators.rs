@@ -1,0 +1,228 @@
+//! What an operator does from the command line, beside a server that may be running.
+//!
+//! Each action is one transaction: a process that is killed has done all of it or nothing. What a server
+//! holds in memory, the same transaction writes down for it ([`super::changes`]).
+
+use std::collections::HashMap;
+
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
+    QuerySelect, Select, TransactionTrait,
+};
+
+use super::changes::{self, Change};
+use super::tokens::Token;
+use super::{Fault, accounts, one_time_links, sessions};
+use crate::database;
+use crate::domain::{NameKeys, RoomId, Timestamp, UserId};
+use crate::entities::{room, room_member, session, user};
+
+/// A person in the list.
+#[derive(Debug)]
+pub struct ListedPerson {
+    /// What they are called.
+    pub name: String,
+    /// When the account was made.
+    pub created_at: Timestamp,
+    /// In how many rooms they are.
+    pub rooms: i64,
+    /// With how many browsers they are signed in.
+    pub sessions: i64,
+}
+
+/// All people, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn people(
+    database: &DatabaseConnection,
+    now: Timestamp,
+) -> Result<Vec<ListedPerson>, Fault> {
+    let snapshot = database.begin().await?;
+    let people = user::Entity::find()
+        .order_by_asc(user::Column::FoldedName)
+        .all(&snapshot)
+        .await?;
+    let rooms: Vec<(UserId, i64)> = room_member::Entity::find()
+        .select_only()
+        .column(room_member::Column::UserId)
+        .column_as(room_member::Column::RoomId.count(), "rooms")
+        .group_by(room_member::Column::UserId)
+        .into_tuple()
+        .all(&snapshot)
+        .await?;
+    let sessions: Vec<(UserId, i64)> = session::Entity::find()
+        .select_only()
+        .column(session::Column::UserId)
+        .column_as(session::Column::KeyDigest.count(), "sessions")
+        .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_LIFE)))
+        .filter(session::Column::CreatedAt.gt(now.minus(sessions::LONGEST_LIFE)))
+        .group_by(session::Column::UserId)
+        .into_tuple()
+        .all(&snapshot)
+        .await?;
+    snapshot.rollback().await?;
+    let (rooms, sessions): (HashMap<_, _>, HashMap<_, _>) =
+        (rooms.into_iter().collect(), sessions.into_iter().collect());
+    let listed = |person: user::Model| ListedPerson {
+        rooms: rooms.get(&person.id).copied().unwrap_or(0),
+        sessions: sessions.get(&person.id).copied().unwrap_or(0),
+        name: person.name,
+        created_at: person.created_at,
+    };
+    Ok(people.into_iter().map(listed).collect())
+}
+
+/// A room in the list.
+#[derive(Debug)]
+pub struct ListedRoom {
+    /// What it is called.
+    pub name: String,
+    /// Whether it is private.
+    pub is_private: bool,
+    /// What its owner is called.
+    pub owner: String,
+    /// How many are in it.
+    pub members: i64,
+}
+
+/// All rooms, public and private, by name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fault> {
+    let snapshot = database.begin().await?;
+    let rooms = room::Entity::find()
+        .order_by_asc(room::Column::FoldedName)
+        .all(&snapshot)
+        .await?;
+    let names: Vec<(UserId, String)> = user::Entity::find()
+        .select_only()
+        .columns([user::Column::Id, user::Column::Name])
+        .into_tuple()
+        .all(&snapshot)
+        .await?;
+    let members: Vec<(RoomId, i64)> = room_member::Entity::find()
+        .select_only()
+        .column(room_member::Column::RoomId)
+        .column_as(room_member::Column::UserId.count(), "members")
+        .group_by(room_member::Column::RoomId)
+        .into_tuple()
+        .all(&snapshot)
+        .await?;
+    snapshot.rollback().await?;
+    let (names, members): (HashMap<_, _>, HashMap<_, _>) =
+        (names.into_iter().collect(), members.into_iter().collect());
+    let listed = |room: room::Model| ListedRoom {
+        owner: names.get(&room.owner_id).cloned().unwrap_or_default(),
+        members: members.get(&room.id).copied().unwrap_or(0),
+        name: room.name,
+        is_private: room.is_private,
+    };
+    Ok(rooms.into_iter().map(listed).collect())
+}
+
+/// The name of the person who is meant, as they have it, if there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name_of_person(
+    database: &DatabaseConnection,
+    typed: &str,
+) -> Result<Option<String>, Fault> {
+    let person = person(typed).one(database).await?;
+    Ok(person.map(|person| person.name))
+}
+
+/// The name of the room that is meant, as it is shown, if there is one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn name_of_room(
+    database: &DatabaseConnection,
+    typed: &str,
+) -> Result<Option<String>, Fault> {
+    let room = room(typed).one(database).await?;
+    Ok(room.map(|room| room.name))
+}
+
+/// Deletes a person, and gives the name, if there is one of that name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_person(
+    database: &DatabaseConnection,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Option<String>, Fault> {
+    let transaction = database::write(database).await?;
+    let Some(person) = person(typed).one(&transaction).await? else {
+        return Ok(None);
+    };
+    let changes = accounts::delete(&transaction, person.id).await?;
+    changes::announce(&transaction, &changes, now).await?;
+    transaction.commit().await?;
+    Ok(Some(person.name))
+}
+
+/// Deletes a room, and gives its name, if there is one of that name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_room(
+    database: &DatabaseConnection,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Option<String>, Fault> {
+    let transaction = database::write(database).await?;
+    let Some(room) = room(typed).one(&transaction).await? else {
+        return Ok(None);
+    };
+    // Memberships, bans and invitations go with it.
+    room::Entity::delete_by_id(room.id)
+        .exec(&transaction)
+        .await?;
+    changes::announce(&transaction, &[Change::RoomGone(room.id)], now).await?;
+    transaction.commit().await?;
+    Ok(Some(room.name))
+}
+
+/// Makes a link by which a person chooses a new password, if there is one of that name.
+///
+/// # Errors
+/// When the database fails.
+pub async fn reset_link(
+    database: &DatabaseConnection,
+    typed: &str,
+    now: Timestamp,
+) -> Result<Option<Token>, Fault> {
+    let transaction = database::write(database).await?;
+    let Some(person) = person(typed).one(&transaction).await? else {
+        return Ok(None);
+    };
+    let link = one_time_links::make_reset(&transaction, person.id, now).await?;
+    transaction.commit().await?;
+    Ok(Some(link))
+}
+
+/// Makes a link by which one person creates an account.
+///
+/// # Errors
+/// When the database fails.
+pub async fn sign_up_link(database: &impl ConnectionTrait, now: Timestamp) -> Result<Token, Fault> {
+    one_time_links::make_sign_up(database, now).await
+}
+
+fn person(typed: &str) -> Select<user::Entity> {
+    user::Entity::find().filter(user::Column::FoldedName.eq(folded(typed)))
+}
+
+fn room(typed: &str) -> Select<room::Entity> {
+    room::Entity::find().filter(room::Column::FoldedName.eq(folded(typed)))
+}
+
+/// A name as it is looked up, of what somebody has typed.
+fn folded(typed: &str) -> String {
+    let words: Vec<&str> = typed.split_whitespace().collect();
+    NameKeys::of(&words.join(" ")).folded
+}

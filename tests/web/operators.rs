@@ -1,0 +1,479 @@
+//! What an operator does from the command line while the server runs: the program itself, beside a
+//! server that is to notice within two seconds.
+
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use mirage::clock::{Clock, SystemClock};
+use mirage::domain::RoomId;
+use mirage::services::changes::Noticed;
+use mirage::services::operators;
+
+use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_change, db_column, wait_from};
+
+/// How soon a server notices what the command line has done.
+const TWO_SECONDS: Duration = Duration::from_secs(2);
+
+/// A server by the machine's clock, by which the commands go, too.
+async fn spawn() -> TestApp {
+    let app = TestApp::spawn().await;
+    app.clock.set(SystemClock::start().now());
+    app
+}
+
+fn program(words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_mirage"));
+    command.env_clear().args(words).stdin(Stdio::null());
+    command
+}
+
+/// Runs a command on the database of `app`.
+async fn run(app: &TestApp, words: &[&str]) -> Output {
+    let mut command = program(words);
+    command
+        .env("MIRAGE_DATABASE_URL", app.database_url())
+        .env("MIRAGE_BIND", &app.address);
+    tokio::task::spawn_blocking(move || command.output().unwrap())
+        .await
+        .unwrap()
+}
+
+/// What a command has printed, which has succeeded in silence otherwise.
+#[track_caller]
+fn printed(output: &Output) -> String {
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.is_empty(), "{said}");
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+/// The one sentence that a command has said which has not done its work.
+#[track_caller]
+fn complaint(output: &Output, code: i32) -> String {
+    let said = String::from_utf8(output.stderr.clone()).unwrap();
+    assert_eq!(output.status.code(), Some(code), "{said}");
+    assert!(output.stdout.is_empty());
+    assert_eq!(said.lines().count(), 1, "{said}");
+    said.trim_end().to_owned()
+}
+
+/// Returns when `is_so`; so long may a server take to notice.
+async fn is_noticed(is_so: impl AsyncFn() -> bool) {
+    let comes_true = async { while !is_so().await {} };
+    tokio::time::timeout(Duration::from_secs(2), comes_true)
+        .await
+        .unwrap();
+}
+
+#[actix_web::test]
+async fn a_deleted_person_is_gone_from_everywhere() {
+    let app = spawn().await;
+    let (ada, bob, cleo) = (
+        app.sign_up("Ada").await,
+        app.sign_up("bob").await,
+        app.sign_up("cleo").await,
+    );
+    let tea = ada.create_public_room("Tea").await;
+    cleo.join(tea).await;
+    app.clock.advance(Duration::from_millis(1));
+    bob.join(tea).await;
+    ada.send(tea, "mine").await.assert_status(303);
+    bob.send(tea, "yours").await.assert_status(303);
+    let cursor = ada.cursor(tea).await;
+    let waiting = wait_from(&app, &ada, tea, &cursor).await;
+    let watching = wait_from(&app, &bob, tea, &cursor).await;
+
+    let output = run(&app, &["user", "delete", "aDA", "--yes"]).await;
+
+    assert_eq!(printed(&output), "Deleted Ada.\n");
+    is_noticed(async || {
+        let page = bob.room(tea).await;
+        page.texts("#log li .text") == ["yours"]
+            && page.texts(".members li") == ["cleo, owner", "bob (you)"]
+    })
+    .await;
+    assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
+    assert_eq!(watching.answer_within(TWO_SECONDS).await.gone.len(), 1);
+    ada.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    let form = [("name", "Ada"), ("password", PASSWORD)];
+    let stranger = app.anonymous();
+    stranger.post("/login", &form).await.assert_status(422);
+    stranger.post("/register", &form).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_longest_member() {
+    let app = spawn().await;
+    let (ada, bob, cleo) = (
+        app.sign_up("ada").await,
+        app.sign_up("bob").await,
+        app.sign_up("cleo").await,
+    );
+    let tea = ada.create_private_room("Tea").await;
+    let cake = ada.create_private_room("Cake").await;
+    let alone = ada.create_public_room("Alone").await;
+    for (browser, room) in [
+        (&bob, "Tea"),
+        (&cleo, "Cake"),
+        (&cleo, "Tea"),
+        (&bob, "Cake"),
+    ] {
+        app.clock.advance(Duration::from_millis(1));
+        browser
+            .join_privately(room, ROOM_PASSWORD)
+            .await
+            .assert_status(303);
+    }
+    let moderate = "UPDATE room_members SET role = 'moderator' \
+                    WHERE room_id = (SELECT id FROM rooms WHERE name = 'Tea') \
+                    AND user_id = (SELECT id FROM users WHERE name = 'cleo')";
+    db_change(&app, moderate).await;
+    // Held in memory, to be noticed as another.
+    for room in [tea, cake] {
+        bob.room(room).await.assert_status(200);
+    }
+    cleo.get(&format!("/rooms/{alone}"))
+        .await
+        .assert_status(200);
+
+    printed(&run(&app, &["user", "delete", "ada", "--yes"]).await);
+
+    is_noticed(async || {
+        let first = |page: crate::support::Page| page.texts(".members li")[0].clone();
+        cleo.get(&format!("/rooms/{alone}")).await.status == 404
+            && first(bob.room(cake).await) == "cleo, owner"
+            && bob
+                .room(tea)
+                .await
+                .texts(".members li")
+                .contains(&"cleo, owner".to_owned())
+    })
+    .await;
+    let rooms = printed(&run(&app, &["room", "list"]).await);
+    assert_eq!(rooms, "Cake\tprivate\tcleo\t2\nTea\tprivate\tcleo\t2\n");
+}
+
+#[actix_web::test]
+async fn a_deleted_room_is_gone_for_who_is_in_it() {
+    let app = spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Kettle club").await;
+    bob.join(tea).await;
+    ada.send(tea, "anybody?").await.assert_status(303);
+    let cursor = ada.cursor(tea).await;
+    let polls = [
+        wait_from(&app, &ada, tea, &cursor).await,
+        wait_from(&app, &bob, tea, &cursor).await,
+    ];
+
+    let output = run(&app, &["room", "delete", " KETTLE   club", "--yes"]).await;
+
+    assert_eq!(printed(&output), "Deleted the room Kettle club.\n");
+    is_noticed(async || ada.room(tea).await.status == 404).await;
+    for poll in polls {
+        assert_eq!(poll.answer_within(TWO_SECONDS).await.status, 404);
+    }
+    assert_eq!(app.state.messages.bytes(), 0);
+    assert_eq!(
+        bob.get("/rooms").await.text("main p"),
+        "There are no public rooms yet. Create the first room."
+    );
+    ada.create_public_room("Kettle club").await;
+}
+
+#[actix_web::test]
+async fn the_server_looks_for_changes_at_its_own_cost() {
+    let app = spawn().await;
+    let ada = app.sign_up("ada").await;
+    let tea = ada.create_public_room("Tea").await;
+    ada.send(tea, "anybody?").await.assert_status(303);
+    let before = app.db_statements();
+
+    let now = app.clock.now();
+    operators::delete_room(&app.state.uncounted, "tea", now)
+        .await
+        .unwrap();
+    is_noticed(async || {
+        tokio::task::yield_now().await;
+        app.state.messages.bytes() == 0
+    })
+    .await;
+
+    assert_eq!(app.db_statements(), before);
+    assert_eq!(app.state.messages.waiting(RoomId(tea)), 0);
+}
+
+#[actix_web::test]
+async fn what_was_noticed_is_kept_for_an_hour() {
+    let app = spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+    ada.create_public_room("Cake").await;
+    let delete = async |name| {
+        let now = app.clock.now();
+        operators::delete_room(&app.state.database, name, now)
+            .await
+            .unwrap();
+        Noticed::all_so_far(&app.state.database).await.unwrap()
+    };
+    let kept = async || {
+        let kinds = "SELECT kind FROM changes";
+        db_column(&app, kinds).await.len()
+    };
+    let first = delete("tea").await;
+    let both = delete("cake").await;
+
+    both.delete_old(&app.state).await.unwrap();
+    assert_eq!(kept().await, 2);
+    app.clock.advance(Duration::from_secs(3600));
+    first.delete_old(&app.state).await.unwrap();
+    assert_eq!(kept().await, 1);
+    both.delete_old(&app.state).await.unwrap();
+    assert_eq!(kept().await, 0);
+}
+
+#[actix_web::test]
+async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
+    let app = spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+    printed(&run(&app, &["room", "delete", "Tea", "--yes"]).await);
+
+    let app = app.restart().await;
+
+    let latest = Noticed::all_so_far(&app.state.database).await.unwrap();
+    let cake = ada.create_public_room("Cake").await;
+    ada.send(cake, "mine").await.assert_status(303);
+    printed(&run(&app, &["room", "delete", "Cake", "--yes"]).await);
+    is_noticed(async || ada.room(cake).await.status == 404).await;
+    let now = Noticed::all_so_far(&app.state.database).await.unwrap();
+    assert_ne!(now, latest);
+}
+
+#[actix_web::test]
+async fn a_link_from_the_command_line_changes_a_password() {
+    let app = spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let waiting = wait_from(&app, &ada, room, &cursor).await;
+
+    let link = printed(&run(&app, &["user", "reset-password", "ADA"]).await);
+
+    let origin = format!("http://{}", app.address);
+    let path = link.trim_end().strip_prefix(&origin).unwrap();
+    let browser = app.anonymous();
+    browser.get(path).await.assert_value("#name", "ada");
+    browser
+        .post(path, &[("password", "an owl in a willow")])
+        .await
+        .assert_redirect("/rooms/mine?done=password-changed");
+    assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
+    ada.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+}
+
+#[actix_web::test]
+async fn a_link_from_the_command_line_creates_an_account() {
+    let app = TestApp::with(&["--sign-up=link"]).await;
+    app.clock.set(SystemClock::start().now());
+
+    let link = printed(&run(&app, &["signup-link"]).await);
+
+    let origin = format!("http://{}", app.address);
+    let path = link.trim_end().strip_prefix(&origin).unwrap();
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    app.anonymous()
+        .post(path, &form)
+        .await
+        .assert_redirect("/rooms");
+}
+
+#[actix_web::test]
+async fn links_begin_with_the_public_url() {
+    let app = spawn().await;
+    app.sign_up("ada").await;
+    let public = "--public-url=https://chat.example.org";
+
+    let sign_up = printed(&run(&app, &["signup-link", public]).await);
+    let reset = printed(&run(&app, &["user", "reset-password", "ada", public]).await);
+
+    assert!(sign_up.starts_with("https://chat.example.org/register/"));
+    assert!(reset.starts_with("https://chat.example.org/reset/"));
+    let output = run(&app, &["signup-link", "--bind=127.0.0.1:0"]).await;
+    assert!(complaint(&output, 2).contains("--public-url"));
+}
+
+#[actix_web::test]
+async fn lists_have_a_line_each_for_people_and_for_pipes() {
+    let app = spawn().await;
+    let now = app.clock.now().machine();
+    assert_eq!(printed(&run(&app, &["user", "list"]).await), "");
+    assert_eq!(printed(&run(&app, &["room", "list"]).await), "");
+    let (bob, ada) = (app.sign_up("bob").await, app.sign_up("Ada").await);
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    app.anonymous()
+        .post("/login", &form)
+        .await
+        .assert_status(303);
+    let tea = ada.create_public_room("tea & cake").await;
+    bob.join(tea).await;
+    ada.create_private_room("Attic").await;
+
+    let people = printed(&run(&app, &["user", "list"]).await);
+    let rooms = printed(&run(&app, &["room", "list"]).await);
+
+    assert_eq!(people, format!("Ada\t{now}\t2\t2\nbob\t{now}\t1\t1\n"));
+    assert_eq!(
+        rooms,
+        "Attic\tprivate\tAda\t1\ntea & cake\tpublic\tAda\t2\n"
+    );
+    app.clock.advance(Duration::from_secs(31 * 86_400));
+    let later = operators::people(&app.state.database, app.clock.now())
+        .await
+        .unwrap();
+    assert!(later.iter().all(|person| person.sessions == 0));
+}
+
+#[actix_web::test]
+async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
+    let app = spawn().await;
+    app.sign_up("ada").await;
+
+    for words in [
+        &["user", "delete", "bob", "--yes"][..],
+        &["user", "reset-password", "bob"],
+        &["room", "delete", "bob", "--yes"],
+        &["user", "delete", "", "--yes"],
+    ] {
+        let output = run(&app, words).await;
+
+        let what = if words[0] == "user" { "person" } else { "room" };
+        let sentence = format!("mirage: there is no {what} of the name {}", words[2]);
+        assert_eq!(complaint(&output, 1), sentence.trim_end());
+    }
+    assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
+}
+
+#[actix_web::test]
+async fn nothing_is_deleted_without_a_yes() {
+    let app = spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+
+    for words in [["user", "delete", "ada"], ["room", "delete", "Tea"]] {
+        let output = run(&app, &words).await;
+
+        assert!(complaint(&output, 2).contains("--yes"));
+    }
+    assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
+    assert_eq!(db_column(&app, "SELECT name FROM rooms").await, ["Tea"]);
+}
+
+#[actix_web::test]
+async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
+    use std::io::Write;
+    let app = spawn().await;
+    app.sign_up("ada").await;
+    let answer = async |answer: &'static str| {
+        let program = env!("CARGO_BIN_EXE_mirage");
+        let command = format!("{program} user delete ADA");
+        // Gives the command a terminal.
+        let mut script = Command::new("script");
+        script
+            .args(["-qec", &command, "/dev/null"])
+            .env("MIRAGE_DATABASE_URL", app.database_url())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped());
+        let ended = tokio::task::spawn_blocking(move || {
+            let mut child = script.spawn().unwrap();
+            let mut terminal = child.stdin.take().unwrap();
+            terminal.write_all(answer.as_bytes()).unwrap();
+            drop(terminal);
+            child.wait_with_output().unwrap()
+        });
+        let output = ended.await.unwrap();
+        let shown = String::from_utf8(output.stdout).unwrap();
+        assert!(
+            shown.contains("Delete ada and all they have said?"),
+            "{shown}"
+        );
+        output.status.code()
+    };
+
+    assert_eq!(answer("no\n").await, Some(1));
+    assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
+    assert_eq!(answer("yes\n").await, Some(0));
+    assert!(db_column(&app, "SELECT name FROM users").await.is_empty());
+}
+
+#[test]
+fn a_command_makes_no_database() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    drop(std::fs::File::create(path("empty.db")).unwrap());
+    let complains = |url: &str| {
+        let flag = format!("--database-url={url}");
+        let output = program(&["user", "list", &flag]).output().unwrap();
+        complaint(&output, 1)
+    };
+
+    let missing = complains(&format!("sqlite://{}?mode=rwc", path("missing.db")));
+    let elsewhere = complains(&format!("sqlite://{}/a/b.db?mode=rwc", path("missing")));
+    let empty = complains(&format!("sqlite://{}?mode=rwc", path("empty.db")));
+    let in_memory = complains("sqlite::memory:");
+
+    for sentence in [&missing, &elsewhere, &empty, &in_memory] {
+        assert!(
+            sentence.contains("there is no database of Mirage"),
+            "{sentence}"
+        );
+    }
+    assert!(!Path::new(&path("missing.db")).exists() && !Path::new(&path("missing")).exists());
+    assert_eq!(std::fs::metadata(path("empty.db")).unwrap().len(), 0);
+}
+
+#[actix_web::test]
+async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
+    let app = spawn().await;
+    app.sign_up("ada").await;
+    let url = app.database_url();
+    let newer = "INSERT INTO seaql_migrations VALUES ('m29990101_000001_the_future', 0)";
+    db_change(&app, newer).await;
+    let folder = app.stop().await;
+    let file = folder.path().join("mirage.db");
+    let before = std::fs::read(&file).unwrap();
+
+    let flag = format!("--database-url={url}");
+    let output = program(&["user", "delete", "ada", "--yes", &flag])
+        .output()
+        .unwrap();
+
+    assert!(complaint(&output, 1).contains("m29990101_000001_the_future"));
+    assert_eq!(std::fs::read(&file).unwrap(), before);
+}
+
+#[test]
+fn every_command_is_explained() {
+    for (words, says) in [
+        (&["--help"][..], "signup-link"),
+        (&["user", "--help"], "reset-password"),
+        (&["room", "--help"], "delete"),
+        (&["user", "delete", "--help"], "--yes"),
+        (&["help", "user", "list"], "with tabs between"),
+    ] {
+        let output = program(words).output().unwrap();
+
+        assert!(printed(&output).contains(says), "{words:?}");
+    }
+}
+
+#[test]
+fn a_wrong_command_is_one_sentence_and_exit_code_2() {
+    for words in [&["user"][..], &["user", "delete"], &["usr", "list"]] {
+        complaint(&program(words).output().unwrap(), 2);
+    }
+}

@@ -1,0 +1,243 @@
+use std::time::Duration;
+
+use crate::support::{Browser, PASSWORD, TestApp, db_column, reset_link, sign_up_link, wait_from};
+
+const NEW_PASSWORD: &str = "an owl in a willow";
+const FORM: [(&str, &str); 1] = [("password", NEW_PASSWORD)];
+const DAY: Duration = Duration::from_secs(86_400);
+
+async fn sign_in(browser: &Browser, name: &str, password: &str) -> u16 {
+    let form = [("name", name), ("password", password)];
+    browser.post("/login", &form).await.status.as_u16()
+}
+
+#[actix_web::test]
+async fn the_form_says_for_whom_it_is_to_people_and_to_password_managers() {
+    let app = TestApp::spawn().await;
+    app.sign_up("Ada").await;
+    let link = reset_link(&app, "ada").await;
+
+    let page = app.anonymous().get(&link).await;
+
+    page.assert_status(200).assert_value("#name", "Ada");
+    assert_eq!(page.attribute("#name", "autocomplete"), "username");
+    assert!(page.has("#name[readonly]"));
+    assert_eq!(page.attribute("#password", "autocomplete"), "new-password");
+    assert!(
+        page.text("#password-hint")
+            .starts_with("8 to 128 characters.")
+    );
+}
+
+#[actix_web::test]
+async fn a_new_password_is_the_only_one_that_works_and_signs_in() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let link = reset_link(&app, "ada").await;
+    let browser = app.anonymous();
+
+    let page = browser.post(&link, &FORM).await;
+
+    page.assert_redirect("/rooms/mine?done=password-changed");
+    let landing = browser.get(page.location()).await;
+    assert_eq!(landing.text("main .done"), "Password changed.");
+    assert!(landing.text("title").starts_with("Password changed – "));
+    assert_eq!(landing.text("header .sign-out b"), "ada");
+    assert_eq!(sign_in(&app.anonymous(), "ada", PASSWORD).await, 422);
+    assert_eq!(sign_in(&app.anonymous(), "ada", NEW_PASSWORD).await, 303);
+}
+
+#[actix_web::test]
+async fn a_new_password_ends_every_session_of_that_person_and_what_waits_in_it() {
+    let app = TestApp::spawn().await;
+    let (laptop, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let phone = app.anonymous();
+    assert_eq!(sign_in(&phone, "ada", PASSWORD).await, 303);
+    let room = laptop.create_public_room("Tea").await;
+    let cursor = phone.cursor(room).await;
+    let waiting = wait_from(&app, &phone, room, &cursor).await;
+    laptop.get("/rooms").await.assert_status(200);
+    let link = reset_link(&app, "ada").await;
+    let tablet = app.anonymous();
+
+    tablet.post(&link, &FORM).await.assert_status(303);
+
+    assert_eq!(waiting.answer().await.status, 401);
+    for browser in [&laptop, &phone] {
+        browser
+            .get("/rooms")
+            .await
+            .assert_redirect("/login?next=/rooms");
+    }
+    tablet.get("/rooms").await.assert_status(200);
+    bob.get("/rooms").await.assert_status(200);
+    let sessions = "SELECT key_digest FROM sessions";
+    assert_eq!(db_column(&app, sessions).await.len(), 2);
+}
+
+#[actix_web::test]
+async fn a_password_that_cannot_be_is_refused_and_uses_no_link_up() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("kettle-club").await;
+    let link = reset_link(&app, "kettle-club").await;
+    let browser = app.anonymous();
+
+    for (password, sentence) in [
+        ("", "Enter a password"),
+        ("x7#kQ!z", "The password must have at least 8 characters"),
+        ("Kettle-Club", "The password must not be your name"),
+        (
+            "password1",
+            "This password is among the first that others would try. Choose a less common one",
+        ),
+    ] {
+        let form = [("name", "somebody-else"), ("password", password)];
+        let page = browser.post(&link, &form).await;
+
+        page.assert_status(422)
+            .assert_problem("password", sentence)
+            .assert_value("#name", "kettle-club");
+        assert!(!page.has("#password[value]"));
+    }
+    ada.get("/rooms").await.assert_status(200);
+    browser.post(&link, &FORM).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn a_new_password_uses_up_all_links_of_that_person_and_of_nobody_else() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    app.sign_up("bob").await;
+    let (first, second) = (reset_link(&app, "ada").await, reset_link(&app, "ada").await);
+    let of_bob = reset_link(&app, "bob").await;
+
+    app.anonymous()
+        .post(&second, &FORM)
+        .await
+        .assert_status(303);
+
+    for link in [&first, &second] {
+        app.anonymous().get(link).await.assert_status(404);
+        app.anonymous().post(link, &FORM).await.assert_status(404);
+    }
+    app.anonymous().get(&of_bob).await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn links_that_are_used_expired_or_made_up_are_all_alike() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let used = reset_link(&app, "ada").await;
+    app.anonymous().post(&used, &FORM).await.assert_status(303);
+    let expired = reset_link(&app, "ada").await;
+    app.clock.advance(DAY);
+    let for_something_else = sign_up_link(&app).await.replace("register", "reset");
+
+    let browser = app.anonymous();
+    let made_up = browser.get("/reset/x").await;
+    made_up.assert_status(404);
+    assert_eq!(made_up.text("h1"), "This link does not work");
+    for link in [
+        used.as_str(),
+        &expired,
+        &for_something_else,
+        "/reset/%ff",
+        "/reset/%3Cb%3E",
+    ] {
+        for page in [browser.get(link).await, browser.post(link, &FORM).await] {
+            page.assert_status(404);
+            assert_eq!(page.body, made_up.body, "{link}");
+        }
+    }
+}
+
+#[actix_web::test]
+async fn looking_at_a_link_uses_nothing_up_and_the_old_password_works_until_it_is_used() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let link = reset_link(&app, "ada").await;
+    app.clock.advance(DAY - Duration::from_millis(1));
+
+    for _ in 0..2 {
+        app.anonymous().get(&link).await.assert_status(200);
+    }
+
+    assert_eq!(sign_in(&app.anonymous(), "ada", PASSWORD).await, 303);
+    app.anonymous().post(&link, &FORM).await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn of_two_browsers_that_use_a_link_at_once_one_changes_the_password() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let link = reset_link(&app, "ada").await;
+    let passwords = [NEW_PASSWORD, "a badger in a barn"];
+
+    let attempts = passwords.map(|password| {
+        let (browser, link) = (app.anonymous(), link.clone());
+        let form = [("password", password)];
+        tokio::spawn(async move { browser.post(&link, &form).await })
+    });
+    let mut won = Vec::new();
+    for (attempt, password) in attempts.into_iter().zip(passwords) {
+        let page = attempt.await.unwrap();
+        match page.status.as_u16() {
+            303 => won.push(password),
+            other => assert_eq!(other, 404),
+        }
+    }
+
+    assert_eq!(won.len(), 1);
+    assert_eq!(sign_in(&app.anonymous(), "ada", won[0]).await, 303);
+}
+
+#[actix_web::test]
+async fn a_link_of_somebody_else_ends_the_session_of_whoever_uses_it() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let browser = app.sign_up("bob").await;
+    let link = reset_link(&app, "ada").await;
+
+    browser.post(&link, &FORM).await.assert_status(303);
+
+    assert_eq!(
+        browser.get("/rooms").await.text("header .sign-out b"),
+        "ada"
+    );
+    let sessions = "SELECT key_digest FROM sessions";
+    assert_eq!(db_column(&app, sessions).await.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_link_dies_with_its_person() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let link = reset_link(&app, "ada").await;
+
+    let deleted = mirage::services::operators::delete_person(
+        &app.state.database,
+        "ada",
+        crate::support::START,
+    )
+    .await;
+
+    assert_eq!(deleted.unwrap().as_deref(), Some("ada"));
+    app.anonymous().get(&link).await.assert_status(404);
+}
+
+#[actix_web::test]
+async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_expires() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let link = reset_link(&app, "ada").await;
+    let digests = "SELECT token_digest FROM password_resets";
+    let stored = db_column(&app, digests).await;
+    assert!(!stored[0].contains(link.trim_start_matches("/reset/")));
+
+    app.clock.advance(DAY);
+    mirage::services::one_time_links::delete_expired(&app.state)
+        .await
+        .unwrap();
+
+    assert!(db_column(&app, digests).await.is_empty());
+}
