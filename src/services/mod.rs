@@ -48,12 +48,20 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it is likely to pass: the database is busy, full, locked or away.
+    /// Whether it is likely to pass: the database is busy, full, locked or away, or what is held in memory
+    /// is behind it.
     #[must_use]
     pub fn is_passing(&self) -> bool {
         let Self::Database(error) = self else {
             return false;
         };
+        // Somebody who is being deleted by the command line is signed out within two seconds.
+        if matches!(
+            error.sql_err(),
+            Some(SqlErr::ForeignKeyConstraintViolation(_))
+        ) {
+            return true;
+        }
         match error {
             DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
             DbErr::Exec(RuntimeErr::SqlxError(error))

@@ -376,3 +376,25 @@ async fn a_room_passes_on_to_the_longest_standing_moderator() {
     let texts = members.texts(".members li");
     assert_eq!(texts[1], "member (you), owner");
 }
+
+#[actix_web::test]
+async fn a_handover_or_a_ban_that_fails_in_the_middle_changes_nothing() {
+    let tea = Tea::spawn().await;
+    let before = tea.members().await;
+    for (statement, action, form) in [
+        ("UPDATE ON room_members", "owner", ("confirm", "1")),
+        ("INSERT ON room_bans", "ban", ("reason", "Loud")),
+    ] {
+        let trigger = format!(
+            "CREATE TRIGGER stop BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+        );
+        tea.app.execute(&trigger).await;
+
+        let page = tea.owner.manage(tea.room, "member", action, &[form]).await;
+
+        page.assert_status(500);
+        tea.app.execute("DROP TRIGGER stop").await;
+        assert_eq!(tea.members().await, before);
+        tea.member.room(tea.room).await.assert_status(200);
+    }
+}

@@ -283,6 +283,7 @@ async fn a_room_that_goes_public_loses_what_was_written_in_private() {
     member.send(room, "between us").await.assert_status(303);
     let poll = wait_in(&app, &member, room).await;
 
+    let link = owner.invite_to(room, "day", "ten").await;
     let question = owner.get(&format!("/rooms/{room}/settings/public")).await;
     assert!(
         question
@@ -300,6 +301,7 @@ async fn a_room_that_goes_public_loses_what_was_written_in_private() {
     assert!(stranger.messages(room).await.is_empty());
     let old = stranger.join_privately("Den", ROOM_PASSWORD).await;
     old.assert_redirect(&format!("/rooms/{room}"));
+    stranger.get(&link).await.assert_status(404);
 }
 
 #[actix_web::test]
@@ -341,13 +343,16 @@ async fn a_new_password_keeps_or_removes_the_others() {
         .assert_problem("others-stay", sentence);
 
     let done = format!("/rooms/{room}/settings?done=password");
+    let link = owner.invite_to(room, "day", "ten").await;
     change("seven spoons", "stay").await.assert_redirect(&done);
     member.room(room).await.assert_status(200);
+    member.get(&link).await.assert_status(200);
 
     let poll = wait_in(&app, &member, room).await;
     change("eight spoons", "go").await.assert_redirect(&done);
     assert_eq!(poll.answer().await.status, 404);
     member.room(room).await.assert_status(404);
+    member.get(&link).await.assert_status(404);
     owner.room(room).await.assert_status(200);
     for (password, status) in [
         (ROOM_PASSWORD, 403),
@@ -468,4 +473,34 @@ async fn there_are_as_many_public_rooms_as_the_operator_allows() {
     page.assert_status(403);
     assert_eq!(page.text("h1"), "There cannot be another public room");
     owner.room(den).await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn a_change_that_fails_in_the_middle_changes_nothing() {
+    let (app, owner, member, room) = den().await;
+    let link = owner.invite_to(room, "day", "ten").await;
+    let ends_links = "CREATE TRIGGER stop BEFORE DELETE ON invites \
+                      BEGIN SELECT RAISE(ABORT, 'stopped'); END";
+    app.execute(ends_links).await;
+
+    let public = owner
+        .post(
+            &format!("/rooms/{room}/settings/public"),
+            &[("confirm", "1")],
+        )
+        .await;
+    let form = [("password", "eight spoons"), ("others", "go")];
+    let password = owner
+        .post(&format!("/rooms/{room}/settings/password"), &form)
+        .await;
+
+    public.assert_status(500);
+    password.assert_status(500);
+    app.execute("DROP TRIGGER stop").await;
+    let stranger = app.sign_up("stranger").await;
+    stranger.room(room).await.assert_status(404);
+    stranger.get(&link).await.assert_status(200);
+    member.room(room).await.assert_status(200);
+    let joined = stranger.join_privately("Den", ROOM_PASSWORD).await;
+    joined.assert_status(303);
 }
