@@ -1,4 +1,4 @@
-// Makes a room's page live. The page works without it, so what only works with it is made here.
+// Makes a room's page live. What only works with it is made here.
 "use strict";
 
 (() => {
@@ -52,12 +52,12 @@
     drop(known().filter((message) => message.dataset.deadline <= now));
   }
 
-  // ---- The list. It is not a live region, so it changes in silence.
+  // ---- The list. It is no live region, so it changes in silence.
 
   const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
   const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const lang = dayFormat.resolvedOptions().locale;
-  const language = log.dataset.lang; // of what is said
+  const spoken = log.dataset.lang;
   const firstNew = log.querySelector("#new ~ ol > li");
   let marker = firstNew && byId("new");
 
@@ -84,7 +84,7 @@
         batch = [];
         if (itsDay !== day) below.append(make("h3", { lang }, itsDay));
         if (isMarked) below.append(marker);
-        list = make("ol", language && { lang: language });
+        list = make("ol", spoken && { lang: spoken });
         below.append(list);
         day = itsDay;
       }
@@ -251,7 +251,7 @@
     speaking = setTimeout(speak, ms);
   }
 
-  // Each key would cut a line off, so lines wait while somebody types.
+  // Each key would cut a line off: lines wait while somebody types.
   function speak() {
     unsaid = unsaid.filter((item) => item.isConnected);
     if (!unsaid.length) isCountEnough = false;
@@ -270,7 +270,7 @@
   }
 
   // Lines that others leave behind are said again, so a region is emptied whole, while the other is
-  // used; and a line that goes too soon stays unspoken.
+  // used. A line that goes too soon stays unspoken.
   function say(line) {
     if (regions[0].childElementCount >= 10 && !regions[1].firstChild) regions.reverse();
     const [region] = regions;
@@ -316,7 +316,7 @@
   async function follow() {
     isOver = false;
     while (!isOver) {
-      // A hidden tab holds no connection: browsers have six for all tabs of a site.
+      // A hidden tab holds no connection: browsers have six a site.
       if (document.hidden) await rest(15_000);
       const pause = await ask();
       if (pause) await rest(pause);
@@ -347,7 +347,7 @@
       cursor = headers.get("Mirage-Cursor");
       receive([...news.querySelectorAll("li[id]")], isReset);
       dropExpired();
-      if (headers.has("Mirage-Changed")) tell("This room has changed. Load the page again to see it.");
+      if (headers.has("Mirage-Changed")) tell("This room has changed. Load the page again.");
       if (failures > 1) tell("Connected again.");
       failures = 0;
       if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
@@ -384,7 +384,7 @@
     end("You are signed out. Sign in to continue. Your draft is still here.");
   }
 
-  // One at a time: the next needs the nonce that comes back with the one before.
+  // One at a time: the next needs the nonce that comes back with this one.
   async function send() {
     isMoreToSend = true;
     if (isSending) return;
@@ -454,7 +454,7 @@
     if (!event.repeat) form.requestSubmit();
   }
 
-  function onSubmit(event) {
+  function submit(event) {
     event.preventDefault();
     box.focus(); // which the button may have taken
     send();
@@ -465,7 +465,7 @@
   function goLive() {
     showPause();
     updates.append(" ", pauseButton, " ");
-    if (form) form.onsubmit = onSubmit;
+    if (form) form.onsubmit = submit;
     addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
     addEventListener("online", hurry);
     document.addEventListener("visibilitychange", () => {
@@ -494,7 +494,7 @@
 
   let lookedAt = Date.now();
   setInterval(() => {
-    // The computer slept, and the steady clock may have slept too.
+    // The computer slept, and the steady clock may have too.
     if (Date.now() - lookedAt > 10_000) hurry();
     lookedAt = Date.now();
     dropExpired();

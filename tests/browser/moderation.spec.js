@@ -14,7 +14,7 @@ import {
 } from './support.js';
 
 const GONE = 'You are no longer in this room.';
-const CHANGED = 'This room has changed. Load the page again to see it.';
+const CHANGED = 'This room has changed. Load the page again.';
 
 /** Goes to what the owner can do about bob. */
 async function manageBob(owner, room) {
