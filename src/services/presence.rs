@@ -28,6 +28,13 @@ impl Presence {
         }
     }
 
+    /// Notes that nobody but `user` is in `room` any more.
+    pub fn forget_others(&self, room: RoomId, user: UserId) {
+        if let Some(people) = self.lock().get_mut(&room) {
+            people.retain(|person, _| *person == user);
+        }
+    }
+
     /// Notes that `user` is in no room any more.
     pub fn forget_everywhere(&self, user: UserId) {
         for people in self.lock().values_mut() {
@@ -99,6 +106,18 @@ mod tests {
 
         assert_eq!(presence.count(TEA, NOW), 1);
         assert_eq!(presence.count(RoomId(2), NOW), 0);
+    }
+
+    #[test]
+    fn when_all_others_are_taken_out_one_is_here() {
+        let presence = Presence::default();
+        for user in 1..=3 {
+            presence.note(TEA, UserId(user), NOW);
+        }
+
+        presence.forget_others(TEA, UserId(2));
+
+        assert_eq!(presence.count(TEA, NOW), 1);
     }
 
     #[test]

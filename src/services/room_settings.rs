@@ -166,6 +166,9 @@ pub async fn set_password(
             invites::delete_all(&transaction, room).await?;
         }
         transaction.commit().await?;
+        if others == Others::Go {
+            app.presence.forget_others(room, actor);
+        }
         tell(&app, room);
         Ok(Changed::Done)
     })
