@@ -2,7 +2,7 @@
 
 use mirage::routes;
 
-use crate::support::{Browser, ROOM_PASSWORD, TestApp};
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp};
 
 /// A route, and the status that each kind of person gets.
 struct Row {
@@ -311,33 +311,71 @@ fn every_route_is_in_the_table() {
     assert_eq!(rows, routes);
 }
 
+/// What a browser is answered at a row's address in two rooms, but for the time of day.
+async fn answers(browser: &Browser, row: &Row, form: Form, rooms: [i64; 2]) -> [Page; 2] {
+    let answer = async |room: i64| {
+        let path = path_of(row, room);
+        let mut page = match row.method {
+            "GET" => browser.get(&path).await,
+            _ => browser.post(&path, form).await,
+        };
+        page.headers.remove("date");
+        // Where an address is led to, it is named.
+        let location = page.location().replace(&format!("/rooms/{room}"), "…");
+        page.headers.remove("location");
+        page.body = format!("{location}{}", page.body);
+        page
+    };
+    [answer(rooms[0]).await, answer(rooms[1]).await]
+}
+
+type Form = &'static [(&'static str, &'static str)];
+
+/// A form of a message, and one of nothing.
+const FORMS: [Form; 2] = [&[("text", "hello"), ("nonce", "x")], &[]];
+
+fn rows_of_rooms() -> impl Iterator<Item = &'static Row> {
+    TABLE.iter().filter(|row| row.pattern.contains("{room}"))
+}
+
 #[actix_web::test]
 async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there() {
     let app = TestApp::spawn().await;
-    let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
+    let ([nobody, stranger, banned, _, _, owner], room) = people(&app, true).await;
     owner.send(room, "between us").await.assert_status(303);
-    let nowhere = room + 1_000;
 
-    for row in TABLE.iter().filter(|row| row.pattern.contains("{room}")) {
-        let forms = [&[("text", "hello"), ("nonce", "x")][..], &[]];
-        let ways = forms.map(|form| [(&stranger, form), (&banned, form)]);
-        for (browser, form) in ways.into_iter().flatten() {
-            let answer = async |room: i64| {
-                let path = path_of(row, room);
-                let mut page = match row.method {
-                    "GET" => browser.get(&path).await,
-                    _ => browser.post(&path, form).await,
-                };
-                page.headers.remove("date");
-                page
-            };
-            let (hidden, missing) = (answer(room).await, answer(nowhere).await);
-            if row.pattern == "/rooms/{room}/messages" && row.method == "GET" {
-                hidden.assert_redirect(&format!("/rooms/{room}"));
-                missing.assert_redirect(&format!("/rooms/{nowhere}"));
-            } else {
+    for row in rows_of_rooms() {
+        for form in FORMS {
+            for browser in [&nobody, &stranger, &banned] {
+                let [hidden, missing] = answers(browser, row, form, [room, room + 1_000]).await;
+
                 assert_eq!(hidden, missing, "{} {}", row.method, row.pattern);
-                assert_eq!(hidden.status, 404);
+            }
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
+    for is_private in [false, true] {
+        let app = TestApp::spawn().await;
+        let (everybody, room) = people(&app, is_private).await;
+        let owner = &everybody[5];
+        owner.send(room, "hello").await.assert_status(303);
+        let path = format!("/rooms/{room}/settings/delete");
+        owner
+            .post(&path, &[("confirm", "1")])
+            .await
+            .assert_status(303);
+
+        for row in rows_of_rooms() {
+            for form in FORMS {
+                for (browser, who) in everybody.iter().zip(PEOPLE) {
+                    let rooms = [room, room + 1_000];
+                    let [deleted, missing] = answers(browser, row, form, rooms).await;
+
+                    assert_eq!(deleted, missing, "{} {}, {who}", row.method, row.pattern);
+                }
             }
         }
     }
