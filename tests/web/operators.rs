@@ -10,7 +10,7 @@ use mirage::domain::RoomId;
 use mirage::services::changes::Noticed;
 use mirage::services::operators;
 
-use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_change, db_column, wait_from};
+use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, wait_from};
 
 /// How soon a server notices what the command line has done.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -129,7 +129,7 @@ async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_long
     let moderate = "UPDATE room_members SET role = 'moderator' \
                     WHERE room_id = (SELECT id FROM rooms WHERE name = 'Tea') \
                     AND user_id = (SELECT id FROM users WHERE name = 'cleo')";
-    db_change(&app, moderate).await;
+    app.execute(moderate).await;
     // Held in memory, to be noticed as another.
     for room in [tea, cake] {
         bob.room(room).await.assert_status(200);
@@ -442,7 +442,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
     app.sign_up("ada").await;
     let url = app.database_url();
     let newer = "INSERT INTO seaql_migrations VALUES ('m29990101_000001_the_future', 0)";
-    db_change(&app, newer).await;
+    app.execute(newer).await;
     let folder = app.stop().await;
     let file = folder.path().join("mirage.db");
     let before = std::fs::read(&file).unwrap();

@@ -15,7 +15,7 @@ use mirage::services::operators;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Statement};
+use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter, Statement};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -167,9 +167,12 @@ impl TestApp {
         named.one(&self.state.database).await.unwrap().unwrap().id
     }
 
-    /// Runs a statement on the database, beside the server.
+    /// Runs a statement on the database, beside the server. Over a connection of its own: those that are
+    /// open may know an older schema.
     pub async fn execute(&self, sql: &str) {
-        self.state.database.execute_unprepared(sql).await.unwrap();
+        let database = Database::connect(self.database_url()).await.unwrap();
+        database.execute_unprepared(sql).await.unwrap();
+        database.close().await.unwrap();
     }
 
     /// How many statements were sent to the database so far.
@@ -202,11 +205,6 @@ pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
     rows.iter()
         .map(|row| row.try_get_by_index::<String>(0).unwrap())
         .collect()
-}
-
-/// Changes the database beside the server.
-pub async fn db_change(app: &TestApp, sql: &str) {
-    app.state.database.execute_unprepared(sql).await.unwrap();
 }
 
 fn database_url(folder: &TempDir) -> String {
