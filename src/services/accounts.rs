@@ -104,9 +104,9 @@ pub async fn register(
             Err(error) if is_duplicate(&error) => return Ok(Registered::NameTaken),
             Err(error) => return Err(error.into()),
         };
-        let key = sessions::begin(&transaction, user, &user_agent, now).await?;
+        let session = sessions::begin(&app, &transaction, user, &user_agent).await?;
         transaction.commit().await?;
-        Ok(Registered::SignedIn(key))
+        Ok(Registered::SignedIn(session.settle(&app)))
     })
     .await
 }
@@ -137,10 +137,9 @@ pub async fn sign_in(
         if !has_hash(&transaction, user.id, &user.password_hash).await? {
             return Ok(SignedIn::Refused);
         }
-        let now = app.clock.now();
-        let key = sessions::begin(&transaction, user.id, &user_agent, now).await?;
+        let session = sessions::begin(&app, &transaction, user.id, &user_agent).await?;
         transaction.commit().await?;
-        Ok(SignedIn::As(key))
+        Ok(SignedIn::As(session.settle(&app)))
     })
     .await
 }
@@ -231,10 +230,10 @@ async fn replace_password(
     user::Entity::update(row).exec(&transaction).await?;
     one_time_links::delete_resets(&transaction, user).await?;
     sessions::delete_all(&transaction, user).await?;
-    let key = sessions::begin(&transaction, user, user_agent, app.clock.now()).await?;
+    let session = sessions::begin(app, &transaction, user, user_agent).await?;
     transaction.commit().await?;
     sessions::end_in_memory(app, user);
-    Ok(key)
+    Ok(session.settle(app))
 }
 
 /// What became of deleting one's account.

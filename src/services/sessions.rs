@@ -22,6 +22,8 @@ pub const IDLE_LIFE: Duration = Duration::from_secs(30 * 86_400);
 pub const LONGEST_LIFE: Duration = Duration::from_secs(365 * 86_400);
 /// How far behind the database may be about when a session was last used.
 const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
+/// How many sessions a person may have.
+const MOST_SESSIONS: usize = 20;
 /// How much is kept of what a browser calls itself, in characters.
 const USER_AGENT_LENGTH: usize = 300;
 /// How many of a session's polls may wait at a time: browsers open six connections to a host over
@@ -92,14 +94,36 @@ impl Drop for WaitingPlace {
 /// The sessions in use, held in memory.
 pub type LiveSessions = Cache<TokenDigest, LiveSession>;
 
-/// Begins a session of `user` and gives the key for the browser. Call it within the transaction that
-/// decides that they may sign in.
+/// A session whose row is there, in a transaction that is to be committed.
+#[must_use = "the sessions that end for it go on in memory until it is settled"]
+pub(super) struct Begun {
+    key: Token,
+    ended: Vec<TokenDigest>,
+}
+
+impl Begun {
+    /// Gives the key for the browser. Call it after the commit: what has ended in the database ends in
+    /// memory.
+    pub(super) fn settle(self, app: &AppState) -> Token {
+        for digest in self.ended {
+            if let Some(live) = app.sessions.forget(digest) {
+                live.end();
+            }
+        }
+        self.key
+    }
+}
+
+/// Begins a session of `user`; where they have as many as one may, the one used longest ago ends. Call it
+/// within the transaction that decides that they may sign in, and [`Begun::settle`] after its commit.
 pub(super) async fn begin(
+    app: &AppState,
     database: &impl ConnectionTrait,
     user: UserId,
     user_agent: &str,
-    now: Timestamp,
-) -> Result<Token, Fault> {
+) -> Result<Begun, Fault> {
+    let now = app.clock.now();
+    let ended = make_room(app, database, user, now).await?;
     let key = Token::random();
     let row = session::ActiveModel {
         key_digest: Set(key.digest().to_hex()),
@@ -111,7 +135,48 @@ pub(super) async fn begin(
     session::Entity::insert(row)
         .exec_without_returning(database)
         .await?;
-    Ok(key)
+    Ok(Begun { key, ended })
+}
+
+/// Deletes as many of the sessions of `user` as it takes for one more, those used longest ago, and gives
+/// what names them.
+async fn make_room(
+    app: &AppState,
+    database: &impl ConnectionTrait,
+    user: UserId,
+    now: Timestamp,
+) -> Result<Vec<TokenDigest>, Fault> {
+    let mut rows = session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .all(database)
+        .await?;
+    let excess = (rows.len() + 1).saturating_sub(MOST_SESSIONS);
+    if excess == 0 {
+        return Ok(Vec::new());
+    }
+    rows.sort_by_cached_key(|row| {
+        let digest = TokenDigest::from_hex(&row.key_digest);
+        let last_seen = last_seen(app, digest, row);
+        // Those that have expired first: nobody misses them.
+        let is_alive = !has_expired(row.created_at, last_seen, now);
+        (is_alive, last_seen, row.created_at)
+    });
+    rows.truncate(excess);
+    let keys = rows.iter().map(|row| row.key_digest.as_str());
+    session::Entity::delete_many()
+        .filter(session::Column::KeyDigest.is_in(keys))
+        .exec(database)
+        .await?;
+    let digests = rows
+        .iter()
+        .map(|row| TokenDigest::from_hex(&row.key_digest));
+    Ok(digests.flatten().collect())
+}
+
+/// When a session was last used. Memory knows of uses that the database is not told of yet.
+fn last_seen(app: &AppState, digest: Option<TokenDigest>, row: &session::Model) -> Timestamp {
+    let live = digest.and_then(|digest| app.sessions.held(digest));
+    live.map_or(row.last_seen, |live| live.last_seen())
 }
 
 /// The session that `key` belongs to, if it has not ended. Counts as using it.
@@ -184,13 +249,12 @@ pub async fn list(app: &AppState, user: UserId) -> Result<Vec<OwnSession>, Fault
         .await?;
     let listed = |row: session::Model| {
         let digest = TokenDigest::from_hex(&row.key_digest)?;
-        let live = app.sessions.held(digest);
+        let last_seen = last_seen(app, Some(digest), &row);
         let session = OwnSession {
             digest,
             browser: Browser::of(&row.user_agent),
             created_at: row.created_at,
-            // Memory knows of uses that the database is not told of yet.
-            last_seen: live.map_or(row.last_seen, |live| live.last_seen()),
+            last_seen,
         };
         (!has_expired(session.created_at, session.last_seen, now)).then_some(session)
     };

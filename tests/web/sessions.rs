@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, PASSWORD, Page, TestApp, db_column};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, wait_in};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const FORM: [(&str, &str); 2] = [("name", "ada"), ("password", PASSWORD)];
@@ -235,4 +235,96 @@ async fn sessions_of_browsers_that_never_come_back_are_deleted() {
             .len(),
         1
     );
+}
+
+#[actix_web::test]
+async fn signing_in_for_the_twenty_first_time_ends_the_session_used_longest_ago() {
+    const MINUTE: Duration = Duration::from_secs(60);
+    let app = TestApp::spawn().await;
+    let first = app.sign_up("ada").await;
+    let room = first.create_public_room("Tea").await;
+    let second = app.sign_in("ada", PASSWORD).await;
+    let poll = wait_in(&app, &second, room).await;
+    let mut others = Vec::new();
+    for _ in 2..20 {
+        app.clock.advance(MINUTE);
+        others.push(app.sign_in("ada", PASSWORD).await);
+    }
+    // Less than an hour ago: the database is not told.
+    first.get("/rooms").await.assert_status(200);
+
+    let newest = app.sign_in("ada", PASSWORD).await;
+
+    assert_eq!(poll.answer().await.status, 401);
+    second
+        .get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    for browser in others.iter().chain([&first, &newest]) {
+        browser.get("/rooms").await.assert_status(200);
+    }
+    let digests = db_column(&app, "SELECT key_digest FROM sessions").await;
+    assert_eq!(digests.len(), 20);
+}
+
+#[actix_web::test]
+async fn a_session_that_has_expired_makes_room_before_one_that_lives() {
+    let app = TestApp::spawn().await;
+    let mut browsers = vec![app.sign_up("ada").await];
+    // The first is used to its last day, a year after it began.
+    for _ in 0..18 {
+        app.clock.advance(20 * DAY);
+        browsers[0].get("/rooms").await.assert_status(200);
+    }
+    for _ in 1..20 {
+        browsers.push(app.sign_in("ada", PASSWORD).await);
+    }
+    app.clock.advance(DAY);
+    browsers[0].get("/rooms").await.assert_status(200);
+    app.clock.advance(4 * DAY);
+
+    browsers.push(app.sign_in("ada", PASSWORD).await);
+
+    for browser in &browsers[1..] {
+        browser.get("/rooms").await.assert_status(200);
+    }
+    let digests = db_column(&app, "SELECT key_digest FROM sessions").await;
+    assert_eq!(digests.len(), 20);
+}
+
+#[actix_web::test]
+async fn how_many_sessions_one_has_is_nothing_to_others() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    for _ in 0..21 {
+        app.clock.advance(Duration::from_secs(60));
+        app.sign_in("ada", PASSWORD).await;
+    }
+
+    bob.get("/rooms").await.assert_status(200);
+    ada.get("/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+}
+
+#[actix_web::test]
+async fn a_key_that_was_never_given_out_is_not_taken_up() {
+    let app = TestApp::spawn().await;
+    // A cookie that the server has signed, of a session that has ended.
+    let ada = app.anonymous();
+    let planted = cookie(&ada.post("/register", &FORM).await);
+    ada.post("/logout", &[("sign-out", "1")]).await;
+    let victim = app.anonymous();
+
+    let bob = [("name", "bob"), ("password", PASSWORD)];
+    let request = victim.client.post(victim.url("/register"));
+    let request = request.header("cookie", &planted).form(&bob);
+    let signed_up = cookie(&Browser::answer(request).await);
+
+    assert_ne!(signed_up, planted);
+    get_with(&app, &planted, "/rooms")
+        .await
+        .assert_redirect("/login?next=/rooms");
+    let page = get_with(&app, &signed_up, "/rooms").await;
+    assert_eq!(page.text("header .sign-out b"), "bob");
 }
