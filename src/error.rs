@@ -20,6 +20,9 @@ use crate::services::room_settings::Changed;
 use crate::services::rooms::{Access, Room};
 use crate::session::{self, Visitor};
 
+/// How long to wait when something is unavailable, in seconds.
+const UNAVAILABLE_S: u64 = 5;
+
 /// Why a request gets no answer of its own. Each is shown as a page; [`Bare`] is without one.
 #[derive(Debug)]
 pub enum AppError {
@@ -92,7 +95,7 @@ pub enum AppError {
     },
     /// More was sent than is read.
     TooLarge,
-    /// The database is busy, full or away; it is likely to pass.
+    /// The database is busy, full or away, or there is a crowd; it is likely to pass.
     Unavailable {
         /// What failed, for the log.
         source: Fault,
@@ -235,10 +238,10 @@ impl ResponseError for AppError {
             Self::MethodNotAllowed { allowed } => {
                 response.insert_header((header::ALLOW, allowed.as_str()));
             }
-            Self::Unavailable { .. } => {
-                response.insert_header((header::RETRY_AFTER, "5"));
-            }
             _ => {}
+        }
+        if let Some(wait_s) = self.wait_s() {
+            response.insert_header((header::RETRY_AFTER, wait_s));
         }
         response.finish()
     }
@@ -252,6 +255,15 @@ impl AppError {
         Self::Internal {
             source: Fault::Bug(source),
             at: Location::caller(),
+        }
+    }
+
+    /// How many seconds to wait before trying again, if that is all it takes.
+    #[must_use]
+    pub fn wait_s(&self) -> Option<u64> {
+        match self {
+            Self::Unavailable { .. } => Some(UNAVAILABLE_S),
+            _ => None,
         }
     }
 
@@ -338,7 +350,7 @@ impl AppError {
                 "Mirage reads at most 64 KiB at a time, so nothing was done. Go back and send less."
             }
             Self::Unavailable { .. } => {
-                "Its memory of accounts and rooms is busy or cannot be reached. Nothing was lost. Go back and try again in some seconds."
+                "It has too much to do, or its memory of accounts and rooms cannot be reached. Nothing was lost. Go back and try again in some seconds."
             }
             Self::Internal { .. } => {
                 "It is not your fault. Go back and try again. If it stays like this, tell whoever runs this server and name the number below."

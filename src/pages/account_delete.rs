@@ -1,11 +1,13 @@
 //! Delete your account: says what goes with it, and asks for the password.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other};
 use crate::app::AppState;
 use crate::domain::PlainPassword;
 use crate::error::PageResult;
@@ -35,32 +37,41 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 }
 
 /// Deletes the account. **Who:** anyone signed in. **Answers:** 303 to the start page, signed out; or the
-/// form again with 422.
+/// form again with 422 or 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
     cookie: KeyInCookie,
     form: Form<DeleteForm>,
 ) -> PageResult {
+    let answer = delete(&app, &user, &cookie, &form).await;
+    or_form_for_later(answer, "password", |problems| again(&app, &user, problems))
+}
+
+async fn delete(
+    app: &Arc<AppState>,
+    user: &CurrentUser,
+    cookie: &KeyInCookie,
+    form: &DeleteForm,
+) -> PageResult {
+    let again = |problem: &'static str| again(app, user, Problems::one("password", problem));
     if form.password.is_empty() {
-        return again(&app, &user, "Enter your password");
+        return again("Enter your password");
     }
     let password = PlainPassword::typed(&form.password);
-    match accounts::delete_account(&app, user.user_id, password).await? {
+    match accounts::delete_account(app, user.user_id, password).await? {
         Deleted::Done => {
             cookie.take_away();
             Ok(see_other("/?done=deleted"))
         }
-        Deleted::WrongPassword => {
-            again(&app, &user, "The password is wrong. Check it and try again")
-        }
+        Deleted::WrongPassword => again("The password is wrong. Check it and try again"),
     }
 }
 
-fn again(app: &AppState, user: &CurrentUser, problem: &'static str) -> PageResult {
+fn again(app: &AppState, user: &CurrentUser, problems: Problems) -> PageResult {
     let page = DeletePage {
         layout: Layout::new(app, Some(user), Here::Elsewhere),
-        problems: Problems::one("password", problem),
+        problems,
     };
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

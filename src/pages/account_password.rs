@@ -1,12 +1,14 @@
 //! Change your password: asks for the current one, and signs out every other browser.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{self, Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
 use crate::domain::{AccountPassword, Mistake, PlainPassword, Username};
 use crate::error::{AppError, PageResult};
@@ -43,7 +45,7 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 }
 
 /// Changes the password. **Who:** anyone signed in. **Answers:** 303 to their account, signed in with a
-/// new key; or the form again with 422.
+/// new key; or the form again with 422 or 503.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
@@ -51,20 +53,31 @@ pub async fn submit(
     cookie: KeyInCookie,
     form: Form<PasswordForm>,
 ) -> PageResult {
-    let new = match parse(&form, &user).await? {
+    let answer = change(&app, &request, &user, &cookie, &form).await;
+    or_form_for_later(answer, "current", |problems| again(&app, &user, problems))
+}
+
+async fn change(
+    app: &Arc<AppState>,
+    request: &HttpRequest,
+    user: &CurrentUser,
+    cookie: &KeyInCookie,
+    form: &PasswordForm,
+) -> PageResult {
+    let new = match parse(form, user).await? {
         Ok(new) => new,
-        Err(problems) => return again(&app, &user, problems),
+        Err(problems) => return again(app, user, problems),
     };
     let current = PlainPassword::typed(&form.current);
-    let agent = user_agent(&request);
-    match accounts::change_password(&app, user.user_id, current, new, agent).await? {
+    let agent = user_agent(request);
+    match accounts::change_password(app, user.user_id, current, new, agent).await? {
         PasswordChanged::SignedInAgain(key) => {
             cookie.put(&key).await?;
             Ok(see_other("/account?done=password"))
         }
         PasswordChanged::WrongPassword => {
             const WRONG: &str = "The current password is wrong. Check it and try again";
-            again(&app, &user, Problems::one("current", WRONG))
+            again(app, user, Problems::one("current", WRONG))
         }
     }
 }

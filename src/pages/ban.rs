@@ -5,7 +5,9 @@ use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, room_and_person, see_other};
+use super::{
+    Here, Layout, Problems, html, html_with, or_form_for_later, room_and_person, see_other,
+};
 use crate::app::AppState;
 use crate::domain::{BanReason, Role, RoomId, UserId};
 use crate::error::PageResult;
@@ -49,7 +51,7 @@ pub async fn show(
 }
 
 /// Bans the person. **Who:** moderators, of people whom they may moderate. **Answers:** 303 to the members,
-/// or the question again with 422.
+/// or the question again with 422 or 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
@@ -58,20 +60,24 @@ pub async fn submit(
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&app, &user, address, Role::Moderator).await?;
+    let again = |problems| {
+        let page = BanPage {
+            layout: Layout::new(&app, Some(&user), Here::Elsewhere),
+            room: &room,
+            person: &person,
+            reason: &form.reason,
+            problems,
+        };
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
     let reason = match BanReason::parse(&form.reason) {
         Ok(reason) => reason,
-        Err(mistake) => {
-            let page = BanPage {
-                layout: Layout::new(&app, Some(&user), Here::Elsewhere),
-                room: &room,
-                person: &person,
-                reason: &form.reason,
-                problems: Problems::one("reason", mistake.0),
-            };
-            return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
-        }
+        Err(mistake) => return again(Problems::one("reason", mistake.0)),
     };
-    let moderated = moderation::ban(&app, room.id, user.user_id, person.user_id, reason).await?;
-    moderated.done(room.id, Role::Moderator)?;
-    Ok(see_other(members_done_url(room.id, "banned")))
+    let ban = async {
+        let moderated = moderation::ban(&app, room.id, user.user_id, person.user_id, reason);
+        moderated.await?.done(room.id, Role::Moderator)?;
+        Ok(see_other(members_done_url(room.id, "banned")))
+    };
+    or_form_for_later(ban.await, "reason", again)
 }

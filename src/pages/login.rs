@@ -1,12 +1,14 @@
 //! Sign in.
 
+use std::sync::Arc;
+
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
 use crate::config::SignUp;
 use crate::domain::{PlainPassword, Username};
@@ -73,13 +75,23 @@ pub async fn show(app: Data<AppState>, query: Query<LoginQuery>) -> PageResult {
     })
 }
 
-/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page, or the form again with 422,
-/// which does not tell a wrong name from a wrong password.
+/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page, or the form again: with 422,
+/// which does not tell a wrong name from a wrong password, or with 503.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
     cookie: KeyInCookie,
     form: Form<LoginForm>,
+) -> PageResult {
+    let answer = sign_in(&app, &request, &cookie, &form).await;
+    or_form_for_later(answer, "name", |problems| again(&app, &form, problems))
+}
+
+async fn sign_in(
+    app: &Arc<AppState>,
+    request: &HttpRequest,
+    cookie: &KeyInCookie,
+    form: &LoginForm,
 ) -> PageResult {
     let mut problems = Problems::default();
     if form.name.trim().is_empty() {
@@ -89,18 +101,18 @@ pub async fn submit(
         problems.add("password", "Enter your password");
     }
     if !problems.is_empty() {
-        return again(&app, &form, problems);
+        return again(app, form, problems);
     }
     let name = Username::parse(&form.name).ok();
     let password = PlainPassword::typed(&form.password);
-    match accounts::sign_in(&app, name, password, user_agent(&request)).await? {
+    match accounts::sign_in(app, name, password, user_agent(request)).await? {
         SignedIn::As(key) => {
             cookie.put(&key).await?;
             Ok(see_other(safe_next(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {
             const REFUSED: &str = "The name or the password is wrong. Check both and try again";
-            again(&app, &form, Problems::one("name", REFUSED))
+            again(app, form, Problems::one("name", REFUSED))
         }
     }
 }

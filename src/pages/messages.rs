@@ -3,14 +3,14 @@
 use std::borrow::Cow;
 use std::time::Duration;
 
-use actix_web::http::{StatusCode, header};
+use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
 use super::room_view::{Range, RoomPage};
-use super::{Here, Layout, Problems, html_with, see_other};
+use super::{Here, Layout, Problems, for_later, html_with, see_other};
 use crate::app::AppState;
 use crate::domain::{Lifespan, MessageText, RoomId};
 use crate::error::{AppError, PageResult};
@@ -168,11 +168,8 @@ fn too_many(
 ) -> PageResult {
     let words = Lifespan(Duration::from_secs(wait_s));
     let sentence = format!("{rule}. Wait {words}, then send your message again");
-    let mut answer = again(app, user, room, form, sentence)?;
-    *answer.status_mut() = StatusCode::TOO_MANY_REQUESTS;
-    let headers = answer.headers_mut();
-    headers.insert(header::RETRY_AFTER, wait_s.into());
-    Ok(answer)
+    let form = again(app, user, room, form, sentence)?;
+    Ok(for_later(form, StatusCode::TOO_MANY_REQUESTS, wait_s))
 }
 
 /// The room again, with the text in the box and what was wrong with it.

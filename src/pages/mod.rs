@@ -47,15 +47,16 @@ mod qr;
 mod room_view;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use actix_web::HttpResponse;
 use actix_web::http::{StatusCode, header};
+use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
 use crate::app::AppState;
 use crate::assets::Assets;
 use crate::config::SignUp;
-use crate::domain::{Role, RoomId, UserId};
+use crate::domain::{Lifespan, Role, RoomId, UserId};
 use crate::error::{AppError, PageResult};
 use crate::routes::{room_done_url, room_url};
 use crate::services::members::Joined;
@@ -151,6 +152,36 @@ fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))
+}
+
+/// What a page answers to a form. Where that is an error and all it takes is to wait, the form again
+/// instead, with what was typed, the error's status, and when to try again; `field` is the first of its
+/// fields.
+fn or_form_for_later(
+    answer: PageResult,
+    field: &'static str,
+    form: impl FnOnce(Problems) -> PageResult,
+) -> PageResult {
+    let error = match answer {
+        Err(error) => error,
+        answer => return answer,
+    };
+    let Some(wait_s) = error.wait_s() else {
+        return Err(error);
+    };
+    error.log();
+    let words = Lifespan(Duration::from_secs(wait_s));
+    let sentence = format!("{error}. Wait {words}, then try again");
+    let form = form(Problems::one(field, sentence))?;
+    Ok(for_later(form, error.status_code(), wait_s))
+}
+
+/// A form that was given back for now, with the status that says why and when to send it again.
+fn for_later(mut form: HttpResponse, status: StatusCode, wait_s: u64) -> HttpResponse {
+    *form.status_mut() = status;
+    form.headers_mut()
+        .insert(header::RETRY_AFTER, wait_s.into());
+    form
 }
 
 /// The room, for pages that are for those of its members who have at least the role `needs`.

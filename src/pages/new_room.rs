@@ -1,11 +1,13 @@
 //! Create a room: a name, public or private, and a password if private.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other};
 use crate::app::AppState;
 use crate::domain::{Lifespan, RoomName, RoomPassword};
 use crate::error::PageResult;
@@ -71,7 +73,8 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
     ))
 }
 
-/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422.
+/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422 or
+/// 503.
 pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<NewRoomForm>) -> PageResult {
     let again = |problems| {
         html_with(
@@ -79,11 +82,20 @@ pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<NewRoomFo
             &page(&app, &user, &form, problems),
         )
     };
+    or_form_for_later(create(&app, &user, &form, again).await, "name", again)
+}
+
+async fn create(
+    app: &Arc<AppState>,
+    user: &CurrentUser,
+    form: &NewRoomForm,
+    again: impl FnOnce(Problems) -> PageResult,
+) -> PageResult {
     let (name, kind) = match form.parse() {
         Ok(parsed) => parsed,
         Err(problems) => return again(problems),
     };
-    match rooms::create(&app, user.user_id, name, kind).await? {
+    match rooms::create(app, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {
             const TAKEN: &str =

@@ -1,11 +1,13 @@
 //! Private join: give a room's name and password, become a member.
 
+use std::sync::Arc;
+
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, into_room};
+use super::{Here, Layout, Problems, html, html_with, into_room, or_form_for_later};
 use crate::app::AppState;
 use crate::domain::{PlainPassword, RoomName};
 use crate::error::PageResult;
@@ -41,13 +43,20 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 /// Joins the room of this name.
 ///
 /// **Who:** anyone signed in. **Answers:** 303 to the room; or the form
-/// again, with 422 when a field is empty and with 403 when the password is wrong or there is no such
-/// room, without telling which.
+/// again, with 422 when a field is empty, with 403 when the password is wrong or there is no such
+/// room, without telling which, and with 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
     form: Form<PrivateJoinForm>,
 ) -> PageResult {
+    let answer = join(&app, &user, &form).await;
+    or_form_for_later(answer, "name", |problems| {
+        again(&app, &user, &form, StatusCode::FORBIDDEN, problems)
+    })
+}
+
+async fn join(app: &Arc<AppState>, user: &CurrentUser, form: &PrivateJoinForm) -> PageResult {
     let mut problems = Problems::default();
     if form.name.trim().is_empty() {
         problems.add("name", "Enter the name of the room");
@@ -56,23 +65,17 @@ pub async fn submit(
         problems.add("password", "Enter the password of the room");
     }
     if !problems.is_empty() {
-        return again(
-            &app,
-            &user,
-            &form,
-            StatusCode::UNPROCESSABLE_ENTITY,
-            problems,
-        );
+        return again(app, user, form, StatusCode::UNPROCESSABLE_ENTITY, problems);
     }
     let name = RoomName::parse(&form.name).ok();
     let password = PlainPassword::typed(&form.password);
-    match members::join_by_password(&app, name, password, user.user_id).await? {
+    match members::join_by_password(app, name, password, user.user_id).await? {
         Joined::Refused => {
             const REFUSED: &str = "Wrong password, or there is no private room with that name";
             again(
-                &app,
-                &user,
-                &form,
+                app,
+                user,
+                form,
                 StatusCode::FORBIDDEN,
                 Problems::one("name", REFUSED),
             )

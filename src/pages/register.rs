@@ -9,7 +9,7 @@ use actix_web::web::{self, Data, Form, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
 use crate::domain::{AccountPassword, Mistake, Username};
 use crate::error::{AppError, PageResult};
@@ -95,7 +95,7 @@ pub async fn show_by_link(
 }
 
 /// Makes an account. **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the
-/// form again with 422; or, where it takes a link or cannot be done, 403 and a page that says so.
+/// form again with 422 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
@@ -135,22 +135,31 @@ async fn create(
     cookie: &KeyInCookie,
     form: &RegisterForm,
 ) -> PageResult {
-    match accounts::admission(app, link.as_ref()).await? {
+    let answer = try_to_create(app, link.as_ref(), request, cookie, form).await;
+    or_form_for_later(answer, "name", |problems| {
+        again(app, link.as_ref(), form, problems)
+    })
+}
+
+async fn try_to_create(
+    app: &Arc<AppState>,
+    link: Option<&Token>,
+    request: &HttpRequest,
+    cookie: &KeyInCookie,
+    form: &RegisterForm,
+) -> PageResult {
+    match accounts::admission(app, link).await? {
         Admission::Open => {}
         Admission::DeadLink => return Err(AppError::DeadLink),
         shut @ (Admission::ByLinkOnly | Admission::Closed) => {
             return closed(app, StatusCode::FORBIDDEN, shut, &form.next);
         }
     }
-    let again = |problems| {
-        let page = RegisterPage::new(app, link.as_ref(), &form.name, &form.next, problems);
-        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
-    };
     let (name, password) = match parse(form).await? {
         Ok(parsed) => parsed,
-        Err(problems) => return again(problems),
+        Err(problems) => return again(app, link, form, problems),
     };
-    match accounts::register(app, name, password, link.clone(), user_agent(request)).await? {
+    match accounts::register(app, name, password, link.cloned(), user_agent(request)).await? {
         Registered::SignedIn(key) => {
             cookie.put(&key).await?;
             Ok(see_other(safe_next(&form.next).unwrap_or("/rooms")))
@@ -158,10 +167,20 @@ async fn create(
         Registered::NameTaken => {
             const TAKEN: &str =
                 "Somebody has this name already, or one that looks like it. Choose another";
-            again(Problems::one("name", TAKEN))
+            again(app, link, form, Problems::one("name", TAKEN))
         }
         Registered::DeadLink => Err(AppError::DeadLink),
     }
+}
+
+fn again(
+    app: &AppState,
+    link: Option<&Token>,
+    form: &RegisterForm,
+    problems: Problems,
+) -> PageResult {
+    let page = RegisterPage::new(app, link, &form.name, &form.next, problems);
+    html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
 fn closed(app: &AppState, status: StatusCode, shut: Admission, next: &str) -> PageResult {

@@ -6,9 +6,9 @@ use actix_web::web::{self, Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, see_other, user_agent};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
-use crate::domain::{AccountPassword, Username};
+use crate::domain::{AccountPassword, Mistake, Username};
 use crate::error::{AppError, PageResult};
 use crate::routes::reset_url;
 use crate::services::accounts::{self, Reset};
@@ -52,7 +52,8 @@ pub async fn show(app: Data<AppState>, link: Path<String>) -> PageResult {
 }
 
 /// Changes the password and uses the link up. **Who:** anyone with a link to a new password.
-/// **Answers:** 303 to the rooms of whose link it is, signed in as them; or the form again with 422.
+/// **Answers:** 303 to the rooms of whose link it is, signed in as them; or the form again with 422 or
+/// 503.
 pub async fn submit(
     app: Data<AppState>,
     link: Path<String>,
@@ -63,24 +64,31 @@ pub async fn submit(
     let link = Token::sent(link.into_inner());
     let whose = one_time_links::whose_reset(&app, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
-    let (typed, for_name) = (form.into_inner().password, Username::parse(&name).ok());
-    // Looking for common passwords takes a while for long ones.
-    let parsed = web::block(move || AccountPassword::parse(&typed, for_name.as_ref()))
-        .await
-        .map_err(|error| AppError::bug(error.into()))?;
-    let password = match parsed {
+    let again = |problems| {
+        let page = ResetPage::new(&app, &link, &name, problems);
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
+    let password = match parse(form.into_inner(), &name).await? {
         Ok(password) => password,
-        Err(mistake) => {
-            let problems = Problems::one("password", mistake.0);
-            let page = ResetPage::new(&app, &link, &name, problems);
-            return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        Err(mistake) => return again(Problems::one("password", mistake.0)),
+    };
+    let agent = user_agent(&request);
+    let reset = async {
+        match accounts::reset_password(&app, link.clone(), password, agent).await? {
+            Reset::SignedIn(key) => {
+                cookie.put(&key).await?;
+                Ok(see_other("/rooms/mine?done=password-changed"))
+            }
+            Reset::DeadLink => Err(AppError::DeadLink),
         }
     };
-    match accounts::reset_password(&app, link, password, user_agent(&request)).await? {
-        Reset::SignedIn(key) => {
-            cookie.put(&key).await?;
-            Ok(see_other("/rooms/mine?done=password-changed"))
-        }
-        Reset::DeadLink => Err(AppError::DeadLink),
-    }
+    or_form_for_later(reset.await, "password", again)
+}
+
+async fn parse(form: ResetForm, name: &str) -> Result<Result<AccountPassword, Mistake>, AppError> {
+    let (typed, for_name) = (form.password, Username::parse(name).ok());
+    // Looking for common passwords takes a while for long ones.
+    web::block(move || AccountPassword::parse(&typed, for_name.as_ref()))
+        .await
+        .map_err(|error| AppError::bug(error.into()))
 }

@@ -5,7 +5,7 @@ use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, room_of, see_other};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, room_of, see_other};
 use crate::app::AppState;
 use crate::domain::{Role, RoomId, RoomPassword};
 use crate::error::PageResult;
@@ -43,7 +43,8 @@ pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) ->
     })
 }
 
-/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422.
+/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422
+/// or 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
@@ -61,22 +62,27 @@ pub async fn submit(
             None
         }
     };
-    let Some((password, others)) = password.zip(others) else {
+    let again = |problems| {
         let page = RoomPasswordPage {
             layout: Layout::new(&app, Some(&user), Here::Elsewhere),
             room: &room,
             others: &form.others,
             problems,
         };
-        return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    let changed =
-        room_settings::set_password(&app, room.id, user.user_id, password, others).await?;
-    changed.done(room.id)?;
-    let done = if room.is_private {
-        "password"
-    } else {
-        "private"
+    let Some((password, others)) = password.zip(others) else {
+        return again(problems);
     };
-    Ok(see_other(room_settings_done_url(room.id, done)))
+    let set = async {
+        let changed = room_settings::set_password(&app, room.id, user.user_id, password, others);
+        changed.await?.done(room.id)?;
+        let done = if room.is_private {
+            "password"
+        } else {
+            "private"
+        };
+        Ok(see_other(room_settings_done_url(room.id, done)))
+    };
+    or_form_for_later(set.await, "password", again)
 }

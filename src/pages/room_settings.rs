@@ -5,7 +5,7 @@ use actix_web::web::{Data, Form, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, room_of, see_other};
+use super::{Here, Layout, Problems, html, html_with, or_form_for_later, room_of, see_other};
 use crate::app::AppState;
 use crate::domain::{Description, Language, Lifespan, Posting, Role, RoomId, RoomName, SlowMode};
 use crate::error::PageResult;
@@ -184,7 +184,7 @@ pub async fn show(
     })
 }
 
-/// Saves the settings. **Who:** the owner. **Answers:** 303 back, or the form again with 422.
+/// Saves the settings. **Who:** the owner. **Answers:** 303 back, or the form again with 422 or 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
@@ -208,17 +208,20 @@ pub async fn submit(
         Ok(settings) => settings,
         Err(problems) => return again(problems),
     };
-    match room_settings::save(&app, room.id, user.user_id, settings).await? {
-        Changed::NameTaken => {
-            const TAKEN: &str =
-                "A room has this name already, or one that looks like it. Choose another";
-            again(Problems::one("name", TAKEN))
+    let save = async {
+        match room_settings::save(&app, room.id, user.user_id, settings).await? {
+            Changed::NameTaken => {
+                const TAKEN: &str =
+                    "A room has this name already, or one that looks like it. Choose another";
+                again(Problems::one("name", TAKEN))
+            }
+            changed => {
+                changed.done(room.id)?;
+                Ok(see_other(room_settings_done_url(room.id, "saved")))
+            }
         }
-        changed => {
-            changed.done(room.id)?;
-            Ok(see_other(room_settings_done_url(room.id, "saved")))
-        }
-    }
+    };
+    or_form_for_later(save.await, "name", again)
 }
 
 /// What stands for a lifespan in the form: its seconds.

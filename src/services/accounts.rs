@@ -125,21 +125,43 @@ pub async fn sign_in(
     // Asked for a name that nobody can have, too, so that it takes as long.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
-    let user = named.one(&app.database).await?;
-    let hash = user.as_ref().map(|user| user.password_hash.as_str());
-    let is_right = app.passwords.verify(password, hash).await?;
-    let Some(user) = user.filter(|_| is_right) else {
-        return Ok(SignedIn::Refused);
-    };
+    loop {
+        let user = named.clone().one(&app.database).await?;
+        let hash = user.as_ref().map(|user| user.password_hash.as_str());
+        let is_right = app.passwords.verify(password.clone(), hash).await?;
+        let Some(user) = user.filter(|_| is_right) else {
+            return Ok(SignedIn::Refused);
+        };
+        let new = app.passwords.renew(password.clone(), &user.password_hash);
+        let new = new.await?;
+        if let Some(key) = begin_session(app, user, new, user_agent.clone()).await? {
+            return Ok(SignedIn::As(key));
+        }
+        // There is another hash now. It may be of the same password: they signed in twice at once, and
+        // it was made anew.
+    }
+}
+
+/// Signs in somebody whose password was right, and keeps the `new` hash of it, if there is one. Gives
+/// the key, unless the hash that was compared is not theirs any more.
+async fn begin_session(
+    app: &Arc<AppState>,
+    user: user::Model,
+    new: Option<String>,
+    user_agent: String,
+) -> Result<Option<Token>, Fault> {
     let app = Arc::clone(app);
     to_the_end(async move {
         let transaction = database::write(&app.database).await?;
         if !has_hash(&transaction, user.id, &user.password_hash).await? {
-            return Ok(SignedIn::Refused);
+            return Ok(None);
+        }
+        if let Some(new) = new {
+            set_hash(&transaction, user.id, new).await?;
         }
         let session = sessions::begin(&app, &transaction, user.id, &user_agent).await?;
         transaction.commit().await?;
-        Ok(SignedIn::As(session.settle(&app)))
+        Ok(Some(session.settle(&app)))
     })
     .await
 }
@@ -222,12 +244,7 @@ async fn replace_password(
     password_hash: String,
     user_agent: &str,
 ) -> Result<Token, Fault> {
-    let row = user::ActiveModel {
-        id: Set(user),
-        password_hash: Set(password_hash),
-        ..Default::default()
-    };
-    user::Entity::update(row).exec(&transaction).await?;
+    set_hash(&transaction, user, password_hash).await?;
     one_time_links::delete_resets(&transaction, user).await?;
     sessions::delete_all(&transaction, user).await?;
     let session = sessions::begin(app, &transaction, user, user_agent).await?;
@@ -362,6 +379,20 @@ async fn verified_hash(
     let hash = row.map(|row| row.password_hash);
     let is_right = app.passwords.verify(password, hash.as_deref()).await?;
     Ok(hash.filter(|_| is_right))
+}
+
+async fn set_hash(
+    database: &impl ConnectionTrait,
+    user: UserId,
+    hash: String,
+) -> Result<(), Fault> {
+    let row = user::ActiveModel {
+        id: Set(user),
+        password_hash: Set(hash),
+        ..Default::default()
+    };
+    user::Entity::update(row).exec(database).await?;
+    Ok(())
 }
 
 /// Whether the password of `user` still is the one that was compared: comparing takes a while, in which

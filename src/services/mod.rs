@@ -36,6 +36,9 @@ pub enum Fault {
     /// A password could not be hashed, or a stored hash could not be read.
     #[error("a password could not be hashed or compared: {0}")]
     Password(argon2::password_hash::Error),
+    /// Too many passwords wait to be hashed or compared.
+    #[error("too many passwords wait to be hashed or compared")]
+    Crowded,
     /// A message could not be rendered.
     #[error("a message could not be rendered")]
     Rendering(#[from] askama::Error),
@@ -48,12 +51,14 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Whether it is likely to pass: the database is busy, full, locked or away, or what is held in memory
-    /// is behind it.
+    /// Whether it is likely to pass: the database is busy, full, locked or away, what is held in memory
+    /// is behind it, or there is a crowd.
     #[must_use]
     pub fn is_passing(&self) -> bool {
-        let Self::Database(error) = self else {
-            return false;
+        let error = match self {
+            Self::Database(error) => error,
+            Self::Crowded => return true,
+            _ => return false,
         };
         // Somebody who is being deleted by the command line is signed out within two seconds.
         if matches!(

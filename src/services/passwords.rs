@@ -1,15 +1,17 @@
 //! Hashing and comparing passwords, of people and of rooms.
 //!
 //! Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes), in PHC
-//! strings that name them. Few hashes run at a time: each takes a core and its memory.
+//! strings that name them. Few hashes run at a time, each takes a core and its memory; few wait, and not
+//! for long.
 
 use std::num::NonZero;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Fault;
 use crate::domain::PlainPassword;
@@ -18,10 +20,20 @@ use crate::domain::PlainPassword;
 const MEMORY_KIB: u32 = 19 * 1024;
 /// Passes over that memory.
 const PASSES: u32 = 2;
+/// Lanes of that memory.
+const LANES: u32 = 1;
+/// How many may wait for their turn. Whoever comes then is told at once to try again.
+const WAITING: usize = 50;
+/// How long they wait for it.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// Hashes passwords, a few at a time.
 pub struct Passwords {
+    /// A permit is a hash that is being computed.
     permits: Arc<Semaphore>,
+    /// A permit is somebody who waits for one of the others.
+    places: Arc<Semaphore>,
+    longest_wait: Duration,
     computed: Arc<AtomicU64>,
     /// The hash of no password, compared with where there is none to compare with.
     decoy: Arc<str>,
@@ -32,13 +44,19 @@ impl Passwords {
     #[must_use]
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
+        Self::with((cores - 1).max(1), WAITING, LONGEST_WAIT)
+    }
+
+    fn with(at_a_time: usize, waiting: usize, longest_wait: Duration) -> Self {
         // 16 bytes of salt and 32 of hash, in unpadded base64. No password is known that gives it.
         let decoy = format!(
-            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p=1${}${}",
+            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}",
             "bm8gc3VjaCBwZXJzb24", "bm8gcGFzc3dvcmQgaGFzaGVzIHRvIHRoaXMgdmFsdWU",
         );
         Self {
-            permits: Arc::new(Semaphore::new((cores - 1).max(1))),
+            permits: Arc::new(Semaphore::new(at_a_time)),
+            places: Arc::new(Semaphore::new(waiting)),
+            longest_wait,
             computed: Arc::new(AtomicU64::new(0)),
             decoy: decoy.into(),
         }
@@ -47,7 +65,7 @@ impl Passwords {
     /// The PHC string of `password`, with a salt of its own.
     ///
     /// # Errors
-    /// When the computation fails or is ended by a stop.
+    /// When the computation fails or is ended by a stop, or too many wait.
     pub async fn hash(&self, password: PlainPassword) -> Result<String, Fault> {
         self.compute(move || {
             let hash: PasswordHash = argon2()?.hash_password(password.as_bytes())?;
@@ -60,7 +78,7 @@ impl Passwords {
     /// same work.
     ///
     /// # Errors
-    /// When the hash cannot be read, or the computation fails or is ended by a stop.
+    /// When the hash cannot be read, or the computation fails or is ended by a stop, or too many wait.
     pub async fn verify(&self, password: PlainPassword, hash: Option<&str>) -> Result<bool, Fault> {
         let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
         self.compute(move || {
@@ -74,6 +92,33 @@ impl Passwords {
         .await
     }
 
+    /// The PHC string of `password` as it is made today, if `hash`, which was made of it, was made
+    /// otherwise. None as well when too many wait: there will be another time.
+    ///
+    /// # Errors
+    /// When the computation fails or is ended by a stop.
+    pub async fn renew(
+        &self,
+        password: PlainPassword,
+        hash: &str,
+    ) -> Result<Option<String>, Fault> {
+        if is_of_today(hash) {
+            return Ok(None);
+        }
+        match self.hash(password).await {
+            Ok(hash) => Ok(Some(hash)),
+            Err(fault) if fault.is_passing() => Ok(None),
+            Err(fault) => Err(fault),
+        }
+    }
+
+    /// Takes the places of all who may wait, until the answer is dropped: a crowd, for tests.
+    #[must_use]
+    pub fn crowd(&self) -> Option<OwnedSemaphorePermit> {
+        let all = u32::try_from(self.places.available_permits()).ok()?;
+        Arc::clone(&self.places).try_acquire_many_owned(all).ok()
+    }
+
     /// How many hashes were computed.
     #[must_use]
     pub fn computed(&self) -> u64 {
@@ -84,8 +129,7 @@ impl Passwords {
         &self,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, Fault> {
-        // The semaphore is never closed; if it were, going on without a permit would still be right.
-        let permit = Arc::clone(&self.permits).acquire_owned().await.ok();
+        let permit = self.permit().await?;
         let computed = Arc::clone(&self.computed);
         let result = tokio::task::spawn_blocking(move || {
             // Held by the work itself: a client that hangs up must not free it early.
@@ -94,6 +138,17 @@ impl Passwords {
             work()
         });
         result.await?.map_err(Fault::Password)
+    }
+
+    /// A turn, as soon as there is one.
+    async fn permit(&self) -> Result<OwnedSemaphorePermit, Fault> {
+        // Given back when the wait is over, or given up.
+        let place = self.places.try_acquire().ok().ok_or(Fault::Crowded)?;
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        let permit = tokio::time::timeout(self.longest_wait, permit).await;
+        drop(place);
+        // The semaphore is never closed.
+        permit.ok().and_then(Result::ok).ok_or(Fault::Crowded)
     }
 }
 
@@ -104,8 +159,24 @@ impl Default for Passwords {
 }
 
 fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
-    let params = Params::new(MEMORY_KIB, PASSES, 1, None)?;
+    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
+}
+
+/// Whether a hash was made with the algorithm and the parameters of today.
+fn is_of_today(hash: &str) -> bool {
+    let Ok(hash) = PasswordHash::new(hash) else {
+        return false;
+    };
+    let is_argon2id = hash.algorithm == Algorithm::Argon2id.ident();
+    let is_version = hash.version == Some(Version::V0x13.into());
+    let params = Params::try_from(&hash);
+    let has_params = params.is_ok_and(|params| {
+        let costs = (params.m_cost(), params.t_cost(), params.p_cost());
+        let length = params.output_len();
+        costs == (MEMORY_KIB, PASSES, LANES) && length == Some(Params::DEFAULT_OUTPUT_LEN)
+    });
+    is_argon2id && is_version && has_params
 }
 
 #[cfg(test)]
@@ -114,6 +185,7 @@ mod tests {
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
+            .enable_time()
             .build()
             .unwrap()
             .block_on(future)
@@ -167,5 +239,99 @@ mod tests {
 
             assert_ne!(one, other);
         });
+    }
+
+    #[test]
+    fn a_hash_that_was_made_otherwise_is_made_anew() {
+        let passwords = Passwords::new();
+        let tea = || PlainPassword::typed("kettle and cup");
+        let made = |algorithm, version, (memory, passes, lanes)| {
+            let params = Params::new(memory, passes, lanes, None).unwrap();
+            let hash: PasswordHash = Argon2::new(algorithm, version, params)
+                .hash_password(tea().as_bytes())
+                .unwrap();
+            hash.to_string()
+        };
+        let today = (MEMORY_KIB, PASSES, LANES);
+        run(async {
+            for old in [
+                made(Algorithm::Argon2i, Version::V0x13, today),
+                made(Algorithm::Argon2id, Version::V0x10, today),
+                made(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
+                made(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
+                made(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
+            ] {
+                assert!(passwords.verify(tea(), Some(&old)).await.unwrap(), "{old}");
+                let new = passwords.renew(tea(), &old).await.unwrap().unwrap();
+                assert!(passwords.verify(tea(), Some(&new)).await.unwrap());
+                assert_eq!(passwords.renew(tea(), &new).await.unwrap(), None);
+            }
+        });
+    }
+
+    #[test]
+    fn in_a_crowd_nobody_waits_and_no_hash_is_made_anew() {
+        let passwords = Passwords::with(1, 2, LONGEST_WAIT);
+        let tea = || PlainPassword::typed("kettle and cup");
+        run(async {
+            let crowd = passwords.crowd();
+
+            let hash = passwords.hash(tea()).await;
+            assert!(hash.is_err_and(|fault| fault.is_passing()));
+            assert_eq!(passwords.renew(tea(), "old").await.unwrap(), None);
+            assert_eq!(passwords.computed(), 0);
+
+            drop(crowd);
+            passwords.hash(tea()).await.unwrap();
+        });
+    }
+
+    #[test]
+    fn a_wait_ends_after_its_time_and_gives_the_place_back() {
+        let passwords = Passwords::with(1, 1, Duration::ZERO);
+        run(async {
+            let turn = Arc::clone(&passwords.permits).acquire_owned().await;
+            for _ in 0..3 {
+                let verified = passwords.verify(PlainPassword::typed("x"), None).await;
+                assert!(verified.is_err_and(|fault| fault.is_passing()));
+                assert_eq!(passwords.places.available_permits(), 1);
+            }
+
+            drop(turn);
+            let verified = passwords.verify(PlainPassword::typed("x"), None).await;
+            assert!(!verified.unwrap());
+        });
+    }
+
+    #[test]
+    fn who_hangs_up_frees_the_place_at_once_and_the_turn_when_the_work_is_done() {
+        let passwords = Passwords::with(1, 1, LONGEST_WAIT);
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        run(async {
+            let work = passwords.compute(move || {
+                // Ends when the test says so.
+                let _ = finished.recv();
+                Ok(())
+            });
+            hang_up_after_a_look(work).await;
+            assert_eq!(passwords.permits.available_permits(), 0);
+            assert_eq!(passwords.places.available_permits(), 1);
+
+            let waiting = passwords.compute(|| Ok(()));
+            hang_up_after_a_look(waiting).await;
+            assert_eq!(passwords.places.available_permits(), 1);
+            assert!(passwords.computed() <= 1);
+
+            drop(finish);
+            passwords.compute(|| Ok(())).await.unwrap();
+            assert_eq!(passwords.computed(), 2);
+            assert_eq!(passwords.permits.available_permits(), 1);
+        });
+    }
+
+    /// Lets `work` begin, and drops it.
+    async fn hang_up_after_a_look(work: impl Future) {
+        let looked = tokio::time::timeout(Duration::ZERO, work).await;
+        assert!(looked.is_err());
     }
 }

@@ -70,6 +70,9 @@ async fn make_states() -> Vec<State> {
     add("/login", "empty", nobody.post("/login", &[]).await);
     let wrong = [("name", "nobody"), ("password", "wrong")];
     add("/login", "refused", nobody.post("/login", &wrong).await);
+    let crowd = app.state.passwords.crowd();
+    add("/login", "crowd", nobody.post("/login", &wrong).await);
+    drop(crowd);
     add("404", "signed out", nobody.get("/nowhere").await);
     add(
         "405",
@@ -769,7 +772,7 @@ async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words()
             continue;
         };
         with_problems += 1;
-        assert!(matches!(state.page.status.as_u16(), 422 | 403 | 429));
+        assert!(matches!(state.page.status.as_u16(), 422 | 403 | 429 | 503));
         assert_eq!(summary.attr("aria-labelledby"), Some("problems"));
         assert_eq!(state.page.text("#problems"), "There is a problem");
         for link in summary.select(&Selector::parse("a").unwrap()) {

@@ -3,7 +3,7 @@
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 
-use crate::support::{Browser, Page, TestApp};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link};
 
 /// That an error is a page of the site: its layout, what happened, what to do, and a link onwards.
 #[track_caller]
@@ -178,4 +178,81 @@ async fn a_database_that_is_away_when_the_session_is_looked_for() {
     let page = ada.get("/rooms").await;
 
     assert_plain_page(&page, 503, "Mirage cannot do that just now");
+}
+
+const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
+
+#[track_caller]
+fn assert_form_for_later(page: &Page, field: &str) {
+    page.assert_status(503).assert_problem(field, BUSY);
+    assert_eq!(page.header("retry-after"), "5");
+    assert_eq!(page.header("set-cookie"), "");
+}
+
+#[actix_web::test]
+async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+    let (link, reset) = (sign_up_link(&app).await, reset_link(&app, "ada").await);
+    let nobody = app.anonymous();
+    let bob = [("name", "bob"), ("password", PASSWORD)];
+    let cake = [
+        ("name", "Cake"),
+        ("kind", "private"),
+        ("password", ROOM_PASSWORD),
+    ];
+    let change = [("current", PASSWORD), ("password", "an owl in a willow")];
+    let others = [("password", "open barley"), ("others", "go")];
+    let passwords = format!("/rooms/{room}/settings/password");
+    let forms: [(&Browser, &str, &[(&str, &str)], &str); 9] = [
+        (&nobody, "/login", &bob, "name"),
+        (&nobody, "/register", &bob, "name"),
+        (&nobody, &link, &bob, "name"),
+        (&nobody, &reset, &[("password", PASSWORD)], "password"),
+        (&ada, "/rooms/private", &bob, "name"),
+        (&ada, "/rooms/new", &cake, "name"),
+        (&ada, "/account/password", &change, "current"),
+        (
+            &ada,
+            "/account/delete",
+            &[("password", PASSWORD)],
+            "password",
+        ),
+        (&ada, &passwords, &others, "password"),
+    ];
+    let hashes = app.state.passwords.computed();
+    let crowd = app.state.passwords.crowd();
+
+    for (browser, path, form, field) in forms {
+        let page = browser.post(path, form).await;
+
+        assert_form_for_later(&page, field);
+        for (name, value) in form.iter().filter(|(name, _)| *name == "name") {
+            page.assert_value(&format!("#{name}"), value);
+        }
+    }
+
+    assert_eq!(app.state.passwords.computed(), hashes);
+    drop(crowd);
+    for (browser, path, form, _) in &forms[1..3] {
+        let name = if *path == "/register" { "bob" } else { "eve" };
+        let form = [("name", name), form[1]];
+        browser.post(path, &form).await.assert_status(303);
+    }
+}
+
+#[actix_web::test]
+async fn a_form_that_meets_a_database_that_is_away_comes_back_with_what_was_typed() {
+    let app = TestApp::spawn().await;
+    let browser = app.anonymous();
+    app.state.database.clone().close().await.unwrap();
+
+    for path in ["/login", "/register"] {
+        let form = [("name", "ada"), ("password", PASSWORD)];
+        let page = browser.post(path, &form).await;
+
+        assert_form_for_later(&page, "name");
+        page.assert_value("#name", "ada");
+    }
 }

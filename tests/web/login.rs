@@ -1,4 +1,7 @@
-use crate::support::{PASSWORD, Page, TestApp};
+use argon2::password_hash::phc::PasswordHash;
+use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+
+use crate::support::{PASSWORD, Page, TestApp, db_column};
 
 const REFUSED: &str = "The name or the password is wrong. Check both and try again";
 
@@ -131,4 +134,59 @@ async fn the_form_says_how_long_one_stays_signed_in_and_whom_to_ask() {
         |page: &Page, words: &str| page.texts("main p").iter().any(|text| text.contains(words));
     assert!(says(&page, "30 days"));
     assert!(says(&page, "Ask Grace at the library"));
+}
+
+/// A hash of [`PASSWORD`] as one was made long ago: an older version, with less work.
+fn old_hash() -> String {
+    let params = Params::new(1024, 1, 1, None).unwrap();
+    let hash: PasswordHash = Argon2::new(Algorithm::Argon2i, Version::V0x10, params)
+        .hash_password(PASSWORD.as_bytes())
+        .unwrap();
+    hash.to_string()
+}
+
+async fn stored_hash(app: &TestApp) -> String {
+    let hashes = db_column(app, "SELECT password_hash FROM users").await;
+    hashes.concat()
+}
+
+#[actix_web::test]
+async fn a_hash_that_was_made_long_ago_is_made_anew_when_its_owner_signs_in() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let old = old_hash();
+    app.execute(&format!("UPDATE users SET password_hash = '{old}'"))
+        .await;
+
+    let wrong = [("name", "ada"), ("password", "a kettle of cats")];
+    let page = app.anonymous().post("/login", &wrong).await;
+    page.assert_status(422);
+    assert_eq!(stored_hash(&app).await, old);
+
+    app.sign_in("ada", PASSWORD).await;
+    let new = stored_hash(&app).await;
+    assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+    let hashes = app.state.passwords.computed();
+    app.sign_in("ada", PASSWORD).await;
+    assert_eq!(stored_hash(&app).await, new);
+    assert_eq!(app.state.passwords.computed() - hashes, 1);
+}
+
+#[actix_web::test]
+async fn of_four_browsers_that_sign_in_at_once_by_an_old_hash_all_are_signed_in() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ada").await;
+    let old = old_hash();
+    app.execute(&format!("UPDATE users SET password_hash = '{old}'"))
+        .await;
+
+    tokio::join!(
+        app.sign_in("ada", PASSWORD),
+        app.sign_in("ada", PASSWORD),
+        app.sign_in("ada", PASSWORD),
+        app.sign_in("ada", PASSWORD),
+    );
+
+    assert_ne!(stored_hash(&app).await, old);
+    app.sign_in("ada", PASSWORD).await;
 }
