@@ -194,7 +194,11 @@ impl Application {
             held_messages: HeldMessages::default(),
             read_marks: ReadMarks::default(),
             presence: Presence::default(),
-            limits: Limits::new(config.limits == Switch::On, Arc::clone(&clock)),
+            limits: Limits::new(
+                config.limits == Switch::On,
+                &config.rates,
+                Arc::clone(&clock),
+            ),
             settings: HeldSettings::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),

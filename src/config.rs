@@ -3,11 +3,13 @@
 //! The only place that reads the command line and the environment.
 
 use std::fmt;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use ipnet::IpNet;
 
 /// Group chat in rooms that forget, served as plain HTML.
 #[derive(Debug, Parser)]
@@ -234,6 +236,15 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
     pub limits: Switch,
 
+    /// How often is too often.
+    #[command(flatten)]
+    pub rates: Rates,
+
+    /// The proxies before this server, as addresses or networks such as `10.0.0.0/8`, with commas between.
+    /// Only they are believed in `X-Forwarded-For`, and limits by address do not hold for them
+    #[arg(long, env = "MIRAGE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
+    pub trusted_proxies: Vec<IpNet>,
+
     /// How to write the log
     #[arg(long, env = "MIRAGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
@@ -241,6 +252,55 @@ pub struct Config {
     /// What to log, in the notation of tracing's `EnvFilter`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// How often people may do things. `10+1/30s` is ten times at once, and then once in 30 seconds.
+#[derive(Debug, Clone, Args)]
+pub struct Rates {
+    /// Sign-in tries with one name from one address
+    #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
+    pub limit_sign_in: Rate,
+
+    /// Sign-in tries from one address
+    #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN_ADDRESS", default_value = "60+1/1s", value_name = "RATE", value_parser = rate)]
+    pub limit_sign_in_address: Rate,
+
+    /// New accounts from one address
+    #[arg(long, env = "MIRAGE_LIMIT_SIGN_UP", default_value = "10+10/1h", value_name = "RATE", value_parser = rate)]
+    pub limit_sign_up: Rate,
+
+    /// Tries of one person to join a private room
+    #[arg(long, env = "MIRAGE_LIMIT_JOIN", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
+    pub limit_join: Rate,
+
+    /// Tries of all people to join a private room of one name
+    #[arg(long, env = "MIRAGE_LIMIT_JOIN_NAME", default_value = "60+60/1h", value_name = "RATE", value_parser = rate)]
+    pub limit_join_name: Rate,
+
+    /// New rooms of one person
+    #[arg(long, env = "MIRAGE_LIMIT_ROOMS", default_value = "20+20/1h", value_name = "RATE", value_parser = rate)]
+    pub limit_rooms: Rate,
+
+    /// Messages of one person in one room
+    #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
+    pub limit_messages: Rate,
+
+    /// Messages of all people in one room
+    #[arg(long, env = "MIRAGE_LIMIT_MESSAGES_ROOM", default_value = "20+10/1s", value_name = "RATE", value_parser = rate)]
+    pub limit_messages_room: Rate,
+
+    /// Openings of one-time links from one address
+    #[arg(long, env = "MIRAGE_LIMIT_LINKS", default_value = "30+30/1min", value_name = "RATE", value_parser = rate)]
+    pub limit_links: Rate,
+}
+
+/// How often something may be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Rate {
+    /// So many times at once,
+    pub at_once: NonZero<u32>,
+    /// and then once in so long.
+    pub each: Duration,
 }
 
 /// On or off.
@@ -422,6 +482,30 @@ fn span(
         .ok_or(wrong)
 }
 
+fn rate(text: &str) -> Result<Rate, &'static str> {
+    const WRONG: &str = "it must be how many at once, from 1 to 10000, and how many in what time after that, such as 10+1/30s";
+    let parts = text.split_once('+').and_then(|(at_once, then)| {
+        let (count, time) = then.split_once('/')?;
+        let count = count.parse().ok().filter(|count: &u32| *count > 0)?;
+        let each = humantime::parse_duration(time).ok()?.checked_div(count)?;
+        let at_once = at_once
+            .parse()
+            .ok()
+            .filter(|n: &NonZero<u32>| n.get() <= 10_000)?;
+        Some(Rate { at_once, each })
+    });
+    let allowed = Duration::from_micros(1)..=Duration::from_secs(86_400);
+    parts
+        .filter(|rate| allowed.contains(&rate.each))
+        .ok_or(WRONG)
+}
+
+fn network(text: &str) -> Result<IpNet, &'static str> {
+    let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
+    let network = text.parse().ok().or_else(address);
+    network.ok_or("it must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8")
+}
+
 fn max_messages(text: &str) -> Result<usize, &'static str> {
     let number = text
         .parse()
@@ -518,6 +602,15 @@ mod tests {
             ("--poll-wait", "1h"),
             ("--log-format", "xml"),
             ("--sign-up", "maybe"),
+            ("--trusted-proxies", "proxy.example.org"),
+            ("--trusted-proxies", "10.0.0.0/33"),
+            ("--limit-sign-in", "10"),
+            ("--limit-sign-in", "0+1/1s"),
+            ("--limit-sign-in", "10+0/1s"),
+            ("--limit-messages", "10+1"),
+            ("--limit-messages", "10+1/0s"),
+            ("--limit-links", "10001+1/1s"),
+            ("--limit-links", "1+1/2days"),
         ] {
             let sentence = wrong(flag, value);
             assert!(
@@ -551,6 +644,16 @@ mod tests {
             "buffer-bytes",
             "poll-wait",
             "limits",
+            "limit-sign-in",
+            "limit-sign-in-address",
+            "limit-sign-up",
+            "limit-join",
+            "limit-join-name",
+            "limit-rooms",
+            "limit-messages",
+            "limit-messages-room",
+            "limit-links",
+            "trusted-proxies",
             "log-format",
             "log",
         ];
@@ -640,6 +743,38 @@ mod tests {
             url(&["--public-url=https://chat.example.org/"]),
             "https://chat.example.org/register/x"
         );
+    }
+
+    #[test]
+    fn a_rate_is_how_many_at_once_and_how_many_in_what_time_after_that() {
+        let at_once = |n| NonZero::new(n).unwrap();
+
+        assert_eq!(
+            rate("10+1/30s"),
+            Ok(Rate {
+                at_once: at_once(10),
+                each: Duration::from_secs(30)
+            })
+        );
+        assert_eq!(
+            rate("20+20/1h"),
+            Ok(Rate {
+                at_once: at_once(20),
+                each: Duration::from_secs(180)
+            })
+        );
+    }
+
+    #[test]
+    fn trusted_proxies_are_addresses_and_networks() {
+        let config = parse(&["--trusted-proxies=127.0.0.1,10.0.0.0/8,::1"]).unwrap();
+
+        let networks = ["127.0.0.1/32", "10.0.0.0/8", "::1/128"];
+        assert_eq!(
+            config.trusted_proxies,
+            networks.map(|net| net.parse::<IpNet>().unwrap())
+        );
+        assert!(parse(&[]).unwrap().trusted_proxies.is_empty());
     }
 
     #[test]

@@ -12,6 +12,7 @@ use actix_web::{Error, HttpResponse, ResponseError};
 use askama::Template;
 
 use crate::domain::{Role, RoomId, UserId};
+use crate::limits::TooMany;
 use crate::pages::{Here, Layout};
 use crate::routes;
 use crate::services::Fault;
@@ -95,6 +96,8 @@ pub enum AppError {
     },
     /// More was sent than is read.
     TooLarge,
+    /// It was tried too often. Nothing was done.
+    TooMany(TooMany),
     /// The database is busy, full or away, or there is a crowd; it is likely to pass.
     Unavailable {
         /// What failed, for the log.
@@ -191,6 +194,12 @@ impl From<Fault> for AppError {
     }
 }
 
+impl From<TooMany> for AppError {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(too_many)
+    }
+}
+
 impl From<askama::Error> for AppError {
     #[track_caller]
     fn from(source: askama::Error) -> Self {
@@ -223,6 +232,7 @@ impl ResponseError for AppError {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -262,6 +272,7 @@ impl AppError {
     #[must_use]
     pub fn wait_s(&self) -> Option<u64> {
         match self {
+            Self::TooMany(wait) => Some(wait.wait_s),
             Self::Unavailable { .. } => Some(UNAVAILABLE_S),
             _ => None,
         }
@@ -295,6 +306,7 @@ impl AppError {
             Self::BadRequest => "Mirage could not read that",
             Self::MethodNotAllowed { .. } => "That does not work at this address",
             Self::TooLarge => "That was too much at once",
+            Self::TooMany(_) => "This was tried too often",
             Self::Unavailable { .. } => "Mirage cannot do that just now",
             Self::Internal { .. } => "Something went wrong at our end",
         }
@@ -348,6 +360,9 @@ impl AppError {
             }
             Self::TooLarge => {
                 "Mirage reads at most 64 KiB at a time, so nothing was done. Go back and send less."
+            }
+            Self::TooMany(_) => {
+                "So that nobody can guess what is secret, it can be tried so many times from one place, and nothing was done."
             }
             Self::Unavailable { .. } => {
                 "It has too much to do, or its memory of accounts and rooms cannot be reached. Nothing was lost. Go back and try again in some seconds."

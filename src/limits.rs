@@ -1,8 +1,9 @@
 //! Rate limits, each with a name. They go by the server's clock.
 
 use std::collections::HashMap;
-use std::num::NonZero;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
@@ -11,16 +12,13 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use crate::client_address::ClientAddress;
 use crate::clock::Clock;
-use crate::domain::{RoomId, SlowMode, UserId};
+use crate::config::{Rate, Rates};
+use crate::domain::{Lifespan, RoomId, SlowMode, UserId};
 
-/// Messages of one person in one room: so many at once, then one a second.
-const MESSAGES_A_PERSON: NonZero<u32> = NonZero::new(5).unwrap();
-/// Messages of everybody in one room: so many at once.
-const MESSAGES_A_ROOM: NonZero<u32> = NonZero::new(20).unwrap();
-/// Messages of everybody in one room, after that: so many a second.
-const MESSAGES_A_ROOM_A_SECOND: NonZero<u32> = NonZero::new(10).unwrap();
-const ONE: NonZero<u32> = NonZero::new(1).unwrap();
+/// How many people, names or addresses a limit keeps in mind: addresses can be made up by the million.
+const MOST_KEYS: usize = 100_000;
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
@@ -28,8 +26,15 @@ type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddlewa
 pub struct Limits {
     is_on: bool,
     clock: LimitsClock,
-    messages_of_person: Limiter<(UserId, RoomId)>,
-    messages_in_room: Limiter<RoomId>,
+    sign_in: Limit<(String, ClientAddress)>,
+    sign_in_address: Limit<ClientAddress>,
+    sign_up: Limit<ClientAddress>,
+    join: Limit<UserId>,
+    join_name: Limit<String>,
+    rooms: Limit<UserId>,
+    messages: Limit<(UserId, RoomId)>,
+    messages_room: Limit<RoomId>,
+    links: Limit<ClientAddress>,
     /// When each person last wrote in a room in slow mode, by the server's uptime.
     slow: Mutex<HashMap<(UserId, RoomId), Duration>>,
 }
@@ -41,24 +46,83 @@ pub struct TooMany {
     pub wait_s: u64,
 }
 
+/// In words, for a sentence: `30 seconds`.
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Lifespan(Duration::from_secs(self.wait_s)).fmt(f)
+    }
+}
+
 impl Limits {
-    /// Limits that go by `clock`; off, they let everything pass.
+    /// Limits at these rates that go by `clock`; off, they let everything pass.
     #[must_use]
-    pub fn new(is_on: bool, clock: Arc<dyn Clock>) -> Self {
+    pub fn new(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>) -> Self {
         let clock = LimitsClock(clock);
-        let person = Quota::per_second(ONE).allow_burst(MESSAGES_A_PERSON);
-        let room = Quota::per_second(MESSAGES_A_ROOM_A_SECOND).allow_burst(MESSAGES_A_ROOM);
         Self {
             is_on,
-            messages_of_person: RateLimiter::new(
-                person,
-                DashMapStateStore::default(),
-                clock.clone(),
-            ),
-            messages_in_room: RateLimiter::new(room, DashMapStateStore::default(), clock.clone()),
+            sign_in: Limit::new(rates.limit_sign_in, &clock),
+            sign_in_address: Limit::new(rates.limit_sign_in_address, &clock),
+            sign_up: Limit::new(rates.limit_sign_up, &clock),
+            join: Limit::new(rates.limit_join, &clock),
+            join_name: Limit::new(rates.limit_join_name, &clock),
+            rooms: Limit::new(rates.limit_rooms, &clock),
+            messages: Limit::new(rates.limit_messages, &clock),
+            messages_room: Limit::new(rates.limit_messages_room, &clock),
+            links: Limit::new(rates.limit_links, &clock),
             slow: Mutex::default(),
             clock,
         }
+    }
+
+    /// Counts a try to sign in with the folded name `name`.
+    ///
+    /// # Errors
+    /// When it is one too many, from that address, or from there with that name. From elsewhere its
+    /// owner can sign in all the same.
+    pub fn sign_in(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
+        // The address first: one that tries many names must not fill the memory of the other.
+        self.count_from(&self.sign_in_address, from)?;
+        if from.is_limited() {
+            self.count(&self.sign_in, &(name.to_owned(), from))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a wish for an account.
+    ///
+    /// # Errors
+    /// When it is one too many from that address.
+    pub fn sign_up(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count_from(&self.sign_up, from)
+    }
+
+    /// Counts a try of `user` to join the private room of the folded name `name`, if any room could have
+    /// it. Whether there is one does not matter: a refusal must not tell.
+    ///
+    /// # Errors
+    /// When it is one too many, of that person or with that name.
+    pub fn join(&self, user: UserId, name: Option<String>) -> Result<(), TooMany> {
+        self.count(&self.join, &user)?;
+        match name {
+            Some(name) => self.count(&self.join_name, &name),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a wish of `user` for a room.
+    ///
+    /// # Errors
+    /// When it is one too many of that person.
+    pub fn new_room(&self, user: UserId) -> Result<(), TooMany> {
+        self.count(&self.rooms, &user)
+    }
+
+    /// Counts an opening of a link that opens something to whoever has it.
+    ///
+    /// # Errors
+    /// When it is one too many from that address.
+    pub fn link(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count_from(&self.links, from)
     }
 
     /// Counts a message of `user` in `room`.
@@ -66,15 +130,8 @@ impl Limits {
     /// # Errors
     /// When it is one too many, of that person or of all in the room.
     pub fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
-        if !self.is_on {
-            return Ok(());
-        }
-        let now = self.clock.now();
-        let too_many = |until: governor::NotUntil<Nanos>| TooMany::wait(until.wait_time_from(now));
-        self.messages_of_person
-            .check_key(&(user, room))
-            .map_err(too_many)?;
-        self.messages_in_room.check_key(&room).map_err(too_many)
+        self.count(&self.messages, &(user, room))?;
+        self.count(&self.messages_room, &room)
     }
 
     /// Counts a message of `user` in `room`, where a person waits so long between two. This is the
@@ -98,12 +155,17 @@ impl Limits {
         Ok(())
     }
 
-    /// Frees what is about people and rooms that have all their tries back.
+    /// Frees what is about people, names, addresses and rooms that have all their tries back.
     pub fn sweep(&self) {
-        self.messages_of_person.retain_recent();
-        self.messages_of_person.shrink_to_fit();
-        self.messages_in_room.retain_recent();
-        self.messages_in_room.shrink_to_fit();
+        self.sign_in.sweep();
+        self.sign_in_address.sweep();
+        self.sign_up.sweep();
+        self.join.sweep();
+        self.join_name.sweep();
+        self.rooms.sweep();
+        self.messages.sweep();
+        self.messages_room.sweep();
+        self.links.sweep();
         let now = self.clock.0.uptime();
         let longest = SlowMode::CHOICES.map(|choice| choice.0).into_iter().max();
         let mut slow = self.slow();
@@ -111,8 +173,82 @@ impl Limits {
         slow.shrink_to_fit();
     }
 
+    fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
+        if self.is_on { limit.count(key) } else { Ok(()) }
+    }
+
+    fn count_from(&self, limit: &Limit<ClientAddress>, from: ClientAddress) -> Result<(), TooMany> {
+        if from.is_limited() {
+            self.count(limit, &from)
+        } else {
+            Ok(())
+        }
+    }
+
     fn slow(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), Duration>> {
         self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One limit, of which each key has its own tries.
+struct Limit<K: Hash + Eq + Clone> {
+    quota: Quota,
+    clock: LimitsClock,
+    limiter: RwLock<Limiter<K>>,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    fn new(rate: Rate, clock: &LimitsClock) -> Self {
+        // No time at all is no rate; settings have none.
+        let quota = Quota::with_period(rate.each).unwrap_or(Quota::per_second(rate.at_once));
+        let quota = quota.allow_burst(rate.at_once);
+        Self {
+            quota,
+            clock: clock.clone(),
+            limiter: RwLock::new(Self::fresh(quota, clock)),
+        }
+    }
+
+    fn fresh(quota: Quota, clock: &LimitsClock) -> Limiter<K> {
+        RateLimiter::new(quota, DashMapStateStore::default(), clock.clone())
+    }
+
+    fn count(&self, key: &K) -> Result<(), TooMany> {
+        let now = self.clock.now();
+        let (counted, is_full) = {
+            let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+            (limiter.check_key(key), limiter.len() >= MOST_KEYS)
+        };
+        if is_full {
+            self.make_room();
+        }
+        counted.map_err(|until| TooMany::wait(until.wait_time_from(now)))
+    }
+
+    /// Frees what has all its tries back. Where that is little, everybody has: who has so many addresses
+    /// gains nothing by it, and memory has an end.
+    fn make_room(&self) {
+        let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
+        if limiter.len() < MOST_KEYS {
+            // Somebody else was quicker.
+            return;
+        }
+        limiter.retain_recent();
+        if limiter.len() > MOST_KEYS / 2 {
+            tracing::warn!("a limit begins anew: it has counted too many at once");
+            *limiter = Self::fresh(self.quota, &self.clock);
+        }
+    }
+
+    fn sweep(&self) {
+        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+        limiter.retain_recent();
+        limiter.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.limiter.read().unwrap().len()
     }
 }
 
@@ -144,7 +280,10 @@ impl GovernorClock for LimitsClock {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
     use crate::clock::FixedClock;
+    use crate::config::Command;
     use crate::domain::Timestamp;
 
     const ADA: UserId = UserId(1);
@@ -153,13 +292,23 @@ mod tests {
 
     fn limits(is_on: bool) -> (Limits, Arc<FixedClock>) {
         let clock = Arc::new(FixedClock::at(Timestamp(1_795_352_700_000)));
-        (Limits::new(is_on, clock.clone()), clock)
+        let Ok(Command::Serve(config)) = Command::parse(["mirage"]) else {
+            panic!("there are no default settings")
+        };
+        (Limits::new(is_on, &config.rates, clock.clone()), clock)
+    }
+
+    fn address(number: u32) -> ClientAddress {
+        IpAddr::from(Ipv4Addr::from_bits(number)).into()
+    }
+
+    /// How often something passes in a row.
+    fn tries(pass: impl Fn() -> Result<(), TooMany>) -> usize {
+        (0..1000).take_while(|_| pass().is_ok()).count()
     }
 
     fn passed(limits: &Limits, user: UserId, room: RoomId) -> usize {
-        (0..100)
-            .take_while(|_| limits.message(user, room).is_ok())
-            .count()
+        tries(|| limits.message(user, room))
     }
 
     #[test]
@@ -205,7 +354,130 @@ mod tests {
     fn switched_off_everything_passes() {
         let (limits, _) = limits(false);
 
-        assert_eq!(passed(&limits, ADA, TEA), 100);
+        assert_eq!(passed(&limits, ADA, TEA), 1000);
+        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 1000);
+        assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
+        assert_eq!(tries(|| limits.join(ADA, None)), 1000);
+        assert_eq!(tries(|| limits.new_room(ADA)), 1000);
+        assert_eq!(tries(|| limits.link(address(1))), 1000);
+    }
+
+    #[test]
+    fn one_name_is_tried_ten_times_from_an_address_and_then_once_in_thirty_seconds() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 10);
+        let refused = limits.sign_in("ada", address(1));
+        assert_eq!(refused, Err(TooMany { wait_s: 30 }));
+        assert_eq!(tries(|| limits.sign_in("bob", address(1))), 10);
+        assert_eq!(tries(|| limits.sign_in("ada", address(2))), 10);
+        clock.advance(60 * SECOND);
+        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 2);
+    }
+
+    #[test]
+    fn all_names_are_tried_sixty_times_from_an_address_and_then_once_a_second() {
+        let (limits, clock) = limits(true);
+        let all = |names: std::ops::Range<u32>| {
+            names
+                .take_while(|name| limits.sign_in(&name.to_string(), address(1)).is_ok())
+                .count()
+        };
+
+        assert_eq!(all(0..100), 60);
+        clock.advance(3 * SECOND);
+        assert_eq!(all(100..200), 3);
+        assert_eq!(tries(|| limits.sign_in("1", address(2))), 10);
+    }
+
+    #[test]
+    fn ten_accounts_an_hour_are_made_from_an_address() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
+        assert_eq!(tries(|| limits.sign_up(address(2))), 10);
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
+    }
+
+    #[test]
+    fn a_person_tries_ten_private_rooms_and_then_one_a_minute() {
+        let (limits, clock) = limits(true);
+        let join = |user| tries(|| limits.join(user, None));
+
+        assert_eq!(join(ADA), 10);
+        assert_eq!(join(UserId(2)), 10);
+        clock.advance(120 * SECOND);
+        assert_eq!(join(ADA), 2);
+    }
+
+    #[test]
+    fn a_private_room_is_tried_sixty_times_an_hour_by_all_together() {
+        let (limits, clock) = limits(true);
+        let all = |people: std::ops::Range<i64>, name: &str| -> usize {
+            let one = |user| tries(|| limits.join(UserId(user), Some(name.to_owned())));
+            people.map(one).sum()
+        };
+
+        assert_eq!(all(0..10, "tea"), 60);
+        assert_eq!(all(10..20, "cake"), 60);
+        clock.advance(3600 * SECOND);
+        assert_eq!(all(20..30, "tea"), 60);
+    }
+
+    #[test]
+    fn a_person_makes_twenty_rooms_an_hour() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.new_room(ADA)), 20);
+        assert_eq!(tries(|| limits.new_room(UserId(2))), 20);
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.new_room(ADA)), 20);
+    }
+
+    #[test]
+    fn thirty_links_a_minute_are_opened_from_an_address() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.link(address(1))), 30);
+        assert_eq!(limits.link(address(1)), Err(TooMany { wait_s: 2 }));
+        assert_eq!(tries(|| limits.link(address(2))), 30);
+        clock.advance(60 * SECOND);
+        assert_eq!(tries(|| limits.link(address(1))), 30);
+    }
+
+    #[test]
+    fn a_million_made_up_addresses_take_little_memory() {
+        let (limits, clock) = limits(true);
+        for number in 0..1_000_000 {
+            // Every other hundred thousand come when those before have their tries back.
+            if number % 200_000 == 0 {
+                clock.advance(3600 * SECOND);
+            }
+            limits.sign_up(address(number)).unwrap();
+            assert!(limits.sign_up.len() < MOST_KEYS);
+        }
+
+        let entry = size_of::<(ClientAddress, u64)>();
+        assert!(entry * MOST_KEYS < 4 << 20, "{entry} bytes a key");
+    }
+
+    #[test]
+    fn who_has_tries_left_to_wait_for_stays_counted_when_others_are_freed() {
+        let (limits, clock) = limits(true);
+        let old = u32::try_from(MOST_KEYS).unwrap() - 10;
+        for number in 1..old {
+            limits.sign_up(address(number)).unwrap();
+        }
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.sign_up(address(0))), 10);
+
+        for number in old..old + 100 {
+            limits.sign_up(address(number)).unwrap();
+        }
+
+        assert!(limits.sign_up.len() <= 101);
+        assert!(limits.sign_up(address(0)).is_err());
     }
 
     #[test]
@@ -217,7 +489,7 @@ mod tests {
         clock.advance(120 * SECOND);
         limits.sweep();
 
-        assert!(limits.messages_of_person.is_empty() && limits.messages_in_room.is_empty());
+        assert_eq!((limits.messages.len(), limits.messages_room.len()), (0, 0));
         assert!(limits.slow().is_empty());
     }
 }

@@ -1,11 +1,13 @@
 //! A link into a private room, as whoever was given it opens it: says where it leads, and joins by a
 //! button.
 
+use actix_web::HttpRequest;
 use actix_web::web::{Data, Form, Path};
 use askama::Template;
 
 use super::{Button, Here, Layout, html, into_room};
 use crate::app::AppState;
+use crate::client_address::ClientAddress;
 use crate::error::{AppError, PageResult};
 use crate::routes::{invite_url, with_next};
 use crate::services::invites::{self, Invitation};
@@ -25,7 +27,13 @@ struct InvitePage<'a> {
 
 /// **Who:** anyone with the link. **Answers:** the room's name, and the button or how to get to it; 404
 /// for a link that does not work, whatever the cause, and for people who are banned from the room.
-pub async fn show(app: Data<AppState>, visitor: Visitor, token: Path<String>) -> PageResult {
+pub async fn show(
+    app: Data<AppState>,
+    request: HttpRequest,
+    visitor: Visitor,
+    token: Path<String>,
+) -> PageResult {
+    app.limits.link(ClientAddress::of(&request))?;
     let token = Token::sent(token.into_inner());
     let user = visitor.user.as_ref();
     let invitation = invites::look(&app, &token, user.map(|user| user.user_id)).await?;
@@ -46,10 +54,12 @@ pub async fn show(app: Data<AppState>, visitor: Visitor, token: Path<String>) ->
 /// the room; 404 for a link that does not work; 403 when the room is full.
 pub async fn submit(
     app: Data<AppState>,
+    request: HttpRequest,
     user: CurrentUser,
     token: Path<String>,
     _: Form<Button>,
 ) -> PageResult {
+    app.limits.link(ClientAddress::of(&request))?;
     let token = Token::sent(token.into_inner());
     match invites::accept(&app, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),

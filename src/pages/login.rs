@@ -10,6 +10,7 @@ use serde::Deserialize;
 
 use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
+use crate::client_address::ClientAddress;
 use crate::config::SignUp;
 use crate::domain::{PlainPassword, Username};
 use crate::error::PageResult;
@@ -76,7 +77,7 @@ pub async fn show(app: Data<AppState>, query: Query<LoginQuery>) -> PageResult {
 }
 
 /// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page, or the form again: with 422,
-/// which does not tell a wrong name from a wrong password, or with 503.
+/// which does not tell a wrong name from a wrong password, or with 429 or 503.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
@@ -104,6 +105,10 @@ async fn sign_in(
         return again(app, form, problems);
     }
     let name = Username::parse(&form.name).ok();
+    // All names that nobody can have are one.
+    let folded = name.as_ref().map(|name| name.keys().folded);
+    app.limits
+        .sign_in(&folded.unwrap_or_default(), ClientAddress::of(request))?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(app, name, password, user_agent(request)).await? {
         SignedIn::As(key) => {

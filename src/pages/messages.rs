@@ -1,7 +1,6 @@
 //! Sending a message to a room.
 
 use std::borrow::Cow;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -12,7 +11,7 @@ use serde::Deserialize;
 use super::room_view::{Range, RoomPage};
 use super::{Here, Layout, Problems, for_later, html_with, see_other};
 use crate::app::AppState;
-use crate::domain::{Lifespan, MessageText, RoomId};
+use crate::domain::{MessageText, RoomId};
 use crate::error::{AppError, PageResult};
 use crate::limits::TooMany;
 use crate::routes::{login_url, room_held_url, room_sent_url, room_url};
@@ -164,12 +163,11 @@ fn too_many(
     room: &Room,
     form: &MessageForm,
     rule: &str,
-    TooMany { wait_s }: TooMany,
+    wait: TooMany,
 ) -> PageResult {
-    let words = Lifespan(Duration::from_secs(wait_s));
-    let sentence = format!("{rule}. Wait {words}, then send your message again");
+    let sentence = format!("{rule}. Wait {wait}, then send your message again");
     let form = again(app, user, room, form, sentence)?;
-    Ok(for_later(form, StatusCode::TOO_MANY_REQUESTS, wait_s))
+    Ok(for_later(form, StatusCode::TOO_MANY_REQUESTS, wait.wait_s))
 }
 
 /// The room again, with the text in the box and what was wrong with it.

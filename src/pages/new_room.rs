@@ -73,8 +73,8 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
     ))
 }
 
-/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422 or
-/// 503.
+/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422,
+/// 429 or 503.
 pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<NewRoomForm>) -> PageResult {
     let again = |problems| {
         html_with(
@@ -95,6 +95,7 @@ async fn create(
         Ok(parsed) => parsed,
         Err(problems) => return again(problems),
     };
+    app.limits.new_room(user.user_id)?;
     match rooms::create(app, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {

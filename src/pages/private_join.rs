@@ -44,7 +44,7 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 ///
 /// **Who:** anyone signed in. **Answers:** 303 to the room; or the form
 /// again, with 422 when a field is empty, with 403 when the password is wrong or there is no such
-/// room, without telling which, and with 503.
+/// room, without telling which, and with 429 or 503.
 pub async fn submit(
     app: Data<AppState>,
     user: CurrentUser,
@@ -68,6 +68,8 @@ async fn join(app: &Arc<AppState>, user: &CurrentUser, form: &PrivateJoinForm) -
         return again(app, user, form, StatusCode::UNPROCESSABLE_ENTITY, problems);
     }
     let name = RoomName::parse(&form.name).ok();
+    let folded = name.as_ref().map(|name| name.keys().folded);
+    app.limits.join(user.user_id, folded)?;
     let password = PlainPassword::typed(&form.password);
     match members::join_by_password(app, name, password, user.user_id).await? {
         Joined::Refused => {

@@ -11,6 +11,7 @@ use serde::Deserialize;
 
 use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
+use crate::client_address::ClientAddress;
 use crate::domain::{AccountPassword, Mistake, Username};
 use crate::error::{AppError, PageResult};
 use crate::routes::{register_url, safe_next, with_next};
@@ -88,14 +89,16 @@ pub async fn show(app: Data<AppState>, query: Query<RegisterQuery>) -> PageResul
 /// **Who:** anyone with a sign-up link. **Answers:** the form.
 pub async fn show_by_link(
     app: Data<AppState>,
+    request: HttpRequest,
     link: Path<String>,
     query: Query<RegisterQuery>,
 ) -> PageResult {
+    app.limits.link(ClientAddress::of(&request))?;
     form(&app, Some(&Token::sent(link.into_inner())), &query.next).await
 }
 
 /// Makes an account. **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the
-/// form again with 422 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
+/// form again with 422, 429 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
@@ -148,6 +151,10 @@ async fn try_to_create(
     cookie: &KeyInCookie,
     form: &RegisterForm,
 ) -> PageResult {
+    let from = ClientAddress::of(request);
+    if link.is_some() {
+        app.limits.link(from)?;
+    }
     match accounts::admission(app, link).await? {
         Admission::Open => {}
         Admission::DeadLink => return Err(AppError::DeadLink),
@@ -159,6 +166,7 @@ async fn try_to_create(
         Ok(parsed) => parsed,
         Err(problems) => return again(app, link, form, problems),
     };
+    app.limits.sign_up(from)?;
     match accounts::register(app, name, password, link.cloned(), user_agent(request)).await? {
         Registered::SignedIn(key) => {
             cookie.put(&key).await?;

@@ -8,6 +8,7 @@ use serde::Deserialize;
 
 use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
 use crate::app::AppState;
+use crate::client_address::ClientAddress;
 use crate::domain::{AccountPassword, Mistake, Username};
 use crate::error::{AppError, PageResult};
 use crate::routes::reset_url;
@@ -44,7 +45,8 @@ pub struct ResetForm {
 }
 
 /// **Who:** anyone with a link to a new password. **Answers:** the form.
-pub async fn show(app: Data<AppState>, link: Path<String>) -> PageResult {
+pub async fn show(app: Data<AppState>, request: HttpRequest, link: Path<String>) -> PageResult {
+    app.limits.link(ClientAddress::of(&request))?;
     let link = Token::sent(link.into_inner());
     let whose = one_time_links::whose_reset(&app, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
@@ -61,6 +63,7 @@ pub async fn submit(
     cookie: KeyInCookie,
     form: Form<ResetForm>,
 ) -> PageResult {
+    app.limits.link(ClientAddress::of(&request))?;
     let link = Token::sent(link.into_inner());
     let whose = one_time_links::whose_reset(&app, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;

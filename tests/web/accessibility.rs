@@ -73,6 +73,17 @@ async fn make_states() -> Vec<State> {
     let crowd = app.state.passwords.crowd();
     add("/login", "crowd", nobody.post("/login", &wrong).await);
     drop(crowd);
+    let strict = TestApp::with(&[
+        "--limits=on",
+        "--limit-sign-in=1+1/1h",
+        "--limit-links=1+1/1h",
+    ])
+    .await;
+    let hasty = strict.anonymous();
+    hasty.post("/login", &wrong).await;
+    add("/login", "too often", hasty.post("/login", &wrong).await);
+    hasty.get("/reset/x").await;
+    add("429", "signed out", hasty.get("/reset/x").await);
     add("404", "signed out", nobody.get("/nowhere").await);
     add(
         "405",

@@ -25,6 +25,7 @@ mod invite;
 mod invites;
 mod join;
 mod leave;
+mod limits;
 mod links;
 mod login;
 mod logout;

@@ -1,0 +1,281 @@
+//! Who does something too often gets their form back, and is told how long to wait.
+
+use std::time::Duration;
+
+use crate::support::{
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, room_in, sign_up_link,
+};
+
+/// A server with limits, and with the test as its proxy, so that people come from many addresses.
+async fn behind_a_proxy(flags: &[&str]) -> TestApp {
+    TestApp::with(&[&["--limits=on", "--trusted-proxies=127.0.0.1"], flags].concat()).await
+}
+
+async fn post_from(address: &str, browser: &Browser, path: &str, form: &[(&str, &str)]) -> Page {
+    let request = browser.client.post(browser.url(path)).form(form);
+    Browser::answer(request.header("x-forwarded-for", address)).await
+}
+
+async fn get_from(address: &str, browser: &Browser, path: &str) -> Page {
+    let request = browser.client.get(browser.url(path));
+    Browser::answer(request.header("x-forwarded-for", address)).await
+}
+
+/// That the form came back with 429, the time to wait, and the name that was typed.
+#[track_caller]
+fn assert_too_often(page: &Page, name: &str, wait_s: u64, words: &str) {
+    let sentence = format!("This was tried too often. Wait {words}, then try again");
+    page.assert_status(429)
+        .assert_problem("name", &sentence)
+        .assert_value("#name", name);
+    assert_eq!(page.header("retry-after"), wait_s.to_string());
+}
+
+#[actix_web::test]
+async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
+    let app = behind_a_proxy(&[]).await;
+    let ada = app.sign_up("Ada").await;
+    let thief = app.anonymous();
+    let wrong = [("name", "ADA"), ("password", "a kettle of cats")];
+    let right = [("name", "ada"), ("password", PASSWORD)];
+    for _ in 0..10 {
+        let page = post_from("192.0.2.1", &thief, "/login", &wrong).await;
+        page.assert_status(422);
+    }
+    let hashes = app.state.passwords.computed();
+
+    let refused = post_from("192.0.2.1", &thief, "/login", &wrong).await;
+    let with_the_password = post_from("192.0.2.1", &thief, "/login", &right).await;
+
+    assert_too_often(&refused, "ADA", 30, "30 seconds");
+    assert_too_often(&with_the_password, "ada", 30, "30 seconds");
+    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    ada.get("/rooms").await.assert_status(200);
+    let elsewhere = post_from("192.0.2.2", &app.anonymous(), "/login", &right).await;
+    elsewhere.assert_status(303);
+    app.clock.advance(Duration::from_secs(30));
+    let later = post_from("192.0.2.1", &thief, "/login", &right).await;
+    later.assert_status(303);
+}
+
+#[actix_web::test]
+async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
+    let app = TestApp::with(&["--limits=on"]).await;
+    let browser = app.anonymous();
+    for name in ["nobody", "!?"] {
+        let form = [("name", name), ("password", PASSWORD)];
+        for _ in 0..10 {
+            browser.post("/login", &form).await.assert_status(422);
+        }
+
+        let page = browser.post("/login", &form).await;
+
+        assert_too_often(&page, name, 30, "30 seconds");
+    }
+}
+
+#[actix_web::test]
+async fn who_has_an_ipv6_address_has_all_its_neighbours() {
+    let app = behind_a_proxy(&["--limit-sign-in=2+1/30s"]).await;
+    let browser = app.anonymous();
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    let mut statuses = Vec::new();
+
+    for address in [
+        "2001:db8::1",
+        "2001:db8::2",
+        "2001:db8::ffff:3",
+        "2001:db8:0:1::1",
+    ] {
+        let page = post_from(address, &browser, "/login", &form).await;
+        statuses.push(page.status.as_u16());
+    }
+
+    assert_eq!(statuses, [422, 422, 429, 422]);
+}
+
+#[actix_web::test]
+async fn names_are_tried_from_one_address_only_so_often() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in-address=3+1/1s"]).await;
+    let browser = app.anonymous();
+    for name in ["one", "two", "three"] {
+        let form = [("name", name), ("password", PASSWORD)];
+        browser.post("/login", &form).await.assert_status(422);
+    }
+
+    let form = [("name", "four"), ("password", PASSWORD)];
+    let page = browser.post("/login", &form).await;
+
+    assert_too_often(&page, "four", 1, "1 second");
+}
+
+#[actix_web::test]
+async fn what_a_stranger_writes_into_the_proxies_header_changes_nothing() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in=2+1/30s"]).await;
+    let browser = app.anonymous();
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    let mut statuses = Vec::new();
+
+    for address in ["192.0.2.1", "192.0.2.2", "192.0.2.3"] {
+        let page = post_from(address, &browser, "/login", &form).await;
+        statuses.push(page.status.as_u16());
+    }
+
+    assert_eq!(statuses, [422, 422, 429]);
+}
+
+#[actix_web::test]
+async fn a_trusted_proxy_itself_is_not_limited_by_its_address() {
+    let app = behind_a_proxy(&["--limit-sign-in=1+1/30s", "--limit-sign-in-address=1+1/1s"]).await;
+    let form = [("name", "ada"), ("password", PASSWORD)];
+
+    for _ in 0..3 {
+        let page = app.anonymous().post("/login", &form).await;
+        page.assert_status(422);
+    }
+}
+
+#[actix_web::test]
+async fn only_so_many_accounts_an_hour_are_made_from_one_address() {
+    let app = behind_a_proxy(&["--limit-sign-up=2+2/1h"]).await;
+    let sign_up = async |address: &str, name: &str| {
+        let form = [("name", name), ("password", PASSWORD)];
+        post_from(address, &app.anonymous(), "/register", &form).await
+    };
+    sign_up("192.0.2.1", "ada").await.assert_status(303);
+    // A mistake does not count.
+    sign_up("192.0.2.1", "?").await.assert_status(422);
+    sign_up("192.0.2.1", "bob").await.assert_status(303);
+
+    let refused = sign_up("192.0.2.1", "eve").await;
+
+    assert_too_often(&refused, "eve", 1800, "30 minutes");
+    sign_up("192.0.2.2", "eve").await.assert_status(303);
+    app.clock.advance(Duration::from_secs(1800));
+    sign_up("192.0.2.1", "zoe").await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn a_person_tries_to_join_private_rooms_only_so_often() {
+    let app = TestApp::with(&["--limits=on", "--limit-join=3+1/1min"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    ada.create_private_room("Tea").await;
+    for name in ["One", "Two", "Three"] {
+        bob.join_privately(name, "open barley")
+            .await
+            .assert_status(403);
+    }
+    let hashes = app.state.passwords.computed();
+
+    let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
+
+    assert_too_often(&page, "Tea", 60, "1 minute");
+    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    app.clock.advance(Duration::from_secs(60));
+    bob.join_privately("Tea", ROOM_PASSWORD)
+        .await
+        .assert_status(303);
+}
+
+#[actix_web::test]
+async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_alike() {
+    let app = TestApp::with(&["--limits=on", "--limit-join-name=2+2/1h"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    ada.create_private_room("Tea").await;
+    let mut pages = Vec::new();
+
+    for names in [["Tea", " tea", "TEA"], ["Pie", " pie", "PIE"]] {
+        let mut last = None;
+        for (name, person) in names.into_iter().zip([&ada, &bob, &bob]) {
+            last = Some(person.join_privately(name, "open barley").await);
+        }
+        let page = last.unwrap();
+        assert_too_often(&page, names[2], 1800, "30 minutes");
+        pages.push(page.body.replace(names[2], "NAME"));
+    }
+
+    assert_eq!(pages[0], pages[1]);
+}
+
+#[actix_web::test]
+async fn a_person_makes_only_so_many_rooms_an_hour() {
+    let app = TestApp::with(&["--limits=on", "--limit-rooms=2+2/1h"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let create = async |browser: &Browser, name| {
+        let form = [
+            ("name", name),
+            ("kind", "private"),
+            ("password", ROOM_PASSWORD),
+        ];
+        browser.post("/rooms/new", &form).await
+    };
+    for name in ["Tea", "Cake"] {
+        room_in(&create(&ada, name).await);
+    }
+    let hashes = app.state.passwords.computed();
+
+    let page = create(&ada, "Pie").await;
+
+    assert_too_often(&page, "Pie", 1800, "30 minutes");
+    assert!(page.has("#kind-private[checked]"));
+    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    room_in(&create(&bob, "Pie").await);
+}
+
+#[actix_web::test]
+async fn links_are_tried_from_one_address_only_so_often() {
+    let app = behind_a_proxy(&["--limit-links=3+30/1min"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+    let invite = ada.invite_to(room, "week", "no-limit").await;
+    let (link, reset) = (sign_up_link(&app).await, reset_link(&app, "ada").await);
+    let browser = app.anonymous();
+    for dead in ["/invite/x", "/register/x", "/reset/x"] {
+        let page = get_from("192.0.2.1", &browser, dead).await;
+        page.assert_status(404);
+    }
+
+    let form = [("name", "bob"), ("password", PASSWORD)];
+    for path in [&invite, &link, &reset] {
+        let page = get_from("192.0.2.1", &browser, path).await;
+
+        page.assert_status(429);
+        assert_eq!(page.text("h1"), "This was tried too often");
+        let words = page.texts("main p");
+        assert!(words.contains(&"Wait 2 seconds, then try again.".to_owned()));
+        assert_eq!(page.header("retry-after"), "2");
+    }
+    for (browser, path) in [(&ada, &invite), (&browser, &reset)] {
+        let page = post_from("192.0.2.1", browser, path, &form).await;
+        page.assert_status(429);
+    }
+    let page = post_from("192.0.2.1", &browser, &link, &form).await;
+    assert_too_often(&page, "bob", 2, "2 seconds");
+    assert_eq!(page.attribute("main form", "action"), link);
+
+    let page = get_from("192.0.2.2", &browser, &link).await;
+    page.assert_status(200);
+    // Whoever needs no link is not kept waiting.
+    let page = post_from("192.0.2.1", &browser, "/register", &form).await;
+    page.assert_status(303);
+}
+
+#[actix_web::test]
+async fn rates_of_messages_are_settings() {
+    let app = TestApp::with(&[
+        "--limits=on",
+        "--limit-messages=2+1/1min",
+        "--limit-messages-room=3+1/1min",
+    ])
+    .await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let mut statuses = Vec::new();
+
+    for browser in [&ada, &ada, &ada, &bob, &bob] {
+        statuses.push(browser.send(room, "hello").await.status.as_u16());
+    }
+
+    assert_eq!(statuses, [303, 303, 429, 303, 429]);
+}
