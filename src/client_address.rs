@@ -91,7 +91,7 @@ fn customer(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// The address of a request from `peer` to a server that trusts 10.0.0.0/8 and ::1.
+    /// The address of a request from `peer` to a server that trusts `10.0.0.0/8` and `::1`.
     fn behind(peer: &str, lines: &[&str]) -> ClientAddress {
         let trusted = ["10.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap());
         ClientAddress::behind(&trusted, peer.parse().unwrap(), lines)

@@ -25,8 +25,10 @@ struct InvitePage<'a> {
     login_url: String,
 }
 
+/// Where the link leads.
+///
 /// **Who:** anyone with the link. **Answers:** the room's name, and the button or how to get to it; 404
-/// for a link that does not work, whatever the cause, and for people who are banned from the room.
+/// for a link that does not work, whatever the cause, and for people who are banned from the room; 429.
 pub async fn show(
     app: Data<AppState>,
     request: HttpRequest,
@@ -51,7 +53,7 @@ pub async fn show(
 }
 
 /// Joins the room, and spends a use of the link. **Who:** anyone signed in who has it. **Answers:** 303 to
-/// the room; 404 for a link that does not work; 403 when the room is full.
+/// the room; 404 for a link that does not work; 403 when the room is full; 429.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,

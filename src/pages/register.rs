@@ -86,7 +86,7 @@ pub async fn show(app: Data<AppState>, query: Query<RegisterQuery>) -> PageResul
     form(&app, None, &query.next).await
 }
 
-/// **Who:** anyone with a sign-up link. **Answers:** the form.
+/// **Who:** anyone with a sign-up link. **Answers:** the form, or 429.
 pub async fn show_by_link(
     app: Data<AppState>,
     request: HttpRequest,
@@ -97,8 +97,10 @@ pub async fn show_by_link(
     form(&app, Some(&Token::sent(link.into_inner())), &query.next).await
 }
 
-/// Makes an account. **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the
-/// form again with 422, 429 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
+/// Makes an account.
+///
+/// **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the form again with
+/// 422, 429 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,

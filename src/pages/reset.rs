@@ -44,7 +44,7 @@ pub struct ResetForm {
     password: String,
 }
 
-/// **Who:** anyone with a link to a new password. **Answers:** the form.
+/// **Who:** anyone with a link to a new password. **Answers:** the form, or 429.
 pub async fn show(app: Data<AppState>, request: HttpRequest, link: Path<String>) -> PageResult {
     app.limits.link(ClientAddress::of(&request))?;
     let link = Token::sent(link.into_inner());
@@ -53,9 +53,11 @@ pub async fn show(app: Data<AppState>, request: HttpRequest, link: Path<String>)
     html(&ResetPage::new(&app, &link, &name, Problems::default()))
 }
 
-/// Changes the password and uses the link up. **Who:** anyone with a link to a new password.
+/// Changes the password and uses the link up.
+///
+/// **Who:** anyone with a link to a new password.
 /// **Answers:** 303 to the rooms of whose link it is, signed in as them; or the form again with 422 or
-/// 503.
+/// 503; or 429, without the form: whose link it is was not looked up.
 pub async fn submit(
     app: Data<AppState>,
     link: Path<String>,

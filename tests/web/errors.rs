@@ -180,6 +180,9 @@ async fn a_database_that_is_away_when_the_session_is_looked_for() {
     assert_plain_page(&page, 503, "Mirage cannot do that just now");
 }
 
+/// The names of a form's fields, and what is typed into them.
+type Fields<'a> = &'a [(&'a str, &'a str)];
+
 const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
 
 #[track_caller]
@@ -205,7 +208,7 @@ async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() 
     let change = [("current", PASSWORD), ("password", "an owl in a willow")];
     let others = [("password", "open barley"), ("others", "go")];
     let passwords = format!("/rooms/{room}/settings/password");
-    let forms: [(&Browser, &str, &[(&str, &str)], &str); 9] = [
+    let forms: [(&Browser, &str, Fields<'_>, &str); 9] = [
         (&nobody, "/login", &bob, "name"),
         (&nobody, "/register", &bob, "name"),
         (&nobody, &link, &bob, "name"),
