@@ -1,6 +1,7 @@
 //! A real server with a clock that tests move, and browser-like clients that go through its pages.
 
 use std::fmt::Debug;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -15,7 +16,9 @@ use mirage::services::operators;
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
-use sea_orm::{ColumnTrait, ConnectionTrait, Database, EntityTrait, QueryFilter, Statement};
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, Database, DatabaseConnection, EntityTrait, QueryFilter, Statement,
+};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -56,6 +59,14 @@ impl TestApp {
             flags,
         )
         .await
+    }
+
+    /// A server with a copy of this database.
+    pub async fn with_database(file: &Path) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::copy(file, folder.path().join("mirage.db")).unwrap();
+        let clock = Arc::new(FixedClock::at(START));
+        Self::start(folder, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
     }
 
     async fn start(
@@ -205,6 +216,34 @@ pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
     rows.iter()
         .map(|row| row.try_get_by_index::<String>(0).unwrap())
         .collect()
+}
+
+/// All rows of all tables, as SQL writes them, but for when sessions were last seen: that, looking moves.
+pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
+    let ask = async |sql: String| -> Vec<String> {
+        let ask = Statement::from_string(database.get_database_backend(), sql);
+        let rows = database.query_all_raw(ask).await.unwrap();
+        rows.iter()
+            .map(|row| row.try_get_by_index(0).unwrap())
+            .collect()
+    };
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
+    let mut lines = Vec::new();
+    for table in ask(tables.to_owned()).await {
+        let columns = format!(
+            "SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}') \
+             WHERE '{table}' != 'sessions' OR name != 'last_seen'"
+        );
+        let columns = ask(columns).await.join(" || ', ' || ");
+        let rows = format!("SELECT '{table}: ' || {columns} FROM \"{table}\" ORDER BY 1");
+        lines.extend(ask(rows).await);
+    }
+    lines
+}
+
+/// Whether the long versions of the tests are to run, which try more of the same.
+pub fn is_long() -> bool {
+    std::env::var_os("MIRAGE_LONG").is_some()
 }
 
 fn database_url(folder: &TempDir) -> String {
