@@ -1,6 +1,6 @@
 //! What every answer carries.
 
-use crate::support::{Page, TestApp};
+use crate::support::{PASSWORD, Page, TestApp};
 
 fn assert_guarded(page: &Page) {
     let policy = page.header("content-security-policy");
@@ -74,5 +74,114 @@ async fn only_the_files_of_the_pages_are_given_out() {
 
     for path in ["/assets/", "/assets/..%2fCargo.toml", "/assets/.gitignore"] {
         app.anonymous().get(path).await.assert_status(404);
+    }
+}
+
+/// What every answer has.
+const EVERYWHERE: [&str; 5] = [
+    "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; \
+     img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
+    "cross-origin-opener-policy: same-origin",
+    "cross-origin-resource-policy: same-origin",
+    "referrer-policy: same-origin",
+    "x-content-type-options: nosniff",
+];
+
+/// The time of the server's clock, which a test does not move.
+const TIME: &str = "mirage-time: 1795352700000";
+
+/// The headers of an answer but for what differs each time.
+fn headers_of(page: &Page) -> Vec<String> {
+    let differs = |name: &str| matches!(name, "date" | "last-modified" | "etag");
+    let there = page
+        .headers
+        .iter()
+        .filter(|(name, _)| !differs(name.as_str()));
+    let mut lines: Vec<_> = there
+        .map(|(name, value)| match name.as_str() {
+            "content-length" | "mirage-cursor" | "set-cookie" => format!("{name}: …"),
+            _ => format!("{name}: {}", value.to_str().unwrap()),
+        })
+        .collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[actix_web::test]
+async fn the_headers_of_each_kind_of_answer_are_these() {
+    let app = TestApp::spawn().await;
+    let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
+    let room = ada.create_public_room("Tea").await;
+    let style = anonymous
+        .get("/")
+        .await
+        .attribute("link[rel=stylesheet]", "href");
+    let poll = ada.get(&format!("/rooms/{room}/poll")).await;
+    let nothing = format!(
+        "/rooms/{room}/poll?wait=0&after={}",
+        poll.header("mirage-cursor")
+    );
+
+    let html = [
+        "content-length: …",
+        "content-type: text/html; charset=utf-8",
+    ];
+    let news = [&html[..], &["mirage-cursor: …", "mirage-reset: 1", TIME]].concat();
+    let file = [
+        "accept-ranges: bytes",
+        "content-disposition: inline; filename=\"app.css\"",
+        "content-length: …",
+        "content-type: text/css; charset=utf-8",
+    ];
+    for (kind, page, status, own) in [
+        ("signed out", anonymous.get("/login").await, 200, &html[..]),
+        ("signed in", ada.room(room).await, 200, &html),
+        ("an error page", ada.get("/nowhere").await, 404, &html),
+        ("news", poll, 200, &news),
+        (
+            "no news",
+            ada.get(&nothing).await,
+            204,
+            &["mirage-cursor: …", TIME],
+        ),
+        (
+            "a poll refused",
+            anonymous.get(&nothing).await,
+            401,
+            &["content-length: …"],
+        ),
+        ("a file", anonymous.get(&style).await, 200, &file),
+        (
+            "a redirect",
+            anonymous.get("/rooms").await,
+            303,
+            &["content-length: …", "location: /login?next=/rooms"],
+        ),
+        (
+            "a new session",
+            app.anonymous()
+                .post("/register", &[("name", "bob"), ("password", PASSWORD)])
+                .await,
+            303,
+            &["content-length: …", "location: /rooms", "set-cookie: …"],
+        ),
+        (
+            "healthz",
+            anonymous.get("/healthz").await,
+            200,
+            &[
+                "content-length: …",
+                "content-type: text/plain; charset=utf-8",
+            ],
+        ),
+    ] {
+        let cache = match kind {
+            "a file" => "cache-control: public, max-age=31536000, immutable",
+            _ => "cache-control: no-store, no-cache",
+        };
+        let mut expected = [&EVERYWHERE[..], own, &[cache]].concat();
+        expected.sort_unstable();
+        assert_eq!(headers_of(&page), expected, "{kind}");
+        assert_eq!(page.status, status, "{kind}");
     }
 }

@@ -22,6 +22,7 @@ mod expiry;
 mod headers;
 mod here_now;
 mod home;
+mod hostile_text;
 mod invite;
 mod invites;
 mod join;
