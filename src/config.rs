@@ -45,6 +45,19 @@ pub enum Operation {
     #[command(subcommand, arg_required_else_help = false)]
     Room(RoomCommand),
 
+    /// Copy the database to a new file
+    ///
+    /// The copy is of one moment, though people go on writing. It can be served in place of the database.
+    /// There are no messages in it, but all that lasts: keep it as safe as the database.
+    Backup {
+        /// The file to make. One that is there is left alone
+        file: PathBuf,
+
+        /// Where the server keeps what lasts.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
     /// Print a link by which one person can create an account
     ///
     /// It works once, within 7 days, on a server whose `--sign-up` is `link` or `open`.
@@ -674,7 +687,7 @@ mod tests {
     #[test]
     fn help_explains_every_command() {
         let help = asked(&["--help"]);
-        for command in ["serve", "user", "room", "signup-link"] {
+        for command in ["serve", "user", "room", "backup", "signup-link"] {
             let line = help
                 .lines()
                 .find(|line| line.trim_start().starts_with(command));
@@ -695,6 +708,7 @@ mod tests {
             (&["user", "delete", "--help"], "--yes"),
             (&["room", "list", "--help"], "public or private"),
             (&["room", "delete", "--help"], "--yes"),
+            (&["backup", "--help"], "is left alone"),
             (&["signup-link", "--help"], "within 7 days"),
             (&["signup-link", "--help"], "MIRAGE_BIND"),
             (&["serve", "--help"], "MIRAGE_SIGN_UP"),

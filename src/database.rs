@@ -1,7 +1,8 @@
 //! Opening the database: how SQLite is set up, and what a database must be to be served.
 
+use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -51,15 +52,93 @@ pub async fn open(storage: &Storage) -> Result<DatabaseConnection, StartupError>
 /// As with [`open`], and when there is none yet.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, StartupError> {
     let url = &storage.database_url;
-    let missing = || StartupError::NoDatabase { url: url.clone() };
+    refuse_newer(url, &changes_of_existing(url).await?)?;
+    connect(url, 1).await
+}
+
+/// Opens the database that a server has made, of whatever version, and leaves it as it is.
+///
+/// # Errors
+/// When it cannot be opened, and when there is none yet.
+pub async fn open_to_read(storage: &Storage) -> Result<DatabaseConnection, StartupError> {
+    let url = &storage.database_url;
+    changes_of_existing(url).await?;
+    connect_to_read(url).await
+}
+
+/// The changes of the schema that the database has seen which a server has made.
+async fn changes_of_existing(url: &str) -> Result<Vec<String>, StartupError> {
+    let missing = || StartupError::NoDatabase {
+        url: url.to_owned(),
+    };
     let file = file_of(url).map_err(failed(url))?;
     file.filter(|file| file.exists()).ok_or_else(missing)?;
     let applied = applied_changes(url).await?;
     if applied.is_empty() {
         return Err(missing());
     }
-    refuse_newer(url, &applied)?;
-    connect(url, 1).await
+    Ok(applied)
+}
+
+async fn connect_to_read(url: &str) -> Result<DatabaseConnection, StartupError> {
+    let mut options = ConnectOptions::new(url);
+    options
+        .max_connections(1)
+        .sqlx_logging(false)
+        .map_sqlx_sqlite_opts(|sqlite| {
+            sqlite
+                .read_only(true)
+                .create_if_missing(false)
+                .busy_timeout(BUSY_TIMEOUT)
+        });
+    Database::connect(options).await.map_err(failed(url))
+}
+
+/// Why there is no copy of a database.
+#[derive(Debug, thiserror::Error)]
+pub enum CopyError {
+    /// The file is there, or cannot be made or written.
+    #[error(transparent)]
+    File(#[from] io::Error),
+    /// The database cannot be read, or its copy not be written.
+    #[error(transparent)]
+    Database(#[from] DbErr),
+}
+
+/// Copies the database, as it is at one moment, to a new file. Who writes does not wait for it.
+///
+/// # Errors
+/// When the file is there, or cannot be written. A part of a copy is not left behind.
+pub async fn copy_to(database: &DatabaseConnection, file: &Path) -> Result<(), CopyError> {
+    // For its owner only before anything is in it. SQLite takes a file that is empty for a new one.
+    let made = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(file)?;
+    let copied = fill_copy(database, file, &made).await;
+    if copied.is_err() {
+        drop(std::fs::remove_file(file));
+    }
+    copied
+}
+
+async fn fill_copy(
+    database: &DatabaseConnection,
+    file: &Path,
+    made: &File,
+) -> Result<(), CopyError> {
+    // What begins with a slash is no URI to SQLite.
+    let path = std::path::absolute(file)?;
+    let path = path
+        .to_str()
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidFilename))?;
+    let backend = database.get_database_backend();
+    let copy = Statement::from_sql_and_values(backend, "VACUUM INTO ?", [path.into()]);
+    database.execute_raw(copy).await?;
+    // SQLite leaves that to the operating system.
+    made.sync_all()?;
+    Ok(())
 }
 
 async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, StartupError> {
@@ -149,12 +228,7 @@ async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
 
 /// The changes of the schema that a database has seen; none if it is none of ours. Looks without writing.
 async fn applied_changes(url: &str) -> Result<Vec<String>, StartupError> {
-    let mut options = ConnectOptions::new(url);
-    options
-        .max_connections(1)
-        .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|sqlite| sqlite.read_only(true).create_if_missing(false));
-    let database = Database::connect(options).await.map_err(failed(url))?;
+    let database = connect_to_read(url).await?;
     let backend = database.get_database_backend();
     let ask = |sql: &str| Statement::from_string(backend, sql);
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'";

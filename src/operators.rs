@@ -2,13 +2,14 @@
 //! [`crate::services::operators`].
 
 use std::io::{self, BufRead, IsTerminal};
+use std::path::{Path, PathBuf};
 
 use sea_orm::DatabaseConnection;
 
 use crate::app::StartupError;
 use crate::clock::Clock;
 use crate::config::{Address, Deleting, Operation, RoomCommand, Storage, UserCommand};
-use crate::database;
+use crate::database::{self, CopyError};
 use crate::routes::{register_url, reset_url};
 use crate::services::Fault;
 use crate::services::operators::{self, ListedPerson, ListedRoom};
@@ -36,6 +37,14 @@ pub enum Refused {
     /// The database failed.
     #[error("{}", causes(.0))]
     Failed(#[from] Fault),
+    /// The copy of the database cannot be made.
+    #[error("cannot copy the database to {}: {error}", file.display())]
+    NoCopy {
+        /// The file that was to be made.
+        file: PathBuf,
+        /// What the operating system or the database says.
+        error: CopyError,
+    },
     /// The terminal failed.
     #[error("cannot read the answer: {0}")]
     NoAnswer(#[from] io::Error),
@@ -58,6 +67,9 @@ fn causes(fault: &Fault) -> String {
 /// When it was not done; then nothing was.
 pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, Refused> {
     check(operation)?;
+    if let Operation::Backup { file, storage } = operation {
+        return back_up(storage, file).await;
+    }
     let database = database::open_existing(storage(operation)).await?;
     let said = carry_out(operation, &database, clock).await;
     // What was committed lasts; closing only tidies up the database's files.
@@ -73,6 +85,7 @@ fn storage(operation: &Operation) -> &Storage {
             | UserCommand::Delete { storage, .. },
         )
         | Operation::Room(RoomCommand::List { storage } | RoomCommand::Delete { storage, .. })
+        | Operation::Backup { storage, .. }
         | Operation::SignupLink { storage, .. } => storage,
     }
 }
@@ -98,6 +111,17 @@ fn check(operation: &Operation) -> Result<(), Refused> {
         }
         _ => Ok(()),
     }
+}
+
+async fn back_up(storage: &Storage, file: &Path) -> Result<String, Refused> {
+    let database = database::open_to_read(storage).await?;
+    let copied = database::copy_to(&database, file).await;
+    drop(database.close().await);
+    copied.map_err(|error| Refused::NoCopy {
+        file: file.to_owned(),
+        error,
+    })?;
+    Ok(format!("Copied the database to {}.\n", file.display()))
 }
 
 async fn carry_out(
@@ -136,6 +160,7 @@ async fn carry_out(
             let deleted = deleted.ok_or_else(|| no_room(name))?;
             Ok(format!("Deleted the room {deleted}.\n"))
         }
+        Operation::Backup { file, storage } => back_up(storage, file).await,
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
             Ok(line_of_link(address, &register_url(Some(&link))))

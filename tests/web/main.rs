@@ -15,6 +15,7 @@ mod account;
 mod account_delete;
 mod account_password;
 mod account_sessions;
+mod backup;
 mod cross_site;
 mod delete_message;
 mod errors;
