@@ -396,6 +396,9 @@ impl Returned {
     }
 }
 
+/// Fields of a form beside the one that is tried.
+type Others<'a> = &'a [(&'a str, &'a str)];
+
 #[actix_web::test]
 async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
     let app = TestApp::spawn().await;
@@ -410,7 +413,7 @@ async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
         format!("/rooms/{room}/members/{person}/ban"),
     ];
     // A second field is always wrong, so that no form of these is taken.
-    let forms: [(&Browser, &str, &str, &[(&str, &str)]); 6] = [
+    let forms: [(&Browser, &str, &str, Others<'_>); 6] = [
         (&anonymous, "/register", "name", &[("password", "x")]),
         (&anonymous, "/login", "name", &[("password", "")]),
         (&ada, "/rooms/new", "name", &[("kind", "")]),

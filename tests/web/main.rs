@@ -6,6 +6,10 @@
     clippy::string_slice,
     reason = "a test that cannot go on says so by panicking"
 )]
+#![expect(
+    clippy::print_stdout,
+    reason = "figures, for who runs the tests with --nocapture"
+)]
 
 mod support;
 

@@ -242,6 +242,7 @@ pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
 }
 
 /// Whether the long versions of the tests are to run, which try more of the same.
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 pub fn is_long() -> bool {
     std::env::var_os("MIRAGE_LONG").is_some()
 }
