@@ -27,7 +27,7 @@ const test = base.extend({
   site: async ({}, use) => {
     const port = await freePort();
     const address = `https://localhost:${port}`;
-    const server = new Server({ '--public-url': address });
+    const server = new Server({ '--public-url': address, '--trusted-proxies': '127.0.0.1' });
     await server.start();
     const nginx = await startNginx(port, server.url);
     await use(address);
