@@ -159,7 +159,7 @@ async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
         copy.close().await.unwrap();
         sizes.push(count);
     }
-    println!("copies of {sizes:?} rooms, while {in_all} rooms were made");
+    eprintln!("copies of {sizes:?} rooms, while {in_all} rooms were made");
 
     let (_, last, _) = copies.last().unwrap();
     let served = TestApp::with_database(last).await;
@@ -253,7 +253,7 @@ async fn every_earlier_schema_is_brought_up_to_date_with_all_its_rows() {
         assert_sound(&new).await;
         assert_eq!(rows_of(&new, &tables).await, before, "after {seen} changes");
         assert!(before.iter().all(|rows| rows.len() == 3));
-        println!("{} tables of {seen} changes keep their rows", tables.len());
+        eprintln!("{} tables of {seen} changes keep their rows", tables.len());
         new.close().await.unwrap();
     }
 }

@@ -245,7 +245,7 @@ async fn ask_in_every_way(place: &Place, browser: &Browser, public_url: Option<&
 async fn every_route_that_changes_something_refuses_what_another_site_sent() {
     let place = Place::furnish().await;
     let [refused, allowed] = ask_in_every_way(&place, &place.people[0], None).await;
-    println!("without a public URL: {refused} refused, {allowed} let in");
+    eprintln!("without a public URL: {refused} refused, {allowed} let in");
 
     let ours = "https://chat.example.org";
     // Cookies of https do not come here over http, so who asks is signed out.
@@ -254,7 +254,7 @@ async fn every_route_that_changes_something_refuses_what_another_site_sent() {
         ..Place::furnish().await
     };
     let [refused, allowed] = ask_in_every_way(&place, &place.app.anonymous(), Some(ours)).await;
-    println!("behind a proxy: {refused} refused, {allowed} let in");
+    eprintln!("behind a proxy: {refused} refused, {allowed} let in");
 }
 
 #[actix_web::test]
@@ -303,5 +303,5 @@ async fn no_get_changes_anything() {
         }
         assert!(place.all_there_is().await == before, "{path} has changed");
     }
-    println!("{asked} requests to look have changed nothing");
+    eprintln!("{asked} requests to look have changed nothing");
 }

@@ -123,6 +123,45 @@ async fn memory_is_freed_without_traffic() {
     assert_eq!(app.state.messages.bytes(), 0);
 }
 
+/// What the process has in memory, in MiB.
+fn mebibytes_in_memory() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+    let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+    kibibytes.parse::<u64>().unwrap() / 1024
+}
+
+#[actix_web::test]
+async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
+    let app = TestApp::with(&["--max-messages=1000", "--buffer-bytes=1GiB"]).await;
+    let before = mebibytes_in_memory();
+    for number in 0..100_000_u128 {
+        let draft = mirage::messages::Draft {
+            author: mirage::domain::UserId(1),
+            author_name: "ada".into(),
+            text: mirage::domain::MessageText::parse(&"x".repeat(200)).unwrap(),
+            nonce: number.to_be_bytes(),
+            lifespan: mirage::domain::Lifespan(LIFESPAN),
+        };
+        let room = RoomId(i64::try_from(number % 100).unwrap());
+        let posted = app.state.messages.post_if(|| true, room, &draft, START);
+        assert!(posted.unwrap().is_some());
+    }
+    let (bytes, full) = (app.state.messages.bytes(), mebibytes_in_memory());
+    let mut sweeps = app.state.sweeps.subscribe();
+
+    app.clock.advance(LIFESPAN);
+    sweeps.mark_unchanged();
+    tokio::time::timeout(Duration::from_secs(10), sweeps.changed())
+        .await
+        .unwrap()
+        .unwrap();
+
+    assert_eq!(app.state.messages.bytes(), 0);
+    let after = mebibytes_in_memory();
+    eprintln!("{bytes} bytes of messages; in memory {before} MiB, then {full}, at last {after}");
+}
+
 #[actix_web::test]
 async fn a_full_quiet_room_keeps_its_messages_while_a_loud_one_floods() {
     let app = TestApp::with(&["--buffer-bytes=64KiB", "--max-messages=10"]).await;

@@ -1,0 +1,84 @@
+//! Stopping while many wait.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use actix_web::cookie::{Cookie, CookieJar, Key};
+use mirage::clock::Stopwatch;
+use mirage::domain::RoomId;
+use mirage::secret::Secret;
+use mirage::services::tokens::Token;
+use tokio::task::JoinSet;
+
+use crate::support::{START, TestApp};
+
+/// How many wait, and how many of them with one browser.
+const WAITING: usize = 2_000;
+const A_BROWSER: usize = 4;
+
+/// Signs somebody in with so many browsers, past the form: hashing would take minutes. Gives their cookies.
+async fn sign_in_often(app: &TestApp, name: &str, browsers: usize) -> Vec<String> {
+    let secret = Secret::load_or_create(&app.state.config.secret_file).unwrap();
+    let key = Key::derive_from(&secret.key("cookie"));
+    let person = app.user_id(name).await;
+    let mut rows = String::new();
+    let mut cookies = Vec::new();
+    for number in 0..browsers {
+        let token = Token::sent(format!("browser-{number}"));
+        let digest = token.digest().to_hex();
+        let comma = if number == 0 { "" } else { "," };
+        write!(
+            rows,
+            "{comma}('{digest}', {person}, {}, {}, '')",
+            START.0, START.0
+        )
+        .unwrap();
+        let mut jar = CookieJar::new();
+        let cookie = Cookie::new("mirage", token.as_str().to_owned());
+        jar.signed_mut(&key).add(cookie);
+        cookies.push(jar.get("mirage").unwrap().encoded().to_string());
+    }
+    app.execute(&format!(
+        "INSERT INTO sessions (key_digest, user_id, created_at, last_seen, user_agent) VALUES {rows}"
+    ))
+    .await;
+    cookies
+}
+
+#[actix_web::test]
+async fn two_thousand_polls_that_wait_are_answered_at_once_when_the_server_stops() {
+    let app = TestApp::with(&["--poll-wait=2min"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let cookies = sign_in_often(&app, "ada", WAITING / A_BROWSER).await;
+    let client = reqwest::Client::new();
+    let url = ada.url(&format!("/rooms/{room}/poll?after={cursor}"));
+    let mut polls = JoinSet::new();
+    for number in 0..WAITING {
+        let cookie = &cookies[number / A_BROWSER];
+        let request = client.get(&url).header("cookie", cookie);
+        polls.spawn(async move { request.send().await.unwrap().status() });
+    }
+    while app.state.messages.waiting(RoomId(room)) < WAITING {
+        assert!(polls.try_join_next().is_none(), "each has a place to wait");
+        tokio::task::yield_now().await;
+    }
+
+    let watch = Stopwatch::start();
+    let stopped = tokio::spawn(async move {
+        app.stop().await;
+        watch.elapsed()
+    });
+    let mut answered = Duration::ZERO;
+    while let Some(status) = polls.join_next().await {
+        assert_eq!(status.unwrap(), 204);
+        answered = watch.elapsed();
+    }
+    let stopped = stopped.await.unwrap();
+
+    eprintln!("{WAITING} polls answered in {answered:?}, stopped in {stopped:?}");
+    // One thread here is the server's and all the browsers'.
+    assert!(answered < Duration::from_secs(4), "{answered:?}");
+    assert!(stopped < Duration::from_secs(5), "{stopped:?}");
+}
