@@ -10,6 +10,7 @@ use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig, Operation};
 use mirage::logging;
 use mirage::operators::{self, Refused};
+use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
 /// The exit code for a wrong setting, as `getopt` programs use it.
@@ -52,6 +53,10 @@ async fn serve(config: Config) -> ExitCode {
         complain(&sentence);
         return ExitCode::from(WRONG_USAGE);
     }
+    if let Err(error) = write_no_core_dumps() {
+        complain(&format!("cannot turn core dumps off: {error}"));
+        return ExitCode::FAILURE;
+    }
     let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {
         Ok(application) => application,
@@ -69,6 +74,15 @@ async fn serve(config: Config) -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// What is said is in memory only: a crash must not write it to a disk.
+fn write_no_core_dumps() -> std::io::Result<()> {
+    let none = Rlimit {
+        current: Some(0),
+        maximum: Some(0),
+    };
+    Ok(setrlimit(Resource::Core, none)?)
 }
 
 /// Returns at SIGTERM or Ctrl-C.

@@ -42,6 +42,7 @@ mod messages;
 mod moderation;
 mod my_rooms;
 mod never_lost;
+mod never_on_disk;
 mod new_messages;
 mod new_room;
 mod operators;

@@ -23,6 +23,7 @@ fn program(folder: &Path, flags: &[&str]) -> Command {
             "MIRAGE_ASSETS",
             concat!(env!("CARGO_MANIFEST_DIR"), "/assets"),
         )
+        .env("TMPDIR", folder.to_string())
         .args(flags)
         .stdin(Stdio::null());
     command
@@ -41,15 +42,15 @@ fn sentence(output: &Output) -> String {
 }
 
 /// A program that serves, and a browser for it.
-struct Running {
+pub struct Running {
     child: Child,
-    browser: Browser,
+    pub browser: Browser,
     /// Reads the log to its end: a pipe that nobody reads would stop the program.
     log: JoinHandle<String>,
 }
 
 impl Running {
-    fn start(folder: &Path, flags: &[&str]) -> Self {
+    pub fn start(folder: &Path, flags: &[&str]) -> Self {
         let mut child = program(folder, flags)
             .stderr(Stdio::piped())
             .spawn()
@@ -86,8 +87,13 @@ impl Running {
         }
     }
 
+    /// Its number among the processes.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
-    fn stop(mut self, signal: &str) -> (Option<i32>, String) {
+    pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         let kill = Command::new("kill")
             .arg(signal)
             .arg(self.child.id().to_string())

@@ -1,0 +1,123 @@
+//! What is said is nowhere but in memory.
+//!
+//! `MIRAGE_LONG=1` says 10,000 things instead of 1,000.
+
+use std::path::{Path, PathBuf};
+
+use crate::program::Running;
+use crate::support::{Browser, PASSWORD, is_long};
+
+/// What each message has in it.
+const MARKER: &str = "zqxjkvbp";
+
+/// The files below a folder.
+fn files_in(folder: &Path) -> Vec<PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(files_in(&path));
+        } else {
+            files.push(path);
+        }
+    }
+    files
+}
+
+/// The files that a process has open, also those that have no name any more.
+fn files_of(process: u32) -> Vec<PathBuf> {
+    let open = files_in(Path::new(&format!("/proc/{process}/fd")));
+    let is_file = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file());
+    open.into_iter().filter(is_file).collect()
+}
+
+#[track_caller]
+fn assert_nowhere(files: &[PathBuf]) -> usize {
+    let mut bytes = 0;
+    for file in files {
+        let held = std::fs::read(file).unwrap();
+        let has_marker = held
+            .windows(MARKER.len())
+            .any(|part| part == MARKER.as_bytes());
+        assert!(!has_marker, "a message is in {}", file.display());
+        bytes += held.len();
+    }
+    bytes
+}
+
+/// Sends one message after the other, as the script does.
+async fn send(browser: Browser, room: i64, messages: usize) {
+    let mut nonce = browser.nonce(room).await;
+    let path = browser.url(&format!("/rooms/{room}/messages"));
+    for number in 0..messages {
+        let text = format!("{MARKER} number {number}");
+        let request = browser.client.post(&path).header("mirage-script", "1");
+        let form = [("text", text.as_str()), ("nonce", &nonce)];
+        let page = Browser::answer(request.form(&form)).await;
+        page.assert_status(204);
+        page.header("mirage-nonce").clone_into(&mut nonce);
+    }
+}
+
+#[actix_web::test]
+async fn messages_are_in_no_file_and_no_line_of_the_log() {
+    const SENDERS: usize = 8;
+    let messages = if is_long() { 10_000 } else { 1_000 };
+    let folder = tempfile::tempdir().unwrap();
+    let flags = ["--limits=off", "--log=debug,hyper=off"];
+    let running = Running::start(folder.path(), &flags);
+    let ada = running.browser.clone();
+    ada.post("/register", &[("name", "ada"), ("password", PASSWORD)])
+        .await
+        .assert_status(303);
+    let room = ada.create_public_room("Tea").await;
+    let senders: Vec<_> = (0..SENDERS)
+        .map(|_| tokio::spawn(send(ada.clone(), room, messages / SENDERS)))
+        .collect();
+    for sender in senders {
+        sender.await.unwrap();
+    }
+    // Others that hold a text for a while.
+    let signed_out = Browser {
+        client: reqwest::Client::builder()
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .unwrap(),
+        ..ada.clone()
+    };
+    let nonce = ada.nonce(room).await;
+    signed_out
+        .send_with(room, &format!("{MARKER} held"), &nonce)
+        .await
+        .assert_status(303);
+    assert!(ada.messages(room).await[0].contains(MARKER));
+
+    let (files, open) = (files_in(folder.path()), files_of(running.id()));
+    assert!(files.iter().any(|file| file.ends_with("mirage.db-wal")));
+    assert!(!open.is_empty(), "the database is open");
+    let in_use = assert_nowhere(&files) + assert_nowhere(&open);
+    let (code, log) = running.stop("-TERM");
+
+    assert_eq!(code, Some(0));
+    let left = assert_nowhere(&files_in(folder.path()));
+    assert!(log.contains("answered") && !log.contains(MARKER));
+    eprintln!(
+        "{messages} messages are not in {in_use} bytes of files in use, {left} of files left and {} of log",
+        log.len()
+    );
+}
+
+#[actix_web::test]
+async fn a_crash_writes_no_memory_to_the_disk() {
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), &[]);
+
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", running.id())).unwrap();
+    running.stop("-TERM");
+
+    let line = limits
+        .lines()
+        .find(|line| line.starts_with("Max core file size"));
+    let values: Vec<_> = line.unwrap().split_whitespace().skip(4).collect();
+    assert_eq!(values[..2], ["0", "0"]);
+}
