@@ -3,6 +3,7 @@
 
 use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 
+use crate::errors::BUSY;
 use crate::support::{Browser, PASSWORD, Page, TestApp, wait_in};
 
 /// Two people in a room that they have open.
@@ -23,31 +24,99 @@ async fn assert_they_talk(app: &TestApp, (ada, bob, room): &(Browser, Browser, i
     assert_eq!(waiting.answer().await.came, [text]);
 }
 
-/// That somebody is told to try again soon.
-#[track_caller]
-fn assert_later(page: &Page) {
-    page.assert_status(503);
-    assert_eq!(page.header("retry-after"), "5");
-    assert_eq!(page.text("h1"), "Mirage cannot do that just now");
+/// A form that writes: whose it is, where it goes, what is typed into its fields, and the first of them,
+/// beside which the reason is said.
+struct Form<'a> {
+    browser: &'a Browser,
+    path: String,
+    typed: Vec<(&'static str, &'static str)>,
+    first: &'static str,
 }
 
-/// Everything that writes, once; each by its own form.
-async fn write_everywhere(app: &TestApp, (ada, bob, room): &(Browser, Browser, i64)) -> Vec<Page> {
-    let anonymous = app.anonymous();
-    let (rooms, settings) = ("/rooms/new", format!("/rooms/{room}/settings/password"));
-    let leave = format!("/rooms/{room}/leave");
-    let room_form = [("name", "Cake"), ("kind", "public")];
-    let new = [("name", "cleo"), ("password", PASSWORD)];
-    let old = [("name", "ada"), ("password", PASSWORD)];
-    let private = [("password", "twelve angry geese")];
-    let (a, b, c, d, e) = tokio::join!(
-        ada.post(rooms, &room_form),
-        anonymous.post("/register", &new),
-        anonymous.post("/login", &old),
-        ada.post(&settings, &private),
-        bob.post(&leave, &[("leave", "1")]),
+/// Forms that write, each of another kind.
+fn forms<'a>(nobody: &'a Browser, (ada, _, room): &'a (Browser, Browser, i64)) -> [Form<'a>; 5] {
+    let form = |browser, path: &str, typed: &[_]| Form {
+        browser,
+        path: path.to_owned(),
+        typed: typed.to_vec(),
+        first: typed[0].0,
+    };
+    let settings = [
+        ("name", "Tea with milk"),
+        ("description", "No sugar"),
+        ("lifespan", "longest"),
+        ("slow-mode", "30"),
+        ("language", "de"),
+        ("posting", "everyone"),
+    ];
+    let (cleo, ada_too) = (
+        [("name", "cleo"), ("password", PASSWORD)],
+        [("name", "ada"), ("password", PASSWORD)],
     );
-    vec![a, b, c, d, e]
+    let change = [("current", PASSWORD), ("password", "an owl in a willow")];
+    [
+        form(ada, "/rooms/new", &[("name", "Cake"), ("kind", "public")]),
+        form(nobody, "/register", &cleo),
+        form(nobody, "/login", &ada_too),
+        form(ada, &format!("/rooms/{room}/settings"), &settings),
+        form(ada, "/account/password", &change),
+    ]
+}
+
+/// Sends all forms at once, and gives what they are answered.
+async fn submit(forms: &[Form<'_>; 5]) -> [Page; 5] {
+    let [a, b, c, d, e] = forms
+        .each_ref()
+        .map(|form| form.browser.post(&form.path, &form.typed));
+    let (a, b, c, d, e) = tokio::join!(a, b, c, d, e);
+    [a, b, c, d, e]
+}
+
+/// That a form came back with what was typed, and the word that it is to be sent again soon.
+#[track_caller]
+fn assert_given_back(form: &Form<'_>, page: &Page) {
+    page.assert_status(503).assert_problem(form.first, BUSY);
+    assert_eq!(page.header("retry-after"), "5");
+    for (name, value) in &form.typed {
+        match *name {
+            "name" => drop(page.assert_value("#name", value)),
+            "description" => assert_eq!(page.text("#description"), *value),
+            "lifespan" | "slow-mode" | "language" => {
+                let chosen = format!("#{name} [selected]");
+                assert_eq!(page.attribute(&chosen, "value"), *value);
+            }
+            "kind" | "posting" => {
+                let chosen = format!("[name={name}][checked]");
+                assert_eq!(page.attribute(&chosen, "value"), *value);
+            }
+            // Passwords are typed again.
+            _ => (),
+        }
+    }
+}
+
+/// That every form that writes is given back, and a page without a field says the same.
+async fn assert_nothing_is_written(app: &TestApp, people: &(Browser, Browser, i64)) {
+    let nobody = app.anonymous();
+    let (forms, leave) = (forms(&nobody, people), format!("/rooms/{}/leave", people.2));
+
+    let (pages, left) = tokio::join!(submit(&forms), people.1.post(&leave, &[("leave", "1")]));
+
+    for (form, page) in forms.iter().zip(&pages) {
+        assert_given_back(form, page);
+    }
+    left.assert_status(503);
+    assert_eq!(left.header("retry-after"), "5");
+    assert_eq!(left.text("h1"), "Mirage cannot do that just now");
+}
+
+/// That every form that writes does so, by itself, as soon as it can.
+async fn assert_all_is_written(app: &TestApp, people: &(Browser, Browser, i64)) {
+    let nobody = app.anonymous();
+    for page in submit(&forms(&nobody, people)).await {
+        page.assert_status(303);
+    }
+    people.1.leave(people.2).await;
 }
 
 /// Runs a statement on each connection of the server.
@@ -77,16 +146,13 @@ async fn a_database_that_another_has_locked() {
             assert_they_talk(&app, &people, &format!("message {number}")).await;
         }
     };
-    let (pages, ()) = tokio::join!(write_everywhere(&app, &people), talk);
-    for page in pages {
-        assert_later(&page);
-    }
+    // Each waits for five seconds, so this is a lock of ten.
+    tokio::join!(assert_nothing_is_written(&app, &people), talk);
+    assert_nothing_is_written(&app, &people).await;
     assert_they_talk(&app, &people, "still here").await;
     lock.rollback().await.unwrap();
 
-    for page in write_everywhere(&app, &people).await {
-        page.assert_status(303);
-    }
+    assert_all_is_written(&app, &people).await;
 }
 
 #[actix_web::test]
@@ -95,16 +161,12 @@ async fn a_database_that_can_only_be_read() {
     let people = two_in_a_room(&app).await;
     on_all_connections(&app, "PRAGMA query_only = ON").await;
 
-    for page in write_everywhere(&app, &people).await {
-        assert_later(&page);
-    }
+    assert_nothing_is_written(&app, &people).await;
     assert_they_talk(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
     on_all_connections(&app, "PRAGMA query_only = OFF").await;
 
-    for page in write_everywhere(&app, &people).await {
-        page.assert_status(303);
-    }
+    assert_all_is_written(&app, &people).await;
 }
 
 #[actix_web::test]
@@ -128,13 +190,12 @@ async fn a_disk_that_is_full() {
         made += 1;
         assert!(made < 1_000, "it is never full");
     };
-    assert_later(&refused);
+    refused.assert_status(503).assert_problem("name", BUSY);
+    refused.assert_value("#name", &format!("Room {made}"));
     assert_they_talk(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
     on_all_connections(&app, "PRAGMA max_page_count = 1000000").await;
 
-    for page in write_everywhere(&app, &people).await {
-        page.assert_status(303);
-    }
+    assert_all_is_written(&app, &people).await;
     eprintln!("{made} rooms had room on the full disk");
 }

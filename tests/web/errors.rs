@@ -183,7 +183,8 @@ async fn a_database_that_is_away_when_the_session_is_looked_for() {
 /// The names of a form's fields, and what is typed into them.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
+/// What a form says that cannot be dealt with now.
+pub const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
 
 #[track_caller]
 fn assert_form_for_later(page: &Page, field: &str) {

@@ -1,11 +1,9 @@
 //! What is said is nowhere but in memory.
-//!
-//! `MIRAGE_LONG=1` says 10,000 things instead of 1,000.
 
 use std::path::{Path, PathBuf};
 
 use crate::program::Running;
-use crate::support::{Browser, PASSWORD, is_long};
+use crate::support::{Browser, PASSWORD};
 
 /// What each message has in it.
 const MARKER: &str = "zqxjkvbp";
@@ -61,8 +59,8 @@ async fn send(browser: Browser, room: i64, messages: usize) {
 
 #[actix_web::test]
 async fn messages_are_in_no_file_and_no_line_of_the_log() {
+    const MESSAGES: usize = 10_000;
     const SENDERS: usize = 8;
-    let messages = if is_long() { 10_000 } else { 1_000 };
     let folder = tempfile::tempdir().unwrap();
     let flags = ["--limits=off", "--log=debug,hyper=off"];
     let running = Running::start(folder.path(), &flags);
@@ -72,7 +70,7 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
         .assert_status(303);
     let room = ada.create_public_room("Tea").await;
     let senders: Vec<_> = (0..SENDERS)
-        .map(|_| tokio::spawn(send(ada.clone(), room, messages / SENDERS)))
+        .map(|_| tokio::spawn(send(ada.clone(), room, MESSAGES / SENDERS)))
         .collect();
     for sender in senders {
         sender.await.unwrap();
@@ -102,7 +100,7 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
     let left = assert_nowhere(&files_in(folder.path()));
     assert!(log.contains("answered") && !log.contains(MARKER));
     eprintln!(
-        "{messages} messages are not in {in_use} bytes of files in use, {left} of files left and {} of log",
+        "{MESSAGES} messages are not in {in_use} bytes of files in use, {left} of files left and {} of log",
         log.len()
     );
 }
