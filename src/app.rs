@@ -34,10 +34,12 @@ use crate::services::presence::Presence;
 use crate::services::read_marks::ReadMarks;
 use crate::services::rooms::Rooms;
 use crate::services::sessions::{self, LiveSessions};
-use crate::{database, error, headers, routes, same_origin, session};
+use crate::{allocator, database, error, headers, routes, same_origin, session};
 
 /// How often memory is freed of what has expired: at most 10 s later, as promised.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
+/// Free memory is given back to the system when messages take so many bytes less than at the most.
+const WORTH_GIVING_BACK: usize = 8 * 1024 * 1024;
 /// How often the server looks for what the command line has changed, which is to be noticed within 2 s.
 const NOTICE_EVERY: Duration = Duration::from_secs(1);
 /// How many looks there are to one deletion of what was noticed long ago.
@@ -294,11 +296,19 @@ fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), Startu
 /// Frees memory, with traffic or without.
 async fn sweep_now_and_then(app: Arc<AppState>) {
     let mut ticks = tokio::time::interval(SWEEP_EVERY);
+    let mut most_bytes = 0;
     for sweep in 1_u32.. {
         ticks.tick().await;
         let now = app.clock.now();
+        most_bytes = most_bytes.max(app.messages.bytes());
         app.messages.sweep(now);
         app.presence.sweep(now);
+        let bytes = app.messages.bytes();
+        if most_bytes - bytes >= WORTH_GIVING_BACK {
+            most_bytes = bytes;
+            // It fails only where it panics, and it does not.
+            drop(tokio::task::spawn_blocking(allocator::give_back).await);
+        }
         app.sweeps.send_replace(());
         if sweep.is_multiple_of(SWEEPS_TO_FORGET) {
             app.held_messages.sweep(now);

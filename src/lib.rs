@@ -25,6 +25,7 @@
 //! request in [`pages::poll`] answers with it -> `assets/room.js` appends it -> its deadline passes:
 //! no read returns it, pages drop it, the sweeper frees it.
 
+pub mod allocator;
 pub mod app;
 pub mod assets;
 pub mod client_address;

@@ -92,6 +92,14 @@ impl Running {
         self.child.id()
     }
 
+    /// How much memory it takes.
+    pub fn mebibytes(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let kibibytes = line.unwrap().split_whitespace().nth(1).unwrap();
+        kibibytes.parse::<u64>().unwrap() / 1024
+    }
+
     /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         let kill = Command::new("kill")
