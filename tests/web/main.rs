@@ -32,6 +32,7 @@ mod hostile_text;
 mod invite;
 mod invites;
 mod join;
+mod killed;
 mod leave;
 mod limits;
 mod links;

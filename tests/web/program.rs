@@ -41,21 +41,30 @@ fn sentence(output: &Output) -> String {
     said.trim_end().to_owned()
 }
 
+/// A process that does not outlive its test.
+struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        drop(self.0.kill());
+        drop(self.0.wait());
+    }
+}
+
 /// A program that serves, and a browser for it.
 pub struct Running {
-    child: Child,
+    process: Process,
     pub browser: Browser,
     /// Reads the log to its end: a pipe that nobody reads would stop the program.
     log: JoinHandle<String>,
 }
 
 impl Running {
+    /// Starts the program, with all its files in `folder`. Its log must have the line that it serves.
     pub fn start(folder: &Path, flags: &[&str]) -> Self {
-        let mut child = program(folder, flags)
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut log = BufReader::new(child.stderr.take().unwrap());
+        let child = program(folder, flags).stderr(Stdio::piped()).spawn();
+        let mut process = Process(child.unwrap());
+        let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let mut line = String::new();
         let address = loop {
             line.clear();
@@ -81,7 +90,7 @@ impl Running {
             rest
         });
         Self {
-            child,
+            process,
             browser: Browser { client, address },
             log,
         }
@@ -89,7 +98,7 @@ impl Running {
 
     /// Its number among the processes.
     pub fn id(&self) -> u32 {
-        self.child.id()
+        self.process.0.id()
     }
 
     /// How much memory it takes.
@@ -104,10 +113,10 @@ impl Running {
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         let kill = Command::new("kill")
             .arg(signal)
-            .arg(self.child.id().to_string())
+            .arg(self.id().to_string())
             .status();
         assert!(kill.unwrap().success());
-        let code = self.child.wait().unwrap().code();
+        let code = self.process.0.wait().unwrap().code();
         (code, self.log.join().unwrap())
     }
 }

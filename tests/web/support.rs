@@ -13,6 +13,7 @@ use mirage::domain::{RoomId, Timestamp, UserId};
 use mirage::entities::user;
 use mirage::routes;
 use mirage::services::operators;
+use proptest::test_runner::{RngAlgorithm, TestRng};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
@@ -245,6 +246,13 @@ pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
 #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 pub fn is_long() -> bool {
     std::env::var_os("MIRAGE_LONG").is_some()
+}
+
+/// Chance that is the same each time.
+pub fn chance(seed: u64) -> TestRng {
+    let mut bytes = [0; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
 }
 
 fn database_url(folder: &TempDir) -> String {
