@@ -1,14 +1,22 @@
 //! What the server holds, and how it starts and stops.
 
+use std::future::ready;
 use std::io;
+use std::net::TcpListener;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::{App, HttpServer, web};
+use actix_web::{App, web};
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
 use tokio::time::MissedTickBehavior;
@@ -18,6 +26,7 @@ use tracing_actix_web::TracingLogger;
 use crate::assets::Assets;
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
+use crate::connections::{Connection, Connections};
 use crate::domain::Lifespan;
 use crate::limits::Limits;
 use crate::logging::RequestLog;
@@ -34,7 +43,7 @@ use crate::services::presence::Presence;
 use crate::services::read_marks::ReadMarks;
 use crate::services::rooms::Rooms;
 use crate::services::sessions::{self, LiveSessions};
-use crate::{allocator, database, error, headers, routes, same_origin, session};
+use crate::{allocator, connections, database, error, headers, routes, same_origin, session};
 
 /// How often memory is freed of what has expired: at most 10 s later, as promised.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -48,6 +57,10 @@ const LOOKS_TO_DELETE: u32 = 1200;
 const SWEEPS_TO_FORGET: u32 = 240;
 /// How long a stop waits for requests that are being answered.
 const STOP_TIMEOUT_S: u64 = 4;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long a client that is still sending what nobody reads may take to notice its answer.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// What all workers share.
 pub struct AppState {
@@ -266,31 +279,81 @@ impl Application {
 
 fn serve(state: &Arc<AppState>, secret: &Secret) -> Result<(Server, u16), StartupError> {
     let config = &state.config;
-    let failed = |error| StartupError::Bind {
+    let server = bind(config).and_then(|(listener, port)| {
+        let server = server(state, secret, listener)?;
+        Ok((server, port))
+    });
+    server.map_err(|error| StartupError::Bind {
         address: config.address.bind.to_string(),
         error,
-    };
+    })
+}
+
+fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind(config.address.bind)?;
+    // Again, for a longer queue.
+    rustix::net::listen(&listener, BACKLOG)?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+/// What [`actix_web::HttpServer`] makes, but for the connections, which are ours.
+fn server(state: &Arc<AppState>, secret: &Secret, listener: TcpListener) -> io::Result<Server> {
+    let head_timeout = state.config.timeouts.head_timeout;
+    let connections = Arc::new(Connections::new(&state.config));
     // Made once: made for each worker, each would have rooms of its own.
     let shared = web::Data::from(Arc::clone(state));
-    let cookie = session::Cookie::new(config, secret);
-    let server = HttpServer::new(move || {
+    let cookie = session::Cookie::new(&state.config, secret);
+    let app = move || {
         // The last is the outermost.
         App::new()
             .app_data(web::Data::clone(&shared))
             .wrap(from_fn(same_origin::refuse_others))
+            .wrap(from_fn(connections::receive))
             .wrap(from_fn(error::show_page))
             .wrap(cookie.middleware())
             .wrap(from_fn(headers::add))
             .wrap(Compress::default())
             .wrap(TracingLogger::<RequestLog>::new())
+            .wrap(from_fn(connections::answer))
             .configure(routes::configure)
-    })
-    .disable_signals()
-    .shutdown_timeout(STOP_TIMEOUT_S)
-    .bind(config.address.bind)
-    .map_err(failed)?;
-    let port = server.addrs().first().map_or(0, std::net::SocketAddr::port);
-    Ok((server.run(), port))
+    };
+    let workers = available_parallelism().map_or(1, NonZero::get);
+    let mut server = ServerBuilder::new()
+        .workers(workers)
+        .disable_signals()
+        .shutdown_timeout(STOP_TIMEOUT_S);
+    if let Some(most) = connections::most() {
+        server = server.max_concurrent_connections((most / workers).max(1));
+    }
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("mirage", listener, move || {
+        let connections = Arc::clone(&connections);
+        let open = move |stream| {
+            let connection = connections.open(stream);
+            ready(
+                connection
+                    .map(|(connection, peer)| (connection, Some(peer)))
+                    .map_err(DispatchError::Io),
+            )
+        };
+        let stopping = stopping.clone();
+        let app = app()
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .client_request_timeout(head_timeout)
+            .keep_alive(head_timeout)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(Connection::introduce)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(open).and_then(http)
+    })?;
+    Ok(server.run())
 }
 
 /// Frees memory, with traffic or without.

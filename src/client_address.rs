@@ -31,6 +31,12 @@ impl ClientAddress {
         Self::behind(trusted, peer.ip(), &lines)
     }
 
+    /// Where a connection with `peer` comes from, on a server with these `trusted` proxies.
+    #[must_use]
+    pub fn of_peer(peer: IpAddr, trusted: &[IpNet]) -> Self {
+        Self::behind(trusted, peer, &[])
+    }
+
     /// Whom the `trusted` proxies were asked by, as they wrote into these lines; or the `peer` itself,
     /// if it is not one of them.
     fn behind(trusted: &[IpNet], peer: IpAddr, lines: &[&str]) -> Self {

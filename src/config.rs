@@ -245,6 +245,14 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_POLL_WAIT", default_value = "25s", value_parser = poll_wait)]
     pub poll_wait: Duration,
 
+    /// How long clients may take.
+    #[command(flatten)]
+    pub timeouts: Timeouts,
+
+    /// How many connections one address may have
+    #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = connections, allow_negative_numbers = true)]
+    pub connections_per_address: usize,
+
     /// Whether people are kept from doing things too often. Off is for tests and benchmarks only
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
     pub limits: Switch,
@@ -265,6 +273,23 @@ pub struct Config {
     /// What to log, in the notation of tracing's `EnvFilter`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// How long a client may take over each step of a request.
+#[derive(Debug, Clone, Copy, Args)]
+pub struct Timeouts {
+    /// How long a client may take to send the head of its request, and how long a connection may then be
+    /// idle
+    #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "5s", value_parser = timeout)]
+    pub head_timeout: Duration,
+
+    /// How long a client may take to send what it typed into a form, once the head of the request is there
+    #[arg(long, env = "MIRAGE_BODY_TIMEOUT", default_value = "15s", value_parser = timeout)]
+    pub body_timeout: Duration,
+
+    /// How long a client may take nothing of an answer
+    #[arg(long, env = "MIRAGE_WRITE_TIMEOUT", default_value = "30s", value_parser = timeout)]
+    pub write_timeout: Duration,
 }
 
 /// How often people may do things. `10+1/30s` is ten times at once, and then once in 30 seconds.
@@ -484,6 +509,15 @@ fn poll_wait(text: &str) -> Result<Duration, &'static str> {
     )
 }
 
+fn timeout(text: &str) -> Result<Duration, &'static str> {
+    const WRONG: &str = "it must be a time from 100ms to 10min, such as 15s";
+    span(
+        text,
+        Duration::from_millis(100)..=Duration::from_secs(600),
+        WRONG,
+    )
+}
+
 fn span(
     text: &str,
     allowed: std::ops::RangeInclusive<Duration>,
@@ -525,6 +559,11 @@ fn max_messages(text: &str) -> Result<usize, &'static str> {
         .ok()
         .filter(|number| (1..=100_000).contains(number));
     number.ok_or("it must be a number from 1 to 100000")
+}
+
+fn connections(text: &str) -> Result<usize, &'static str> {
+    let number = text.parse().ok().filter(|number| *number > 0);
+    number.ok_or("it must be a number of at least 1")
 }
 
 fn count(text: &str) -> Result<u64, &'static str> {
@@ -613,6 +652,10 @@ mod tests {
             ("--buffer-bytes", "99999999999999999999"),
             ("--buffer-bytes", "64 apples"),
             ("--poll-wait", "1h"),
+            ("--head-timeout", "0s"),
+            ("--body-timeout", "1h"),
+            ("--write-timeout", "soon"),
+            ("--connections-per-address", "0"),
             ("--log-format", "xml"),
             ("--sign-up", "maybe"),
             ("--trusted-proxies", "proxy.example.org"),
@@ -656,6 +699,10 @@ mod tests {
             "public-rooms",
             "buffer-bytes",
             "poll-wait",
+            "head-timeout",
+            "body-timeout",
+            "write-timeout",
+            "connections-per-address",
             "limits",
             "limit-sign-in",
             "limit-sign-in-address",

@@ -96,6 +96,8 @@ pub enum AppError {
     },
     /// More was sent than is read.
     TooLarge,
+    /// The body of the request was not there in time.
+    TooSlow,
     /// It was tried too often. Nothing was done.
     TooMany(TooMany),
     /// The database is busy, full or away, or there is a crowd; it is likely to pass.
@@ -232,6 +234,7 @@ impl ResponseError for AppError {
             Self::BadRequest => StatusCode::BAD_REQUEST,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal { .. } => StatusCode::INTERNAL_SERVER_ERROR,
@@ -306,6 +309,7 @@ impl AppError {
             Self::BadRequest => "Mirage could not read that",
             Self::MethodNotAllowed { .. } => "That does not work at this address",
             Self::TooLarge => "That was too much at once",
+            Self::TooSlow => "That took too long to arrive",
             Self::TooMany(_) => "This was tried too often",
             Self::Unavailable { .. } => "Mirage cannot do that just now",
             Self::Internal { .. } => "Something went wrong at our end",
@@ -359,7 +363,10 @@ impl AppError {
                 "Your browser used this address in a way it is not made for, and nothing was done. Go on from the start page."
             }
             Self::TooLarge => {
-                "Mirage reads at most 64 KiB at a time, so nothing was done. Go back and send less."
+                "It was more than this form can take, so nothing was done. Go back and send less."
+            }
+            Self::TooSlow => {
+                "Part of what your browser sent did not come in time, so nothing was done. Go back and try again, where the connection is better if you can."
             }
             Self::TooMany(_) => {
                 "So that nobody can guess what is secret, it can be tried so many times from one place, and nothing was done."

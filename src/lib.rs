@@ -31,6 +31,7 @@ pub mod assets;
 pub mod client_address;
 pub mod clock;
 pub mod config;
+pub mod connections;
 pub mod database;
 pub mod domain;
 pub mod entities;

@@ -23,6 +23,8 @@ use crate::session;
 
 /// The most bytes of a form that are read.
 const FORM_LIMIT: usize = 64 * 1024;
+/// The same for a form that has no more than names and passwords, which may come from anybody.
+const PASSWORD_FORM_LIMIT: usize = 8 * 1024;
 
 /// A row of the URL table.
 pub struct Endpoint {
@@ -38,12 +40,12 @@ pub struct Endpoint {
 pub fn table() -> Vec<Endpoint> {
     vec![
         get("/", home::show),
-        get("/register", register::show),
-        post("/register", register::submit),
+        get(REGISTER, register::show),
+        post(REGISTER, register::submit),
         get(REGISTER_BY_LINK, register::show_by_link),
         post(REGISTER_BY_LINK, register::submit_by_link),
-        get("/login", login::show),
-        post("/login", login::submit),
+        get(LOGIN, login::show),
+        post(LOGIN, login::submit),
         post("/logout", logout::submit),
         get(RESET, reset::show),
         post(RESET, reset::submit),
@@ -104,7 +106,9 @@ pub fn table() -> Vec<Endpoint> {
     ]
 }
 
+const REGISTER: &str = "/register";
 const REGISTER_BY_LINK: &str = "/register/{token}";
+const LOGIN: &str = "/login";
 const RESET: &str = "/reset/{token}";
 const POLL: &str = "/rooms/{room}/poll";
 const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
@@ -116,6 +120,15 @@ const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
 const INVITE: &str = "/invite/{token}";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
+
+/// The most bytes of a request's body that are read at the address of this pattern.
+#[must_use]
+pub fn body_limit(pattern: Option<&str>) -> usize {
+    match pattern {
+        Some(LOGIN | REGISTER | REGISTER_BY_LINK | RESET) => PASSWORD_FORM_LIMIT,
+        _ => FORM_LIMIT,
+    }
+}
 
 /// Whether machines ask for this pattern all the time, so that its log lines are for debugging.
 #[must_use]
@@ -338,13 +351,15 @@ pub fn invite_url(token: &Token) -> String {
 /// the one that whoever asks reached it by.
 #[must_use]
 pub fn whole_url(request: &HttpRequest, path: &str) -> String {
-    if let Some(ours) = &session::state(request).config.address.public_url {
-        return format!("{}{path}", ours.origin());
+    let address = &session::state(request).config.address;
+    if address.public_url.is_some() {
+        return address.url(path);
     }
     let host = request.headers().get(HOST);
-    let host = host.and_then(|host| host.to_str().ok());
-    let host = host.unwrap_or_else(|| request.app_config().host());
-    format!("http://{host}{path}")
+    match host.and_then(|host| host.to_str().ok()) {
+        Some(host) => format!("http://{host}{path}"),
+        None => address.url(path),
+    }
 }
 
 fn in_query(text: &str) -> String {

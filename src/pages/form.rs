@@ -8,8 +8,7 @@ use crate::domain::Mistake;
 
 /// A form that is nothing but its button.
 ///
-/// Pages take it all the same: a body that nobody reads makes actix close the connection, or not,
-/// depending on whether it has arrived yet.
+/// Pages take it all the same, so that what is no form is refused.
 #[derive(Debug, Deserialize)]
 pub struct Button {}
 

@@ -59,5 +59,6 @@ mod room;
 mod room_settings;
 mod same_origin;
 mod sessions;
+mod slow_clients;
 mod stopping;
 mod text_browser;
