@@ -1,0 +1,178 @@
+//! The least that actix could do: a server whose handlers give constant bytes.
+//!
+//! It is this very program, started as `benches bare FOLDER PORT`. What it answers is what Mirage answered to
+//! the same requests, status, headers and body, which the measuring process left in the folder. It has as
+//! many workers as Mirage, actix's default, and nothing around its handlers.
+
+use std::future::ready;
+use std::path::Path;
+
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::{Method, StatusCode};
+use actix_web::web::{self, Bytes, Data};
+use actix_web::{App, HttpResponse, HttpServer};
+use tokio::sync::watch;
+
+use crate::http::Answer;
+
+/// How many rooms one can wait in, numbered from 0.
+const ROOMS: usize = 1_000;
+
+/// An answer to all requests with this method for this path, whatever the query.
+#[derive(Clone)]
+pub struct Constant {
+    method: Method,
+    path: String,
+    status: StatusCode,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    body: Bytes,
+}
+
+impl Constant {
+    /// The answer that Mirage gave, for requests like this one.
+    pub fn of(method: &str, target: &str, answer: &Answer) -> Self {
+        let (path, _) = target.split_once('?').unwrap_or((target, ""));
+        let headers = answer.headers.iter().filter(|(name, _)| {
+            // The server writes these by itself.
+            !matches!(
+                name.as_str(),
+                "date" | "content-length" | "transfer-encoding"
+            )
+        });
+        let header = |(name, value): &(String, String)| {
+            (
+                name.parse().expect("a header"),
+                value.parse().expect("a value"),
+            )
+        };
+        Self {
+            method: method.parse().expect("a method"),
+            path: path.to_owned(),
+            status: answer.status,
+            headers: headers.map(header).collect(),
+            body: answer.body.clone().into(),
+        }
+    }
+
+    fn response(&self) -> HttpResponse {
+        let mut response = HttpResponse::build(self.status);
+        for header in &self.headers {
+            response.append_header(header.clone());
+        }
+        if self.body.is_empty() {
+            response.finish()
+        } else {
+            response.body(self.body.clone())
+        }
+    }
+
+    /// As a file: lines of text, an empty one, and then the body.
+    fn written(&self) -> Vec<u8> {
+        let mut lines = vec![format!(
+            "{} {} {}",
+            self.method,
+            self.status.as_u16(),
+            self.path
+        )];
+        for (name, value) in &self.headers {
+            lines.push(format!("{name}: {}", value.to_str().expect("text")));
+        }
+        let mut bytes = format!("{}\n\n", lines.join("\n")).into_bytes();
+        bytes.extend_from_slice(&self.body);
+        bytes
+    }
+
+    fn read(file: &[u8]) -> Self {
+        let end = file
+            .windows(2)
+            .position(|two| two == b"\n\n")
+            .expect("an empty line");
+        let head = std::str::from_utf8(&file[..end]).expect("lines of text");
+        let mut lines = head.lines();
+        let first: Vec<&str> = lines.next().expect("a line").splitn(3, ' ').collect();
+        let header = |line: &str| {
+            let (name, value) = line.split_once(": ").expect("a header");
+            (
+                name.parse().expect("a header"),
+                value.parse().expect("a value"),
+            )
+        };
+        Self {
+            method: first[0].parse().expect("a method"),
+            status: first[1].parse().expect("a status"),
+            path: first[2].to_owned(),
+            headers: lines.map(header).collect(),
+            body: Bytes::copy_from_slice(&file[end + 2..]),
+        }
+    }
+}
+
+/// Leaves the answers in `folder`, for a bare server to give.
+pub fn leave(folder: &Path, constants: &[Constant]) {
+    std::fs::create_dir_all(folder).expect("a folder");
+    for (number, constant) in constants.iter().enumerate() {
+        let file = folder.join(format!("{number}.answer"));
+        std::fs::write(file, constant.written()).expect("a file in the folder");
+    }
+}
+
+/// What those who wait wait for.
+struct Waiting {
+    rooms: Vec<watch::Sender<()>>,
+    news: Option<Constant>,
+}
+
+/// `GET /wait/{room}` gives the answer for `/wait` once something comes into the room.
+async fn wait(waiting: Data<Waiting>, room: web::Path<usize>) -> HttpResponse {
+    let mut events = waiting.rooms[*room].subscribe();
+    events.changed().await.expect("a room that stays");
+    waiting.news.as_ref().expect("what to answer").response()
+}
+
+/// `POST /wake/{room}` is what comes into the room.
+async fn wake(waiting: Data<Waiting>, room: web::Path<usize>, _: Bytes) -> HttpResponse {
+    waiting.rooms[*room].send_replace(());
+    HttpResponse::NoContent().finish()
+}
+
+/// Gives the answers in `folder` until the process is told to end, and to `/healthz` that it serves.
+pub async fn serve(folder: &Path, port: u16) {
+    let mut constants = Vec::new();
+    for entry in std::fs::read_dir(folder).expect("the folder") {
+        let path = entry.expect("a file").path();
+        if path
+            .extension()
+            .is_some_and(|extension| extension == "answer")
+        {
+            constants.push(Constant::read(&std::fs::read(path).expect("an answer")));
+        }
+    }
+    let waiting = Data::new(Waiting {
+        rooms: (0..ROOMS).map(|_| watch::Sender::new(())).collect(),
+        news: constants
+            .iter()
+            .find(|constant| constant.path == "/wait")
+            .cloned(),
+    });
+    let server = HttpServer::new(move || {
+        let mut app = App::new()
+            .app_data(Data::clone(&waiting))
+            .route("/healthz", web::get().to(HttpResponse::Ok))
+            .route("/wait/{room}", web::get().to(wait))
+            .route("/wake/{room}", web::post().to(wake));
+        for constant in constants.clone() {
+            let path = constant.path.clone();
+            let route = web::method(constant.method.clone());
+            // The least one can do with what is sent is to read it.
+            let route = if constant.method == Method::POST {
+                route.to(move |_: Bytes| ready(constant.response()))
+            } else {
+                route.to(move || ready(constant.response()))
+            };
+            app = app.route(&path, route);
+        }
+        app
+    });
+    let server = server.bind(("127.0.0.1", port)).expect("a free port");
+    server.run().await.expect("a server that serves");
+}

@@ -1,0 +1,215 @@
+//! People, rooms and messages to measure with.
+//!
+//! Rows go into a fresh database by the server's own entities before it starts: signing up costs a
+//! password hash each, which would be minutes for thousands. A session is what signing in makes: a random
+//! key in a signed cookie, and its digest in the database. Messages go through the server.
+
+use std::path::{Path, PathBuf};
+
+use actix_web::cookie::{Cookie, CookieJar, Key};
+use mirage::clock::{Clock, SystemClock};
+use mirage::config::Storage;
+use mirage::database;
+use mirage::domain::{Announcements, Posting, Role, RoomId, RoomName, Timestamp, UserId, Username};
+use mirage::entities::{room, room_member, session, user};
+use mirage::secret::{Secret, random_bytes};
+use mirage::services::nonces::Nonces;
+use mirage::services::tokens::Token;
+use sea_orm::{DatabaseConnection, EntityTrait, Set};
+
+use crate::http::{Connection, Request};
+
+/// Rows in one statement.
+const AT_ONCE: usize = 1_000;
+
+const NAMES: [&str; 12] = [
+    "ada", "Bob", "Chloé", "Dmitri", "Élodie", "farah", "Grace", "Hiroko", "ines", "José", "Kwame",
+    "Léa",
+];
+
+const TOPICS: [&str; 8] = [
+    "Tea and cake",
+    "Garden",
+    "Rust",
+    "Chess club",
+    "Ålesund",
+    "Film night",
+    "Help",
+    "Bicycles",
+];
+
+const WORDS: [&str; 24] = [
+    "the", "kettle", "is", "on", "and", "who", "comes", "to", "tea?", "I", "will,", "with", "cake",
+    "from", "Zoë’s", "shop", "at", "five", "or", "so.", "Bring", "milk", "please", "🙂",
+];
+
+/// A person who is signed in.
+pub struct Person {
+    /// Names the account.
+    pub id: i64,
+    /// What their browser sends.
+    pub cookie: String,
+}
+
+/// A folder with a database and a secret, for a server to be started with.
+pub struct World {
+    folder: PathBuf,
+    database: DatabaseConnection,
+    key: Key,
+    nonces: Nonces,
+    now: Timestamp,
+}
+
+impl World {
+    /// A world without anybody, in `folder`.
+    pub async fn new(folder: &Path) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let at = folder.display();
+        let storage = Storage {
+            database_url: format!("sqlite://{at}/mirage.db?mode=rwc"),
+        };
+        let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
+        Self {
+            folder: folder.to_owned(),
+            database: database::open(&storage).await.expect("a database"),
+            key: Key::derive_from(&secret.key("cookie")),
+            nonces: Nonces::new(&secret),
+            now: SystemClock::start().now(),
+        }
+    }
+
+    /// Where it is.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// As many more people, numbered from `first`, each signed in with one browser.
+    pub async fn add_people(&self, first: i64, count: usize) -> Vec<Person> {
+        let mut people = Vec::new();
+        let (mut users, mut sessions) = (Vec::new(), Vec::new());
+        for (id, name) in (first..).zip(NAMES.iter().cycle()).take(count) {
+            let name = Username::parse(&format!("{name}{id}")).expect("a name");
+            let keys = name.keys();
+            users.push(user::ActiveModel {
+                id: Set(UserId(id)),
+                name: Set(name.as_str().to_owned()),
+                folded_name: Set(keys.folded),
+                folded_skeleton: Set(keys.folded_skeleton),
+                typed_skeleton: Set(keys.typed_skeleton),
+                // Nobody signs in with it.
+                password_hash: Set("$argon2id$".to_owned()),
+                announcements: Set(Announcements::Each.word().to_owned()),
+                created_at: Set(self.now),
+            });
+            // As long as the server's own.
+            let random = u128::from_be_bytes(random_bytes());
+            let token = Token::sent(format!("{random:043x}"));
+            sessions.push(session::ActiveModel {
+                key_digest: Set(token.digest().to_hex()),
+                user_id: Set(UserId(id)),
+                created_at: Set(self.now),
+                last_seen: Set(self.now),
+                user_agent: Set("Mozilla/5.0 (X11; Linux x86_64) Chrome/140.0.0.0".to_owned()),
+            });
+            people.push(Person {
+                id,
+                cookie: self.cookie(&token),
+            });
+        }
+        insert::<user::Entity, _>(&self.database, users).await;
+        insert::<session::Entity, _>(&self.database, sessions).await;
+        people
+    }
+
+    fn cookie(&self, token: &Token) -> String {
+        let mut jar = CookieJar::new();
+        let plain = Cookie::new("mirage", token.as_str().to_owned());
+        jar.signed_mut(&self.key).add(plain);
+        let signed = jar.get("mirage").expect("the cookie just added");
+        format!("mirage={}", signed.value())
+    }
+
+    /// As many more public rooms, numbered from `first`. All `members` are in each; the first owns it.
+    pub async fn add_rooms(&self, first: i64, count: usize, members: &[Person]) {
+        let (mut rooms, mut memberships) = (Vec::new(), Vec::new());
+        for (id, topic) in (first..).zip(TOPICS.iter().cycle()).take(count) {
+            let name = RoomName::parse(&format!("{topic} {id}")).expect("a name");
+            let keys = name.keys();
+            rooms.push(room::ActiveModel {
+                id: Set(RoomId(id)),
+                name: Set(name.as_str().to_owned()),
+                folded_name: Set(keys.folded),
+                folded_skeleton: Set(keys.folded_skeleton),
+                typed_skeleton: Set(keys.typed_skeleton),
+                is_private: Set(false),
+                password_hash: Set(None),
+                owner_id: Set(UserId(members[0].id)),
+                message_lifespan: Set(None),
+                description: Set(text(rooms.len())),
+                slow_mode: Set(0),
+                language: Set("en".to_owned()),
+                posting: Set(Posting::Everyone.word().to_owned()),
+                created_at: Set(self.now),
+            });
+            memberships.extend(members.iter().map(|person| room_member::ActiveModel {
+                room_id: Set(RoomId(id)),
+                user_id: Set(UserId(person.id)),
+                joined_at: Set(self.now),
+                role: Set(Role::Member.word().to_owned()),
+            }));
+        }
+        insert::<room::Entity, _>(&self.database, rooms).await;
+        insert::<room_member::Entity, _>(&self.database, memberships).await;
+    }
+
+    /// Leaves the database to the server.
+    pub async fn leave(&self) {
+        let database = self.database.clone();
+        database.close().await.expect("a database that closes");
+    }
+
+    /// A nonce for a form of `person` in `room`, as the server makes them.
+    pub fn nonce(&self, person: &Person, room: i64) -> String {
+        self.nonces.make(UserId(person.id), RoomId(room))
+    }
+
+    /// Sends as many messages to `room`, of people in turn.
+    pub async fn talk(&self, to: &mut Connection, room: i64, people: &[Person], count: usize) {
+        for (number, person) in people.iter().cycle().take(count).enumerate() {
+            let send = Request::send(room, &text(number), &self.nonce(person, room));
+            let answer = to.ask(&send, &person.cookie).await.expect("an answer");
+            assert_eq!(answer.status, 204, "{answer:?}");
+        }
+    }
+}
+
+/// The text of message `number`: a sentence or a few, one in ten with a link.
+pub fn text(number: usize) -> String {
+    let length = 3 + number * 7 % 29;
+    let words: Vec<&str> = WORDS
+        .iter()
+        .cycle()
+        .skip(number * 5 % 24)
+        .take(length)
+        .copied()
+        .collect();
+    let link = if number.is_multiple_of(10) {
+        " https://example.org/cake?for=tea"
+    } else {
+        ""
+    };
+    format!("{}{link}", words.join(" "))
+}
+
+async fn insert<E, A>(database: &DatabaseConnection, rows: Vec<A>)
+where
+    E: EntityTrait,
+    A: sea_orm::ActiveModelTrait<Entity = E>,
+{
+    let mut rows = rows.into_iter().peekable();
+    while rows.peek().is_some() {
+        let some: Vec<A> = rows.by_ref().take(AT_ONCE).collect();
+        let inserted = E::insert_many(some).exec_without_returning(database);
+        inserted.await.expect("rows that the schema allows");
+    }
+}
