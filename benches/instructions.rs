@@ -29,7 +29,8 @@ pub async fn run(plan: &Plan) {
     std::fs::create_dir_all(profiles).expect("a folder for profiles");
     let mut rows = Vec::new();
     for kind in &kinds {
-        let profile = |side: &str| profiles.join(format!("{side}: {}", kind.name));
+        let name = kind.name.replace([' ', ','], "-");
+        let profile = |side: &str| profiles.join(format!("{side}-{name}"));
         let world = &sides.world;
         let of_mirage = Counted {
             server: &sides.mirage,

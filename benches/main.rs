@@ -17,6 +17,9 @@
 
 mod bare;
 mod compare;
+mod crowd;
+mod delivery;
+mod growth;
 mod http;
 mod instructions;
 mod people;
@@ -29,7 +32,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 3] = ["compare", "start", "instructions"];
+const PARTS: [&str; 5] = ["compare", "delivery", "growth", "start", "instructions"];
 
 /// What all parts are told.
 pub struct Plan {
@@ -75,6 +78,8 @@ async fn main() -> ExitCode {
         eprintln!("\n== {part}");
         match part {
             "compare" => compare::run(&plan).await,
+            "delivery" => delivery::run(&plan).await,
+            "growth" => growth::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,
             other => panic!("{other} is no part"),

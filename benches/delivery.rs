@@ -1,0 +1,222 @@
+//! How soon a message is with all who wait for it, and what a waiting client takes, beside the bare server,
+//! which waits on one watch channel a room and answers the same bytes.
+//!
+//! Each client is a person with a session of their own. The memory of a waiting client is all that the
+//! server has more of when they wait than before any of them had come: in Mirage their sessions, too.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+
+use crate::Plan;
+use crate::bare::{self, Constant};
+use crate::crowd::{Crowd, Wait};
+use crate::http::{Answer, Connection, Purpose, Request};
+use crate::people::{Person, World, text};
+use crate::server::{Server, Under};
+use crate::table::{ms, percentile, print};
+
+/// Who waits where: clients, and the rooms that they are spread over.
+const CROWDS: [(usize, usize); 4] = [(100, 1), (1_000, 1), (5_000, 1), (5_000, 500)];
+/// How often a message is sent to each room.
+const MESSAGES: usize = 20;
+/// What has not come by then is lost.
+const LOST_AFTER: Duration = Duration::from_secs(20);
+
+/// A server, those who wait there, and how long messages took to them.
+struct Side {
+    server: Server,
+    crowd: Crowd,
+    memory: u64,
+    spans: Vec<Duration>,
+    lost: usize,
+}
+
+impl Side {
+    async fn new(server: Server, waits: Vec<Wait>, running: Stopwatch) -> Self {
+        server.settle().await;
+        let before = server.memory();
+        let crowd = Crowd::gather(&server, waits, running).await;
+        let memory = server.memory().saturating_sub(before) / crowd.size() as u64;
+        Self {
+            server,
+            crowd,
+            memory,
+            spans: Vec::new(),
+            lost: 0,
+        }
+    }
+
+    /// Sends these messages, one a room, and waits until they are with everybody. Gives the cursors that
+    /// they came with in each room.
+    async fn deliver(
+        &mut self,
+        sends: &[(i64, Request, &Person)],
+        running: Stopwatch,
+    ) -> HashMap<i64, Vec<String>> {
+        let to = Connection::open(&self.server.address).await;
+        let mut to = to.expect("a connection");
+        let mut sent = HashMap::new();
+        for (room, send, author) in sends {
+            sent.insert(*room, running.elapsed());
+            let answer = to.ask(send, &author.cookie).await.expect("an answer");
+            assert_eq!(answer.status, 204, "{answer:?}");
+        }
+        let mut cursors: HashMap<i64, Vec<String>> = HashMap::new();
+        for received in 0..self.crowd.size() {
+            let receipt = tokio::time::timeout(LOST_AFTER, self.crowd.receipts.recv()).await;
+            let Ok(receipt) = receipt else {
+                self.lost += self.crowd.size() - received;
+                break;
+            };
+            let receipt = receipt.expect("clients that wait");
+            self.spans
+                .push(receipt.at.saturating_sub(sent[&receipt.room]));
+            cursors
+                .entry(receipt.room)
+                .or_default()
+                .push(receipt.cursor);
+        }
+        cursors
+    }
+
+    fn row(&self) -> [String; 4] {
+        [
+            ms(percentile(&self.spans, 0.5)),
+            ms(percentile(&self.spans, 0.99)),
+            self.lost.to_string(),
+            format!("{:.1} KiB", self.memory as f64 / 1024.0),
+        ]
+    }
+}
+
+/// Delivers to each of the crowds, at Mirage and at the bare server in turn.
+pub async fn run(plan: &Plan) {
+    let mut rows = Vec::new();
+    for (clients, rooms) in CROWDS {
+        let clients = if plan.is_quick { clients / 10 } else { clients };
+        let rooms = if plan.is_quick {
+            rooms.div_ceil(10)
+        } else {
+            rooms
+        };
+        rows.push(deliver(plan, clients, rooms).await);
+        eprintln!("{clients} clients in {rooms} rooms");
+    }
+    print(
+        &[
+            "clients",
+            "Mirage, p50",
+            "p99",
+            "lost",
+            "a client",
+            "bare, p50",
+            "p99",
+            "lost",
+            "a client",
+            "p99, ratio",
+            "memory, ratio",
+        ],
+        &rows,
+    );
+    println!("Targets: p99 at most 1.50, memory at most 1.25, none lost.");
+}
+
+async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
+    let folder = plan.folder.join(format!("{clients}-{rooms}"));
+    let world = World::new(&folder.join("mirage")).await;
+    let people = world.add_people(1, clients).await;
+    let groups: Vec<(i64, &[Person])> = (1..).zip(people.chunks(clients / rooms)).collect();
+    for (room, members) in &groups {
+        world.add_rooms(*room, 1, members).await;
+    }
+    world.leave().await;
+
+    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
+    let running = Stopwatch::start();
+    let mut to = Connection::open(&server.address)
+        .await
+        .expect("a connection");
+    let mut waits = Vec::new();
+    let mut news = None;
+    for (room, members) in &groups {
+        let path = format!("/rooms/{room}/poll");
+        let before = poll(&mut to, &path, "", &members[0]).await;
+        world.talk(&mut to, *room, &members[..1], 1).await;
+        // What a message comes as, for the bare server to answer.
+        let answer = poll(&mut to, &path, cursor(&before), &members[0]).await;
+        let cursor = cursor(&answer).to_owned();
+        news = Some(answer);
+        waits.extend(members.iter().map(|person| Wait {
+            room: *room,
+            path: path.clone(),
+            cursor: cursor.clone(),
+            cookie: person.cookie.clone(),
+        }));
+    }
+    let news = Constant::of("GET", "/wait", &news.expect("a room"));
+    bare::leave(&folder.join("bare"), &[news]);
+    let bare_server = Server::bare(&folder.join("bare"), Under::Nothing).await;
+    let bare_waits = waits.iter().cloned().map(|wait| Wait {
+        path: format!("/wait/{}", wait.room),
+        ..wait
+    });
+    let mut bare_side = Side::new(bare_server, bare_waits.collect(), running).await;
+    let mut mirage = Side::new(server, waits, running).await;
+
+    for number in 0..MESSAGES {
+        let sends: Vec<_> = groups
+            .iter()
+            .map(|(room, members)| {
+                let author = &members[0];
+                let send = Request::send(*room, &text(number), &world.nonce(author, *room));
+                (*room, send, author)
+            })
+            .collect();
+        mirage.server.settle().await;
+        bare_side.server.settle().await;
+        let cursors = mirage.deliver(&sends, running).await;
+        // All of a room have come equally far, by one message: none had two, or another's.
+        for (room, cursors) in &cursors {
+            assert!(
+                cursors.iter().all(|cursor| *cursor == cursors[0]),
+                "room {room}: {cursors:?}"
+            );
+        }
+        mirage.server.settle().await;
+        let wakes: Vec<_> = sends
+            .into_iter()
+            .map(|(room, send, author)| {
+                let target = format!("/wake/{room}");
+                (room, Request { target, ..send }, author)
+            })
+            .collect();
+        bare_side.deliver(&wakes, running).await;
+    }
+    let place = if rooms == 1 {
+        "one room".to_owned()
+    } else {
+        format!("{rooms} rooms")
+    };
+    let mut row = vec![format!("{clients} in {place}")];
+    row.extend(mirage.row());
+    row.extend(bare_side.row());
+    let p99 = |side: &Side| percentile(&side.spans, 0.99).as_secs_f64();
+    row.push(format!("{:.2}", p99(&mirage) / p99(&bare_side)));
+    row.push(format!(
+        "{:.2}",
+        mirage.memory as f64 / bare_side.memory as f64
+    ));
+    row
+}
+
+async fn poll(to: &mut Connection, path: &str, cursor: &str, person: &Person) -> Answer {
+    let poll = format!("{path}?after={cursor}&wait=0");
+    let poll = Request::get(Purpose::Fetch, poll);
+    to.ask(&poll, &person.cookie).await.expect("an answer")
+}
+
+fn cursor(answer: &Answer) -> &str {
+    answer.header("mirage-cursor").expect("a cursor")
+}
