@@ -102,6 +102,8 @@ impl Side {
 
     /// Polls and sends a second.
     async fn rates(&self, span: Duration) -> [f64; 2] {
+        // The last messages of an earlier round may still be coming in.
+        self.server.settle().await;
         let cursor = cursor(&self.server, ROOM, &self.people[0]).await;
         let poll = format!("/rooms/{ROOM}/poll?after={cursor}&wait=0");
         let poll = Asks::This(Request::get(Purpose::Fetch, poll));

@@ -1,10 +1,10 @@
 //! Instructions for each kind of request, counted by callgrind: a figure that does not depend on the
 //! machine's mood.
 //!
-//! The server runs on one core with one worker, and is asked over one connection, one request at a time. What is counted
-//! is what it executes from the first request to the last answer, in all its threads; that includes what it
-//! does by the clock meanwhile, which is little. The profiles stay in `target/callgrind`, for
-//! `callgrind_annotate`.
+//! The server runs on one core with one worker, and is asked over one connection, one request at a time.
+//! What is counted is what it executes from the first request to the last answer, in all its threads; that
+//! includes what it does by the clock meanwhile, which is little. The profiles stay in
+//! `target/release/callgrind`, for `callgrind_annotate`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -13,7 +13,7 @@ use crate::Plan;
 use crate::compare::{Kind, Sides};
 use crate::http::Connection;
 use crate::people::World;
-use crate::server::{Server, Under};
+use crate::server::{Server, Under, program};
 use crate::table::print;
 
 /// Requests of each kind.
@@ -25,8 +25,8 @@ pub async fn run(plan: &Plan) {
     let sides = Sides::new(plan, Under::Callgrind).await;
     let kinds = sides.kinds().await;
     let bare = sides.bare(plan, &kinds, Under::Callgrind).await;
-    let profiles = Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/../target/callgrind"));
-    std::fs::create_dir_all(profiles).expect("a folder for profiles");
+    let profiles = program("callgrind");
+    std::fs::create_dir_all(&profiles).expect("a folder for profiles");
     let mut rows = Vec::new();
     for kind in &kinds {
         let name = kind.name.replace([' ', ','], "-");
