@@ -15,7 +15,7 @@ use actix_http::error::DispatchError;
 use actix_server::{Server, ServerBuilder};
 use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
 use actix_web::dev::AppConfig;
-use actix_web::middleware::{Compress, from_fn};
+use actix_web::middleware::from_fn;
 use actix_web::{App, web};
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
@@ -43,7 +43,9 @@ use crate::services::presence::Presence;
 use crate::services::read_marks::ReadMarks;
 use crate::services::rooms::Rooms;
 use crate::services::sessions::{self, LiveSessions};
-use crate::{allocator, connections, database, error, headers, routes, same_origin, session};
+use crate::{
+    allocator, compression, connections, database, error, headers, routes, same_origin, session,
+};
 
 /// How often memory is freed of what has expired: at most 10 s later, as promised.
 const SWEEP_EVERY: Duration = Duration::from_secs(5);
@@ -313,7 +315,7 @@ fn server(state: &Arc<AppState>, secret: &Secret, listener: TcpListener) -> io::
             .wrap(from_fn(error::show_page))
             .wrap(cookie.middleware())
             .wrap(from_fn(headers::add))
-            .wrap(Compress::default())
+            .wrap(from_fn(compression::compress))
             .wrap(TracingLogger::<RequestLog>::new())
             .wrap(from_fn(connections::answer))
             .configure(routes::configure)

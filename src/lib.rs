@@ -30,6 +30,7 @@ pub mod app;
 pub mod assets;
 pub mod client_address;
 pub mod clock;
+pub mod compression;
 pub mod config;
 pub mod connections;
 pub mod database;

@@ -9,7 +9,7 @@ use mirage::app::Application;
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig, Operation};
 use mirage::operators::{self, Refused};
-use mirage::{connections, logging};
+use mirage::{allocator, connections, logging};
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -57,6 +57,7 @@ async fn serve(config: Config) -> ExitCode {
         complain(&format!("cannot turn core dumps off: {error}"));
         return ExitCode::FAILURE;
     }
+    allocator::give_back_large();
     connections::allow_many();
     let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {

@@ -6,6 +6,7 @@ use actix_web::dev::ResourceDef;
 use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
 use actix_web::http::Method;
 use actix_web::http::header::HOST;
+use actix_web::middleware::{Compress, Condition};
 use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 
@@ -35,10 +36,14 @@ pub struct Endpoint {
     route: Route,
 }
 
-/// Every address the server answers. Literal paths come before those with a name in the same place.
+/// Every address the server answers. Literal paths come before those with a name in the same place, and
+/// before all of them those that are asked for most: each is tried in turn.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
     vec![
+        get(POLL, poll::show),
+        get("/rooms/{room}/messages", messages::show),
+        post("/rooms/{room}/messages", messages::submit),
         get("/", home::show),
         get(REGISTER, register::show),
         post(REGISTER, register::submit),
@@ -59,9 +64,6 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/join", join::submit),
         get("/rooms/{room}/leave", leave::show),
         post("/rooms/{room}/leave", leave::submit),
-        get("/rooms/{room}/messages", messages::show),
-        post("/rooms/{room}/messages", messages::submit),
-        get(POLL, poll::show),
         get("/rooms/{room}/members", members::show),
         get("/rooms/{room}/members/{person}", member::show),
         post("/rooms/{room}/members/{person}/role", member_role::submit),
@@ -185,7 +187,9 @@ pub fn configure(service: &mut ServiceConfig) {
             let allowed = allowed.clone();
             async { Err::<String, _>(AppError::MethodNotAllowed { allowed }) }
         };
-        service.service(resource.default_service(web::to(refused)));
+        // Assets come from files, bit by bit: pages are compressed whole (compression.rs).
+        let compressed = Condition::new(first.pattern == ASSET, Compress::default());
+        service.service(resource.default_service(web::to(refused)).wrap(compressed));
     }
     service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
 }

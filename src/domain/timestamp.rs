@@ -47,6 +47,12 @@ impl Timestamp {
         ))
     }
 
+    /// The number of the day: days since 1970-01-01, in UTC.
+    #[must_use]
+    pub fn day_number(self) -> i64 {
+        self.0.div_euclid(86_400_000)
+    }
+
     fn formatted(self, shape: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()

@@ -256,20 +256,14 @@ fn stretches(messages: Vec<Arc<Message>>, is_new: impl Fn(&Message) -> bool) -> 
     let mut day_before = None;
     let mut is_marked = false;
     for message in messages {
-        let day = message.sent_at.day();
-        let day = (day_before.as_ref() != Some(&day)).then_some(day);
+        let day = message.sent_at.day_number();
+        let begins_day = day_before.replace(day) != Some(day);
         let begins_new = !is_marked && is_new(&message);
         is_marked |= begins_new;
-        if day.is_some() {
-            day_before.clone_from(&day);
-        }
-        match stretches
-            .last_mut()
-            .filter(|_| day.is_none() && !begins_new)
-        {
+        match stretches.last_mut().filter(|_| !begins_day && !begins_new) {
             Some(stretch) => stretch.messages.push(message),
             None => stretches.push(Stretch {
-                day,
+                day: begins_day.then(|| message.sent_at.day()),
                 is_new: begins_new,
                 messages: vec![message],
             }),
