@@ -19,6 +19,10 @@ use crate::domain::{
 };
 use crate::entities::{room, room_member, user};
 
+/// More characters than a folded name has: of each of the 64 that were typed, NFKC makes 18 at most, and
+/// folding 3 of each of those.
+const LONGER_THAN_ANY: usize = 64 * 18 * 3 + 1;
+
 /// How many public rooms a page lists.
 pub const LIST_PAGE: u64 = 50;
 
@@ -298,7 +302,10 @@ pub async fn public_list(
 fn name_contains(search: &str) -> Condition {
     let words: Vec<&str> = search.split_whitespace().collect();
     let folded = NameKeys::of(&words.join(" ")).folded;
-    let literal = folded
+    // No more is needed to tell that no name has it in it, and SQLite fails at patterns of more than
+    // 50,000 bytes.
+    let searched: String = folded.chars().take(LONGER_THAN_ANY).collect();
+    let literal = searched
         .replace('\\', "\\\\")
         .replace('%', "\\%")
         .replace('_', "\\_");

@@ -165,3 +165,17 @@ async fn a_search_that_finds_nothing_says_so_and_keeps_what_was_typed() {
             .any(|text| text.starts_with("No public room has “<b>”"))
     );
 }
+
+#[actix_web::test]
+async fn a_search_for_more_than_any_name_can_hold_finds_nothing() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+
+    for long in ["a".repeat(60_000), "%25".repeat(20_000)] {
+        let page = ada.get(&format!("/rooms?search={long}")).await;
+
+        page.assert_status(200);
+        assert!(!page.has(".rooms li"));
+    }
+}
