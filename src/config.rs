@@ -595,6 +595,8 @@ fn buffer_bytes(text: &str) -> Result<usize, &'static str> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn parse(words: &[&str]) -> Result<Config, NoConfig> {
@@ -684,41 +686,8 @@ mod tests {
     #[test]
     fn help_explains_every_setting() {
         let help = asked(&["--help"]);
-        let names = [
-            "bind",
-            "database-url",
-            "public-url",
-            "secret-file",
-            "assets",
-            "contact",
-            "sign-up",
-            "message-lifespan",
-            "max-messages",
-            "rooms-per-person",
-            "members-per-room",
-            "public-rooms",
-            "buffer-bytes",
-            "poll-wait",
-            "head-timeout",
-            "body-timeout",
-            "write-timeout",
-            "connections-per-address",
-            "limits",
-            "limit-sign-in",
-            "limit-sign-in-address",
-            "limit-sign-up",
-            "limit-join",
-            "limit-join-name",
-            "limit-rooms",
-            "limit-messages",
-            "limit-messages-room",
-            "limit-links",
-            "trusted-proxies",
-            "log-format",
-            "log",
-        ];
 
-        for name in names {
+        for name in SETTINGS {
             assert!(
                 help.contains(&format!("--{name} ")),
                 "--{name} is missing from\n{help}"
@@ -856,5 +825,96 @@ mod tests {
             public_url("http://[::1]:8080").unwrap().origin(),
             "http://[::1]:8080"
         );
+    }
+
+    /// The names of all settings.
+    const SETTINGS: [&str; 31] = [
+        "bind",
+        "database-url",
+        "public-url",
+        "secret-file",
+        "assets",
+        "contact",
+        "sign-up",
+        "message-lifespan",
+        "max-messages",
+        "rooms-per-person",
+        "members-per-room",
+        "public-rooms",
+        "buffer-bytes",
+        "poll-wait",
+        "head-timeout",
+        "body-timeout",
+        "write-timeout",
+        "connections-per-address",
+        "limits",
+        "limit-sign-in",
+        "limit-sign-in-address",
+        "limit-sign-up",
+        "limit-join",
+        "limit-join-name",
+        "limit-rooms",
+        "limit-messages",
+        "limit-messages-room",
+        "limit-links",
+        "trusted-proxies",
+        "log-format",
+        "log",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_setting_is_taken_or_refused_in_one_sentence(
+            setting in prop::sample::select(&SETTINGS[..]),
+            value in prop_oneof![
+                any::<String>(),
+                "[0-9]{1,21}(\\+[0-9]{1,11}/[0-9]{1,21})?(s|min|h|days|years|KiB|GiB| )?",
+                "(https?://)?[a-z0-9.:\\[\\]-]{0,20}(/[0-9]{1,3})?",
+            ],
+        ) {
+            match parse(&[&format!("--{setting}={value}")]) {
+                Ok(_) | Err(NoConfig::Wrong(_)) => {}
+                Err(NoConfig::Asked(text)) => prop_assert!(false, "nobody asked for {text}"),
+            }
+        }
+
+        #[test]
+        fn any_command_line_is_taken_or_refused(words in prop::collection::vec(
+            prop_oneof![
+                any::<String>(),
+                prop::sample::select(&SETTINGS[..]).prop_map(|setting| format!("--{setting}")),
+                prop::sample::select(&["serve", "user", "room", "list", "delete", "backup", "--", "-"][..])
+                    .prop_map(str::to_owned),
+            ],
+            0..6,
+        )) {
+            let words = ["mirage".to_owned()].into_iter().chain(words);
+            // It says one or the other, and does not panic.
+            drop(Command::parse(words));
+        }
+
+        #[test]
+        fn a_rate_is_read_as_it_was_written(
+            at_once in 1..=10_000_u32,
+            count in 1..=1_000_u32,
+            seconds in 1..=86_400_u64,
+        ) {
+            let rate = rate(&format!("{at_once}+{count}/{seconds}s")).unwrap();
+
+            prop_assert_eq!(rate.at_once.get(), at_once);
+            prop_assert_eq!(rate.each, Duration::from_secs(seconds) / count);
+        }
+
+        #[test]
+        fn a_public_url_is_read_as_it_is_kept(url in "https?://[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+            let kept = public_url(&url).unwrap();
+
+            prop_assert_eq!(public_url(kept.origin()), Ok(kept));
+        }
     }
 }

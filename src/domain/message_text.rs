@@ -96,6 +96,8 @@ pub(super) fn showable(c: char) -> char {
 #[cfg(test)]
 mod tests {
     use super::Segment::{LineBreak, Link, Text};
+    use proptest::prelude::*;
+
     use super::*;
 
     fn text(typed: &str) -> MessageText {
@@ -176,5 +178,42 @@ mod tests {
             text("a\0b\u{1b}c\td\u{ffff}").as_str(),
             "a\u{fffd}b\u{fffd}c\td\u{fffd}"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn the_pieces_of_a_message_are_its_text_and_its_links_lead_to_the_web(
+            typed in prop_oneof![
+                any::<String>(),
+                "(https?|HTTPS?|ftp|javascript|mailto|data):(//)?\\PC{0,20}",
+                "([a-z]{1,4}:/{0,3}|[<>\"'&.@ \r\n]|\\PC){0,30}",
+            ],
+        ) {
+            if let Ok(message) = MessageText::parse(&typed) {
+                let mut text = String::new();
+                for segment in message.segments() {
+                    match segment {
+                        Text(piece) => text.push_str(piece),
+                        LineBreak => text.push('\n'),
+                        Link(address) => {
+                            let address_in_small = address.to_ascii_lowercase();
+                            prop_assert!(
+                                address_in_small.starts_with("http://")
+                                    || address_in_small.starts_with("https://"),
+                                "{address}"
+                            );
+                            text.push_str(address);
+                        }
+                    }
+                }
+                prop_assert_eq!(&text, message.as_str());
+                prop_assert_eq!(MessageText::parse(&text), Ok(message));
+            }
+        }
     }
 }

@@ -46,6 +46,8 @@ fn fold(text: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn alike(one: &str, other: &str) -> bool {
@@ -89,5 +91,35 @@ mod tests {
         assert!(!alike("ada", "bob"));
         assert!(!alike("mail", "mall"));
         assert!(!alike("Ivan", "ian"));
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_folded_name_folds_to_itself(name in any::<String>()) {
+            let folded = NameKeys::of(&name).folded;
+
+            prop_assert_eq!(&NameKeys::of(&folded).folded, &folded);
+        }
+
+        #[test]
+        fn the_encoding_of_a_name_makes_no_other_name(name in any::<String>()) {
+            let keys = NameKeys::of(&name);
+
+            prop_assert_eq!(&NameKeys::of(&name.nfd().collect::<String>()), &keys);
+            prop_assert_eq!(&NameKeys::of(&name.nfc().collect::<String>()), &keys);
+        }
+
+        #[test]
+        fn letter_case_of_any_latin_name_makes_no_other_name(name in "[a-zA-Z0-9à-öø-þ_-]{1,32}") {
+            prop_assert_eq!(
+                NameKeys::of(&name.to_uppercase()).folded,
+                NameKeys::of(&name.to_lowercase()).folded
+            );
+        }
     }
 }

@@ -83,6 +83,8 @@ fn is_seen(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn mistake(typed: &str) -> &'static str {
@@ -149,6 +151,25 @@ mod tests {
     fn a_name_can_be_seen() {
         for name in ["\u{200d}", "\u{2800}", "\u{301}"] {
             assert!(mistake(name).contains("something to see"), "{name:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_is_taken_is_a_name_and_read_as_it_is_shown(
+            typed in prop_oneof![any::<String>(), "\\PC{1,66}", "[\\p{L}\\p{M}\\p{S} ]{1,20}"],
+        ) {
+            if let Ok(name) = RoomName::parse(&typed) {
+                prop_assert!((1..=64).contains(&name.as_str().chars().count()));
+                prop_assert!(!name.as_str().contains(char::is_control));
+                prop_assert_eq!(RoomName::parse(name.as_str()), Ok(name.clone()));
+                prop_assert!(!name.keys().folded_skeleton.is_empty());
+            }
         }
     }
 }

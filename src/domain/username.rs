@@ -92,6 +92,8 @@ pub(super) fn is_drawn_as_nothing(c: char) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn mistake(typed: &str) -> &'static str {
@@ -165,5 +167,24 @@ mod tests {
             mistake("--"),
             "Your name must have at least one letter or digit"
         );
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn what_is_taken_is_a_name_and_read_as_it_is_shown(
+            typed in prop_oneof![any::<String>(), "\\PC{2,34}", "[\\p{L}\\p{M}\\p{Nd}_-]{1,12}"],
+        ) {
+            if let Ok(name) = Username::parse(&typed) {
+                prop_assert!((2..=32).contains(&name.as_str().chars().count()));
+                prop_assert!(!name.as_str().contains(|c: char| c.is_control() || c.is_whitespace()));
+                prop_assert_eq!(Username::parse(name.as_str()), Ok(name.clone()));
+                prop_assert!(!name.keys().folded_skeleton.is_empty());
+            }
+        }
     }
 }

@@ -35,6 +35,8 @@ impl FromStr for Cursor {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -61,6 +63,29 @@ mod tests {
             "é-1",
         ] {
             assert_eq!(text.parse::<Cursor>(), Err(NotACursor), "{text:?}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn any_cursor_is_read_as_it_was_written(start in any::<u64>(), event in any::<u64>()) {
+            let cursor = Cursor { start, event };
+
+            prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
+
+        #[test]
+        fn what_is_read_as_a_cursor_is_one(
+            text in prop_oneof![any::<String>(), "[+0-9a-fA-F-]{0,36}", "[0-9a-f]{1,17}-[0-9a-f]{1,17}"],
+        ) {
+            if let Ok(cursor) = text.parse::<Cursor>() {
+                prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            }
         }
     }
 }

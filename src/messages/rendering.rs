@@ -141,3 +141,84 @@ impl Message {
             + self.for_author.len()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use scraper::{ElementRef, Html, Selector};
+
+    use super::*;
+    use crate::domain::Lifespan;
+
+    fn rendered(author: &str, text: MessageText) -> Html {
+        let draft = Draft {
+            author: UserId(1),
+            author_name: Arc::from(author),
+            text,
+            nonce: [0; 16],
+            lifespan: Lifespan(Duration::from_secs(60)),
+        };
+        let message = Message::render(RoomId(1), MessageId(1), &draft, Timestamp(0)).unwrap();
+        Html::parse_fragment(&format!("<ul>{}</ul>", message.html_for(UserId(2))))
+    }
+
+    /// The text in an element, line breaks and all.
+    fn text_in(element: ElementRef<'_>) -> String {
+        let pieces = element.descendants().filter_map(|node| match node.value() {
+            scraper::Node::Text(text) => Some(text.to_string()),
+            scraper::Node::Element(element) if element.name() == "br" => Some("\n".to_owned()),
+            _ => None,
+        });
+        pieces.collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_message_is_shown_as_it_was_written_whatever_it_says(
+            author in "\\PC{1,32}",
+            typed in prop_oneof![
+                any::<String>(),
+                "((https?|javascript|data)://?|</?[a-z]{1,6}( [a-z]{2,8}=)?>?|[<>\"'&;/\r\n\t ]|&#?[a-z0-9]{1,4};?|\\PC){1,30}",
+            ],
+        ) {
+            if let Ok(text) = MessageText::parse(&typed) {
+                let html = rendered(&author, text.clone());
+
+                let one = |selector: &str| {
+                    let selector = Selector::parse(selector).unwrap();
+                    let found: Vec<_> = html.select(&selector).map(text_in).collect();
+                    assert_eq!(found.len(), 1);
+                    found.concat()
+                };
+                prop_assert_eq!(one(".text"), text.as_str());
+                prop_assert_eq!(one(".author"), author);
+                for element in html.select(&Selector::parse("ul *").unwrap()) {
+                    let element = element.value();
+                    let known: &[&str] = match element.name() {
+                        "li" => &["id", "data-deadline"],
+                        "b" => &["class"],
+                        "span" => &["class", "dir"],
+                        "a" => &["href", "rel"],
+                        "time" => &["datetime"],
+                        "bdi" | "br" => &[],
+                        other => return Err(TestCaseError::fail(format!("<{other}>"))),
+                    };
+                    prop_assert!(element.attrs().all(|(name, _)| known.contains(&name)));
+                    if let Some(address) = element.attr("href") {
+                        let address = address.to_ascii_lowercase();
+                        prop_assert!(
+                            address.starts_with("http://") || address.starts_with("https://")
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

@@ -132,3 +132,57 @@ fn page<'a>(
         problems,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use actix_web::web::Query;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_form_is_read_as_it_was_typed_and_makes_a_room_or_names_the_fields(
+            name in any::<String>(),
+            kind in prop_oneof![any::<String>(), Just("public".to_owned()), Just("private".to_owned())],
+            password in prop_oneof![any::<String>(), Just(String::new())],
+        ) {
+            let typed = [("name", &name), ("kind", &kind), ("password", &password)];
+            let sent = reqwest::Url::parse_with_params("http://a/", typed).unwrap();
+
+            // A query and a form are written alike.
+            let form = Query::<NewRoomForm>::from_query(sent.query().unwrap()).unwrap();
+
+            prop_assert_eq!((&form.name, &form.kind, &form.password), (&name, &kind, &password));
+            match form.parse() {
+                Ok((_, Kind::Public)) => prop_assert!(kind == "public" && password.is_empty()),
+                Ok((_, Kind::Private(_))) => prop_assert_eq!(kind, "private"),
+                Err(problems) => {
+                    let fields = ["name", "password", "kind-public"];
+                    prop_assert!(!problems.is_empty());
+                    prop_assert!(problems.all().iter().all(|(field, _)| fields.contains(field)));
+                }
+            }
+        }
+
+        #[test]
+        fn any_body_is_a_form_or_none(
+            body in prop_oneof![
+                any::<String>(),
+                "(name|kind|password|x|%[0-9a-fA-F]{0,2}|[=&+;]|\\PC){0,20}",
+            ],
+        ) {
+            // What is wrong with it is said, and nothing panics.
+            if let Ok(form) = Query::<NewRoomForm>::from_query(&body)
+                && let Err(problems) = form.parse()
+            {
+                prop_assert!(!problems.is_empty());
+            }
+        }
+    }
+}
