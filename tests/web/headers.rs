@@ -122,11 +122,17 @@ async fn the_headers_of_each_kind_of_answer_are_these() {
         poll.header("mirage-cursor")
     );
 
-    let html = [
+    let fragment = [
         "content-length: …",
         "content-type: text/html; charset=utf-8",
     ];
-    let news = [&html[..], &["mirage-cursor: …", "mirage-reset: 1", TIME]].concat();
+    // Long enough to be compressed for whoever takes that.
+    let html = [&fragment[..], &["vary: accept-encoding"]].concat();
+    let news = [
+        &fragment[..],
+        &["mirage-cursor: …", "mirage-reset: 1", TIME],
+    ]
+    .concat();
     let file = [
         "accept-ranges: bytes",
         "content-disposition: inline; filename=\"app.css\"",
