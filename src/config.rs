@@ -280,7 +280,7 @@ pub struct Config {
 pub struct Timeouts {
     /// How long a client may take to send the head of its request, and how long a connection may then be
     /// idle
-    #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "5s", value_parser = timeout)]
+    #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "4s", value_parser = timeout)]
     pub head_timeout: Duration,
 
     /// How long a client may take to send what it typed into a form, once the head of the request is there
