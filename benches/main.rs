@@ -24,6 +24,7 @@ mod http;
 mod instructions;
 mod people;
 mod server;
+mod slow;
 mod start;
 mod table;
 mod wrk;
@@ -32,7 +33,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The parts, in the order in which they run.
-const PARTS: [&str; 5] = ["compare", "delivery", "growth", "start", "instructions"];
+const PARTS: [&str; 6] = [
+    "compare",
+    "delivery",
+    "growth",
+    "slow",
+    "start",
+    "instructions",
+];
 
 /// What all parts are told.
 pub struct Plan {
@@ -80,6 +88,7 @@ async fn main() -> ExitCode {
             "compare" => compare::run(&plan).await,
             "delivery" => delivery::run(&plan).await,
             "growth" => growth::run(&plan).await,
+            "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,
             other => panic!("{other} is no part"),

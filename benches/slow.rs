@@ -1,0 +1,277 @@
+//! What slow and greedy clients cost: other people, who go on asking for a room's page, and the server's
+//! memory; and when the sockets of such clients are gone.
+//!
+//! The clients come from an address of their own, 127.0.0.2, by which the kernel's list of sockets tells
+//! them apart. Limits are off, so that one address can have as many connections as ten have, and people
+//! here can ask faster than people do.
+
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+use tokio::io::AsyncWriteExt;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::sync::oneshot;
+use tokio::task::JoinSet;
+use tokio::time::{interval, sleep};
+
+use crate::Plan;
+use crate::http::{Connection, Purpose, Request};
+use crate::people::World;
+use crate::server::{Server, Under};
+use crate::table::{mib, ms, percentile, print};
+
+/// How many clients of each kind there are.
+const CLIENTS: usize = 1_000;
+/// How many people ask meanwhile, and how long each waits between two requests.
+const PEOPLE: usize = 8;
+const PAUSE: Duration = Duration::from_millis(20);
+/// How long people are measured by themselves, and how long they are at least beside the clients.
+const ALONE: Duration = Duration::from_secs(15);
+/// How often it is looked who is left.
+const LOOKS_EVERY: Duration = Duration::from_millis(100);
+/// Who is not gone by then will stay.
+const STAYS_AFTER: Duration = Duration::from_secs(120);
+
+/// What a client does to others.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Silent,
+    SlowHead,
+    SlowLaterHead,
+    SlowBody,
+    SlowChunks,
+    NeverReading,
+    TinyRequests,
+}
+
+/// Each kind, its name, and within what time it has to be gone.
+const KINDS: [(Kind, &str, u64); 7] = [
+    (Kind::Silent, "silent", 10),
+    (Kind::SlowHead, "a byte of a head each second", 10),
+    (Kind::SlowLaterHead, "the same in a second request", 10),
+    (Kind::SlowBody, "a byte of a body each second", 20),
+    (Kind::SlowChunks, "the same in chunks, to no page", 20),
+    (Kind::NeverReading, "asks for pages, never reads", 60),
+    (Kind::TinyRequests, "the same in tiny requests", 60),
+];
+
+/// What a client of a kind sends first, and then each second or, if it never reads, all the time.
+fn sends(kind: Kind) -> (String, String) {
+    let get = "GET /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
+    let head = "GET / HTTP/1.1\r\nHost: mirage\r\nX-Slow: ";
+    let post = "Host: mirage\r\nContent-Type: application/x-www-form-urlencoded\r\n";
+    let (first, then) = match kind {
+        Kind::Silent => (String::new(), ""),
+        Kind::SlowHead => (head.to_owned(), "x"),
+        Kind::SlowLaterHead => (format!("{get}{head}"), "x"),
+        Kind::SlowBody => (
+            format!("POST /login HTTP/1.1\r\n{post}Content-Length: 8000\r\n\r\n"),
+            "x",
+        ),
+        Kind::SlowChunks => (
+            format!("POST /nowhere HTTP/1.1\r\n{post}Transfer-Encoding: chunked\r\n\r\n"),
+            "1\r\nx\r\n",
+        ),
+        Kind::NeverReading => (
+            String::new(),
+            "GET /accessibility HTTP/1.1\r\nHost: mirage\r\n\r\n",
+        ),
+        Kind::TinyRequests => (String::new(), "GET / HTTP/1.1\r\nHost:m\r\n\r\n"),
+    };
+    (first, then.to_owned())
+}
+
+/// Has each kind of client at a server of its own, beside people.
+pub async fn run(plan: &Plan) {
+    let mut rows = Vec::new();
+    for (kind, name, within_s) in KINDS {
+        rows.push(measure(plan, kind, name, within_s).await);
+        eprintln!("{name}");
+    }
+    print(
+        &[
+            "clients",
+            "people's p99 alone",
+            "beside them",
+            "ratio",
+            "gone after",
+            "target",
+            "memory alone",
+            "at most",
+            "a client",
+        ],
+        &rows,
+    );
+    println!("Targets: ratio at most 2.00, gone within the time in the column.");
+}
+
+async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<String> {
+    let count = if plan.is_quick { CLIENTS / 10 } else { CLIENTS };
+    let alone = if plan.is_quick { ALONE / 10 } else { ALONE };
+    let world = World::new(&plan.folder.join(format!("{kind:?}"))).await;
+    let people = world.add_people(1, PEOPLE).await;
+    world.add_rooms(1, 1, &people).await;
+    world.leave().await;
+    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
+    let mut to = Connection::open(&server.address)
+        .await
+        .expect("a connection");
+    world.talk(&mut to, 1, &people, 50).await;
+    drop(to);
+
+    let running = Stopwatch::start();
+    let cookies = people.into_iter().map(|person| person.cookie).collect();
+    let people = People::ask(server.address.clone(), cookies, running);
+    sleep(alone).await;
+    let memory = server.memory();
+    let began = running.elapsed();
+    let (first, then) = sends(kind);
+    let is_greedy = matches!(kind, Kind::NeverReading | Kind::TinyRequests);
+    let mut clients = JoinSet::new();
+    for _ in 0..count {
+        let stream = connect(&server.address).await;
+        clients.spawn(send(stream, first.clone(), then.clone(), is_greedy));
+    }
+    let mut most = memory;
+    let mut looks = interval(LOOKS_EVERY);
+    while left(&server.address) > 0 {
+        looks.tick().await;
+        most = most.max(server.memory());
+        if running.elapsed() > began + STAYS_AFTER {
+            break;
+        }
+    }
+    let ended = running.elapsed();
+    let gone = match left(&server.address) {
+        0 => format!("{:.1} s", (ended - began).as_secs_f64()),
+        left => format!("{left} stay"),
+    };
+    sleep(alone.saturating_sub(ended - began)).await;
+    let spans = people.stop();
+    let p99 = |is_wanted: &dyn Fn(Duration) -> bool| {
+        let wanted = spans.iter().filter(|(at, _)| is_wanted(*at));
+        let wanted: Vec<Duration> = wanted.map(|(_, span)| *span).collect();
+        percentile(&wanted, 0.99)
+    };
+    let (normal, beside) = (p99(&|at| at < began), p99(&|at| at >= began));
+    server.stop();
+    vec![
+        name.to_owned(),
+        ms(normal),
+        ms(beside),
+        format!("{:.2}", beside.as_secs_f64() / normal.as_secs_f64()),
+        gone,
+        format!("{within_s} s"),
+        mib(memory),
+        mib(most),
+        format!("{:.1} KiB", (most - memory) as f64 / 1024.0 / count as f64),
+    ]
+}
+
+async fn connect(address: &str) -> TcpStream {
+    let socket = TcpSocket::new_v4().expect("a socket");
+    let ours = SocketAddr::from(([127, 0, 0, 2], 0));
+    socket.bind(ours).expect("an address of this machine");
+    let address = address.parse().expect("an address");
+    socket.connect(address).await.expect("a connection")
+}
+
+/// Goes on until the connection is reset, and keeps its end of it all the same.
+async fn send(mut stream: TcpStream, first: String, then: String, is_greedy: bool) {
+    let then = if is_greedy { then.repeat(100) } else { then };
+    let mut result = stream.write_all(first.as_bytes()).await;
+    while result.is_ok() && !then.is_empty() {
+        if !is_greedy {
+            sleep(Duration::from_secs(1)).await;
+        }
+        result = stream.write_all(then.as_bytes()).await;
+    }
+    std::future::pending::<()>().await;
+}
+
+/// How many sockets with the slow clients are left at the server: those that it has, or is to have, open,
+/// and those that the kernel still holds bytes for. One of which only the client's end is open is gone.
+fn left(address: &str) -> usize {
+    const FIN_WAIT_2: &str = "05";
+    const TIME_WAIT: &str = "06";
+    let (_, port) = address.rsplit_once(':').expect("a port");
+    let port: u16 = port.parse().expect("a port");
+    let server = format!("0100007F:{port:04X}");
+    let sockets = std::fs::read_to_string("/proc/net/tcp").expect("the kernel's list of sockets");
+    let is_left = |line: &&str| {
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        let (local, remote, state, inode) = (cells[1], cells[2], cells[3], cells[9]);
+        local == server
+            && remote.starts_with("0200007F:")
+            && (inode != "0" || ![FIN_WAIT_2, TIME_WAIT].contains(&state))
+    };
+    sockets.lines().skip(1).filter(is_left).count()
+}
+
+/// People who ask for a room's page now and then, on a thread of their own.
+struct People {
+    spans: Arc<Mutex<Vec<(Duration, Duration)>>>,
+    stop: oneshot::Sender<()>,
+    thread: std::thread::JoinHandle<()>,
+}
+
+impl People {
+    fn ask(address: String, cookies: Vec<String>, running: Stopwatch) -> Self {
+        let spans = Arc::new(Mutex::new(Vec::new()));
+        let (stop, stopped) = oneshot::channel();
+        let noted = Arc::clone(&spans);
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .expect("a runtime");
+            let asking = async {
+                let mut people = JoinSet::new();
+                for cookie in cookies {
+                    people.spawn(ask(address.clone(), cookie, running, Arc::clone(&noted)));
+                }
+                while let Some(ended) = people.join_next().await {
+                    ended.expect("people ask until the end");
+                }
+            };
+            runtime.block_on(async {
+                tokio::select! {
+                    _ = stopped => {}
+                    () = asking => {}
+                }
+            });
+        });
+        Self {
+            spans,
+            stop,
+            thread,
+        }
+    }
+
+    /// When each request began, and how long it took to its answer.
+    fn stop(self) -> Vec<(Duration, Duration)> {
+        self.stop.send(()).expect("people who ask");
+        self.thread.join().expect("people who all had answers");
+        std::mem::take(&mut self.spans.lock().expect("the figures"))
+    }
+}
+
+async fn ask(
+    address: String,
+    cookie: String,
+    running: Stopwatch,
+    spans: Arc<Mutex<Vec<(Duration, Duration)>>>,
+) {
+    let page = Request::get(Purpose::Page, "/rooms/1");
+    let mut connection = Connection::open(&address).await.expect("a connection");
+    loop {
+        let began = running.elapsed();
+        let answer = connection.ask(&page, &cookie).await.expect("an answer");
+        assert_eq!(answer.status, 200, "{answer:?}");
+        let span = running.elapsed() - began;
+        spans.lock().expect("the figures").push((began, span));
+        sleep(PAUSE).await;
+    }
+}
