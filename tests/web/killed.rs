@@ -95,20 +95,12 @@ struct Person {
 
 impl Person {
     fn new(name: &str, address: &str) -> Self {
-        let client = reqwest::Client::builder()
-            .cookie_store(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .timeout(HUNG)
-            .build();
         Self {
             name: name.to_owned(),
             id: None,
             passwords: vec![PASSWORD.to_owned()],
             is_to_sign_in: true,
-            browser: Browser {
-                client: client.unwrap(),
-                address: address.to_owned(),
-            },
+            browser: Browser::of(address),
         }
     }
 }

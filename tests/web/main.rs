@@ -38,6 +38,7 @@ mod limits;
 mod links;
 mod login;
 mod logout;
+mod malformed;
 mod members;
 mod messages;
 mod moderation;

@@ -33,6 +33,13 @@ fn run(folder: &Path, flags: &[&str]) -> Output {
     program(folder, flags).output().unwrap()
 }
 
+/// What a command prints that does its work.
+pub fn printed(folder: &Path, words: &[&str]) -> String {
+    let output = run(folder, words);
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
 /// The sentence a program that did not start has said, its only line.
 #[track_caller]
 fn sentence(output: &Output) -> String {
@@ -66,7 +73,7 @@ impl Running {
         let mut process = Process(child.unwrap());
         let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let mut line = String::new();
-        let address = loop {
+        let address: String = loop {
             line.clear();
             assert_ne!(
                 log.read_line(&mut line).unwrap(),
@@ -79,11 +86,6 @@ impl Running {
                 break line[start..].chars().take_while(is_address).collect();
             }
         };
-        let client = reqwest::Client::builder()
-            .cookie_store(true)
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap();
         let log = std::thread::spawn(move || {
             let mut rest = String::new();
             log.read_to_string(&mut rest).unwrap();
@@ -91,7 +93,7 @@ impl Running {
         });
         Self {
             process,
-            browser: Browser { client, address },
+            browser: Browser::of(&address),
             log,
         }
     }

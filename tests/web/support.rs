@@ -143,16 +143,7 @@ impl TestApp {
 
     /// A browser in which nobody is signed in.
     pub fn anonymous(&self) -> Browser {
-        let client = Client::builder()
-            .cookie_store(true)
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
-            .build()
-            .unwrap();
-        Browser {
-            client,
-            address: self.address.clone(),
-        }
+        Browser::of(&self.address)
     }
 
     /// A browser in which somebody has just made an account of this name.
@@ -267,6 +258,19 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// A browser in which nobody is signed in at the server at this address.
+    pub fn of(address: &str) -> Self {
+        let client = Client::builder()
+            .cookie_store(true)
+            .redirect(redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
+            .build();
+        Self {
+            client: client.unwrap(),
+            address: address.to_owned(),
+        }
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
