@@ -10,7 +10,7 @@ use crate::server::{Server, Under};
 use crate::table::{median, ms, print};
 use crate::wrk::{Asks, CONNECTIONS, Load, Round};
 
-const ROUNDS: usize = 9;
+const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 
 /// The room that people look at, the one with news, and the one that they write in.

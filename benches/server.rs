@@ -135,7 +135,7 @@ impl Server {
     pub async fn settle(&self) {
         let mut before = self.ticks();
         loop {
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
             let now = self.ticks();
             if now <= before + 1 {
                 return;
