@@ -260,16 +260,32 @@ async fn messages(plan: &Plan) {
 
     let side = many(plan, "full").await;
     let empty = side.server.memory();
-    let mut memory = empty;
-    loop {
-        side.rate(Asks::ToSend(ROOM), 2 * ROUND).await;
-        let now = side.server.memory();
-        // Messages come as fast as the oldest go.
-        if now < memory + memory / 100 {
-            break;
-        }
-        memory = now;
+    let author = &side.people[0];
+    let ask = async |target: String| {
+        let mut to = Connection::open(&side.server.address)
+            .await
+            .expect("a connection");
+        let page = Request::get(Purpose::Page, target);
+        to.ask_plain(&page, &author.cookie)
+            .await
+            .expect("an answer")
+    };
+    // The first to come is the first to go.
+    let mut to = Connection::open(&side.server.address)
+        .await
+        .expect("a connection");
+    side.world.talk(&mut to, ROOM, &side.people, 1).await;
+    let page = ask(format!("/rooms/{ROOM}")).await;
+    let first = page.between("<li id=\"m", "\"");
+    while ask(format!("/rooms/{ROOM}/messages/{first}/delete"))
+        .await
+        .status
+        != 404
+    {
+        side.rate(Asks::ToSend(ROOM), ROUND).await;
     }
+    // Messages come as fast as the oldest go.
+    side.rate(Asks::ToSend(ROOM), 2 * ROUND).await;
     let memory = side.server.memory();
     println!(
         "Full of messages, {} by its own count, it takes {}, and took {} without any: {:.2} of them (target: 1.50).",
