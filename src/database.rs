@@ -1,6 +1,7 @@
 //! Opening the database: how SQLite is set up, and what a database must be to be served.
 
 use std::fs::{File, OpenOptions};
+use std::future::ready;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
-use sea_orm::sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sea_orm::sqlx::Connection;
+use sea_orm::sqlx::sqlite::{
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
+};
 use sea_orm::{
     ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, DbErr,
     RuntimeErr, SqliteTransactionMode, Statement, TransactionOptions, TransactionTrait,
@@ -154,11 +158,23 @@ async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, Star
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
-        });
+        })
+        .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(ready(Ok(is_fit(connection)))));
     let database = Database::connect(options).await.map_err(failed(url))?;
     Migrator::up(&database, None).await.map_err(failed(url))?;
     refuse_read_only(&database).await.map_err(failed(url))?;
     Ok(database)
+}
+
+/// Whether a connection that was used before can be used again, or is to be closed.
+///
+/// Where a commit fails because the disk is full or cannot be written, SQLite has rolled the transaction
+/// back by itself. sqlx then cannot roll it back, goes on as if it were open, and makes savepoints of the
+/// transactions that follow: once one of them is rolled back, nothing on this connection would ever be
+/// committed again, though every commit would seem to succeed.
+/// (<https://sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction")
+fn is_fit(connection: &SqliteConnection) -> bool {
+    !connection.is_in_transaction()
 }
 
 /// The same connections, counting in `statements` what is sent to the database by this hand.

@@ -1,7 +1,7 @@
 //! A database that cannot be written for a while: who talks goes on talking, who fills in a form can try
 //! again, and nobody has to start anything anew.
 
-use sea_orm::{ConnectionTrait, Database, TransactionTrait};
+use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
 
 use crate::errors::BUSY;
 use crate::support::{Browser, PASSWORD, Page, TestApp, wait_in};
@@ -198,4 +198,33 @@ async fn a_disk_that_is_full() {
 
     assert_all_is_written(&app, &people).await;
     eprintln!("{made} rooms had room on the full disk");
+}
+
+#[actix_web::test]
+async fn after_a_transaction_that_sqlite_ended_by_itself_what_is_answered_with_success_is_there() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    ada.create_public_room("Tea").await;
+    // As it does when a commit finds the disk full: sqlx does not notice.
+    let mut held = Vec::new();
+    for _ in 0..4 {
+        held.push(app.state.database.begin().await.unwrap());
+    }
+    for connection in held {
+        connection.execute_unprepared("ROLLBACK").await.unwrap();
+        drop(connection);
+    }
+
+    // Refused and done by turns, so that each connection has had both.
+    for number in 0..8 {
+        let taken = [("name", "Tea"), ("kind", "public")];
+        let page = ada.post("/rooms/new", &taken).await;
+        page.assert_status(422);
+        ada.create_public_room(&format!("Cake {number}")).await;
+    }
+
+    let beside = Database::connect(app.database_url()).await.unwrap();
+    let sql = "SELECT name FROM rooms WHERE name LIKE 'Cake %'";
+    let statement = Statement::from_string(beside.get_database_backend(), sql);
+    assert_eq!(beside.query_all_raw(statement).await.unwrap().len(), 8);
 }
