@@ -1,4 +1,4 @@
-use crate::support::{ROOM_PASSWORD, TestApp};
+use crate::support::{Browser, ROOM_PASSWORD, TestApp};
 
 const REFUSED: &str = "Wrong password, or there is no private room with that name";
 
@@ -46,32 +46,58 @@ async fn empty_fields_are_named() {
 }
 
 #[actix_web::test]
-async fn a_wrong_password_and_a_room_that_is_not_there_are_answered_alike_after_the_same_work() {
+async fn whatever_keeps_somebody_out_they_are_answered_alike_after_the_same_work() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
+    let cake = ada.create_private_room("Cake").await;
+    bob.join_privately("Cake", ROOM_PASSWORD).await;
+    ada.ban(cake, "bob", "Crumbs").await;
     let attempt = async |name: &str, password| {
-        let hashes = app.state.passwords.computed();
+        let (hashes, statements) = (app.state.passwords.computed(), app.db_statements());
         let page = bob.join_privately(name, password).await;
         page.assert_status(403)
             .assert_problem("name", REFUSED)
             .assert_value("#name", name);
         let value = format!("value=\"{}\"", page.attribute("#name", "value"));
         assert_eq!(page.texts("#name").len(), 1);
-        (
-            page.body.replace(&value, ""),
-            app.state.passwords.computed() - hashes,
-        )
+        let hashes = app.state.passwords.computed() - hashes;
+        let statements = app.db_statements() - statements;
+        (page.body.replace(&value, ""), hashes, statements)
     };
+    // The first page loads who asks.
+    bob.get("/rooms/private").await.assert_status(200);
 
     let wrong_password = attempt("Tea", "open barley").await;
-    let no_room = attempt("Cake", ROOM_PASSWORD).await;
+    let no_room = attempt("Pie", ROOM_PASSWORD).await;
     let long = "x".repeat(65);
     let no_name = attempt(&long, ROOM_PASSWORD).await;
+    let banned = attempt("Cake", ROOM_PASSWORD).await;
+    let banned_and_wrong = attempt("Cake", "open barley").await;
 
     assert_eq!(wrong_password.1, 1);
     assert_eq!(wrong_password, no_room);
     assert_eq!(wrong_password, no_name);
+    assert_eq!(wrong_password, banned);
+    assert_eq!(wrong_password, banned_and_wrong);
+}
+
+#[actix_web::test]
+async fn it_takes_one_hash_to_be_let_in_too() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    ada.create_private_room("Tea").await;
+    ada.create_public_room("Cake").await;
+    let hashes = async |browser: &Browser, name, password| {
+        let before = app.state.passwords.computed();
+        let page = browser.join_privately(name, password).await;
+        page.assert_status(303);
+        app.state.passwords.computed() - before
+    };
+
+    assert_eq!(hashes(&bob, "Tea", ROOM_PASSWORD).await, 1, "new member");
+    assert_eq!(hashes(&bob, "Tea", ROOM_PASSWORD).await, 1, "member");
+    assert_eq!(hashes(&bob, "Cake", "whatever").await, 1, "public room");
 }
 
 #[actix_web::test]
