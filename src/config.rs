@@ -288,7 +288,7 @@ pub struct Timeouts {
     pub body_timeout: Duration,
 
     /// How long a client may take nothing of an answer
-    #[arg(long, env = "MIRAGE_WRITE_TIMEOUT", default_value = "30s", value_parser = timeout)]
+    #[arg(long, env = "MIRAGE_WRITE_TIMEOUT", default_value = "20s", value_parser = timeout)]
     pub write_timeout: Duration,
 }
 
