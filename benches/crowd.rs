@@ -8,6 +8,7 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::http::{Connection, Purpose, Request};
+use crate::people::Person;
 use crate::server::Server;
 
 /// The header that says from where to go on.
@@ -98,4 +99,11 @@ async fn follow(
             _ => panic!("{}: {answer:?}", poll.target),
         }
     }
+}
+
+/// From where `person` goes on in a room, to hear of what comes from now on.
+pub async fn cursor(server: &Server, room: i64, person: &Person) -> String {
+    let poll = Request::get(Purpose::Fetch, format!("/rooms/{room}/poll?wait=0"));
+    let answer = server.ask(&poll, &person.cookie).await;
+    answer.header(CURSOR).expect("a cursor").to_owned()
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use mirage::clock::Stopwatch;
 
 use crate::Plan;
-use crate::crowd::{Crowd, Wait};
+use crate::crowd::{Crowd, Wait, cursor};
 use crate::http::{Answer, Connection, Purpose, Request};
 use crate::people::{Person, World};
 use crate::server::{Server, Under};
@@ -122,16 +122,6 @@ impl Side {
         assert_eq!(right[0].status, 204, "{right:?}");
         load.round(&self.world, &self.server, span, &right).rate
     }
-}
-
-/// From where to go on in a room.
-async fn cursor(server: &Server, room: i64, person: &Person) -> String {
-    let mut to = Connection::open(&server.address)
-        .await
-        .expect("a connection");
-    let poll = Request::get(Purpose::Fetch, format!("/rooms/{room}/poll?wait=0"));
-    let answer = to.ask(&poll, &person.cookie).await.expect("an answer");
-    answer.header("mirage-cursor").expect("a cursor").to_owned()
 }
 
 /// Measures little against much of each thing, then what messages take.

@@ -42,7 +42,7 @@ impl Request {
         }
     }
 
-    /// What the room page's script sends for a message. The text must need no encoding but of its spaces.
+    /// What the room page's script sends for a message.
     pub fn send(room: i64, text: &str, nonce: &str) -> Self {
         Self {
             method: "POST",
@@ -52,7 +52,22 @@ impl Request {
         }
     }
 
-    /// The request as Chromium writes it to the server at `address`, with the session of `cookie`.
+    /// What a page's form sends.
+    pub fn form(target: impl Into<String>, fields: &[(&str, &str)]) -> Self {
+        let fields: Vec<String> = fields
+            .iter()
+            .map(|(name, value)| format!("{name}={}", in_form(value)))
+            .collect();
+        Self {
+            method: "POST",
+            target: target.into(),
+            purpose: Purpose::Page,
+            body: fields.join("&"),
+        }
+    }
+
+    /// The request as Chromium writes it to the server at `address`, with the session of `cookie`; with
+    /// none if that is empty.
     pub fn written(&self, address: &str, cookie: &str) -> String {
         let (accept, mode, dest) = match self.purpose {
             Purpose::Page => (
@@ -77,7 +92,9 @@ impl Request {
         if self.method == "POST" {
             lines.push(format!("Content-Length: {}", self.body.len()));
             lines.push("Content-Type: application/x-www-form-urlencoded;charset=UTF-8".to_owned());
-            lines.push("Mirage-Script: 1".to_owned());
+            if self.purpose == Purpose::Fetch {
+                lines.push("Mirage-Script: 1".to_owned());
+            }
             lines.push(format!("Origin: http://{address}"));
         }
         lines.extend([
@@ -89,8 +106,10 @@ impl Request {
             format!("Referer: http://{address}/rooms/mine"),
             "Accept-Encoding: gzip, deflate, br, zstd".to_owned(),
             "Accept-Language: en-GB,en;q=0.9".to_owned(),
-            format!("Cookie: {cookie}"),
         ]);
+        if !cookie.is_empty() {
+            lines.push(format!("Cookie: {cookie}"));
+        }
         format!("{}\r\n\r\n{}", lines.join("\r\n"), self.body)
     }
 }

@@ -1,8 +1,9 @@
-//! What the speed claims of Mirage rest on: `benches/run` builds this and runs it.
+//! What the speed claims of Mirage rest on, and those about security and reliability that take a stopwatch
+//! or a disk of their own: `benches/run` builds this and runs it.
 //!
 //! Each part is a file: it starts servers ([`server`]) on fresh databases with people in them ([`people`]),
 //! drives them, checks that the answers are the right ones, and prints a table. What is no table goes to
-//! standard error.
+//! standard error. A figure that misses its target is a figure; a wrong answer ends the program.
 #![expect(
     clippy::expect_used,
     clippy::panic,
@@ -15,32 +16,32 @@
     reason = "figures are for people to read: what a conversion rounds off does not show"
 )]
 
+mod alike;
 mod bare;
 mod compare;
 mod crowd;
 mod delivery;
+mod full_disk;
 mod growth;
 mod http;
 mod instructions;
 mod people;
 mod server;
+mod signin;
 mod slow;
+mod soak;
 mod start;
 mod table;
+mod traffic;
 mod wrk;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The parts, in the order in which they run.
-const PARTS: [&str; 6] = [
-    "compare",
-    "delivery",
-    "growth",
-    "slow",
-    "start",
-    "instructions",
-];
+/// The parts about speed, in the order in which they run.
+const SPEED: [&str; 5] = ["compare", "delivery", "growth", "start", "instructions"];
+/// The parts about security and reliability, which run when they are named.
+const SAFETY: [&str; 5] = ["signin", "alike", "slow", "soak", "full-disk"];
 
 /// What all parts are told.
 pub struct Plan {
@@ -48,6 +49,8 @@ pub struct Plan {
     pub folder: PathBuf,
     /// Whether only to see that it works: few and short rounds, whose figures mean little.
     pub is_quick: bool,
+    /// Whether to take the time for the long versions of the parts about security and reliability.
+    pub is_long: bool,
 }
 
 #[actix_web::main]
@@ -68,20 +71,23 @@ async fn main() -> ExitCode {
         .copied()
         .filter(|word| *word != "--quick")
         .collect();
-    if let Some(unknown) = named.iter().find(|name| !PARTS.contains(name)) {
+    let parts = [&SPEED[..], &SAFETY].concat();
+    if let Some(unknown) = named.iter().find(|name| !parts.contains(name)) {
         eprintln!(
             "benches: there is no part {unknown}; the parts are {}",
-            PARTS.join(", ")
+            parts.join(", ")
         );
         return ExitCode::from(2);
     }
-    for part in PARTS {
-        if !named.is_empty() && !named.contains(&part) {
+    let wanted: &[&str] = if named.is_empty() { &SPEED } else { &named };
+    for part in parts {
+        if !wanted.contains(&part) {
             continue;
         }
         let plan = Plan {
             folder: PathBuf::from(folder).join(part),
             is_quick,
+            is_long: is_long(),
         };
         eprintln!("\n== {part}");
         match part {
@@ -91,8 +97,17 @@ async fn main() -> ExitCode {
             "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,
+            "signin" => signin::run(&plan).await,
+            "alike" => alike::run(&plan).await,
+            "soak" => soak::run(&plan).await,
+            "full-disk" => full_disk::run(&plan).await,
             other => panic!("{other} is no part"),
         }
     }
     ExitCode::SUCCESS
+}
+
+#[expect(clippy::disallowed_methods, reason = "a measurement has no settings")]
+fn is_long() -> bool {
+    std::env::var_os("MIRAGE_LONG").is_some()
 }

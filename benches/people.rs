@@ -1,7 +1,7 @@
 //! People, rooms and messages to measure with.
 //!
 //! Rows go into a fresh database by the server's own entities before it starts: signing up costs a
-//! password hash each, which would be minutes for thousands. A session is what signing in makes: a random
+//! password hash each, which would be minutes for thousands; these have one between them. A session is what signing in makes: a random
 //! key in a signed cookie, and its digest in the database. Messages go through the server.
 
 use std::path::{Path, PathBuf};
@@ -10,14 +10,20 @@ use actix_web::cookie::{Cookie, CookieJar, Key};
 use mirage::clock::{Clock, SystemClock};
 use mirage::config::Storage;
 use mirage::database;
-use mirage::domain::{Announcements, Posting, Role, RoomId, RoomName, Timestamp, UserId, Username};
+use mirage::domain::{
+    Announcements, PlainPassword, Posting, Role, RoomId, RoomName, Timestamp, UserId, Username,
+};
 use mirage::entities::{room, room_member, session, user};
 use mirage::secret::{Secret, random_bytes};
 use mirage::services::nonces::Nonces;
+use mirage::services::passwords::Passwords;
 use mirage::services::tokens::Token;
 use sea_orm::{DatabaseConnection, EntityTrait, Set};
 
 use crate::http::{Connection, Request};
+
+/// Everybody's password.
+const PASSWORD: &str = "a kettle of fish";
 
 /// Rows in one statement.
 const AT_ONCE: usize = 1_000;
@@ -44,9 +50,12 @@ const WORDS: [&str; 24] = [
 ];
 
 /// A person who is signed in.
+#[derive(Debug, Clone)]
 pub struct Person {
     /// Names the account.
     pub id: i64,
+    /// What they are called.
+    pub name: String,
     /// What their browser sends.
     pub cookie: String,
 }
@@ -57,6 +66,7 @@ pub struct World {
     database: DatabaseConnection,
     key: Key,
     nonces: Nonces,
+    password_hash: String,
     now: Timestamp,
 }
 
@@ -69,11 +79,14 @@ impl World {
             database_url: format!("sqlite://{at}/mirage.db?mode=rwc"),
         };
         let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
+        let passwords = Passwords::new();
+        let hash = passwords.hash(PlainPassword::typed(PASSWORD));
         Self {
             folder: folder.to_owned(),
             database: database::open(&storage).await.expect("a database"),
             key: Key::derive_from(&secret.key("cookie")),
             nonces: Nonces::new(&secret),
+            password_hash: hash.await.expect("a hash"),
             now: SystemClock::start().now(),
         }
     }
@@ -96,8 +109,7 @@ impl World {
                 folded_name: Set(keys.folded),
                 folded_skeleton: Set(keys.folded_skeleton),
                 typed_skeleton: Set(keys.typed_skeleton),
-                // Nobody signs in with it.
-                password_hash: Set("$argon2id$".to_owned()),
+                password_hash: Set(self.password_hash.clone()),
                 announcements: Set(Announcements::Each.word().to_owned()),
                 created_at: Set(self.now),
             });
@@ -113,6 +125,7 @@ impl World {
             });
             people.push(Person {
                 id,
+                name: name.as_str().to_owned(),
                 cookie: self.cookie(&token),
             });
         }

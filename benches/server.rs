@@ -8,10 +8,15 @@ use std::time::Duration;
 
 use mirage::clock::Stopwatch;
 
-use crate::http::{Connection, Purpose, Request};
+use crate::http::{Answer, Connection, Purpose, Request};
 
 /// How long a server may take to start. It is long because valgrind is slow.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
+
+/// A file on a small disk, to be removed when there is to be more room on it.
+pub const FILLER: &str = "filler";
+/// Its size.
+const FILLER_BYTES: u32 = 1 << 20;
 
 /// How a server is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,6 +25,9 @@ pub enum Under {
     Nothing,
     /// Under callgrind, on one core, so that it has one worker; counting what it executes.
     Callgrind,
+    /// With its folder on a disk in memory of so many MiB, which nobody else sees, and which holds
+    /// [`FILLER`] at first. What was in the folder before is not to be seen.
+    SmallDisk(u32),
 }
 
 /// A server that answers. It is stopped when this is dropped.
@@ -82,6 +90,22 @@ impl Server {
                 "--tool=callgrind".to_owned(),
                 format!("--callgrind-out-file={}", out.display()),
             ],
+            Under::SmallDisk(mib) => vec![
+                // In namespaces of its own, anybody may mount.
+                "unshare".to_owned(),
+                "--user".to_owned(),
+                "--map-root-user".to_owned(),
+                "--mount".to_owned(),
+                "sh".to_owned(),
+                "-c".to_owned(),
+                format!(
+                    r#"set -e
+                    mount -t tmpfs -o size={mib}m tmpfs "$0"
+                    head -c {FILLER_BYTES} /dev/zero >"$0/{FILLER}"
+                    exec "$@""#
+                ),
+                folder.display().to_string(),
+            ],
         };
         let mut words = before.iter().chain(words);
         let running = Stopwatch::start();
@@ -116,6 +140,20 @@ impl Server {
         }
     }
 
+    /// Asks over a connection of its own, for an answer that is not compressed.
+    pub async fn ask(&self, request: &Request, cookie: &str) -> Answer {
+        let to = Connection::open(&self.address).await;
+        let answer = to.expect("a connection").ask_plain(request, cookie).await;
+        answer.expect("an answer")
+    }
+
+    /// Sends a form that does what it is for, and gives the address that it leads to.
+    pub async fn submit(&self, form: &Request, cookie: &str) -> String {
+        let answer = self.ask(form, cookie).await;
+        assert_eq!(answer.status, 303, "{}: {answer:?}", form.target);
+        answer.header("location").expect("an address").to_owned()
+    }
+
     /// Its process.
     pub fn id(&self) -> u32 {
         self.child.id()
@@ -123,11 +161,39 @@ impl Server {
 
     /// How much of the machine's memory it takes now, in bytes.
     pub fn memory(&self) -> u64 {
+        self.status("VmRSS:")
+    }
+
+    /// The most that it took at once since [`Server::forget_peak`], in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        self.status("VmHWM:")
+    }
+
+    /// Lets [`Server::peak_memory`] begin anew.
+    pub fn forget_peak(&self) {
+        // `proc_pid_clear_refs(5)`.
+        let file = format!("/proc/{}/clear_refs", self.id());
+        std::fs::write(file, "5").expect("a kernel that counts anew");
+    }
+
+    fn status(&self, what: &str) -> u64 {
         let status = self.read("status");
-        let line = status.lines().find(|line| line.starts_with("VmRSS:"));
+        let line = status.lines().find(|line| line.starts_with(what));
         let number = line.and_then(|line| line.split_whitespace().nth(1));
-        let kib: u64 = number.and_then(|kib| kib.parse().ok()).expect("VmRSS");
+        let kib: u64 = number.and_then(|kib| kib.parse().ok()).expect("a size");
         kib * 1024
+    }
+
+    /// How many files and sockets it has open.
+    pub fn descriptors(&self) -> usize {
+        let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
+        open.expect("the descriptors of a process").count()
+    }
+
+    /// Where a file is that the server sees at `path`, for who does not see its disks.
+    pub fn file(&self, path: &Path) -> PathBuf {
+        let path = path.strip_prefix("/").expect("a path from the root");
+        PathBuf::from(format!("/proc/{}/root", self.id())).join(path)
     }
 
     /// Waits until it has nothing left to do: until for a while it took no time of a processor, but for

@@ -1,0 +1,239 @@
+//! What happens when the disk is full: forms come back with what was typed, talk goes on, and as soon as
+//! there is room, all is as before. Nothing that was answered with success is lost.
+//!
+//! The disk is a small one in memory, in a mount namespace of the server's own.
+
+use std::path::Path;
+use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+
+use crate::Plan;
+use crate::http::{Answer, Purpose, Request};
+use crate::server::{FILLER, Server, Under};
+
+/// The size of the disk. Besides the filler it holds the write-ahead log, which SQLite cuts back only
+/// from 4 MiB on.
+const DISK_MIB: u32 = 6;
+/// More rooms than there is room for.
+const MOST_ROOMS: usize = 100_000;
+/// What is made when there is room again, by each of the server's connections to the database.
+const ROOMS_AFTER: usize = 20;
+/// What is said while the disk is full.
+const MESSAGES: usize = 20;
+/// How long a message may take to who waits for it.
+const HEARD_WITHIN: Duration = Duration::from_secs(10);
+
+const PASSWORD: &str = "a kettle of fish";
+
+/// Fills the disk with rooms, and makes room again.
+pub async fn run(plan: &Plan) {
+    std::fs::create_dir_all(&plan.folder).expect("a folder");
+    let folder = plan.folder.canonicalize().expect("a path from the root");
+    let most = format!("--rooms-per-person={MOST_ROOMS}");
+    let server = Server::mirage(&folder, &[&most], Under::SmallDisk(DISK_MIB)).await;
+    let ada = sign_up(&server, "ada").await;
+    let bob = sign_up(&server, "bob").await;
+    let form = [("name", "Tea"), ("kind", "public"), ("password", "")];
+    let tea = server
+        .submit(&Request::form("/rooms/new", &form), &ada)
+        .await;
+    let (tea, _) = tea.split_once('?').expect("a room's address");
+    let join = Request::form(format!("{tea}/join"), &[("join", "1")]);
+    server.submit(&join, &bob).await;
+    talk(&server, tea, &ada, &bob, "before").await;
+
+    let mut made = vec!["Tea".to_owned()];
+    let running = Stopwatch::start();
+    let refused = loop {
+        // As long as names may be, for less work.
+        let name = format!("Room {:/>59}", made.len());
+        let answer = server.ask(&new_room(&name), &ada).await;
+        if answer.status != 303 {
+            break (name, answer);
+        }
+        made.push(name);
+        assert!(made.len() < MOST_ROOMS, "the disk is never full");
+    };
+    println!(
+        "A disk of {DISK_MIB} MiB was full after {} rooms, in {:.1} s.",
+        made.len(),
+        running.elapsed().as_secs_f64()
+    );
+    assert_given_back(&refused.1, &[&refused.0, "value=\"public\" checked"]);
+
+    // What is smaller than a room still fits into what was begun of the last one.
+    let mut changed = 0;
+    while let answer = server
+        .ask(&settings(tea, "Tea", &changed.to_string()), &ada)
+        .await
+        && answer.status == 303
+    {
+        changed += 1;
+        assert!(changed < MOST_ROOMS, "the disk is never full");
+    }
+    println!("After that, {changed} changes of settings still fitted.");
+    for (form, cookie, typed) in forms(tea, &ada) {
+        let answer = server.ask(&form, cookie).await;
+        assert_given_back(&answer, &typed);
+        println!("{} came back with 503 and {typed:?}.", form.target);
+    }
+    let running = Stopwatch::start();
+    for number in 0..MESSAGES {
+        talk(&server, tea, &ada, &bob, &format!("message {number}")).await;
+    }
+    println!(
+        "{MESSAGES} messages came to who waited for them, in {:.2} s.",
+        running.elapsed().as_secs_f64()
+    );
+    for page in [tea, "/rooms", "/rooms/mine"] {
+        let answer = server.ask(&Request::get(Purpose::Page, page), &bob).await;
+        assert_eq!(answer.status, 200, "{page}: {answer:?}");
+    }
+    let health = Request::get(Purpose::Fetch, "/healthz");
+    let health = server.ask(&health, "").await;
+    println!(
+        "The room, the lists of rooms and /healthz are answered with 200, 200 and {}.",
+        health.status.as_u16()
+    );
+
+    let filler = server.file(&folder.join(FILLER));
+    std::fs::remove_file(filler).expect("a filler that can be removed");
+    for (form, cookie, _) in forms(tea, &ada) {
+        server.submit(&form, cookie).await;
+        println!("With room on the disk again, {} is done.", form.target);
+    }
+    made.extend(["Cake".to_owned(), "Tea with milk".to_owned()]);
+    made.retain(|name| name != "Tea");
+    for number in 0..ROOMS_AFTER {
+        let name = format!("Biscuit {number}");
+        server.submit(&new_room(&name), &ada).await;
+        made.push(name);
+    }
+    talk(&server, tea, &ada, &bob, "after").await;
+
+    check(&server, &folder, &made, &refused.0).await;
+    server.stop();
+}
+
+/// Forms that write, each of another kind; with the session that it is sent in, and what must stand in the
+/// page that gives it back.
+fn forms<'a>(room: &str, ada: &'a str) -> [(Request, &'a str, Vec<&'static str>); 4] {
+    let account = |path, name| Request::form(path, &[("name", name), ("password", PASSWORD)]);
+    [
+        (
+            new_room("Cake"),
+            ada,
+            vec!["value=\"Cake\"", "value=\"public\" checked"],
+        ),
+        (account("/register", "cleo"), "", vec!["value=\"cleo\""]),
+        (account("/login", "ada"), "", vec!["value=\"ada\""]),
+        (
+            settings(room, "Tea with milk", "No sugar"),
+            ada,
+            vec!["value=\"Tea with milk\"", "No sugar</textarea>"],
+        ),
+    ]
+}
+
+fn settings(room: &str, name: &str, description: &str) -> Request {
+    let form = [
+        ("name", name),
+        ("description", description),
+        ("lifespan", "longest"),
+        ("slow-mode", "0"),
+        ("language", "de"),
+        ("posting", "everyone"),
+    ];
+    Request::form(format!("{room}/settings"), &form)
+}
+
+fn new_room(name: &str) -> Request {
+    let form = [("name", name), ("kind", "public"), ("password", "")];
+    Request::form("/rooms/new", &form)
+}
+
+/// Makes an account, and gives its session.
+async fn sign_up(server: &Server, name: &str) -> String {
+    let form = [("name", name), ("password", PASSWORD)];
+    let answer = server.ask(&Request::form("/register", &form), "").await;
+    assert_eq!(answer.status, 303, "{answer:?}");
+    let cookie = answer.header("set-cookie").expect("a session");
+    let (cookie, _) = cookie.split_once(';').expect("attributes of a cookie");
+    cookie.to_owned()
+}
+
+/// That a form came back for now, with what was typed.
+fn assert_given_back(answer: &Answer, typed: &[&str]) {
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.header("retry-after"), Some("5"));
+    for typed in typed {
+        assert!(
+            answer.text().contains(typed),
+            "{typed} in {}",
+            answer.text()
+        );
+    }
+}
+
+/// That what the one says comes to the other, who waits.
+async fn talk(server: &Server, room: &str, from: &str, to: &str, text: &str) {
+    let page = server.ask(&Request::get(Purpose::Page, room), to).await;
+    let cursor = page.between("data-cursor=\"", "\"");
+    let poll = Request::get(Purpose::Fetch, format!("{room}/poll?after={cursor}"));
+    let listen = tokio::time::timeout(HEARD_WITHIN, server.ask(&poll, to));
+    let say = async {
+        let page = server.ask(&Request::get(Purpose::Page, room), from).await;
+        let nonce = page.between("name=\"nonce\" value=\"", "\"");
+        let form = [("text", text), ("nonce", nonce)];
+        server
+            .submit(&Request::form(format!("{room}/messages"), &form), from)
+            .await;
+    };
+    let (heard, ()) = tokio::join!(listen, say);
+    let heard = heard.expect("a message in time");
+    assert_eq!(heard.status, 200, "{heard:?}");
+    assert!(heard.text().contains(text), "{text} in {}", heard.text());
+}
+
+/// That the database is whole, and has what was answered with success and nothing else.
+async fn check(server: &Server, folder: &Path, made: &[String], refused: &str) {
+    // A copy, as a crash would leave it: SQLite does not open files by a path through another namespace.
+    server.settle().await;
+    let copy = folder.join("copy");
+    std::fs::create_dir(&copy).expect("a folder");
+    for file in ["mirage.db", "mirage.db-wal"] {
+        let original = server.file(&folder.join(file));
+        std::fs::copy(original, copy.join(file)).expect("a copy");
+    }
+    let url = format!("sqlite://{}/mirage.db?mode=rw", copy.display());
+    let database = Database::connect(url).await.expect("a database");
+    let integrity = column(&database, "PRAGMA integrity_check").await;
+    assert_eq!(integrity, ["ok"]);
+    let keys = column(&database, "SELECT \"table\" FROM pragma_foreign_key_check").await;
+    assert_eq!(keys, [""; 0]);
+    let mut rooms = column(&database, "SELECT name FROM rooms").await;
+    let mut made = made.to_vec();
+    rooms.sort();
+    made.sort();
+    assert_eq!(rooms, made);
+    assert!(!rooms.iter().any(|name| name == refused));
+    let mut people = column(&database, "SELECT name FROM users").await;
+    people.sort();
+    assert_eq!(people, ["ada", "bob", "cleo"]);
+    database.close().await.expect("a database that closes");
+    println!(
+        "integrity_check says ok, foreign_key_check nothing; all {} rooms and {} people are there.",
+        rooms.len(),
+        people.len()
+    );
+}
+
+async fn column(database: &DatabaseConnection, sql: &str) -> Vec<String> {
+    let ask = Statement::from_string(database.get_database_backend(), sql);
+    let rows = database.query_all_raw(ask).await.expect("rows");
+    rows.iter()
+        .map(|row| row.try_get_by_index(0).expect("a text"))
+        .collect()
+}

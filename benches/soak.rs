@@ -1,0 +1,245 @@
+//! Whether the server goes on as it began: at a third of full load, whether its memory, its descriptors and
+//! its times stay as they are.
+//!
+//! Many wait for news, and some ask this and that. Full load is what those get who ask as fast as they are
+//! answered; after that they ask at a third of that rate, whether or not the server keeps up. Messages live
+//! for half a minute, so that as many expire as come.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+use tokio::sync::mpsc;
+
+use crate::Plan;
+use crate::crowd::{Crowd, Wait, cursor};
+use crate::http::{Purpose, Request};
+use crate::people::{Person, World};
+use crate::server::{Server, Under};
+use crate::table::{mib, ms, percentile, print};
+use crate::traffic::{Answered, Ask, Asker, Pace};
+use crate::wrk::Asks;
+
+/// How long messages live.
+const LIFESPAN: &str = "--message-lifespan=30s";
+/// Until as many expire as come, and what has expired is given back.
+const WARM_UP: Duration = Duration::from_secs(45);
+const SHORT: Duration = Duration::from_secs(120);
+const LONG: Duration = Duration::from_secs(3_600);
+/// In so many parts of the time it is looked at the server.
+const LOOKS: u32 = 12;
+/// How long full load is measured.
+const FULL: Duration = Duration::from_secs(10);
+
+/// Who ask, and who wait.
+const ASKERS: usize = 32;
+const WAITING: usize = 128;
+/// The rooms that are written in; the one after them is quiet.
+const ROOMS: usize = 20;
+const QUIET: i64 = ROOMS as i64 + 1;
+
+/// What of the first quarter the last may be and still be as flat, for memory and descriptors, and for p99.
+const FLAT: f64 = 1.05;
+const FLAT_P99: f64 = 1.5;
+
+/// How the server was in a part of the time.
+struct Look {
+    rate: f64,
+    p50: Duration,
+    p99: Duration,
+    memory: u64,
+    descriptors: usize,
+}
+
+/// Measures full load, then a third of it for long.
+pub async fn run(plan: &Plan) {
+    let short = |span: Duration| if plan.is_quick { span / 10 } else { span };
+    let span = short(if plan.is_long { LONG } else { SHORT });
+    let world = World::new(&plan.folder).await;
+    let people = world.add_people(1, ASKERS + WAITING).await;
+    world.add_rooms(1, ROOMS + 1, &people).await;
+    world.leave().await;
+    // What goes is to go because its time is up.
+    let flags = [LIFESPAN, "--max-messages=100000"];
+    let server = Server::mirage(world.folder(), &flags, Under::Nothing).await;
+    let world = Arc::new(world);
+    let (askers, waiting) = people.split_at(ASKERS);
+    let running = Stopwatch::start();
+    let crowd = gather(&server, waiting, running).await;
+    let asks = asks(&server, &askers[0]).await;
+
+    let ask = |every: Option<Duration>, until: Duration| {
+        let (sender, receiver) = mpsc::unbounded_channel();
+        for (number, person) in askers.iter().enumerate() {
+            let now = running.elapsed();
+            let number = number as u32;
+            let pace = every.map(|every| Pace::new(now + every * number / ASKERS as u32, every));
+            let asker = Asker {
+                world: Arc::clone(&world),
+                person: person.clone(),
+                asks: asks(number as usize),
+                pace,
+            };
+            let address = server.address.clone();
+            tokio::spawn(asker.ask(address, until, running, sender.clone()));
+        }
+        receiver
+    };
+
+    let began = running.elapsed();
+    let mut answers = ask(None, began + short(FULL));
+    let mut full = Vec::new();
+    while let Some(answered) = answers.recv().await {
+        full.push(answered);
+    }
+    let full_rate = full.len() as f64 / (running.elapsed() - began).as_secs_f64();
+    assert!(full.iter().all(|answered| answered.is_right));
+    let every = Duration::from_secs_f64(ASKERS as f64 / (full_rate / 3.0));
+    println!(
+        "Full load, with {} waiting and {ASKERS} asking: {full_rate:.0} answers a second, p99 {}.",
+        crowd.size(),
+        ms(percentile(&spans(&full), 0.99))
+    );
+
+    let began = running.elapsed() + short(WARM_UP);
+    let mut answers = ask(Some(every), began + span);
+    let mut until = began;
+    let (mut failed, mut looks) = (0, Vec::new());
+    loop {
+        let answered = collect(&mut answers, until, running).await;
+        failed += answered.iter().filter(|one| !one.is_right).count();
+        if until > began {
+            looks.push(Look {
+                rate: answered.len() as f64 / (span / LOOKS).as_secs_f64(),
+                p50: percentile(&spans(&answered), 0.5),
+                p99: percentile(&spans(&answered), 0.99),
+                memory: server.memory(),
+                descriptors: server.descriptors(),
+            });
+        }
+        if looks.len() == LOOKS as usize {
+            break;
+        }
+        until += span / LOOKS;
+    }
+    report(&looks, span / LOOKS, failed);
+    drop(crowd);
+}
+
+/// Those who wait, spread over all the rooms. What comes to them is not looked at.
+async fn gather(server: &Server, people: &[Person], running: Stopwatch) -> Crowd {
+    let mut waits = Vec::new();
+    for (person, room) in people.iter().zip((1..=QUIET).cycle()) {
+        waits.push(Wait {
+            room,
+            path: format!("/rooms/{room}/poll"),
+            cursor: cursor(server, room, person).await,
+            cookie: person.cookie.clone(),
+        });
+    }
+    let mut crowd = Crowd::gather(server, waits, running).await;
+    crowd.receipts.close();
+    crowd
+}
+
+/// What an asker asks, in turn: of 20 requests 14 polls, 3 messages, 2 room pages and 1 list of rooms.
+async fn asks(server: &Server, person: &Person) -> impl Fn(usize) -> Vec<Ask> {
+    let cursor = cursor(server, QUIET, person).await;
+    let ask = |what, asks, status| Ask { what, asks, status };
+    move |number| {
+        let room = (number % ROOMS) as i64 + 1;
+        let poll = format!("/rooms/{QUIET}/poll?after={cursor}&wait=0");
+        let get = |purpose, target| Asks::This(Request::get(purpose, target));
+        let poll = ask("idle poll", get(Purpose::Fetch, poll), 204);
+        let page = ask(
+            "room page",
+            get(Purpose::Page, format!("/rooms/{room}")),
+            200,
+        );
+        let list = ask("public rooms", get(Purpose::Page, "/rooms".to_owned()), 200);
+        let send = ask("send", Asks::ToSend(room), 204);
+        let mut asks = vec![poll; 20];
+        for (place, other) in [
+            (1, &send),
+            (4, &page),
+            (7, &send),
+            (10, &list),
+            (13, &send),
+            (16, &page),
+        ] {
+            asks[place] = other.clone();
+        }
+        // Not all the same at the same time.
+        asks.rotate_left(number * 7 % 20);
+        asks
+    }
+}
+
+/// The answers that are there until the stopwatch says so.
+async fn collect(
+    answers: &mut mpsc::UnboundedReceiver<Answered>,
+    until: Duration,
+    running: Stopwatch,
+) -> Vec<Answered> {
+    let mut collected = Vec::new();
+    loop {
+        let left = until.saturating_sub(running.elapsed());
+        match tokio::time::timeout(left, answers.recv()).await {
+            Ok(Some(answered)) => collected.push(answered),
+            // The last may be there a moment early.
+            Ok(None) => tokio::time::sleep(left).await,
+            Err(_) => return collected,
+        }
+        if left.is_zero() {
+            return collected;
+        }
+    }
+}
+
+fn spans(answered: &[Answered]) -> Vec<Duration> {
+    answered.iter().map(|answered| answered.took).collect()
+}
+
+fn report(looks: &[Look], each: Duration, failed: usize) {
+    let rows: Vec<Vec<String>> = (1..)
+        .zip(looks)
+        .map(|(number, look)| {
+            vec![
+                format!("{} s", (each * number).as_secs()),
+                format!("{:.0}", look.rate),
+                ms(look.p50),
+                ms(look.p99),
+                mib(look.memory),
+                look.descriptors.to_string(),
+            ]
+        })
+        .collect();
+    print(
+        &["until", "1/s", "p50", "p99", "memory", "descriptors"],
+        &rows,
+    );
+    let quarter = looks.len() / 4;
+    let ratio = |what: fn(&Look) -> f64| {
+        let sum = |looks: &[Look]| looks.iter().map(what).sum::<f64>();
+        sum(&looks[looks.len() - quarter..]) / sum(&looks[..quarter])
+    };
+    let memory = ratio(|look| look.memory as f64);
+    let descriptors = ratio(|look| look.descriptors as f64);
+    let p99 = ratio(|look| look.p99.as_secs_f64());
+    let verdict = |ratio: f64, most: f64| if ratio <= most { "flat" } else { "NOT FLAT" };
+    println!(
+        "The last quarter beside the first: memory {memory:.3} ({}), descriptors {descriptors:.3} ({}), \
+         p99 {p99:.2} ({}). {failed} failed.",
+        verdict(memory, FLAT),
+        verdict(descriptors, FLAT),
+        verdict(p99, FLAT_P99),
+    );
+    println!(
+        "Targets: at most {FLAT} for memory and descriptors, {FLAT_P99} for p99, none failed."
+    );
+    assert_eq!(failed, 0, "requests failed");
+    assert!(
+        memory <= FLAT && descriptors <= FLAT,
+        "something is left behind"
+    );
+}
