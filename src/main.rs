@@ -57,6 +57,13 @@ async fn serve(config: Config) -> ExitCode {
         complain(&format!("cannot turn core dumps off: {error}"));
         return ExitCode::FAILURE;
     }
+    let told_to_stop = match told_to_stop() {
+        Ok(told_to_stop) => told_to_stop,
+        Err(error) => {
+            complain(&format!("cannot be told to stop: {error}"));
+            return ExitCode::FAILURE;
+        }
+    };
     allocator::give_back_large();
     connections::allow_many();
     let host = config.address.bind.ip();
@@ -69,7 +76,7 @@ async fn serve(config: Config) -> ExitCode {
     };
     let port = application.port();
     tracing::info!(address = %std::net::SocketAddr::new(host, port), "serving");
-    match application.run_until_stopped(told_to_stop()).await {
+    match application.run_until_stopped(told_to_stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             complain(&format!("the server failed: {error}"));
@@ -87,20 +94,17 @@ fn write_no_core_dumps() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Core, none)?)
 }
 
-/// Returns at SIGTERM or Ctrl-C.
-async fn told_to_stop() {
-    let mut terminate = signal(SignalKind::terminate()).ok();
-    let terminated = async {
-        match &mut terminate {
-            Some(signal) => signal.recv().await,
-            // Without the handler the signal ends the process by itself.
-            None => std::future::pending().await,
+/// Returns at SIGTERM or Ctrl-C, also at one that comes before anybody waits for it: else a server told to
+/// stop while it starts would be killed instead.
+fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated => {}
-    }
+    })
 }
 
 /// Prints what was asked for. Who reads it may have seen enough, as `head` has, and be gone.

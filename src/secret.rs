@@ -32,10 +32,13 @@ impl Secret {
         if let Some(folder) = file.parent() {
             database::make_folder(folder).map_err(failed)?;
         }
-        if matches!(read(file), Err(error) if error.kind() == ErrorKind::NotFound) {
-            create(file).map_err(failed)?;
-        }
-        let exact = read(file).map_err(failed)?.try_into().ok();
+        let held = match read(file) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {
+                create(file).and_then(|()| read(file))
+            }
+            other => other,
+        };
+        let exact = held.map_err(failed)?.try_into().ok();
         exact.map(Self).ok_or_else(|| StartupError::NotASecret {
             file: file.to_owned(),
         })

@@ -1,6 +1,6 @@
 //! The program itself: its command line, how it starts, what it logs and how it stops.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -46,6 +46,15 @@ fn sentence(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(said.lines().count(), 1, "{said}");
     said.trim_end().to_owned()
+}
+
+/// Sends a signal to a process.
+fn send(process: u32, signal: &str) {
+    let kill = Command::new("kill")
+        .arg(signal)
+        .arg(process.to_string())
+        .status();
+    assert!(kill.unwrap().success());
 }
 
 /// A process that does not outlive its test.
@@ -113,11 +122,7 @@ impl Running {
 
     /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
-        let kill = Command::new("kill")
-            .arg(signal)
-            .arg(self.id().to_string())
-            .status();
-        assert!(kill.unwrap().success());
+        send(self.id(), signal);
         let code = self.process.0.wait().unwrap().code();
         (code, self.log.join().unwrap())
     }
@@ -274,6 +279,35 @@ async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
         assert_eq!(code, Some(0), "{signal}");
         assert_eq!(poll.await.unwrap().status, 204);
     }
+}
+
+#[test]
+fn a_signal_that_comes_while_it_starts_stops_it_too() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("secret");
+    // A pipe: the program is still starting until something is written to it.
+    let made = Command::new("mkfifo").arg(&secret).status();
+    assert!(made.unwrap().success());
+    let flag = format!("--secret-file={}", secret.display());
+    let child = program(folder.path(), &[&flag])
+        .stderr(Stdio::piped())
+        .spawn();
+    let mut process = Process(child.unwrap());
+    let mut writer = std::fs::OpenOptions::new()
+        .write(true)
+        .open(&secret)
+        .unwrap();
+
+    send(process.0.id(), "-TERM");
+    // Who was killed reads no more.
+    drop(writer.write_all(&[7; 64]));
+    drop(writer);
+
+    let mut log = String::new();
+    let mut stderr = process.0.stderr.take().unwrap();
+    stderr.read_to_string(&mut log).unwrap();
+    assert_eq!(process.0.wait().unwrap().code(), Some(0), "{log}");
+    assert!(log.contains("stopping"), "{log}");
 }
 
 #[actix_web::test]
