@@ -7,13 +7,14 @@
 use std::future::ready;
 use std::path::Path;
 
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::guard::fn_guard;
+use actix_web::http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use tokio::sync::watch;
 
-use crate::http::Answer;
+use crate::http::{Answer, Purpose, Request};
 
 /// How many rooms one can wait in, numbered from 0.
 const ROOMS: usize = 1_000;
@@ -23,6 +24,8 @@ const ROOMS: usize = 1_000;
 pub struct Constant {
     method: Method,
     path: String,
+    /// Whether it is for those only who take no compression.
+    is_plain: bool,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
@@ -30,7 +33,8 @@ pub struct Constant {
 
 impl Constant {
     /// The answer that Mirage gave, for requests like this one.
-    pub fn of(method: &str, target: &str, answer: &Answer) -> Self {
+    pub fn of(request: &Request, answer: &Answer) -> Self {
+        let target = &request.target;
         let (path, _) = target.split_once('?').unwrap_or((target, ""));
         let headers = answer.headers.iter().filter(|(name, _)| {
             // The server writes these by itself.
@@ -46,8 +50,9 @@ impl Constant {
             )
         };
         Self {
-            method: method.parse().expect("a method"),
+            method: request.method.parse().expect("a method"),
             path: path.to_owned(),
+            is_plain: request.purpose == Purpose::PlainPage,
             status: answer.status,
             headers: headers.map(header).collect(),
             body: answer.body.clone().into(),
@@ -69,9 +74,10 @@ impl Constant {
     /// As a file: lines of text, an empty one, and then the body.
     fn written(&self) -> Vec<u8> {
         let mut lines = vec![format!(
-            "{} {} {}",
+            "{} {} {} {}",
             self.method,
             self.status.as_u16(),
+            self.is_plain,
             self.path
         )];
         for (name, value) in &self.headers {
@@ -89,7 +95,7 @@ impl Constant {
             .expect("an empty line");
         let head = std::str::from_utf8(&file[..end]).expect("lines of text");
         let mut lines = head.lines();
-        let first: Vec<&str> = lines.next().expect("a line").splitn(3, ' ').collect();
+        let first: Vec<&str> = lines.next().expect("a line").splitn(4, ' ').collect();
         let header = |line: &str| {
             let (name, value) = line.split_once(": ").expect("a header");
             (
@@ -100,7 +106,8 @@ impl Constant {
         Self {
             method: first[0].parse().expect("a method"),
             status: first[1].parse().expect("a status"),
-            path: first[2].to_owned(),
+            is_plain: first[2].parse().expect("yes or no"),
+            path: first[3].to_owned(),
             headers: lines.map(header).collect(),
             body: Bytes::copy_from_slice(&file[end + 2..]),
         }
@@ -147,6 +154,8 @@ pub async fn serve(folder: &Path, port: u16) {
             constants.push(Constant::read(&std::fs::read(path).expect("an answer")));
         }
     }
+    // Each is tried in turn.
+    constants.sort_by_key(|constant| !constant.is_plain);
     let waiting = Data::new(Waiting {
         rooms: (0..ROOMS).map(|_| watch::Sender::new(())).collect(),
         news: constants
@@ -162,7 +171,12 @@ pub async fn serve(folder: &Path, port: u16) {
             .route("/wake/{room}", web::post().to(wake));
         for constant in constants.clone() {
             let path = constant.path.clone();
-            let route = web::method(constant.method.clone());
+            let mut route = web::method(constant.method.clone());
+            if constant.is_plain {
+                route = route.guard(fn_guard(|context| {
+                    !context.head().headers().contains_key(ACCEPT_ENCODING)
+                }));
+            }
             // The least one can do with what is sent is to read it.
             let route = if constant.method == Method::POST {
                 route.to(move |_: Bytes| ready(constant.response()))

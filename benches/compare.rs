@@ -105,7 +105,8 @@ impl Sides {
             let target = format!("/rooms/{room}/poll?after={cursor}&wait=0");
             Asks::This(Request::get(Purpose::Fetch, target))
         };
-        let page = |target: String| Asks::This(Request::get(Purpose::Page, target));
+        let page = |purpose: Purpose, target: &str| Asks::This(Request::get(purpose, target));
+        let room = format!("/rooms/{READ}");
         let asset =
             |number: usize| Asks::This(Request::get(Purpose::Asset, self.assets[number].clone()));
         let kinds = [
@@ -120,13 +121,25 @@ impl Sides {
                 "room page, 100 messages",
                 Some(0.65),
                 200,
-                page(format!("/rooms/{READ}")),
+                page(Purpose::Page, &room),
+            ),
+            (
+                "room page, not compressed",
+                Some(0.65),
+                200,
+                page(Purpose::PlainPage, &room),
             ),
             (
                 "public rooms, 50 rooms",
                 Some(0.60),
                 200,
-                page("/rooms".to_owned()),
+                page(Purpose::Page, "/rooms"),
+            ),
+            (
+                "public rooms, not compressed",
+                Some(0.60),
+                200,
+                page(Purpose::PlainPage, "/rooms"),
             ),
             ("send", Some(0.60), 204, Asks::ToSend(WRITTEN)),
             ("style sheet", None, 200, asset(0)),
@@ -189,13 +202,13 @@ impl Sides {
     pub async fn bare(&self, plan: &Plan, kinds: &[Kind<'_>], under: Under) -> Bare {
         let folder = plan.folder.join("bare");
         let constant = |kind: &Kind<'_>| {
-            let (method, target) = match &kind.load.asks {
-                Asks::This(request) => (request.method, request.target.clone()),
-                Asks::ToSend(room) => ("POST", format!("/rooms/{room}/messages")),
+            let request = match &kind.load.asks {
+                Asks::This(request) => request.clone(),
+                Asks::ToSend(room) => Request::send(*room, "", ""),
             };
             let mut by_length: Vec<&Answer> = kind.right.iter().collect();
             by_length.sort_by_key(|answer| answer.body.len());
-            Constant::of(method, &target, by_length[by_length.len() / 2])
+            Constant::of(&request, by_length[by_length.len() / 2])
         };
         let constants: Vec<Constant> = kinds.iter().map(constant).collect();
         bare::leave(&folder, &constants);

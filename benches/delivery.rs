@@ -159,7 +159,8 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
             cookie: person.cookie.clone(),
         }));
     }
-    let news = Constant::of("GET", "/wait", &news.expect("a room"));
+    let wait = Request::get(Purpose::Fetch, "/wait");
+    let news = Constant::of(&wait, &news.expect("a room"));
     bare::leave(&folder.join("bare"), &[news]);
     let bare_server = Server::bare(&folder.join("bare"), Under::Nothing).await;
     let bare_waits = waits.iter().cloned().map(|wait| Wait {

@@ -12,6 +12,8 @@ use tokio::net::TcpStream;
 pub enum Purpose {
     /// A page to be shown.
     Page,
+    /// The same by a browser that takes no compression.
+    PlainPage,
     /// What a script fetches.
     Fetch,
     /// The style sheet or a script of a page.
@@ -70,7 +72,7 @@ impl Request {
     /// none if that is empty.
     pub fn written(&self, address: &str, cookie: &str) -> String {
         let (accept, mode, dest) = match self.purpose {
-            Purpose::Page => (
+            Purpose::Page | Purpose::PlainPage => (
                 "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
                 "navigate",
                 "document",
@@ -86,7 +88,7 @@ impl Request {
             "sec-ch-ua-mobile: ?0".to_owned(),
             r#"sec-ch-ua-platform: "Linux""#.to_owned(),
         ];
-        if self.purpose == Purpose::Page {
+        if matches!(self.purpose, Purpose::Page | Purpose::PlainPage) {
             lines.push("Upgrade-Insecure-Requests: 1".to_owned());
         }
         if self.method == "POST" {
@@ -104,9 +106,11 @@ impl Request {
             format!("Sec-Fetch-Mode: {mode}"),
             format!("Sec-Fetch-Dest: {dest}"),
             format!("Referer: http://{address}/rooms/mine"),
-            "Accept-Encoding: gzip, deflate, br, zstd".to_owned(),
             "Accept-Language: en-GB,en;q=0.9".to_owned(),
         ]);
+        if self.purpose != Purpose::PlainPage {
+            lines.push("Accept-Encoding: gzip, deflate, br, zstd".to_owned());
+        }
         if !cookie.is_empty() {
             lines.push(format!("Cookie: {cookie}"));
         }
