@@ -32,6 +32,7 @@ use crate::limits::Limits;
 use crate::logging::RequestLog;
 use crate::messages::{Capacity, Messages};
 use crate::secret::{Secret, random_bytes};
+use crate::services::Cache;
 use crate::services::accounts::HeldSettings;
 use crate::services::changes::Noticed;
 use crate::services::held_messages::HeldMessages;
@@ -41,7 +42,7 @@ use crate::services::one_time_links;
 use crate::services::passwords::Passwords;
 use crate::services::presence::Presence;
 use crate::services::read_marks::ReadMarks;
-use crate::services::rooms::Rooms;
+use crate::services::rooms::{PublicRooms, Rooms};
 use crate::services::sessions::{self, LiveSessions};
 use crate::{
     allocator, compression, connections, database, error, headers, routes, same_origin, session,
@@ -92,6 +93,8 @@ pub struct AppState {
     pub sessions: LiveSessions,
     /// The rooms in use, and who is in them.
     pub rooms: Rooms,
+    /// The names of the public rooms, while the list is in use.
+    pub public_rooms: Cache<(), PublicRooms>,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// Makes and reads the nonces of message forms.
@@ -219,6 +222,7 @@ impl Application {
             settings: HeldSettings::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),
+            public_rooms: Cache::new(),
             passwords: Passwords::new(),
             nonces: Nonces::new(&secret),
             assets,
@@ -383,6 +387,7 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
             app.settings.sweep();
             app.sessions.sweep();
             app.rooms.sweep();
+            app.public_rooms.sweep();
             if let Err(error) = sessions::delete_expired(&app).await {
                 tracing::warn!(%error, "could not delete the sessions that have expired");
             }

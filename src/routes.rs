@@ -289,7 +289,7 @@ pub fn reset_url(link: &Token) -> String {
 
 /// The address of a page of the public rooms whose names contain `search`.
 #[must_use]
-pub fn public_rooms_url(search: &str, page: u64) -> String {
+pub fn public_rooms_url(search: &str, page: usize) -> String {
     if search.is_empty() {
         format!("/rooms?page={page}")
     } else {

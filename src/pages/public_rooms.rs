@@ -45,7 +45,7 @@ pub async fn show(
 }
 
 impl PublicRoomsPage<'_> {
-    fn page_url(&self, page: u64) -> String {
+    fn page_url(&self, page: usize) -> String {
         public_rooms_url(self.search, page)
     }
 }

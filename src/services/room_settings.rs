@@ -209,6 +209,7 @@ pub async fn delete(app: &Arc<AppState>, room: RoomId, actor: UserId) -> Result<
 /// Makes a committed change known, to open pages too.
 fn tell(app: &AppState, room: RoomId) {
     app.rooms.forget(room);
+    app.public_rooms.forget(());
     app.messages.note_change(room);
 }
 

@@ -1,30 +1,26 @@
 //! Rooms: making them, finding them, and who may see what of them.
 
 use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::sea_query::LikeExpr;
 use sea_orm::{
-    ColumnTrait, Condition, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter,
-    QueryOrder, QuerySelect, RelationTrait, Set,
+    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, PaginatorTrait, QueryFilter, QueryOrder,
+    QuerySelect, RelationTrait, Set,
 };
 
 use super::{Cache, Fault, is_duplicate, members, to_the_end};
 use crate::app::AppState;
 use crate::database;
 use crate::domain::{
-    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode, UserId,
+    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode,
+    Timestamp, UserId,
 };
 use crate::entities::{room, room_member, user};
 
-/// More characters than a folded name has: of each of the 64 that were typed, NFKC makes 18 at most, and
-/// folding 3 of each of those.
-const LONGER_THAN_ANY: usize = 64 * 18 * 3 + 1;
-
 /// How many public rooms a page lists.
-pub const LIST_PAGE: u64 = 50;
+pub const LIST_PAGE: usize = 50;
 
 /// A room and who is in it, as held in memory.
 #[derive(Debug)]
@@ -101,10 +97,9 @@ pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
         Some(hidden) => {
-            // The work that a room that is not there takes: the time must not tell them apart.
-            room::Entity::find_by_id(hidden.id)
-                .one(&app.database)
-                .await?;
+            // The work that a room that is not there takes: the time must not tell them apart. Boxed, as
+            // every poll that waits holds a place for it.
+            Box::pin(room::Entity::find_by_id(hidden.id).one(&app.database)).await?;
             Ok(Access::Hidden)
         }
         None => Ok(Access::Hidden),
@@ -186,30 +181,31 @@ pub async fn create(
         };
         members::insert(&transaction, room, owner, now).await?;
         transaction.commit().await?;
+        app.public_rooms.forget(());
         Ok(Created::Room(room))
     })
     .await
 }
 
+/// The public rooms by name, as held in memory.
+#[derive(Debug)]
+pub struct PublicRooms(Vec<PublicRoom>);
+
+#[derive(Debug)]
+struct PublicRoom {
+    id: RoomId,
+    folded_name: String,
+}
+
 /// A room in the list of public rooms.
 #[derive(Debug)]
 pub struct ListedRoom {
-    /// Names it.
-    pub id: RoomId,
-    /// What it is called.
-    pub name: String,
-    /// What it is about; may be empty.
-    pub description: String,
-    /// The language most is said in, if the owner has chosen one.
-    pub language: Option<Language>,
-    /// How many are in it.
-    pub members: usize,
+    /// The room.
+    pub room: Arc<Room>,
     /// How many have it open.
     pub here: usize,
     /// Whether who asks is in it.
     pub is_member: bool,
-    /// How long its messages live.
-    pub lifespan: Lifespan,
 }
 
 /// A page of the list of public rooms.
@@ -218,13 +214,13 @@ pub struct RoomList {
     /// The rooms: those with a message first, the latest message first; then the others by name.
     pub rooms: Vec<ListedRoom>,
     /// Which page this is, from 1.
-    pub page: u64,
+    pub page: usize,
     /// How many pages there are; at least 1.
-    pub pages: u64,
+    pub pages: usize,
 }
 
-/// A page of the public rooms whose names contain `search`, for `user`. A page after the last is the
-/// last.
+/// A page of the public rooms whose names contain `search`, whatever the letter case, for `user`. A page
+/// after the last is the last. Costs no query when the rooms are in use.
 ///
 /// # Errors
 /// When the database fails.
@@ -232,85 +228,54 @@ pub async fn public_list(
     app: &AppState,
     user: UserId,
     search: &str,
-    page: u64,
+    page: usize,
 ) -> Result<RoomList, Fault> {
     let now = app.clock.now();
-    let listed = room::Entity::find()
-        .filter(room::Column::IsPrivate.eq(false))
-        .filter(name_contains(search));
-    let count = listed.clone().count(&app.database).await?;
-    let pages = Ord::max(count.div_ceil(LIST_PAGE), 1);
+    let words: Vec<&str> = search.split_whitespace().collect();
+    let searched = NameKeys::of(&words.join(" ")).folded;
+    let public = app
+        .public_rooms
+        .get((), async || Ok(Some(read_public(app).await?)));
+    let public = public.await?;
+    let public = public.iter().flat_map(|public| &public.0);
+    let mut found: Vec<&PublicRoom> = public
+        // Asked first, the length spares preparing for a long search.
+        .filter(|room| room.folded_name.len() >= searched.len())
+        .filter(|room| room.folded_name.contains(&searched))
+        .collect();
+    let latest: HashMap<RoomId, Timestamp> = app.messages.latest_times(now).into_iter().collect();
+    found.sort_by_key(|room| Reverse(latest.get(&room.id)));
+
+    let pages = found.len().div_ceil(LIST_PAGE).max(1);
     let page = page.clamp(1, pages);
-    let first = (page - 1) * LIST_PAGE;
-
-    let mut times = app.messages.latest_times(now);
-    times.sort_unstable_by_key(|&(room, latest)| (Reverse(latest), room));
-    let ids: Vec<RoomId> = times.iter().map(|&(room, _)| room).collect();
-    let in_use = listed
-        .clone()
-        .filter(room::Column::Id.is_in(ids.iter().copied()));
-    let mut in_use: HashMap<RoomId, room::Model> = in_use
-        .all(&app.database)
-        .await?
-        .into_iter()
-        .map(|room| (room.id, room))
-        .collect();
-    let in_use: Vec<room::Model> = ids.iter().filter_map(|room| in_use.remove(room)).collect();
-
-    let in_use_count = u64::try_from(in_use.len()).unwrap_or(u64::MAX);
-    let skip = usize::try_from(first).unwrap_or(usize::MAX);
-    let take = usize::try_from(LIST_PAGE).unwrap_or(usize::MAX);
-    let mut rows: Vec<room::Model> = in_use.into_iter().skip(skip).take(take).collect();
-    let missing = LIST_PAGE - u64::try_from(rows.len()).unwrap_or(LIST_PAGE);
-    if missing > 0 {
-        let silent = listed
-            .filter(room::Column::Id.is_not_in(ids))
-            .order_by_asc(room::Column::FoldedName)
-            .offset(first.saturating_sub(in_use_count))
-            .limit(missing);
-        rows.extend(silent.all(&app.database).await?);
+    let mut rooms = Vec::new();
+    for listed in found.iter().skip((page - 1) * LIST_PAGE).take(LIST_PAGE) {
+        // It may have gone, or gone private, since the list was read.
+        if let Some(room) = find(app, listed.id).await?.filter(|room| !room.is_private) {
+            rooms.push(ListedRoom {
+                here: app.presence.count(room.id, now),
+                is_member: room.role_of(user).is_some(),
+                room,
+            });
+        }
     }
-
-    let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
-    let counts = member_counts(app, &ids).await?;
-    let joined: HashSet<RoomId> = room_member::Entity::find()
-        .filter(room_member::Column::UserId.eq(user))
-        .filter(room_member::Column::RoomId.is_in(ids))
-        .all(&app.database)
-        .await?
-        .into_iter()
-        .map(|membership| membership.room_id)
-        .collect();
-    let listed = |room: room::Model| ListedRoom {
-        members: counts.get(&room.id).copied().unwrap_or(0),
-        here: app.presence.count(room.id, now),
-        is_member: joined.contains(&room.id),
-        lifespan: lifespan(app, &room),
-        language: Language::parse(&room.language),
-        id: room.id,
-        name: room.name,
-        description: room.description,
-    };
-    Ok(RoomList {
-        rooms: rows.into_iter().map(listed).collect(),
-        page,
-        pages,
-    })
+    Ok(RoomList { rooms, page, pages })
 }
 
-/// That a room's name contains `search`, whatever the letter case. Nothing is in every name.
-fn name_contains(search: &str) -> Condition {
-    let words: Vec<&str> = search.split_whitespace().collect();
-    let folded = NameKeys::of(&words.join(" ")).folded;
-    // No more is needed to tell that no name has it in it, and SQLite fails at patterns of more than
-    // 50,000 bytes.
-    let searched: String = folded.chars().take(LONGER_THAN_ANY).collect();
-    let literal = searched
-        .replace('\\', "\\\\")
-        .replace('%', "\\%")
-        .replace('_', "\\_");
-    let pattern = LikeExpr::new(format!("%{literal}%")).escape('\\');
-    Condition::all().add(room::Column::FoldedName.like(pattern))
+async fn read_public(app: &AppState) -> Result<PublicRooms, Fault> {
+    let rows: Vec<(RoomId, String)> = room::Entity::find()
+        .select_only()
+        .column(room::Column::Id)
+        .column(room::Column::FoldedName)
+        .filter(room::Column::IsPrivate.eq(false))
+        .order_by_asc(room::Column::FoldedName)
+        .into_tuple()
+        .all(&app.database)
+        .await?;
+    let rooms = rows
+        .into_iter()
+        .map(|(id, folded_name)| PublicRoom { id, folded_name });
+    Ok(PublicRooms(rooms.collect()))
 }
 
 /// A room in the list of one's own rooms.
@@ -509,6 +474,7 @@ pub(super) fn changed(app: &AppState, room: RoomId) {
 /// Drops all that is held of a room that is gone; who waits in it looks again.
 pub(super) fn gone(app: &AppState, room: RoomId) {
     app.rooms.forget(room);
+    app.public_rooms.forget(());
     app.messages.forget(room);
 }
 

@@ -158,10 +158,10 @@ async fn a_fault_of_the_server_tells_nothing_of_itself() {
 async fn a_database_that_is_away() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    ada.get("/rooms").await.assert_status(200);
+    ada.get("/rooms/mine").await.assert_status(200);
     app.state.database.clone().close().await.unwrap();
 
-    let page = ada.get("/rooms").await;
+    let page = ada.get("/rooms/mine").await;
 
     assert_plain_page(&page, 503, "Mirage cannot do that just now");
     assert_eq!(page.header("retry-after"), "5");
