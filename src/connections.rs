@@ -30,7 +30,7 @@ use actix_web::web::{Bytes, BytesMut};
 use actix_web::{Error, HttpMessage, HttpRequest};
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 
 use crate::client_address::ClientAddress;
 use crate::config::{Config, Switch, Timeouts};
@@ -39,7 +39,7 @@ use crate::{routes, session};
 
 /// How many bytes are read before what they say is looked at: about a request. actix takes up to 7 KiB of
 /// memory for each that waits for its turn, and 28 bytes can be one.
-const READ_AT_ONCE: usize = 1024;
+const READ_AT_ONCE: u64 = 1024;
 /// How many bytes the system holds for a client to take, in the system's own memory: more than most pages
 /// have. By itself, it would let who never reads be sent some megabytes, which have to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -84,12 +84,11 @@ impl Connections {
             u32::try_from(self.timeouts.write_timeout.as_millis()).unwrap_or(u32::MAX),
         )?;
         let connection = Connection {
-            stream,
+            stream: stream.take(READ_AT_ONCE),
             exchange: Rc::default(),
             timeouts: self.timeouts,
             idle: None,
             blocked: None,
-            readable: READ_AT_ONCE,
             _place: place,
         };
         Ok((connection, peer))
@@ -210,15 +209,14 @@ impl Exchange {
 
 /// A connection with a client, who has only so much time for each step.
 pub struct Connection {
-    stream: TcpStream,
+    /// Limited to what may be read before what it says is looked at.
+    stream: Take<TcpStream>,
     exchange: Rc<Exchange>,
     timeouts: Timeouts,
     /// Runs from the last write on.
     idle: Option<Pin<Box<Sleep>>>,
     /// Runs while nothing that is written is taken.
     blocked: Option<Pin<Box<Sleep>>>,
-    /// How many bytes may be read before what they say is looked at.
-    readable: usize,
     _place: Place,
 }
 
@@ -251,37 +249,33 @@ impl AsyncRead for Connection {
         let stage = this.exchange.stage.get();
         // What comes now is about a request after this one.
         let is_ahead = stage == Stage::Answering || this.blocked.is_some();
-        if is_ahead && this.readable < READ_AT_ONCE {
+        let readable = this.stream.limit();
+        if is_ahead && readable < READ_AT_ONCE {
             // actix looks at what it has when there is more, or when it is woken.
             this.exchange.reader.set(Some(context.waker().clone()));
-            if this.readable == 0 {
+            if readable == 0 {
                 return Poll::Pending;
             }
         }
         if !is_ahead && stage == Stage::Waiting && this.poll_idle(context).is_ready() {
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
-        if this.readable == 0 {
-            this.readable = READ_AT_ONCE;
+        if readable == 0 {
+            this.stream.set_limit(READ_AT_ONCE);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let room = this.readable.min(buffer.remaining());
-        let mut part = ReadBuf::new(buffer.initialize_unfilled_to(room));
-        let result = Pin::new(&mut this.stream).poll_read(context, &mut part);
+        let result = Pin::new(&mut this.stream).poll_read(context, buffer);
+        let is_empty = this.stream.limit() == readable;
         if result.is_pending() && !is_ahead {
-            this.readable = READ_AT_ONCE;
+            this.stream.set_limit(READ_AT_ONCE);
         }
-        let result = ready!(result);
-        let count = part.filled().len();
-        if is_ahead && count == 0 && result.is_ok() {
+        if is_ahead && is_empty && matches!(result, Poll::Ready(Ok(()))) {
             // Told now, actix would forget the requests that came before the end.
             this.exchange.reader.set(Some(context.waker().clone()));
             return Poll::Pending;
         }
-        buffer.advance(count);
-        this.readable -= count;
-        Poll::Ready(result)
+        result
     }
 }
 
@@ -292,7 +286,7 @@ impl AsyncWrite for Connection {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        match Pin::new(&mut this.stream).poll_write(context, bytes) {
+        match Pin::new(this.stream.get_mut()).poll_write(context, bytes) {
             Poll::Ready(result) => {
                 this.idle = None;
                 if this.blocked.take().is_some() {
@@ -303,18 +297,18 @@ impl AsyncWrite for Connection {
             Poll::Pending => {
                 ready!(this.poll_blocked(context));
                 // Nor is the client to get what it has not taken yet.
-                this.stream.set_zero_linger()?;
+                this.stream.get_ref().set_zero_linger()?;
                 Poll::Ready(Err(ErrorKind::TimedOut.into()))
             }
         }
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(context)
+        Pin::new(self.get_mut().stream.get_mut()).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(context)
+        Pin::new(self.get_mut().stream.get_mut()).poll_shutdown(context)
     }
 }
 
@@ -452,19 +446,23 @@ mod tests {
         (connection, client.unwrap())
     }
 
+    fn many(count: u64) -> Vec<u8> {
+        (0..count).map(|_| b'x').collect()
+    }
+
     /// How much can be read of what is there, however often it is tried.
-    async fn readable(connection: &mut Connection) -> usize {
-        connection.stream.readable().await.unwrap();
+    async fn readable(connection: &mut Connection) -> u64 {
+        connection.stream.get_ref().readable().await.unwrap();
         let mut context = Context::from_waker(Waker::noop());
-        let mut read = 0;
+        let mut read = Vec::new();
         for _ in 0..100 {
             let mut buffer = [0; 1024];
             let mut buffer = ReadBuf::new(&mut buffer);
             let result = Pin::new(&mut *connection).poll_read(&mut context, &mut buffer);
             assert!(!matches!(result, Poll::Ready(Err(_))));
-            read += buffer.filled().len();
+            read.extend_from_slice(buffer.filled());
         }
-        read
+        u64::try_from(read.len()).unwrap()
     }
 
     #[actix_web::test]
@@ -472,7 +470,7 @@ mod tests {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
         exchange.go_on_to(Stage::Answering);
-        client.write_all(&[b'x'; 4 * READ_AT_ONCE]).await.unwrap();
+        client.write_all(&many(4 * READ_AT_ONCE)).await.unwrap();
 
         assert_eq!(readable(&mut connection).await, READ_AT_ONCE);
         assert_eq!(readable(&mut connection).await, 0);
@@ -485,7 +483,7 @@ mod tests {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
         exchange.go_on_to(Stage::Answering);
-        client.write_all(&[b'x'; 2 * READ_AT_ONCE]).await.unwrap();
+        client.write_all(&many(2 * READ_AT_ONCE)).await.unwrap();
         assert_eq!(readable(&mut connection).await, READ_AT_ONCE);
 
         let reading = actix_web::rt::spawn(async move { connection.read_u8().await });
@@ -517,7 +515,7 @@ mod tests {
     async fn the_system_gives_up_on_a_client_that_takes_nothing_as_well() {
         let (connection, _client) = connection(&connections(&["--write-timeout=7s"])).await;
 
-        let timeout = rustix::net::sockopt::tcp_user_timeout(&connection.stream);
+        let timeout = rustix::net::sockopt::tcp_user_timeout(connection.stream.get_ref());
 
         assert_eq!(timeout, Ok(7000));
     }
