@@ -11,6 +11,8 @@ use crate::domain::{Lifespan, MessageId, MessageText, RoomId, Timestamp, UserId}
 
 /// How many sendings and departures are remembered, for each message that the ring may hold.
 pub(super) const REMEMBERED: usize = 2;
+/// After every deadline.
+const NEVER: Timestamp = Timestamp(i64::MAX);
 
 /// The messages of one room, oldest first. Deadlines need not be in that order: who sends while the
 /// room's lifespan is being made shorter may still have read the longer one.
@@ -25,6 +27,8 @@ pub(super) struct RoomBuffer {
     followable_from: u64,
     /// The latest event that was a change of the room itself.
     changed_at: u64,
+    /// Nothing held here has to go before this.
+    first_deadline: Timestamp,
     bytes: usize,
     most_messages: usize,
     events: watch::Sender<()>,
@@ -56,6 +60,7 @@ impl RoomBuffer {
             latest_event: first_event,
             followable_from: first_event,
             changed_at: first_event,
+            first_deadline: NEVER,
             bytes: 0,
             most_messages,
             events: watch::Sender::new(()),
@@ -85,6 +90,7 @@ impl RoomBuffer {
         let id = MessageId(self.next_event());
         let message = Message::render(room, id, draft, now)?;
         self.bytes += message.bytes();
+        self.first_deadline = self.first_deadline.min(message.deadline);
         self.sendings.push_back(Sending {
             nonce: draft.nonce,
             text,
@@ -135,15 +141,19 @@ impl RoomBuffer {
             start,
             event: self.latest_event,
         };
+        if told == self.latest_event {
+            return Since::Nothing(cursor);
+        }
         let came: Vec<_> = self
             .after(Some(MessageId(told)))
             .filter(|message| message.is_live(now))
             .map(Arc::clone)
             .collect();
+        let from = self.departures.partition_point(|gone| gone.event <= told);
         let gone: Vec<_> = self
             .departures
-            .iter()
-            .filter(|departure| departure.event > told && departure.message.0 <= told)
+            .range(from..)
+            .filter(|departure| departure.message.0 <= told)
             .map(|departure| departure.message)
             .collect();
         let is_changed = told < self.changed_at;
@@ -260,12 +270,16 @@ impl RoomBuffer {
         // before can be followed, and so nobody needs to be told what went before.
         self.followable_from = self.next_event();
         self.departures.clear();
+        self.find_first_deadline();
         self.wake();
         Ok(())
     }
 
     /// Drops what has expired. Pages know the deadlines, so there is nothing to tell.
     pub(super) fn expire(&mut self, now: Timestamp) {
+        if now < self.first_deadline {
+            return;
+        }
         self.ring.retain(|message| {
             let is_live = message.is_live(now);
             if !is_live {
@@ -280,6 +294,15 @@ impl RoomBuffer {
             self.departures.shrink_to_fit();
             self.sendings.shrink_to_fit();
         }
+        self.find_first_deadline();
+    }
+
+    fn find_first_deadline(&mut self) {
+        let messages = self.ring.iter().map(|message| message.deadline);
+        let departures = self.departures.iter().map(|departure| departure.deadline);
+        let sendings = self.sendings.iter().map(|sending| sending.until);
+        let first = messages.chain(departures).chain(sendings).min();
+        self.first_deadline = first.unwrap_or(NEVER);
     }
 
     /// Gives up the oldest live message, to make room for others.
