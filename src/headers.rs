@@ -13,6 +13,26 @@ use actix_web::middleware::Next;
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
+const OURS: [(HeaderName, HeaderValue); 6] = [
+    (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
+    (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    // With no-referrer, browsers would send `Origin: null` with our own forms.
+    (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
+    (
+        HeaderName::from_static("cross-origin-opener-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    (
+        HeaderName::from_static("cross-origin-resource-policy"),
+        HeaderValue::from_static("same-origin"),
+    ),
+    // In this order: Lynx looks again only when no-cache comes last.
+    (
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-cache"),
+    ),
+];
+
 /// Adds the headers that an answer does not have yet.
 ///
 /// # Errors
@@ -23,25 +43,9 @@ pub async fn add<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<B>, Error> {
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
-    let ours = [
-        (CONTENT_SECURITY_POLICY, POLICY),
-        (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-        // With no-referrer, browsers would send `Origin: null` with our own forms.
-        (REFERRER_POLICY, "same-origin"),
-        (
-            HeaderName::from_static("cross-origin-opener-policy"),
-            "same-origin",
-        ),
-        (
-            HeaderName::from_static("cross-origin-resource-policy"),
-            "same-origin",
-        ),
-        // In this order: Lynx looks again only when no-cache comes last.
-        (CACHE_CONTROL, "no-store, no-cache"),
-    ];
-    for (name, value) in ours {
+    for (name, value) in OURS {
         if !headers.contains_key(&name) {
-            headers.insert(name, HeaderValue::from_static(value));
+            headers.insert(name, value);
         }
     }
     Ok(response)

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
@@ -15,15 +16,15 @@ use crate::services::messages::{self, Attention, Patience, Polled};
 use crate::session::ScriptUser;
 
 /// The header that says from where to go on.
-const CURSOR: &str = "Mirage-Cursor";
+const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
 /// The header that says that the page's list is to be replaced by this one.
-const RESET: &str = "Mirage-Reset";
+const RESET: HeaderName = HeaderName::from_static("mirage-reset");
 /// The header that says that the room itself has changed, so that the page around the list is old.
-const CHANGED: &str = "Mirage-Changed";
+const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
 /// The header that says how to go on asking: 0 is without waiting, some seconds from now.
-const WAIT: &str = "Mirage-Wait";
+const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
 /// The header that says what the server's clock shows, in milliseconds: deadlines go by it.
-const TIME: &str = "Mirage-Time";
+const TIME: HeaderName = HeaderName::from_static("mirage-time");
 
 /// What the address can say.
 #[derive(Debug, Default, Deserialize)]
@@ -62,8 +63,8 @@ pub async fn show(
         Polled::Since(since) => Ok(answer(&app, &since, user.user_id)),
         Polled::NoPlaceToWait(cursor) => Ok(HttpResponse::NoContent()
             .insert_header((CURSOR, cursor.to_string()))
-            .insert_header((TIME, app.clock.now().0.to_string()))
-            .insert_header((WAIT, "0"))
+            .insert_header((TIME, HeaderValue::from(app.clock.now().0)))
+            .insert_header((WAIT, HeaderValue::from_static("0")))
             .finish()),
         Polled::SignedOut => Err(AppError::SignedOut {
             next: String::new(),
@@ -93,9 +94,9 @@ fn answer(app: &AppState, since: &Since, reader: UserId) -> HttpResponse {
     };
     let mut response = HttpResponse::build(status);
     response.insert_header((CURSOR, cursor.to_string()));
-    response.insert_header((TIME, app.clock.now().0.to_string()));
+    response.insert_header((TIME, HeaderValue::from(app.clock.now().0)));
     if matches!(since, Since::Reset(_)) {
-        response.insert_header((RESET, "1"));
+        response.insert_header((RESET, HeaderValue::from_static("1")));
     }
     if matches!(
         since,
@@ -104,7 +105,7 @@ fn answer(app: &AppState, since: &Since, reader: UserId) -> HttpResponse {
             ..
         }
     ) {
-        response.insert_header((CHANGED, "1"));
+        response.insert_header((CHANGED, HeaderValue::from_static("1")));
     }
     match body {
         Some(body) => response.content_type("text/html; charset=utf-8").body(body),
