@@ -48,7 +48,8 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
             }
             let value = slot
                 .value
-                .get_or_try_init(async || Ok::<_, Fault>(read().await?.map(Arc::new)));
+                // Boxed: it is large and seldom needed, and everything that asks holds a place for it.
+                .get_or_try_init(async || Ok::<_, Fault>(Box::pin(read()).await?.map(Arc::new)));
             let value = value.await;
             let mut slots = self.lock();
             let is_current = slots

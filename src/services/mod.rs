@@ -92,8 +92,11 @@ fn is_duplicate(error: &DbErr) -> bool {
 ///
 /// What is held in memory is corrected after a commit; a change dropped between the two would leave
 /// somebody in a room they have left.
-async fn to_the_end<T: Send + 'static>(
+///
+/// It begins at once: what waits for it has no place for all that it takes.
+fn to_the_end<T: Send + 'static>(
     change: impl Future<Output = Result<T, Fault>> + Send + 'static,
-) -> Result<T, Fault> {
-    tokio::spawn(change).await?
+) -> impl Future<Output = Result<T, Fault>> {
+    let task = tokio::spawn(change);
+    async { task.await? }
 }
