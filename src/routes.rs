@@ -6,7 +6,6 @@ use actix_web::dev::ResourceDef;
 use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
 use actix_web::http::Method;
 use actix_web::http::header::HOST;
-use actix_web::middleware::{Compress, Condition};
 use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
 
@@ -187,9 +186,7 @@ pub fn configure(service: &mut ServiceConfig) {
             let allowed = allowed.clone();
             async { Err::<String, _>(AppError::MethodNotAllowed { allowed }) }
         };
-        // Assets come from files, bit by bit: pages are compressed whole (compression.rs).
-        let compressed = Condition::new(first.pattern == ASSET, Compress::default());
-        service.service(resource.default_service(web::to(refused)).wrap(compressed));
+        service.service(resource.default_service(web::to(refused)));
     }
     service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
 }

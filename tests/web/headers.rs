@@ -1,5 +1,9 @@
 //! What every answer carries.
 
+use std::io::Read;
+
+use flate2::read::GzDecoder;
+
 use crate::support::{PASSWORD, Page, TestApp};
 
 fn assert_guarded(page: &Page) {
@@ -66,6 +70,37 @@ async fn files_are_kept_for_good_under_the_address_with_their_fingerprint() {
     for other in ["/assets/app.css", "/assets/app.css?v=0"] {
         assert_eq!(browser.get(other).await.header("cache-control"), "no-cache");
     }
+}
+
+#[actix_web::test]
+async fn pages_and_files_are_the_same_when_they_are_compressed() {
+    let app = TestApp::spawn().await;
+    let browser = app.anonymous();
+
+    for path in ["/login", "/assets/app.css", "/assets/room.js"] {
+        let plain = browser.get(path).await;
+        let request = browser.client.get(browser.url(path));
+        let answer = request.header("accept-encoding", "gzip").send().await;
+        let answer = answer.unwrap();
+        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
+        let compressed = answer.bytes().await.unwrap();
+        let mut text = String::new();
+        GzDecoder::new(&compressed[..])
+            .read_to_string(&mut text)
+            .unwrap();
+
+        assert_eq!(text, plain.body);
+        assert!(compressed.len() * 4 < text.len() * 3, "{path}");
+        assert_eq!(plain.header("content-encoding"), "");
+        assert_eq!(plain.header("vary"), "accept-encoding");
+    }
+    let style = browser.get("/assets/app.css").await;
+    let again = browser
+        .client
+        .get(browser.url("/assets/app.css"))
+        .header("accept-encoding", "gzip")
+        .header("if-none-match", style.header("etag"));
+    assert_eq!(again.send().await.unwrap().status(), 304);
 }
 
 #[actix_web::test]
@@ -138,6 +173,7 @@ async fn the_headers_of_each_kind_of_answer_are_these() {
         "content-disposition: inline; filename=\"app.css\"",
         "content-length: …",
         "content-type: text/css; charset=utf-8",
+        "vary: accept-encoding",
     ];
     for (kind, page, status, own) in [
         ("signed out", anonymous.get("/login").await, 200, &html[..]),
