@@ -244,7 +244,7 @@ pub async fn public_list(
         .filter(|room| room.folded_name.contains(&searched))
         .collect();
     let latest: HashMap<RoomId, Timestamp> = app.messages.latest_times(now).into_iter().collect();
-    found.sort_by_key(|room| Reverse(latest.get(&room.id)));
+    found.sort_by_cached_key(|room| Reverse(latest.get(&room.id)));
 
     let pages = found.len().div_ceil(LIST_PAGE).max(1);
     let page = page.clamp(1, pages);
