@@ -13,7 +13,7 @@ pub const CONNECTIONS: usize = 32;
 /// wrk's threads. Of two, none is what the others wait for on a machine with two cores.
 const THREADS: usize = 2;
 /// For how many messages a second there are nonces; no machine of today gets there.
-const MOST_SENT: f64 = 60_000.0;
+const MOST_SENT: f64 = 200_000.0;
 
 /// What is asked, by each of several people in turn.
 pub struct Load<'a> {
