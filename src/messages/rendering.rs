@@ -128,12 +128,15 @@ impl Message {
         }
     }
 
-    /// What it takes in memory: its text and renderings, itself, its place in the ring and its nonce.
+    /// What it takes in memory: its text and renderings, itself, its place in the ring and its nonce, and
+    /// what the allocator keeps around the four of them that are allocated by themselves.
     pub(super) fn bytes(&self) -> usize {
+        const ALLOCATED: usize = 2 * size_of::<usize>();
         const AROUND: usize = size_of::<Message>()
             + 2 * size_of::<usize>()
             + size_of::<Arc<Message>>()
-            + size_of::<(NonceId, MessageId, Timestamp)>();
+            + size_of::<(NonceId, MessageId, Timestamp)>()
+            + 4 * ALLOCATED;
         AROUND
             + self.author_name.len()
             + self.text.as_str().len()
