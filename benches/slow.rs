@@ -29,6 +29,9 @@ const PEOPLE: usize = 8;
 const PAUSE: Duration = Duration::from_millis(20);
 /// How long people are measured by themselves, and how long they are at least beside the clients.
 const ALONE: Duration = Duration::from_secs(15);
+/// Over how long the clients come: in step, a thousand who send a byte each second would be one who sends a
+/// thousand.
+const ARRIVAL: Duration = Duration::from_secs(5);
 /// How often it is looked who is left.
 const LOOKS_EVERY: Duration = Duration::from_millis(100);
 /// Who is not gone by then will stay.
@@ -130,22 +133,25 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
     let (first, then) = sends(kind);
     let is_greedy = matches!(kind, Kind::NeverReading | Kind::TinyRequests);
     let mut clients = JoinSet::new();
+    let mut arrivals = interval(ARRIVAL / count as u32);
     for _ in 0..count {
+        arrivals.tick().await;
         let stream = connect(&server.address).await;
         clients.spawn(send(stream, first.clone(), then.clone(), is_greedy));
     }
+    let last_came = running.elapsed();
     let mut most = memory;
     let mut looks = interval(LOOKS_EVERY);
     while left(&server.address) > 0 {
         looks.tick().await;
         most = most.max(server.memory());
-        if running.elapsed() > began + STAYS_AFTER {
+        if running.elapsed() > last_came + STAYS_AFTER {
             break;
         }
     }
     let ended = running.elapsed();
     let gone = match left(&server.address) {
-        0 => format!("{:.1} s", (ended - began).as_secs_f64()),
+        0 => format!("{:.1} s", (ended - last_came).as_secs_f64()),
         left => format!("{left} stay"),
     };
     sleep(alone.saturating_sub(ended - began)).await;
