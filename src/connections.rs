@@ -8,7 +8,8 @@
 //! - Its body comes within `--body-timeout` ([`receive`]).
 //! - What is written is taken bit by bit, each within `--write-timeout`.
 //!
-//! And of what is sent ahead of an answer, little is read before the answer is taken.
+//! And of what is sent ahead of an answer, little is read before the answer is taken, and others have their
+//! turn before the next answer is made.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -168,6 +169,8 @@ enum Stage {
 /// What a connection and the request on it know of each other.
 struct Exchange {
     stage: Cell<Stage>,
+    /// Whether a request has been answered since the connection last had nothing to read.
+    is_at_it: Cell<bool>,
     /// Who wants to read, once there is anything that may be read.
     reader: Cell<Option<Waker>>,
     /// The rest of a body that is not read to its end. Held until the answer is written: actix reads one
@@ -181,6 +184,7 @@ impl Default for Exchange {
     fn default() -> Self {
         Self {
             stage: Cell::new(Stage::Waiting),
+            is_at_it: Cell::default(),
             reader: Cell::default(),
             rest: RefCell::default(),
         }
@@ -269,6 +273,7 @@ impl AsyncRead for Connection {
         let is_empty = this.stream.limit() == readable;
         if result.is_pending() && !is_ahead {
             this.stream.set_limit(READ_AT_ONCE);
+            this.exchange.is_at_it.set(false);
         }
         if is_ahead && is_empty && matches!(result, Poll::Ready(Ok(()))) {
             // Told now, actix would forget the requests that came before the end.
@@ -323,7 +328,12 @@ pub async fn answer<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<Answer>, Error> {
     let exchange = Rc::clone(Exchange::of(request.request()));
     exchange.go_on_to(Stage::Answering);
+    let is_at_it = exchange.is_at_it.replace(true);
     let answering = Answering(exchange);
+    if is_at_it {
+        // Else a client that sends many at once would have them all answered before anybody else's next.
+        tokio::task::yield_now().await;
+    }
     let response = next.call(request).await?.map_into_boxed_body();
     Ok(response.map_body(|_, body| Answer {
         body,
@@ -476,6 +486,22 @@ mod tests {
         assert_eq!(readable(&mut connection).await, 0);
         exchange.go_on_to(Stage::Receiving);
         assert_eq!(readable(&mut connection).await, 3 * READ_AT_ONCE);
+    }
+
+    #[actix_web::test]
+    async fn a_client_is_at_it_until_there_is_nothing_of_it_to_read() {
+        let (mut connection, mut client) = connection(&connections(&[])).await;
+        let exchange = Rc::clone(&connection.exchange);
+        exchange.is_at_it.set(true);
+        client.write_all(b"x").await.unwrap();
+
+        exchange.go_on_to(Stage::Answering);
+        assert_eq!(readable(&mut connection).await, 1);
+        assert!(exchange.is_at_it.get());
+        client.write_all(b"x").await.unwrap();
+        exchange.go_on_to(Stage::Waiting);
+        assert_eq!(readable(&mut connection).await, 1);
+        assert!(!exchange.is_at_it.get());
     }
 
     #[actix_web::test]
