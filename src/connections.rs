@@ -434,7 +434,14 @@ async fn whole(body: &mut Body, most: usize) -> Result<Bytes, AppError> {
 mod tests {
     use std::time::Duration;
 
+    use actix_http::HttpService;
+    use actix_service::{
+        IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config,
+    };
+    use actix_web::dev::AppConfig;
+    use actix_web::middleware::from_fn;
     use actix_web::rt::net::TcpListener;
+    use actix_web::{App, web};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -502,6 +509,45 @@ mod tests {
         exchange.go_on_to(Stage::Waiting);
         assert_eq!(readable(&mut connection).await, 1);
         assert!(!exchange.is_at_it.get());
+    }
+
+    #[actix_web::test]
+    async fn who_sends_many_requests_at_once_lets_others_have_their_turn() {
+        let answered = Rc::new(RefCell::new(String::new()));
+        let writes_down = {
+            let answered = Rc::clone(&answered);
+            move |request: HttpRequest| {
+                answered.borrow_mut().push_str(request.path());
+                std::future::ready("")
+            }
+        };
+        let app = App::new()
+            .wrap(from_fn(answer))
+            .default_service(web::to(writes_down))
+            .into_factory()
+            .map_err(|error: Error| error.error_response());
+        let http = HttpService::build()
+            .on_connect_ext(Connection::introduce)
+            .h1(map_config(app, |()| AppConfig::default()));
+        let server = http.new_service(()).await.unwrap();
+        let connections = connections(&[]);
+        let (many, mut sends_many) = connection(&connections).await;
+        let (one, mut sends_one) = connection(&connections).await;
+        let request = |path| format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+        let of_many = request("/m").repeat(5);
+        sends_many.write_all(of_many.as_bytes()).await.unwrap();
+        sends_one.write_all(request("/1").as_bytes()).await.unwrap();
+        for (connection, client) in [(&many, &mut sends_many), (&one, &mut sends_one)] {
+            client.shutdown().await.unwrap();
+            connection.stream.get_ref().readable().await.unwrap();
+        }
+
+        let (many, one) = tokio::join!(server.call((many, None)), server.call((one, None)));
+
+        assert!(many.is_ok() && one.is_ok());
+        let order = answered.borrow();
+        assert_eq!(order.len(), 12);
+        assert!(!order.ends_with("/1"), "{order}");
     }
 
     #[actix_web::test]
