@@ -329,6 +329,33 @@ async fn a_room_goes_private_by_a_password_and_keeps_its_members() {
 }
 
 #[actix_web::test]
+async fn the_list_of_public_rooms_follows_each_change_and_costs_nothing_between() {
+    let (app, owner, _, room) = tea(&[]).await;
+    let reader = app.sign_up("reader").await;
+    let listed = async || {
+        let names = reader.get("/rooms").await.texts(".rooms h2");
+        let before = app.db_statements();
+        assert_eq!(reader.get("/rooms").await.texts(".rooms h2"), names);
+        assert_eq!(app.db_statements(), before);
+        names
+    };
+    assert_eq!(listed().await, ["Tea"]);
+
+    save(&owner, room, "name", "Zen").await;
+    assert_eq!(listed().await, ["Zen"]);
+    owner.create_public_room("Cocoa").await;
+    assert_eq!(listed().await, ["Cocoa", "Zen"]);
+    let private = [("password", ROOM_PASSWORD)];
+    let path = format!("/rooms/{room}/settings/password");
+    owner.post(&path, &private).await.assert_status(303);
+    assert_eq!(listed().await, ["Cocoa"]);
+    confirm(&owner, room, "public").await.assert_status(303);
+    assert_eq!(listed().await, ["Cocoa", "Zen"]);
+    confirm(&owner, room, "delete").await.assert_status(303);
+    assert_eq!(listed().await, ["Cocoa"]);
+}
+
+#[actix_web::test]
 async fn a_new_password_keeps_or_removes_the_others() {
     let (app, owner, member, room) = den().await;
     let path = format!("/rooms/{room}/settings/password");
