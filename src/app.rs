@@ -32,7 +32,6 @@ use crate::limits::Limits;
 use crate::logging::RequestLog;
 use crate::messages::{Capacity, Messages};
 use crate::secret::{Secret, random_bytes};
-use crate::services::Cache;
 use crate::services::accounts::HeldSettings;
 use crate::services::changes::Noticed;
 use crate::services::held_messages::HeldMessages;
@@ -94,7 +93,7 @@ pub struct AppState {
     /// The rooms in use, and who is in them.
     pub rooms: Rooms,
     /// The names of the public rooms, while the list is in use.
-    pub public_rooms: Cache<(), PublicRooms>,
+    pub public_rooms: PublicRooms,
     /// Hashes passwords.
     pub passwords: Passwords,
     /// Makes and reads the nonces of message forms.
@@ -222,7 +221,7 @@ impl Application {
             settings: HeldSettings::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),
-            public_rooms: Cache::new(),
+            public_rooms: PublicRooms::new(),
             passwords: Passwords::new(),
             nonces: Nonces::new(&secret),
             assets,

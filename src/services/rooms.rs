@@ -187,12 +187,15 @@ pub async fn create(
     .await
 }
 
-/// The public rooms by name, as held in memory.
+/// The list of public rooms while it is in use, held in memory.
+pub type PublicRooms = Cache<(), PublicNames>;
+
+/// The names of the public rooms, in their order.
 #[derive(Debug)]
-pub struct PublicRooms(Vec<PublicRoom>);
+pub struct PublicNames(Vec<PublicName>);
 
 #[derive(Debug)]
-struct PublicRoom {
+struct PublicName {
     id: RoomId,
     folded_name: String,
 }
@@ -238,7 +241,7 @@ pub async fn public_list(
         .get((), async || Ok(Some(read_public(app).await?)));
     let public = public.await?;
     let public = public.iter().flat_map(|public| &public.0);
-    let mut found: Vec<&PublicRoom> = public
+    let mut found: Vec<&PublicName> = public
         // Asked first, the length spares preparing for a long search.
         .filter(|room| room.folded_name.len() >= searched.len())
         .filter(|room| room.folded_name.contains(&searched))
@@ -262,7 +265,7 @@ pub async fn public_list(
     Ok(RoomList { rooms, page, pages })
 }
 
-async fn read_public(app: &AppState) -> Result<PublicRooms, Fault> {
+async fn read_public(app: &AppState) -> Result<PublicNames, Fault> {
     let rows: Vec<(RoomId, String)> = room::Entity::find()
         .select_only()
         .column(room::Column::Id)
@@ -274,8 +277,8 @@ async fn read_public(app: &AppState) -> Result<PublicRooms, Fault> {
         .await?;
     let rooms = rows
         .into_iter()
-        .map(|(id, folded_name)| PublicRoom { id, folded_name });
-    Ok(PublicRooms(rooms.collect()))
+        .map(|(id, folded_name)| PublicName { id, folded_name });
+    Ok(PublicNames(rooms.collect()))
 }
 
 /// A room in the list of one's own rooms.
