@@ -141,9 +141,6 @@ impl RoomBuffer {
             start,
             event: self.latest_event,
         };
-        if told == self.latest_event {
-            return Since::Nothing(cursor);
-        }
         let came: Vec<_> = self
             .after(Some(MessageId(told)))
             .filter(|message| message.is_live(now))
