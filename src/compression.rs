@@ -1,4 +1,4 @@
-//! Compression: a page that gains by it goes as gzip to whoever takes that.
+//! Compression: a page that gains by it, and a file, go as gzip to whoever takes that.
 //!
 //! Not actix's own, which pages are too small for: it begins a compressor for a body of any length, and
 //! hands every body over one KiB to another thread, which takes longer than to compress a page.
@@ -61,7 +61,7 @@ const WINDOW_BITS: u8 = 15;
 
 thread_local! {
     /// Used again for each page: making one takes longer than compressing most of them. One level above the
-    /// fastest, for a third more time, a room page has a sixth less.
+    /// fastest, which leaves a room page a fifth longer.
     static GZIP: RefCell<Compress> = RefCell::new(Compress::new_gzip(Compression::new(2), WINDOW_BITS));
 }
 
