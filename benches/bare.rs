@@ -14,7 +14,7 @@ use actix_web::web::{self, Bytes, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use tokio::sync::watch;
 
-use crate::http::{Answer, Purpose, Request};
+use crate::http::{Answer, Request};
 
 /// How many rooms one can wait in, numbered from 0.
 const ROOMS: usize = 1_000;
@@ -52,7 +52,7 @@ impl Constant {
         Self {
             method: request.method.parse().expect("a method"),
             path: path.to_owned(),
-            is_plain: request.purpose == Purpose::PlainPage,
+            is_plain: !request.takes_gzip,
             status: answer.status,
             headers: headers.map(header).collect(),
             body: answer.body.clone().into(),

@@ -105,8 +105,8 @@ impl Sides {
             let target = format!("/rooms/{room}/poll?after={cursor}&wait=0");
             Asks::This(Request::get(Purpose::Fetch, target))
         };
-        let page = |purpose: Purpose, target: &str| Asks::This(Request::get(purpose, target));
-        let room = format!("/rooms/{READ}");
+        let room = Request::get(Purpose::Page, format!("/rooms/{READ}"));
+        let list = Request::get(Purpose::Page, "/rooms");
         let asset =
             |number: usize| Asks::This(Request::get(Purpose::Asset, self.assets[number].clone()));
         let kinds = [
@@ -121,25 +121,25 @@ impl Sides {
                 "room page, 100 messages",
                 Some(0.65),
                 200,
-                page(Purpose::Page, &room),
+                Asks::This(room.clone()),
             ),
             (
                 "room page, not compressed",
                 Some(0.65),
                 200,
-                page(Purpose::PlainPage, &room),
+                Asks::This(room.plain()),
             ),
             (
                 "public rooms, 50 rooms",
                 Some(0.60),
                 200,
-                page(Purpose::Page, "/rooms"),
+                Asks::This(list.clone()),
             ),
             (
                 "public rooms, not compressed",
                 Some(0.60),
                 200,
-                page(Purpose::PlainPage, "/rooms"),
+                Asks::This(list.plain()),
             ),
             ("send", Some(0.60), 204, Asks::ToSend(WRITTEN)),
             ("style sheet", None, 200, asset(0)),

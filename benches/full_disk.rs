@@ -35,10 +35,7 @@ pub async fn run(plan: &Plan) {
     let server = Server::mirage(&folder, &[&most], Under::SmallDisk(DISK_MIB)).await;
     let ada = sign_up(&server, "ada").await;
     let bob = sign_up(&server, "bob").await;
-    let form = [("name", "Tea"), ("kind", "public"), ("password", "")];
-    let tea = server
-        .submit(&Request::form("/rooms/new", &form), &ada)
-        .await;
+    let tea = server.submit(&new_room("Tea"), &ada).await;
     let (tea, _) = tea.split_once('?').expect("a room's address");
     let join = Request::form(format!("{tea}/join"), &[("join", "1")]);
     server.submit(&join, &bob).await;

@@ -252,13 +252,8 @@ async fn messages(plan: &Plan) {
     let empty = side.server.memory();
     let author = &side.people[0];
     let ask = async |target: String| {
-        let mut to = Connection::open(&side.server.address)
-            .await
-            .expect("a connection");
         let page = Request::get(Purpose::Page, target);
-        to.ask_plain(&page, &author.cookie)
-            .await
-            .expect("an answer")
+        side.server.ask(&page, &author.cookie).await
     };
     // The first to come is the first to go.
     let mut to = Connection::open(&side.server.address)

@@ -12,8 +12,6 @@ use tokio::net::TcpStream;
 pub enum Purpose {
     /// A page to be shown.
     Page,
-    /// The same by a browser that takes no compression.
-    PlainPage,
     /// What a script fetches.
     Fetch,
     /// The style sheet or a script of a page.
@@ -31,6 +29,8 @@ pub struct Request {
     pub purpose: Purpose,
     /// What a form or a script sends; nothing with `GET`.
     pub body: String,
+    /// Whether the answer may be compressed, as browsers like it.
+    pub takes_gzip: bool,
 }
 
 impl Request {
@@ -41,6 +41,7 @@ impl Request {
             target: target.into(),
             purpose,
             body: String::new(),
+            takes_gzip: true,
         }
     }
 
@@ -51,6 +52,7 @@ impl Request {
             target: format!("/rooms/{room}/messages"),
             purpose: Purpose::Fetch,
             body: format!("text={}&nonce={nonce}", in_form(text)),
+            takes_gzip: true,
         }
     }
 
@@ -65,6 +67,15 @@ impl Request {
             target: target.into(),
             purpose: Purpose::Page,
             body: fields.join("&"),
+            takes_gzip: true,
+        }
+    }
+
+    /// The same, for an answer that is not compressed.
+    pub fn plain(self) -> Self {
+        Self {
+            takes_gzip: false,
+            ..self
         }
     }
 
@@ -72,7 +83,7 @@ impl Request {
     /// none if that is empty.
     pub fn written(&self, address: &str, cookie: &str) -> String {
         let (accept, mode, dest) = match self.purpose {
-            Purpose::Page | Purpose::PlainPage => (
+            Purpose::Page => (
                 "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
                 "navigate",
                 "document",
@@ -88,7 +99,7 @@ impl Request {
             "sec-ch-ua-mobile: ?0".to_owned(),
             r#"sec-ch-ua-platform: "Linux""#.to_owned(),
         ];
-        if matches!(self.purpose, Purpose::Page | Purpose::PlainPage) {
+        if self.purpose == Purpose::Page {
             lines.push("Upgrade-Insecure-Requests: 1".to_owned());
         }
         if self.method == "POST" {
@@ -108,7 +119,7 @@ impl Request {
             format!("Referer: http://{address}/rooms/mine"),
             "Accept-Language: en-GB,en;q=0.9".to_owned(),
         ]);
-        if self.purpose != Purpose::PlainPage {
+        if self.takes_gzip {
             lines.push("Accept-Encoding: gzip, deflate, br, zstd".to_owned());
         }
         if !cookie.is_empty() {
@@ -188,9 +199,7 @@ impl Connection {
 
     /// Asks as [`Connection::ask`], but for an answer that is not compressed.
     pub async fn ask_plain(&mut self, request: &Request, cookie: &str) -> std::io::Result<Answer> {
-        let written = request.written(&self.address, cookie);
-        let plain = written.replace("Accept-Encoding: gzip, deflate, br, zstd\r\n", "");
-        self.exchange(plain.as_bytes()).await
+        self.ask(&request.clone().plain(), cookie).await
     }
 
     /// Sends a request that is written already, and reads the answer.

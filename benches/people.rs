@@ -1,8 +1,9 @@
 //! People, rooms and messages to measure with.
 //!
 //! Rows go into a fresh database by the server's own entities before it starts: signing up costs a
-//! password hash each, which would be minutes for thousands; these have one between them. A session is what signing in makes: a random
-//! key in a signed cookie, and its digest in the database. Messages go through the server.
+//! password hash each, which would be minutes for thousands; these have one between them. A session is
+//! what signing in makes: a random key in a signed cookie, and its digest in the database. Messages go
+//! through the server.
 
 use std::path::{Path, PathBuf};
 

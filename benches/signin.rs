@@ -8,7 +8,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
-use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 
 use crate::Plan;
@@ -17,7 +16,7 @@ use crate::http::{Connection, Purpose, Request};
 use crate::people::{Person, World};
 use crate::server::{Server, Under};
 use crate::table::{mib, ms, percentile, print};
-use crate::traffic::{Answered, Ask, Asker, Pace};
+use crate::traffic::{self, Answered, Ask, Pace, ask_all, failures, spans};
 use crate::wrk::Asks;
 
 const SPAN: Duration = Duration::from_secs(10);
@@ -109,8 +108,7 @@ pub async fn run(plan: &Plan) {
         RECOVERY.as_secs()
     );
     println!("Targets: ratio at most 10, none failed, at most 95.4 MiB (100 MB) more.");
-    let failed = [unloaded, loaded].concat();
-    let failed = failed.iter().filter(|answered| !answered.is_right).count();
+    let failed = failures(&unloaded) + failures(&loaded);
     assert_eq!(failed, 0, "polls or sends failed");
     let others: usize = tried
         .iter()
@@ -126,13 +124,9 @@ fn row(what: &str, unloaded: &[Answered], loaded: &[Answered]) -> Vec<String> {
         of_this.copied().collect()
     };
     let (unloaded, loaded) = (of_this(unloaded), of_this(loaded));
-    let at = |answered: &[Answered], part| {
-        let spans: Vec<Duration> = answered.iter().map(|answered| answered.took).collect();
-        percentile(&spans, part)
-    };
+    let at = |answered: &[Answered], part| percentile(&spans(answered), part);
     let ratio = at(&loaded, 0.99).as_secs_f64() / at(&unloaded, 0.99).as_secs_f64();
-    let both = [&unloaded[..], &loaded].concat();
-    let failed = both.iter().filter(|answered| !answered.is_right).count();
+    let failed = failures(&unloaded) + failures(&loaded);
     vec![
         what.to_owned(),
         ms(at(&unloaded, 0.5)),
@@ -140,7 +134,7 @@ fn row(what: &str, unloaded: &[Answered], loaded: &[Answered]) -> Vec<String> {
         ms(at(&loaded, 0.5)),
         ms(at(&loaded, 0.99)),
         format!("{ratio:.1}"),
-        format!("{failed} of {}", both.len()),
+        format!("{failed} of {}", unloaded.len() + loaded.len()),
     ]
 }
 
@@ -152,28 +146,10 @@ async fn others(
     asks: &[Ask],
     span: Duration,
 ) -> Vec<Answered> {
+    let ask = |number: usize| vec![asks[number % 2].clone()];
     let running = Stopwatch::start();
-    let (sender, mut receiver) = mpsc::unbounded_channel();
-    for (number, person) in people.iter().enumerate() {
-        let asker = Asker {
-            world: Arc::clone(world),
-            person: person.clone(),
-            asks: vec![asks[number % 2].clone()],
-            // Not all at the same time.
-            pace: Some(Pace::new(
-                ASK_EVERY * number as u32 / people.len() as u32,
-                ASK_EVERY,
-            )),
-        };
-        let address = server.address.clone();
-        tokio::spawn(asker.ask(address, span, running, sender.clone()));
-    }
-    drop(sender);
-    let mut answered = Vec::new();
-    while let Some(one) = receiver.recv().await {
-        answered.push(one);
-    }
-    answered
+    let every = Some(ASK_EVERY);
+    traffic::all(ask_all(world, server, people, ask, every, span, running)).await
 }
 
 /// Tries to sign in, half of the times as somebody who has an account. Gives how many were answered with

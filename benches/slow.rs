@@ -129,6 +129,7 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
     let people = People::ask(server.address.clone(), cookies, running);
     sleep(alone).await;
     let memory = server.memory();
+    server.forget_peak();
     let began = running.elapsed();
     let (first, then) = sends(kind);
     let is_greedy = matches!(kind, Kind::NeverReading | Kind::TinyRequests);
@@ -140,16 +141,15 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
         clients.spawn(send(stream, first.clone(), then.clone(), is_greedy));
     }
     let last_came = running.elapsed();
-    let mut most = memory;
     let mut looks = interval(LOOKS_EVERY);
     while left(&server.address) > 0 {
         looks.tick().await;
-        most = most.max(server.memory());
         if running.elapsed() > last_came + STAYS_AFTER {
             break;
         }
     }
     let ended = running.elapsed();
+    let most = server.peak_memory();
     let gone = match left(&server.address) {
         0 => format!("{:.1} s", (ended - last_came).as_secs_f64()),
         left => format!("{left} stay"),
@@ -172,7 +172,10 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
         format!("{within_s} s"),
         mib(memory),
         mib(most),
-        format!("{:.1} KiB", (most - memory) as f64 / 1024.0 / count as f64),
+        format!(
+            "{:.1} KiB",
+            most.saturating_sub(memory) as f64 / 1024.0 / count as f64
+        ),
     ]
 }
 

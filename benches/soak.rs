@@ -17,7 +17,7 @@ use crate::http::{Purpose, Request};
 use crate::people::{Person, World};
 use crate::server::{Server, Under};
 use crate::table::{mib, ms, percentile, print};
-use crate::traffic::{Answered, Ask, Asker, Pace};
+use crate::traffic::{self, Answered, Ask, ask_all, failures, spans};
 use crate::wrk::Asks;
 
 /// How long messages live.
@@ -69,31 +69,13 @@ pub async fn run(plan: &Plan) {
     let asks = asks(&server, &askers[0]).await;
 
     let ask = |every: Option<Duration>, until: Duration| {
-        let (sender, receiver) = mpsc::unbounded_channel();
-        for (number, person) in askers.iter().enumerate() {
-            let now = running.elapsed();
-            let number = number as u32;
-            let pace = every.map(|every| Pace::new(now + every * number / ASKERS as u32, every));
-            let asker = Asker {
-                world: Arc::clone(&world),
-                person: person.clone(),
-                asks: asks(number as usize),
-                pace,
-            };
-            let address = server.address.clone();
-            tokio::spawn(asker.ask(address, until, running, sender.clone()));
-        }
-        receiver
+        ask_all(&world, &server, askers, &asks, every, until, running)
     };
 
     let began = running.elapsed();
-    let mut answers = ask(None, began + short(FULL));
-    let mut full = Vec::new();
-    while let Some(answered) = answers.recv().await {
-        full.push(answered);
-    }
+    let full = traffic::all(ask(None, began + short(FULL))).await;
     let full_rate = full.len() as f64 / (running.elapsed() - began).as_secs_f64();
-    assert!(full.iter().all(|answered| answered.is_right));
+    assert_eq!(failures(&full), 0);
     let every = Duration::from_secs_f64(ASKERS as f64 / (full_rate / 3.0));
     println!(
         "Full load, with {} waiting and {ASKERS} asking: {full_rate:.0} answers a second, p99 {}.",
@@ -107,7 +89,7 @@ pub async fn run(plan: &Plan) {
     let (mut failed, mut looks) = (0, Vec::new());
     loop {
         let answered = collect(&mut answers, until, running).await;
-        failed += answered.iter().filter(|one| !one.is_right).count();
+        failed += failures(&answered);
         if until > began {
             looks.push(Look {
                 rate: answered.len() as f64 / (span / LOOKS).as_secs_f64(),
@@ -194,10 +176,6 @@ async fn collect(
             return collected;
         }
     }
-}
-
-fn spans(answered: &[Answered]) -> Vec<Duration> {
-    answered.iter().map(|answered| answered.took).collect()
 }
 
 fn report(looks: &[Look], each: Duration, failed: usize) {

@@ -4,10 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
-use tokio::sync::mpsc::UnboundedSender;
+use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::http::{Connection, Request};
 use crate::people::{self, Person, World};
+use crate::server::Server;
 use crate::wrk::Asks;
 
 /// Something to be asked.
@@ -58,21 +59,68 @@ impl Pace {
     }
 }
 
+/// Lets people ask a server until the stopwatch says so: each over a connection of their own what `asks` gives
+/// for their number, one such request `every` so often, or as soon as there is an answer. Gives the answers as
+/// they come.
+pub fn ask_all(
+    world: &Arc<World>,
+    server: &Server,
+    people: &[Person],
+    asks: impl Fn(usize) -> Vec<Ask>,
+    every: Option<Duration>,
+    until: Duration,
+    running: Stopwatch,
+) -> UnboundedReceiver<Answered> {
+    let (sender, receiver) = unbounded_channel();
+    let now = running.elapsed();
+    for (number, person) in people.iter().enumerate() {
+        // Not all at the same time.
+        let part = |every: Duration| every * number as u32 / people.len() as u32;
+        let asker = Asker {
+            world: Arc::clone(world),
+            person: person.clone(),
+            asks: asks(number),
+            pace: every.map(|every| Pace::new(now + part(every), every)),
+        };
+        let address = server.address.clone();
+        tokio::spawn(asker.ask(address, until, running, sender.clone()));
+    }
+    receiver
+}
+
+/// All the answers there are.
+pub async fn all(mut answers: UnboundedReceiver<Answered>) -> Vec<Answered> {
+    let mut all = Vec::new();
+    while let Some(answered) = answers.recv().await {
+        all.push(answered);
+    }
+    all
+}
+
+/// How long each took.
+pub fn spans(answered: &[Answered]) -> Vec<Duration> {
+    answered.iter().map(|answered| answered.took).collect()
+}
+
+/// How many are not right.
+pub fn failures(answered: &[Answered]) -> usize {
+    answered
+        .iter()
+        .filter(|answered| !answered.is_right)
+        .count()
+}
+
 /// Who asks, over a connection of their own.
-pub struct Asker {
-    /// Where they are.
-    pub world: Arc<World>,
-    /// Who they are.
-    pub person: Person,
+struct Asker {
+    world: Arc<World>,
+    person: Person,
     /// What they ask, in turn.
-    pub asks: Vec<Ask>,
-    /// How often; as soon as there is an answer, if it is not given.
-    pub pace: Option<Pace>,
+    asks: Vec<Ask>,
+    pace: Option<Pace>,
 }
 
 impl Asker {
-    /// Asks the server at `address` until the stopwatch says so, and tells of the answers.
-    pub async fn ask(
+    async fn ask(
         mut self,
         address: String,
         until: Duration,
