@@ -233,6 +233,12 @@ impl Application {
         if state.config.limits == Switch::Off {
             tracing::warn!("limits are off: this is for tests and benchmarks only");
         }
+        if state.config.is_https() && state.config.trusted_proxies.is_empty() {
+            // Only a proxy can speak TLS here.
+            tracing::warn!(
+                "no --trusted-proxies: limits count everybody as one address, the proxy's"
+            );
+        }
         let (server, port) = serve(&state, &secret)?;
         Ok(Self {
             port,

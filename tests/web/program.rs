@@ -218,6 +218,27 @@ fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
     }
 }
 
+#[test]
+fn whoever_forgets_to_name_the_proxy_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let bind = format!("--bind={}", taken.local_addr().unwrap());
+    let is_told = |flags: &[&str]| {
+        // It says so before it finds that it cannot serve.
+        let output = run(folder.path(), &[&[bind.as_str()], flags].concat());
+        assert_eq!(output.status.code(), Some(1));
+        String::from_utf8(output.stderr)
+            .unwrap()
+            .contains("no --trusted-proxies")
+    };
+
+    assert!(!is_told(&[]));
+    assert!(!is_told(&["--public-url=http://chat.example.org"]));
+    let https = "--public-url=https://chat.example.org";
+    assert!(is_told(&[https]));
+    assert!(!is_told(&[https, "--trusted-proxies=127.0.0.1"]));
+}
+
 #[actix_web::test]
 async fn a_database_that_can_only_be_read_is_refused() {
     let folder = tempfile::tempdir().unwrap();
