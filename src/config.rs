@@ -295,11 +295,11 @@ pub struct Timeouts {
 /// How often people may do things. `10+1/30s` is ten times at once, and then once in 30 seconds.
 #[derive(Debug, Clone, Args)]
 pub struct Rates {
-    /// Sign-in tries with one name from one address
+    /// Password tries with one name from one address
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in: Rate,
 
-    /// Sign-in tries from one address
+    /// Password tries from one address
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN_ADDRESS", default_value = "60+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in_address: Rate,
 

@@ -26,8 +26,8 @@ type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddlewa
 pub struct Limits {
     is_on: bool,
     clock: LimitsClock,
-    sign_in: Limit<(String, ClientAddress)>,
-    sign_in_address: Limit<ClientAddress>,
+    password: Limit<(String, ClientAddress)>,
+    password_address: Limit<ClientAddress>,
     sign_up: Limit<ClientAddress>,
     join: Limit<UserId>,
     join_name: Limit<String>,
@@ -60,8 +60,8 @@ impl Limits {
         let clock = LimitsClock(clock);
         Self {
             is_on,
-            sign_in: Limit::new(rates.limit_sign_in, &clock),
-            sign_in_address: Limit::new(rates.limit_sign_in_address, &clock),
+            password: Limit::new(rates.limit_sign_in, &clock),
+            password_address: Limit::new(rates.limit_sign_in_address, &clock),
             sign_up: Limit::new(rates.limit_sign_up, &clock),
             join: Limit::new(rates.limit_join, &clock),
             join_name: Limit::new(rates.limit_join_name, &clock),
@@ -74,16 +74,16 @@ impl Limits {
         }
     }
 
-    /// Counts a try to sign in with the folded name `name`.
+    /// Counts a try of the password of the folded name `name`, to sign in or where it is asked for again.
     ///
     /// # Errors
     /// When it is one too many, from that address, or from there with that name. From elsewhere its
     /// owner can sign in all the same.
-    pub fn sign_in(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
+    pub fn password(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
         // The address first: one that tries many names must not fill the memory of the other.
-        self.count_from(&self.sign_in_address, from)?;
+        self.count_from(&self.password_address, from)?;
         if from.is_limited() {
-            self.count(&self.sign_in, &(name.to_owned(), from))?;
+            self.count(&self.password, &(name.to_owned(), from))?;
         }
         Ok(())
     }
@@ -157,8 +157,8 @@ impl Limits {
 
     /// Frees what is about people, names, addresses and rooms that have all their tries back.
     pub fn sweep(&self) {
-        self.sign_in.sweep();
-        self.sign_in_address.sweep();
+        self.password.sweep();
+        self.password_address.sweep();
         self.sign_up.sweep();
         self.join.sweep();
         self.join_name.sweep();
@@ -355,7 +355,7 @@ mod tests {
         let (limits, _) = limits(false);
 
         assert_eq!(passed(&limits, ADA, TEA), 1000);
-        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 1000);
+        assert_eq!(tries(|| limits.password("ada", address(1))), 1000);
         assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
         assert_eq!(tries(|| limits.join(ADA, None)), 1000);
         assert_eq!(tries(|| limits.new_room(ADA)), 1000);
@@ -366,13 +366,13 @@ mod tests {
     fn one_name_is_tried_ten_times_from_an_address_and_then_once_in_thirty_seconds() {
         let (limits, clock) = limits(true);
 
-        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 10);
-        let refused = limits.sign_in("ada", address(1));
+        assert_eq!(tries(|| limits.password("ada", address(1))), 10);
+        let refused = limits.password("ada", address(1));
         assert_eq!(refused, Err(TooMany { wait_s: 30 }));
-        assert_eq!(tries(|| limits.sign_in("bob", address(1))), 10);
-        assert_eq!(tries(|| limits.sign_in("ada", address(2))), 10);
+        assert_eq!(tries(|| limits.password("bob", address(1))), 10);
+        assert_eq!(tries(|| limits.password("ada", address(2))), 10);
         clock.advance(60 * SECOND);
-        assert_eq!(tries(|| limits.sign_in("ada", address(1))), 2);
+        assert_eq!(tries(|| limits.password("ada", address(1))), 2);
     }
 
     #[test]
@@ -380,14 +380,14 @@ mod tests {
         let (limits, clock) = limits(true);
         let all = |names: std::ops::Range<u32>| {
             names
-                .take_while(|name| limits.sign_in(&name.to_string(), address(1)).is_ok())
+                .take_while(|name| limits.password(&name.to_string(), address(1)).is_ok())
                 .count()
         };
 
         assert_eq!(all(0..100), 60);
         clock.advance(3 * SECOND);
         assert_eq!(all(100..200), 3);
-        assert_eq!(tries(|| limits.sign_in("1", address(2))), 10);
+        assert_eq!(tries(|| limits.password("1", address(2))), 10);
     }
 
     #[test]

@@ -2,12 +2,15 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other};
+use super::{
+    Here, Layout, Problems, count_password, html, html_with, or_form_for_later, see_other,
+};
 use crate::app::AppState;
 use crate::domain::PlainPassword;
 use crate::error::PageResult;
@@ -37,19 +40,21 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 }
 
 /// Deletes the account. **Who:** anyone signed in. **Answers:** 303 to the start page, signed out; or the
-/// form again with 422 or 503.
+/// form again with 422, 429 or 503.
 pub async fn submit(
     app: Data<AppState>,
+    request: HttpRequest,
     user: CurrentUser,
     cookie: KeyInCookie,
     form: Form<DeleteForm>,
 ) -> PageResult {
-    let answer = delete(&app, &user, &cookie, &form).await;
+    let answer = delete(&app, &request, &user, &cookie, &form).await;
     or_form_for_later(answer, "password", |problems| again(&app, &user, problems))
 }
 
 async fn delete(
     app: &Arc<AppState>,
+    request: &HttpRequest,
     user: &CurrentUser,
     cookie: &KeyInCookie,
     form: &DeleteForm,
@@ -58,6 +63,7 @@ async fn delete(
     if form.password.is_empty() {
         return again("Enter your password");
     }
+    count_password(app, request, user)?;
     let password = PlainPassword::typed(&form.password);
     match accounts::delete_account(app, user.user_id, password).await? {
         Deleted::Done => {

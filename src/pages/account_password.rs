@@ -8,7 +8,10 @@ use actix_web::web::{self, Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
+use super::{
+    Here, Layout, Problems, count_password, html, html_with, or_form_for_later, see_other,
+    user_agent,
+};
 use crate::app::AppState;
 use crate::domain::{AccountPassword, Mistake, PlainPassword, Username};
 use crate::error::{AppError, PageResult};
@@ -45,7 +48,7 @@ pub async fn show(app: Data<AppState>, user: CurrentUser) -> PageResult {
 }
 
 /// Changes the password. **Who:** anyone signed in. **Answers:** 303 to their account, signed in with a
-/// new key; or the form again with 422 or 503.
+/// new key; or the form again with 422, 429 or 503.
 pub async fn submit(
     app: Data<AppState>,
     request: HttpRequest,
@@ -68,6 +71,7 @@ async fn change(
         Ok(new) => new,
         Err(problems) => return again(app, user, problems),
     };
+    count_password(app, request, user)?;
     let current = PlainPassword::typed(&form.current);
     let agent = user_agent(request);
     match accounts::change_password(app, user.user_id, current, new, agent).await? {

@@ -108,7 +108,7 @@ async fn sign_in(
     // All names that nobody can have are one.
     let folded = name.as_ref().map(|name| name.keys().folded);
     app.limits
-        .sign_in(&folded.unwrap_or_default(), ClientAddress::of(request))?;
+        .password(&folded.unwrap_or_default(), ClientAddress::of(request))?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(app, name, password, user_agent(request)).await? {
         SignedIn::As(key) => {

@@ -50,14 +50,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use crate::app::AppState;
 use crate::assets::Assets;
+use crate::client_address::ClientAddress;
 use crate::config::SignUp;
-use crate::domain::{Lifespan, Role, RoomId, UserId};
+use crate::domain::{Lifespan, Role, RoomId, UserId, Username};
 use crate::error::{AppError, PageResult};
+use crate::limits::TooMany;
 use crate::routes::{room_done_url, room_url};
 use crate::services::members::Joined;
 use crate::services::moderation::{self, Person};
@@ -152,6 +154,18 @@ fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))
+}
+
+/// Counts a try of the password of who is signed in already: who finds an open browser could guess here what
+/// they may not guess at the sign-in page.
+fn count_password(
+    app: &AppState,
+    request: &HttpRequest,
+    user: &CurrentUser,
+) -> Result<(), TooMany> {
+    let name = Username::parse(&user.user_name).map(|name| name.keys().folded);
+    let from = ClientAddress::of(request);
+    app.limits.password(&name.unwrap_or_default(), from)
 }
 
 /// What a page answers to a form. Where that is an error and all it takes is to wait, the form again

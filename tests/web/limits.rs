@@ -59,6 +59,48 @@ async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
 }
 
 #[actix_web::test]
+async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
+    let app = behind_a_proxy(&["--limit-sign-in=3+1/30s"]).await;
+    let ada = app.sign_up("Ada").await;
+    let change = [
+        ("current", "a kettle of cats"),
+        ("password", "an owl in a willow"),
+    ];
+    let delete = [("password", "a kettle of cats")];
+    let from = "192.0.2.1";
+    let guess = async |path, form: &[(&str, &str)]| post_from(from, &ada, path, form).await;
+    // What is not tried is not counted.
+    guess("/account/password", &[]).await.assert_status(422);
+    guess("/account/delete", &[]).await.assert_status(422);
+    for _ in 0..2 {
+        guess("/account/password", &change).await.assert_status(422);
+    }
+    guess("/account/delete", &delete).await.assert_status(422);
+    let hashes = app.state.passwords.computed();
+
+    let sentence = "This was tried too often. Wait 30 seconds, then try again";
+    for (path, form, field) in [
+        ("/account/password", &change[..], "current"),
+        ("/account/delete", &delete, "password"),
+    ] {
+        let page = guess(path, form).await;
+        page.assert_status(429).assert_problem(field, sentence);
+        assert_eq!(page.header("retry-after"), "30");
+    }
+
+    let right = [("name", "ada"), ("password", PASSWORD)];
+    guess("/login", &right).await.assert_status(429);
+    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    let elsewhere = post_from(
+        "192.0.2.2",
+        &ada,
+        "/account/delete",
+        &[("password", PASSWORD)],
+    );
+    elsewhere.await.assert_redirect("/?done=deleted");
+}
+
+#[actix_web::test]
 async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
     let app = TestApp::with(&["--limits=on"]).await;
     let browser = app.anonymous();
