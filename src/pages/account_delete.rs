@@ -12,7 +12,7 @@ use super::{
     Here, Layout, Problems, count_password, html, html_with, or_form_for_later, see_other,
 };
 use crate::app::AppState;
-use crate::domain::PlainPassword;
+use crate::domain::{PlainPassword, Username};
 use crate::error::PageResult;
 use crate::services::accounts::{self, Deleted};
 use crate::session::{CurrentUser, KeyInCookie};
@@ -63,7 +63,8 @@ async fn delete(
     if form.password.is_empty() {
         return again("Enter your password");
     }
-    count_password(app, request, user)?;
+    let name = Username::parse(&user.user_name).ok();
+    count_password(app, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
     match accounts::delete_account(app, user.user_id, password).await? {
         Deleted::Done => {

@@ -71,7 +71,8 @@ async fn change(
         Ok(new) => new,
         Err(problems) => return again(app, user, problems),
     };
-    count_password(app, request, user)?;
+    let name = Username::parse(&user.user_name).ok();
+    count_password(app, request, name.as_ref())?;
     let current = PlainPassword::typed(&form.current);
     let agent = user_agent(request);
     match accounts::change_password(app, user.user_id, current, new, agent).await? {

@@ -8,9 +8,11 @@ use actix_web::web::{Data, Form, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::{Here, Layout, Problems, html, html_with, or_form_for_later, see_other, user_agent};
+use super::{
+    Here, Layout, Problems, count_password, html, html_with, or_form_for_later, see_other,
+    user_agent,
+};
 use crate::app::AppState;
-use crate::client_address::ClientAddress;
 use crate::config::SignUp;
 use crate::domain::{PlainPassword, Username};
 use crate::error::PageResult;
@@ -105,10 +107,7 @@ async fn sign_in(
         return again(app, form, problems);
     }
     let name = Username::parse(&form.name).ok();
-    // All names that nobody can have are one.
-    let folded = name.as_ref().map(|name| name.keys().folded);
-    app.limits
-        .password(&folded.unwrap_or_default(), ClientAddress::of(request))?;
+    count_password(app, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(app, name, password, user_agent(request)).await? {
         SignedIn::As(key) => {

@@ -156,16 +156,16 @@ fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
         .body(body))
 }
 
-/// Counts a try of the password of who is signed in already: who finds an open browser could guess here what
-/// they may not guess at the sign-in page.
+/// Counts a try of somebody's password, wherever it is asked for: who finds an open browser must not guess
+/// there what they may not guess at the sign-in page.
 fn count_password(
     app: &AppState,
     request: &HttpRequest,
-    user: &CurrentUser,
+    name: Option<&Username>,
 ) -> Result<(), TooMany> {
-    let name = Username::parse(&user.user_name).map(|name| name.keys().folded);
-    let from = ClientAddress::of(request);
-    app.limits.password(&name.unwrap_or_default(), from)
+    // All names that nobody can have are one.
+    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
+    app.limits.password(&folded, ClientAddress::of(request))
 }
 
 /// What a page answers to a form. Where that is an error and all it takes is to wait, the form again
