@@ -84,6 +84,15 @@ async fn make_states() -> Vec<State> {
     add("/login", "too often", hasty.post("/login", &wrong).await);
     hasty.get("/reset/x").await;
     add("429", "signed out", hasty.get("/reset/x").await);
+    let insider = strict.sign_up("insider").await;
+    let guess = [("current", "wrong"), ("password", "an owl in a willow")];
+    insider.post("/account/password", &guess).await;
+    for (path, form) in [
+        ("/account/password", &guess[..]),
+        ("/account/delete", &wrong[1..]),
+    ] {
+        add(path, "too often", insider.post(path, form).await);
+    }
     add("404", "signed out", nobody.get("/nowhere").await);
     add(
         "405",
