@@ -7,7 +7,7 @@
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
-use mirage::secret::random_bytes;
+use mirage::security::secret::random_bytes;
 
 use crate::Plan;
 use crate::http::{Answer, Connection, Request};

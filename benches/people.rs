@@ -10,15 +10,15 @@ use std::path::{Path, PathBuf};
 use actix_web::cookie::{Cookie, CookieJar, Key};
 use mirage::clock::{Clock, SystemClock};
 use mirage::config::Storage;
-use mirage::database;
+use mirage::database::connection;
+use mirage::database::entities::{room, room_member, session, user};
 use mirage::domain::{
     Announcements, PlainPassword, Posting, Role, RoomId, RoomName, Timestamp, UserId, Username,
 };
-use mirage::entities::{room, room_member, session, user};
-use mirage::secret::{Secret, random_bytes};
-use mirage::services::nonces::Nonces;
-use mirage::services::passwords::Passwords;
-use mirage::services::tokens::Token;
+use mirage::security::nonces::Nonces;
+use mirage::security::passwords::Passwords;
+use mirage::security::secret::{Secret, random_bytes};
+use mirage::security::tokens::Token;
 use sea_orm::{DatabaseConnection, EntityTrait, Set};
 
 use crate::http::{Connection, Request};
@@ -84,7 +84,7 @@ impl World {
         let hash = passwords.hash(PlainPassword::typed(PASSWORD));
         Self {
             folder: folder.to_owned(),
-            database: database::open(&storage).await.expect("a database"),
+            database: connection::open(&storage).await.expect("a database"),
             key: Key::derive_from(&secret.key("cookie")),
             nonces: Nonces::new(&secret),
             password_hash: hash.await.expect("a hash"),
@@ -111,7 +111,7 @@ impl World {
                 folded_skeleton: Set(keys.folded_skeleton),
                 typed_skeleton: Set(keys.typed_skeleton),
                 password_hash: Set(self.password_hash.clone()),
-                announcements: Set(Announcements::Each.word().to_owned()),
+                announcements: Set(Announcements::Each),
                 created_at: Set(self.now),
             });
             // As long as the server's own.
@@ -162,14 +162,14 @@ impl World {
                 description: Set(text(rooms.len())),
                 slow_mode: Set(0),
                 language: Set("en".to_owned()),
-                posting: Set(Posting::Everyone.word().to_owned()),
+                posting: Set(Posting::Everyone),
                 created_at: Set(self.now),
             });
             memberships.extend(members.iter().map(|person| room_member::ActiveModel {
                 room_id: Set(RoomId(id)),
                 user_id: Set(UserId(person.id)),
                 joined_at: Set(self.now),
-                role: Set(Role::Member.word().to_owned()),
+                role: Set(Role::Member),
             }));
         }
         insert::<room::Entity, _>(&self.database, rooms).await;

@@ -50,12 +50,10 @@ impl Server {
     /// its log in `folder`. The log is as it is by default, and goes to a file.
     pub async fn mirage(folder: &Path, flags: &[&str], under: Under) -> Self {
         let at = folder.display();
-        let assets = concat!(env!("CARGO_MANIFEST_DIR"), "/../assets");
         let mut words = vec![
             program("mirage").display().to_string(),
             format!("--database-url=sqlite://{at}/mirage.db?mode=rwc"),
             format!("--secret-file={at}/mirage.key"),
-            format!("--assets={assets}"),
             "--limits=off".to_owned(),
         ];
         words.extend(flags.iter().map(|flag| (*flag).to_owned()));

@@ -1,77 +1,115 @@
-//! The one place that asks for the time.
+//! The time. The only place that asks for it.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use crate::domain::Timestamp;
+use crate::domain::{SiteTime, Timestamp};
 
-/// Tells the time.
+/// Tells the time: the wall clock's, for what is shown and what lasts, and the site's own, for everything
+/// in memory that ends after a while.
 pub trait Clock: Send + Sync {
-    /// The time now.
+    /// Returns the wall clock's time. It can step, forwards and back.
     fn now(&self) -> Timestamp;
 
-    /// A time that never steps back, from some moment on: for what must not be blocked when the
-    /// machine's clock is set.
-    fn uptime(&self) -> Duration;
+    /// Returns the site's steady time. It never steps.
+    fn site_time(&self) -> SiteTime;
 }
 
-/// The machine's clock. It can step back; the message buffer does not let that revive anything.
+/// The machine's clocks.
 pub struct SystemClock {
-    started: Stopwatch,
+    /// The wall clock's time at the start.
+    began: Timestamp,
+    /// The steady clock's time at the start.
+    booted: Duration,
 }
 
 impl SystemClock {
-    /// The machine's clock, with an uptime that counts from now.
+    /// Starts the site's time at the wall clock's.
     #[must_use]
     pub fn start() -> Self {
         Self {
-            started: Stopwatch::start(),
+            began: wall_clock(),
+            booted: since_boot(),
         }
     }
 }
 
 impl Clock for SystemClock {
-    #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]
     fn now(&self) -> Timestamp {
-        let since_epoch = SystemTime::now()
-            .duration_since(UNIX_EPOCH)
-            .unwrap_or_default();
-        Timestamp(0).plus(since_epoch)
+        wall_clock()
     }
 
-    fn uptime(&self) -> Duration {
-        self.started.elapsed()
+    fn site_time(&self) -> SiteTime {
+        SiteTime(self.began.0).plus(since_boot().saturating_sub(self.booted))
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the one place that asks")]
+fn wall_clock() -> Timestamp {
+    let since_epoch = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Timestamp(0).plus(since_epoch)
+}
+
+/// Returns the time since the machine started, the time it was suspended included
+/// (`clock_gettime(2)`, `CLOCK_BOOTTIME`).
+#[cfg(target_os = "linux")]
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    Duration::try_from(time).unwrap_or_default()
+}
+
+/// Returns the time since some moment. Elsewhere than on Linux, it may stand still while the machine is
+/// suspended.
+#[cfg(not(target_os = "linux"))]
+fn since_boot() -> Duration {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    Duration::try_from(time).unwrap_or_default()
+}
+
 /// A clock that stands still until a test moves it.
-pub struct FixedClock(AtomicI64);
+pub struct FixedClock {
+    now: AtomicI64,
+    site_time: AtomicI64,
+}
 
 impl FixedClock {
-    /// A clock that stands at `start`.
+    /// Makes a clock whose both times are `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
-        Self(AtomicI64::new(start.0))
+        Self {
+            now: AtomicI64::new(start.0),
+            site_time: AtomicI64::new(start.0),
+        }
     }
 
-    /// Sets the clock to `now`, forwards or backwards.
-    pub fn set(&self, now: Timestamp) {
-        self.0.store(now.0, Ordering::SeqCst);
+    /// Sets the wall clock to `now`, forwards or back, as an operator would. The site's time stays.
+    pub fn set_wall(&self, now: Timestamp) {
+        self.now.store(now.0, Ordering::SeqCst);
     }
 
-    /// Moves the clock on by `span`.
+    /// Lets `span` pass, by both times.
     pub fn advance(&self, span: Duration) {
-        self.set(self.now().plus(span));
+        self.set_wall(self.now().plus(span));
+        let later = self.site_time().plus(span);
+        self.site_time.store(later.0, Ordering::SeqCst);
+    }
+
+    /// Lets time pass, by both times, until the wall clock shows `then`, which must not be in the past.
+    pub fn advance_to(&self, then: Timestamp) {
+        let millis = u64::try_from(then.0.saturating_sub(self.now().0)).unwrap_or(0);
+        self.advance(Duration::from_millis(millis));
     }
 }
 
 impl Clock for FixedClock {
     fn now(&self) -> Timestamp {
-        Timestamp(self.0.load(Ordering::SeqCst))
+        Timestamp(self.now.load(Ordering::SeqCst))
     }
 
-    fn uptime(&self) -> Duration {
-        Duration::from_millis(self.now().0.unsigned_abs())
+    fn site_time(&self) -> SiteTime {
+        SiteTime(self.site_time.load(Ordering::SeqCst))
     }
 }
 
@@ -80,14 +118,14 @@ impl Clock for FixedClock {
 pub struct Stopwatch(std::time::Instant);
 
 impl Stopwatch {
-    /// A stopwatch that runs from now.
+    /// Starts a stopwatch.
     #[must_use]
-    #[expect(clippy::disallowed_methods, reason = "this is the place that asks")]
+    #[expect(clippy::disallowed_methods, reason = "the one place that asks")]
     pub fn start() -> Self {
         Self(std::time::Instant::now())
     }
 
-    /// The time since its start.
+    /// Returns the time since its start.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

@@ -204,9 +204,9 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_SECRET_FILE", default_value = "data/mirage.key")]
     pub secret_file: PathBuf,
 
-    /// Folder with the style sheet, the script and the icon
-    #[arg(long, env = "MIRAGE_ASSETS", default_value = "assets")]
-    pub assets: PathBuf,
+    /// Folder with another style sheet, scripts and icon, in place of those in the program
+    #[arg(long, env = "MIRAGE_ASSETS")]
+    pub assets: Option<PathBuf>,
 
     /// Whom to ask for help, such as for a forgotten password: an e-mail address or a sentence
     #[arg(long, env = "MIRAGE_CONTACT", value_parser = contact)]

@@ -5,11 +5,12 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mirage::app::Application;
+use mirage::cli::{self, Refused};
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig, Operation};
-use mirage::operators::{self, Refused};
-use mirage::{allocator, connections, logging};
+use mirage::server::application::Application;
+use mirage::server::{allocator, logging};
+use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -33,7 +34,7 @@ async fn main() -> ExitCode {
 }
 
 async fn operate(operation: &Operation) -> ExitCode {
-    match operators::run(operation, &SystemClock::start()).await {
+    match cli::run(operation, &SystemClock::start()).await {
         Ok(text) => {
             say(&text);
             ExitCode::SUCCESS
@@ -64,7 +65,7 @@ async fn serve(config: Config) -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    allocator::give_back_large();
+    allocator::map_large_allocations();
     connections::allow_many();
     let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {

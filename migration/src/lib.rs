@@ -13,6 +13,7 @@ mod m20261122_000003_roles_and_bans;
 mod m20261122_000004_room_settings;
 mod m20261122_000005_links;
 mod m20261122_000006_changes;
+mod m20261129_000007_versions;
 
 /// Every change of the schema, oldest first.
 pub struct Migrator;
@@ -27,6 +28,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000004_room_settings::Migration),
             Box::new(m20261122_000005_links::Migration),
             Box::new(m20261122_000006_changes::Migration),
+            Box::new(m20261129_000007_versions::Migration),
         ]
     }
 }

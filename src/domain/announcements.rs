@@ -1,7 +1,14 @@
 //! How much of what is said in an open room a screen reader is told.
 
+use std::str::FromStr;
+
+use sea_orm::DeriveValueType;
+
+use super::mistake::UnknownWord;
+
 /// A person's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveValueType)]
+#[sea_orm(value_type = "String", to_str = "Announcements::as_str")]
 pub enum Announcements {
     /// Who wrote and what, for each message.
     Each,
@@ -12,22 +19,24 @@ pub enum Announcements {
 }
 
 impl Announcements {
-    /// The choice that `word` stands for, in a form or in the database.
+    /// Returns the word for the choice, as forms and the database have it.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Each, Self::Count, Self::None]
-            .into_iter()
-            .find(|choice| choice.word() == word)
-    }
-
-    /// The word that stands for the choice.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Each => "each",
             Self::Count => "count",
             Self::None => "none",
         }
+    }
+}
+
+impl FromStr for Announcements {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let known = [Self::Each, Self::Count, Self::None].into_iter();
+        let mut named = known.filter(|known| known.as_str() == word);
+        named.next().ok_or(UnknownWord)
     }
 }
 
@@ -42,8 +51,8 @@ mod tests {
             Announcements::Count,
             Announcements::None,
         ] {
-            assert_eq!(Announcements::parse(choice.word()), Some(choice));
+            assert_eq!(choice.as_str().parse(), Ok(choice));
         }
-        assert_eq!(Announcements::parse("loud"), None);
+        assert_eq!("loud".parse::<Announcements>(), Err(UnknownWord));
     }
 }

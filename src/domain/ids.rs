@@ -27,6 +27,9 @@ pub struct InviteId(pub i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct MessageId(pub u64);
 
+/// The random part of a form's nonce: names one submission of one form.
+pub type NonceId = [u8; 16];
+
 impl fmt::Display for UserId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.fmt(f)

@@ -23,12 +23,12 @@ impl InviteLife {
     pub fn parse(word: &str) -> Option<Self> {
         Self::CHOICES
             .into_iter()
-            .find(|choice| choice.word() == word)
+            .find(|choice| choice.as_str() == word)
     }
 
     /// The word that stands for the choice.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::Hour => "hour",
             Self::Day => "day",
@@ -79,12 +79,12 @@ impl InviteUses {
     pub fn parse(word: &str) -> Option<Self> {
         Self::CHOICES
             .into_iter()
-            .find(|choice| choice.word() == word)
+            .find(|choice| choice.as_str() == word)
     }
 
     /// The word that stands for the choice.
     #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(self) -> &'static str {
         match self {
             Self::One => "one",
             Self::Ten => "ten",
@@ -121,10 +121,10 @@ mod tests {
     #[test]
     fn a_choice_is_read_as_it_was_written() {
         for choice in InviteLife::CHOICES {
-            assert_eq!(InviteLife::parse(choice.word()), Some(choice));
+            assert_eq!(InviteLife::parse(choice.as_str()), Some(choice));
         }
         for choice in InviteUses::CHOICES {
-            assert_eq!(InviteUses::parse(choice.word()), Some(choice));
+            assert_eq!(InviteUses::parse(choice.as_str()), Some(choice));
         }
         assert_eq!(InviteLife::parse("year"), None);
         assert_eq!(InviteUses::parse("0"), None);

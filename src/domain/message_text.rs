@@ -2,7 +2,7 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-use super::Mistake;
+use super::mistake::Mistake;
 
 /// The text of a message: 1 to 2,000 characters, lines ended by `\n`, something to see in it.
 #[derive(Debug, Clone, PartialEq, Eq)]

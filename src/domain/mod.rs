@@ -1,13 +1,15 @@
 //! Values parsed once, where they come in, and trusted afterwards.
 //!
-//! Nothing here knows pages, services, tables or the message buffer.
+//! Nothing here knows anything else of Mirage.
 
 mod announcements;
 mod browser;
+mod client_address;
 mod ids;
 mod invite;
 mod language;
 mod message_text;
+mod mistake;
 mod names;
 mod passwords;
 mod posting;
@@ -20,10 +22,12 @@ mod username;
 
 pub use announcements::Announcements;
 pub use browser::Browser;
-pub use ids::{InviteId, MessageId, RoomId, UserId};
+pub use client_address::ClientAddress;
+pub use ids::{InviteId, MessageId, NonceId, RoomId, UserId};
 pub use invite::{InviteLife, InviteUses};
 pub use language::Language;
 pub use message_text::{MessageText, Segment};
+pub use mistake::{Mistake, UnknownWord};
 pub use names::NameKeys;
 pub use passwords::{AccountPassword, PlainPassword, RoomPassword};
 pub use posting::Posting;
@@ -31,11 +35,5 @@ pub use role::Role;
 pub use room_name::RoomName;
 pub use short_text::{BanReason, Description};
 pub use slow_mode::SlowMode;
-pub use timestamp::{Lifespan, Timestamp};
+pub use timestamp::{Lifespan, SiteTime, Timestamp};
 pub use username::Username;
-
-/// What is wrong with something a person typed, as a sentence for that person.
-///
-/// The sentence says what to do, in the words of the form it belongs to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Mistake(pub &'static str);

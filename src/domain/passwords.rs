@@ -2,7 +2,9 @@
 
 use std::fmt;
 
-use super::{Mistake, Username};
+use super::mistake::Mistake;
+use super::names::NameKeys;
+use super::username::Username;
 
 /// A password in the clear, on its way to be hashed or compared. Never shown, not even by `{:?}`.
 #[derive(Clone, PartialEq, Eq)]
@@ -49,7 +51,7 @@ impl AccountPassword {
         if length > 128 {
             return Err(Mistake("The password must have at most 128 characters"));
         }
-        if name.is_some_and(|name| name.keys() == super::NameKeys::of(typed)) {
+        if name.is_some_and(|name| name.keys() == NameKeys::of(typed)) {
             return Err(Mistake("The password must not be your name"));
         }
         if is_common(typed) {

@@ -1,9 +1,15 @@
-//! Who may write in a room.
+//! Who may post in a room.
 
-use super::Role;
+use std::str::FromStr;
+
+use sea_orm::DeriveValueType;
+
+use super::mistake::UnknownWord;
+use super::role::Role;
 
 /// An owner's choice.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveValueType)]
+#[sea_orm(value_type = "String", to_str = "Posting::as_str")]
 pub enum Posting {
     /// All members.
     Everyone,
@@ -12,17 +18,9 @@ pub enum Posting {
 }
 
 impl Posting {
-    /// The choice that `word` stands for, in a form or in the database.
+    /// Returns the word for the choice, as forms and the database have it.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Everyone, Self::Moderators]
-            .into_iter()
-            .find(|choice| choice.word() == word)
-    }
-
-    /// The word that stands for the choice.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Everyone => "everyone",
             Self::Moderators => "moderators",
@@ -36,6 +34,16 @@ impl Posting {
     }
 }
 
+impl FromStr for Posting {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let known = [Self::Everyone, Self::Moderators].into_iter();
+        let mut named = known.filter(|known| known.as_str() == word);
+        named.next().ok_or(UnknownWord)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -43,9 +51,9 @@ mod tests {
     #[test]
     fn a_choice_is_read_as_it_was_written() {
         for choice in [Posting::Everyone, Posting::Moderators] {
-            assert_eq!(Posting::parse(choice.word()), Some(choice));
+            assert_eq!(choice.as_str().parse(), Ok(choice));
         }
-        assert_eq!(Posting::parse("nobody"), None);
+        assert_eq!("nobody".parse::<Posting>(), Err(UnknownWord));
     }
 
     #[test]

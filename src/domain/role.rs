@@ -1,7 +1,14 @@
 //! What a member may do in a room.
 
+use std::str::FromStr;
+
+use sea_orm::DeriveValueType;
+
+use super::mistake::UnknownWord;
+
 /// A member's role, the more powerful the greater.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, DeriveValueType)]
+#[sea_orm(value_type = "String", to_str = "Role::as_str")]
 pub enum Role {
     /// Reads, writes and leaves.
     Member,
@@ -12,17 +19,9 @@ pub enum Role {
 }
 
 impl Role {
-    /// The role that `word` stands for in the database, of members who do not own the room.
+    /// Returns the word for the role, as pages and the database have it.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
-        [Self::Member, Self::Moderator]
-            .into_iter()
-            .find(|role| role.word() == word)
-    }
-
-    /// What it is called.
-    #[must_use]
-    pub fn word(self) -> &'static str {
+    pub fn as_str(&self) -> &'static str {
         match self {
             Self::Member => "member",
             Self::Moderator => "moderator",
@@ -35,6 +34,17 @@ impl Role {
     #[must_use]
     pub fn may_moderate(self, other: Option<Self>) -> bool {
         self >= Self::Moderator && Some(self) > other
+    }
+}
+
+/// Reads the role of a member who does not own the room: the room says who does.
+impl FromStr for Role {
+    type Err = UnknownWord;
+
+    fn from_str(word: &str) -> Result<Self, UnknownWord> {
+        let known = [Self::Member, Self::Moderator].into_iter();
+        let mut named = known.filter(|known| known.as_str() == word);
+        named.next().ok_or(UnknownWord)
     }
 }
 
@@ -62,9 +72,10 @@ mod tests {
 
     #[test]
     fn a_role_is_read_as_it_was_written() {
-        assert_eq!(Role::parse(Role::Moderator.word()), Some(Role::Moderator));
-        assert_eq!(Role::parse(Role::Member.word()), Some(Role::Member));
+        for role in [Role::Moderator, Role::Member] {
+            assert_eq!(role.as_str().parse(), Ok(role));
+        }
         // The room says who owns it.
-        assert_eq!(Role::parse("owner"), None);
+        assert_eq!("owner".parse::<Role>(), Err(UnknownWord));
     }
 }

@@ -3,8 +3,9 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
+use super::mistake::Mistake;
+use super::names::NameKeys;
 use super::username::is_drawn_as_nothing;
-use super::{Mistake, NameKeys};
 
 /// A room's name: 1 to 64 characters in NFC, without control or direction characters.
 ///

@@ -1,7 +1,7 @@
 //! Short texts of one paragraph: what a room is about, and why somebody is banned.
 
-use super::Mistake;
 use super::message_text::showable;
+use super::mistake::Mistake;
 
 /// The most characters of a short text.
 const MOST: usize = 300;

@@ -3,7 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
-use super::Lifespan;
+use super::timestamp::Lifespan;
 
 /// The wait between two messages of a person; zero is none.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

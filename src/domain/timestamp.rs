@@ -61,6 +61,33 @@ impl Timestamp {
     }
 }
 
+/// A point in the site's steady time, in milliseconds.
+///
+/// It begins at the wall clock's time when the server starts, and never steps, whatever is done to the
+/// machine's clock. Whatever ends after a while, ends by it; it is not shown to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SiteTime(pub i64);
+
+impl SiteTime {
+    /// Returns the moment `span` later.
+    #[must_use]
+    pub fn plus(self, span: Duration) -> Self {
+        Self(self.0.saturating_add(millis(span)))
+    }
+
+    /// Returns the moment `span` earlier.
+    #[must_use]
+    pub fn minus(self, span: Duration) -> Self {
+        Self(self.0.saturating_sub(millis(span)))
+    }
+
+    /// Returns the time from `earlier` until this moment, or nothing if `earlier` is later.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
+    }
+}
+
 fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }

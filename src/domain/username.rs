@@ -4,7 +4,8 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::MixedScript;
 
-use super::{Mistake, NameKeys};
+use super::mistake::Mistake;
+use super::names::NameKeys;
 
 /// A person's name: 2 to 32 characters, letters with their marks, digits, `-` and `_`, of one script.
 ///

@@ -7,15 +7,16 @@ use sea_orm::{
     QuerySelect, RelationTrait, Set,
 };
 
-use super::changes::Change;
-use super::sessions;
-use super::tokens::Token;
-use super::{Cache, Fault, changes, is_duplicate, members, one_time_links, to_the_end};
-use crate::app::AppState;
+use super::sessions::{self, PendingSession};
+use super::{memberships, one_time_links};
 use crate::config::SignUp;
-use crate::database;
+use crate::core::{Core, Fault, is_duplicate};
+use crate::database::entities::{room, room_member, user};
+use crate::database::feed::Change;
+use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
-use crate::entities::{room, room_member, user};
+use crate::live::settings::Settings;
+use crate::security::tokens::Token;
 
 /// Whether somebody can create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +38,10 @@ pub enum Admission {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn admission(app: &AppState, link: Option<&Token>) -> Result<Admission, Fault> {
-    match (app.config.sign_up, link) {
+pub async fn admission(core: &Core, link: Option<&Token>) -> Result<Admission, Fault> {
+    match (core.config.sign_up, link) {
         (SignUp::Closed, _) => Ok(Admission::Closed),
-        (_, Some(link)) if one_time_links::opens_sign_up(app, link).await? => Ok(Admission::Open),
+        (_, Some(link)) if one_time_links::opens_sign_up(core, link).await? => Ok(Admission::Open),
         (_, Some(_)) => Ok(Admission::DeadLink),
         (SignUp::Link, None) => Ok(Admission::ByLinkOnly),
         (SignUp::Open, None) => Ok(Admission::Open),
@@ -73,40 +74,40 @@ pub enum SignedIn {
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn register(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     name: Username,
     password: AccountPassword,
     link: Option<Token>,
     user_agent: String,
 ) -> Result<Registered, Fault> {
-    let app = Arc::clone(app);
-    let password_hash = app.passwords.hash(password.plain().clone()).await?;
-    to_the_end(async move {
-        let (keys, now) = (name.keys(), app.clock.now());
+    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let session = PendingSession::new(core, user_agent);
+    let now = core.clock.now();
+    let registering = Arc::clone(core);
+    core.change(async move |transaction| {
+        if let Some(link) = &link
+            && !one_time_links::spend_sign_up(transaction, link, now).await?
+        {
+            return Ok(RollBack(Registered::DeadLink));
+        }
+        let keys = name.keys();
         let row = user::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
             folded_skeleton: Set(keys.folded_skeleton),
             typed_skeleton: Set(keys.typed_skeleton),
-            password_hash: Set(password_hash),
-            announcements: Set(Announcements::Each.word().to_owned()),
+            password_hash: Set(password_hash.clone()),
+            announcements: Set(Announcements::Each),
             created_at: Set(now),
             ..Default::default()
         };
-        let transaction = database::write(&app.database).await?;
-        if let Some(link) = link
-            && !one_time_links::spend_sign_up(&transaction, &link, now).await?
-        {
-            return Ok(Registered::DeadLink);
-        }
-        let user = match user::Entity::insert(row).exec(&transaction).await {
+        let user = match user::Entity::insert(row).exec(transaction).await {
             Ok(inserted) => inserted.last_insert_id,
-            Err(error) if is_duplicate(&error) => return Ok(Registered::NameTaken),
+            Err(error) if is_duplicate(&error) => return Ok(RollBack(Registered::NameTaken)),
             Err(error) => return Err(error.into()),
         };
-        let session = sessions::begin(&app, &transaction, user, &user_agent).await?;
-        transaction.commit().await?;
-        Ok(Registered::SignedIn(session.settle(&app)))
+        let (key, changes) = session.activate(&registering, transaction, user).await?;
+        Ok(Commit(Registered::SignedIn(key), changes))
     })
     .await
 }
@@ -117,7 +118,7 @@ pub async fn register(
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn sign_in(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     name: Option<Username>,
     password: PlainPassword,
     user_agent: String,
@@ -126,15 +127,15 @@ pub async fn sign_in(
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
     loop {
-        let user = named.clone().one(&app.database).await?;
+        let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = app.passwords.verify(password.clone(), hash).await?;
+        let is_right = core.passwords.verify(password.clone(), hash).await?;
         let Some(user) = user.filter(|_| is_right) else {
             return Ok(SignedIn::Refused);
         };
-        let new = app.passwords.renew(password.clone(), &user.password_hash);
+        let new = core.passwords.renew(password.clone(), &user.password_hash);
         let new = new.await?;
-        if let Some(key) = begin_session(app, user, new, user_agent.clone()).await? {
+        if let Some(key) = begin_session(core, user, new, user_agent.clone()).await? {
             return Ok(SignedIn::As(key));
         }
         // There is another hash now. It may be of the same password: they signed in twice at once, and
@@ -145,23 +146,22 @@ pub async fn sign_in(
 /// Signs in somebody whose password was right, and keeps the `new` hash of it, if there is one. Gives
 /// the key, unless the hash that was compared is not theirs any more.
 async fn begin_session(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     user: user::Model,
     new: Option<String>,
     user_agent: String,
 ) -> Result<Option<Token>, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !has_hash(&transaction, user.id, &user.password_hash).await? {
-            return Ok(None);
+    let session = PendingSession::new(core, user_agent);
+    let signing_in = Arc::clone(core);
+    core.change(async move |transaction| {
+        if !has_hash(transaction, user.id, &user.password_hash).await? {
+            return Ok(RollBack(None));
         }
-        if let Some(new) = new {
-            set_hash(&transaction, user.id, new).await?;
+        if let Some(new) = &new {
+            set_hash(transaction, user.id, new.clone()).await?;
         }
-        let session = sessions::begin(&app, &transaction, user.id, &user_agent).await?;
-        transaction.commit().await?;
-        Ok(Some(session.settle(&app)))
+        let (key, changes) = session.activate(&signing_in, transaction, user.id).await?;
+        Ok(Commit(Some(key), changes))
     })
     .await
 }
@@ -180,24 +180,26 @@ pub enum PasswordChanged {
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn change_password(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     user: UserId,
     current: PlainPassword,
     new: AccountPassword,
     user_agent: String,
 ) -> Result<PasswordChanged, Fault> {
-    let app = Arc::clone(app);
-    let Some(verified) = verified_hash(&app, user, current).await? else {
+    let Some(verified) = verified_hash(core, user, current).await? else {
         return Ok(PasswordChanged::WrongPassword);
     };
-    let password_hash = app.passwords.hash(new.plain().clone()).await?;
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !has_hash(&transaction, user, &verified).await? {
-            return Ok(PasswordChanged::WrongPassword);
+    let password_hash = core.passwords.hash(new.plain().clone()).await?;
+    let session = PendingSession::new(core, user_agent);
+    let changing = Arc::clone(core);
+    core.change(async move |transaction| {
+        if !has_hash(transaction, user, &verified).await? {
+            return Ok(RollBack(PasswordChanged::WrongPassword));
         }
-        let key = replace_password(&app, transaction, user, password_hash, &user_agent).await?;
-        Ok(PasswordChanged::SignedInAgain(key))
+        let ended = replace_password(transaction, user, &password_hash).await?;
+        let (key, changes) = session.activate(&changing, transaction, user).await?;
+        let changes = ended.into_iter().chain(changes).collect();
+        Ok(Commit(PasswordChanged::SignedInAgain(key), changes))
     })
     .await
 }
@@ -216,41 +218,37 @@ pub enum Reset {
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn reset_password(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     link: Token,
     password: AccountPassword,
     user_agent: String,
 ) -> Result<Reset, Fault> {
-    let app = Arc::clone(app);
-    let password_hash = app.passwords.hash(password.plain().clone()).await?;
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let now = app.clock.now();
-        let Some(user) = one_time_links::spend_reset(&transaction, &link, now).await? else {
-            return Ok(Reset::DeadLink);
+    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let session = PendingSession::new(core, user_agent);
+    let now = core.clock.now();
+    let resetting = Arc::clone(core);
+    core.change(async move |transaction| {
+        let Some(user) = one_time_links::spend_reset(transaction, &link, now).await? else {
+            return Ok(RollBack(Reset::DeadLink));
         };
-        let key = replace_password(&app, transaction, user, password_hash, &user_agent).await?;
-        Ok(Reset::SignedIn(key))
+        let ended = replace_password(transaction, user, &password_hash).await?;
+        let (key, changes) = session.activate(&resetting, transaction, user).await?;
+        let changes = ended.into_iter().chain(changes).collect();
+        Ok(Commit(Reset::SignedIn(key), changes))
     })
     .await
 }
 
-/// Gives `user` a new password and commits: all their sessions end, as do their links to a new password,
-/// and one session begins, whose key this gives. Call it when they may, and run it to its end.
+/// Gives `user` a new password, and deletes all their sessions and links to a new password. Returns the
+/// sessions that end by this.
 async fn replace_password(
-    app: &AppState,
-    transaction: DatabaseTransaction,
+    transaction: &DatabaseTransaction,
     user: UserId,
-    password_hash: String,
-    user_agent: &str,
-) -> Result<Token, Fault> {
-    set_hash(&transaction, user, password_hash).await?;
-    one_time_links::delete_resets(&transaction, user).await?;
-    sessions::delete_all(&transaction, user).await?;
-    let session = sessions::begin(app, &transaction, user, user_agent).await?;
-    transaction.commit().await?;
-    sessions::end_in_memory(app, user);
-    Ok(session.settle(app))
+    password_hash: &str,
+) -> Result<Vec<Change>, Fault> {
+    set_hash(transaction, user, password_hash.to_owned()).await?;
+    one_time_links::delete_resets(transaction, user).await?;
+    sessions::delete_all(transaction, user).await
 }
 
 /// What became of deleting one's account.
@@ -267,49 +265,34 @@ pub enum Deleted {
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn delete_account(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     user: UserId,
     password: PlainPassword,
 ) -> Result<Deleted, Fault> {
-    let app = Arc::clone(app);
-    let Some(verified) = verified_hash(&app, user, password).await? else {
+    let Some(verified) = verified_hash(core, user, password).await? else {
         return Ok(Deleted::WrongPassword);
     };
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !has_hash(&transaction, user, &verified).await? {
-            return Ok(Deleted::WrongPassword);
+    core.change(async move |transaction| {
+        if !has_hash(transaction, user, &verified).await? {
+            return Ok(RollBack(Deleted::WrongPassword));
         }
-        let made = delete(&transaction, user).await?;
-        transaction.commit().await?;
-        changes::apply(&app, &made);
-        Ok(Deleted::Done)
+        Ok(Commit(Deleted::Done, delete(transaction, user).await?))
     })
     .await
 }
-
-/// What a person has chosen for themselves.
-#[derive(Debug, Clone, Copy)]
-pub struct Settings {
-    /// How much of what is said a screen reader is told.
-    pub announcements: Announcements,
-}
-
-/// The settings of the people who are here, held in memory.
-pub type HeldSettings = Cache<UserId, Settings>;
 
 /// What `user` has chosen. Costs no query for people who are here.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settings(app: &AppState, user: UserId) -> Result<Settings, Fault> {
+pub async fn settings(core: &Core, user: UserId) -> Result<Settings, Fault> {
     let read = async || {
-        let row = user::Entity::find_by_id(user).one(&app.database).await?;
-        Ok(row.map(|row| Settings {
-            announcements: Announcements::parse(&row.announcements).unwrap_or(Announcements::Each),
+        let row = user::Entity::find_by_id(user).one(&core.database).await?;
+        Ok::<_, Fault>(row.map(|row| Settings {
+            announcements: row.announcements,
         }))
     };
-    let held = app.settings.get(user, read).await?;
+    let held = core.settings.get(user, read).await?;
     Ok(held.map_or(
         Settings {
             announcements: Announcements::Each,
@@ -323,20 +306,18 @@ pub async fn settings(app: &AppState, user: UserId) -> Result<Settings, Fault> {
 /// # Errors
 /// When the database fails.
 pub async fn set_announcements(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     user: UserId,
     announcements: Announcements,
 ) -> Result<(), Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
+    core.change(async move |transaction| {
         let row = user::ActiveModel {
             id: Set(user),
-            announcements: Set(announcements.word().to_owned()),
+            announcements: Set(announcements),
             ..Default::default()
         };
-        user::Entity::update(row).exec(&app.database).await?;
-        app.settings.forget(user);
-        Ok(())
+        user::Entity::update(row).exec(transaction).await?;
+        Ok(Commit((), vec![Change::AccountChanged(user)]))
     })
     .await
 }
@@ -356,14 +337,9 @@ pub(super) async fn delete(
         .exec(database)
         .await?;
     // The person first: their polls end because they are signed out, not because they have left.
-    let mut changes = vec![Change::PersonGone(user)];
+    let mut changes = vec![Change::AccountDeleted(user)];
     for room in left {
-        let is_gone = members::settle_ownership(database, &room).await?;
-        changes.push(if is_gone {
-            Change::RoomGone(room.id)
-        } else {
-            Change::Room(room.id)
-        });
+        changes.push(memberships::settle_after_leaving(database, &room).await?);
     }
     user::Entity::delete_by_id(user).exec(database).await?;
     Ok(changes)
@@ -371,13 +347,13 @@ pub(super) async fn delete(
 
 /// The hash of the password of `user`, if that password is this one.
 async fn verified_hash(
-    app: &AppState,
+    core: &Core,
     user: UserId,
     password: PlainPassword,
 ) -> Result<Option<String>, Fault> {
-    let row = user::Entity::find_by_id(user).one(&app.database).await?;
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
     let hash = row.map(|row| row.password_hash);
-    let is_right = app.passwords.verify(password, hash.as_deref()).await?;
+    let is_right = core.passwords.verify(password, hash.as_deref()).await?;
     Ok(hash.filter(|_| is_right))
 }
 

@@ -11,13 +11,13 @@ use sea_orm::{
 };
 
 use super::members::{self, Joined};
-use super::rooms::{self, Room};
-use super::tokens::{Token, TokenDigest};
-use super::{Fault, moderation, to_the_end};
-use crate::app::AppState;
-use crate::database;
+use super::{memberships, moderation, rooms};
+use crate::core::{Core, Fault};
+use crate::database::entities::{invite, room};
+use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId, Timestamp, UserId};
-use crate::entities::{invite, room};
+use crate::live::rooms::Room;
+use crate::security::tokens::{Token, TokenDigest};
 
 /// How many links into a room may work at a time.
 pub const MOST_LINKS: u64 = 50;
@@ -69,29 +69,27 @@ pub struct Invitation {
 /// # Errors
 /// When the database fails.
 pub async fn create(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     life: InviteLife,
     uses: InviteUses,
 ) -> Result<Created, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let Some(found) = moderated(&transaction, room, actor).await? else {
-            return Ok(Created::NotAllowed);
+    let now = core.clock.now();
+    let token = Token::random();
+    core.change(async move |transaction| {
+        let Some(found) = moderated(transaction, room, actor).await? else {
+            return Ok(RollBack(Created::NotAllowed));
         };
         if !found.is_private {
-            return Ok(Created::Public);
+            return Ok(RollBack(Created::Public));
         }
-        let now = app.clock.now();
         let working = invite::Entity::find()
             .filter(invite::Column::RoomId.eq(room))
             .filter(works(now));
-        if working.count(&transaction).await? >= MOST_LINKS {
-            return Ok(Created::TooMany);
+        if working.count(transaction).await? >= MOST_LINKS {
+            return Ok(RollBack(Created::TooMany));
         }
-        let token = Token::random();
         let row = invite::ActiveModel {
             token_digest: Set(token.digest().to_hex()),
             room_id: Set(room),
@@ -100,9 +98,9 @@ pub async fn create(
             uses_left: Set(uses.count()),
             ..Default::default()
         };
-        let inserted = invite::Entity::insert(row).exec(&transaction).await?;
-        transaction.commit().await?;
-        Ok(Created::Link(inserted.last_insert_id, token))
+        let inserted = invite::Entity::insert(row).exec(transaction).await?;
+        let created = Created::Link(inserted.last_insert_id, token.clone());
+        Ok(Commit(created, Vec::new()))
     })
     .await
 }
@@ -111,12 +109,12 @@ pub async fn create(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(app: &AppState, room: RoomId) -> Result<Vec<Invite>, Fault> {
+pub async fn list(core: &Core, room: RoomId) -> Result<Vec<Invite>, Fault> {
     let rows = invite::Entity::find()
         .filter(invite::Column::RoomId.eq(room))
-        .filter(works(app.clock.now()))
+        .filter(works(core.clock.now()))
         .order_by_desc(invite::Column::Id)
-        .all(&app.database)
+        .all(&core.database)
         .await?;
     let invite = |row: invite::Model| Invite {
         id: row.id,
@@ -131,23 +129,20 @@ pub async fn list(app: &AppState, room: RoomId) -> Result<Vec<Invite>, Fault> {
 /// # Errors
 /// When the database fails.
 pub async fn revoke(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     invite: InviteId,
 ) -> Result<Revoked, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if moderated(&transaction, room, actor).await?.is_none() {
-            return Ok(Revoked::NotAllowed);
+    core.change(async move |transaction| {
+        if moderated(transaction, room, actor).await?.is_none() {
+            return Ok(RollBack(Revoked::NotAllowed));
         }
         invite::Entity::delete_by_id(invite)
             .filter(invite::Column::RoomId.eq(room))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
-        transaction.commit().await?;
-        Ok(Revoked::Done)
+        Ok(Commit(Revoked::Done, Vec::new()))
     })
     .await
 }
@@ -157,20 +152,20 @@ pub async fn revoke(
 /// # Errors
 /// When the database fails.
 pub async fn look(
-    app: &AppState,
+    core: &Core,
     token: &Token,
     user: Option<UserId>,
 ) -> Result<Option<Invitation>, Fault> {
-    let now = app.clock.now();
-    let Some(invite) = by_digest(&app.database, token.digest(), now).await? else {
+    let now = core.clock.now();
+    let Some(invite) = by_digest(&core.database, token.digest(), now).await? else {
         return Ok(None);
     };
-    let room = rooms::find(app, invite.room_id).await?;
+    let room = rooms::find(core, invite.room_id).await?;
     let Some(room) = room.filter(|room| room.is_private) else {
         return Ok(None);
     };
     if let Some(user) = user {
-        let ban = moderation::ban_reason(&app.database, room.id, user).await?;
+        let ban = moderation::ban_reason(&core.database, room.id, user).await?;
         if ban.is_some() {
             return Ok(None);
         }
@@ -184,34 +179,35 @@ pub async fn look(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn accept(app: &Arc<AppState>, token: &Token, user: UserId) -> Result<Joined, Fault> {
-    let (app, digest) = (Arc::clone(app), token.digest());
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let Some(invite) = by_digest(&transaction, digest, app.clock.now()).await? else {
-            return Ok(Joined::Refused);
+pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joined, Fault> {
+    let digest = token.digest();
+    let members_max = core.config.members_per_room;
+    let now = core.clock.now();
+    let joined = core.change(async move |transaction| {
+        let Some(invite) = by_digest(transaction, digest, now).await? else {
+            return Ok(RollBack(Joined::Refused));
         };
         let room = room::Entity::find_by_id(invite.room_id)
-            .one(&transaction)
+            .one(transaction)
             .await?;
-        let ban = moderation::ban_reason(&transaction, invite.room_id, user).await?;
+        let ban = moderation::ban_reason(transaction, invite.room_id, user).await?;
         let Some(room) = room.filter(|room| room.is_private && ban.is_none()) else {
-            return Ok(Joined::Refused);
+            return Ok(RollBack(Joined::Refused));
         };
-        spend(&transaction, &invite).await?;
-        members::join(&app, transaction, room, user).await
-    })
-    .await
+        spend(transaction, &invite).await?;
+        members::join(transaction, room, user, members_max, now).await
+    });
+    Ok(members::mark_read(core, user, joined.await?).await)
 }
 
 /// Deletes the links that have expired.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn delete_expired(app: &AppState) -> Result<(), Fault> {
+pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     invite::Entity::delete_many()
-        .filter(invite::Column::ExpiresAt.lte(app.clock.now()))
-        .exec(&app.database)
+        .filter(invite::Column::ExpiresAt.lte(core.clock.now()))
+        .exec(&core.database)
         .await?;
     Ok(())
 }
@@ -232,7 +228,7 @@ async fn moderated(
     room: RoomId,
     actor: UserId,
 ) -> Result<Option<room::Model>, Fault> {
-    let standing = rooms::standing(database, room, actor).await?;
+    let standing = memberships::find(database, room, actor).await?;
     Ok(standing
         .filter(|(_, role)| *role >= Role::Moderator)
         .map(|(room, _)| room))

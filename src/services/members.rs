@@ -1,97 +1,98 @@
-//! Joining and leaving rooms, and who owns a room when its owner leaves.
+//! Joining and leaving rooms.
 
 use std::sync::Arc;
 
-use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter,
-    QueryOrder, Set, TryInsertResult,
-};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
 
-use super::{Fault, moderation, rooms, to_the_end};
-use crate::app::AppState;
-use crate::database;
-use crate::domain::{PlainPassword, Role, RoomId, RoomName, Timestamp, UserId};
-use crate::entities::{room, room_member};
+use super::{memberships, moderation, rooms};
+use crate::core::{Core, Fault};
+use crate::database::entities::{room, room_member};
+use crate::database::feed::Change;
+use crate::database::transaction::Decision::{self, Commit, RollBack};
+use crate::domain::{PlainPassword, RoomId, RoomName, Timestamp, UserId};
 
 /// What became of joining a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Joined {
-    /// They are in it now.
+    /// They are a member now.
     Now(RoomId),
-    /// They were in it before.
+    /// They were a member before.
     Before(RoomId),
     /// They are banned from this public room.
     Banned {
-        /// What the room is called.
+        /// The room's name.
         name: String,
         /// Why they are banned.
         reason: String,
     },
-    /// The room has as many members as it may. Its name is theirs to know.
+    /// The room has as many members as it may have. They may know its name.
     Full {
-        /// What the room is called.
+        /// The room's name.
         name: String,
     },
-    /// They may not, or there is no such room: the same to whoever asks.
+    /// They may not join, or there is no such room. The two look the same.
     Refused,
 }
 
 /// What became of leaving a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// They are out of it now.
+    /// They have left it now.
     Now,
-    /// They were not in it, or there is no such room.
+    /// They were not a member, or there is no such room.
     Before,
 }
 
-/// Lets `user` into a public room.
+/// Makes `user` a member of a public room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn join_public(app: &Arc<AppState>, room: RoomId, user: UserId) -> Result<Joined, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let found = room::Entity::find_by_id(room).one(&transaction).await?;
+pub async fn join_public(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Joined, Fault> {
+    let members_max = core.config.members_per_room;
+    let now = core.clock.now();
+    let joined = core.change(async move |transaction| {
+        let found = room::Entity::find_by_id(room).one(transaction).await?;
         // Asked whatever was found: the work must not tell a private room from none.
-        let is_member = is_member(&transaction, room, user).await?;
-        let ban = moderation::ban_reason(&transaction, room, user).await?;
+        let membership = room_member::Entity::find_by_id((room, user));
+        let is_member = membership.one(transaction).await?.is_some();
+        let ban = moderation::ban_reason(transaction, room, user).await?;
         match (found, ban) {
-            // Who is in a private room knows that it is there; a click on an old page is no mistake.
-            (Some(_), _) if is_member => Ok(Joined::Before(room)),
-            (Some(found), Some(reason)) if !found.is_private => Ok(Joined::Banned {
+            // A member of a private room knows of it: a click on an old page is no mistake.
+            (Some(_), _) if is_member => Ok(RollBack(Joined::Before(room))),
+            (Some(found), Some(reason)) if !found.is_private => Ok(RollBack(Joined::Banned {
                 name: found.name,
                 reason,
-            }),
-            (Some(found), None) if !found.is_private => join(&app, transaction, found, user).await,
-            _ => Ok(Joined::Refused),
+            })),
+            (Some(found), None) if !found.is_private => {
+                join(transaction, found, user, members_max, now).await
+            }
+            _ => Ok(RollBack(Joined::Refused)),
         }
-    })
-    .await
+    });
+    Ok(mark_read(core, user, joined.await?).await)
 }
 
-/// Lets `user` into the room of this name if the password is right, or if the room is public.
+/// Makes `user` a member of the room of this name, if the password is right or the room is public.
 ///
-/// An unknown name, a name that no room can have (none), a wrong password and being banned from a private
-/// room are the same to whoever asks, and take as long.
+/// An unknown name, a name that no room can have (none), a wrong password and a ban from a private room look
+/// the same, and take as long.
 ///
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn join_by_password(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     name: Option<RoomName>,
     password: PlainPassword,
     user: UserId,
 ) -> Result<Joined, Fault> {
-    let found = rooms::by_name(app, name.as_ref()).await?;
-    // Asked for no room, too, so that it takes as long.
+    let found = rooms::by_name(core, name.as_ref()).await?;
+    // Asked without a room, too, so that it takes as long.
     let id = found.as_ref().map_or(RoomId(0), |room| room.id);
-    let ban = moderation::ban_reason(&app.database, id, user).await?;
+    let ban = moderation::ban_reason(&core.database, id, user).await?;
     let hash = found
         .as_ref()
         .and_then(|room| room.password_hash.as_deref());
-    let is_right = app.passwords.verify(password, hash).await?;
+    let is_right = core.passwords.verify(password, hash).await?;
     let found = match (found, ban) {
         (Some(found), Some(reason)) if !found.is_private => {
             return Ok(Joined::Banned {
@@ -102,134 +103,73 @@ pub async fn join_by_password(
         (Some(found), None) if is_right || !found.is_private => found,
         _ => return Ok(Joined::Refused),
     };
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        // What was right for the room as it was found may be wrong by now.
-        let now = room::Entity::find_by_id(found.id).one(&transaction).await?;
-        let is_banned = moderation::ban_reason(&transaction, found.id, user)
-            .await?
-            .is_some();
-        match now.filter(|now| now.password_hash == found.password_hash && !is_banned) {
-            Some(now) => join(&app, transaction, now, user).await,
-            None => Ok(Joined::Refused),
+    let members_max = core.config.members_per_room;
+    let now = core.clock.now();
+    let joined = core.change(async move |transaction| {
+        // The password was right for the room as it was found; it may have another one by now.
+        let current = room::Entity::find_by_id(found.id).one(transaction).await?;
+        let ban = moderation::ban_reason(transaction, found.id, user).await?;
+        match current {
+            Some(current) if current.password_hash == found.password_hash && ban.is_none() => {
+                join(transaction, current, user, members_max, now).await
+            }
+            _ => Ok(RollBack(Joined::Refused)),
         }
-    })
-    .await
+    });
+    Ok(mark_read(core, user, joined.await?).await)
 }
 
-/// Takes `user` out of a room. When its owner leaves, somebody else owns it; when nobody is left, it
-/// goes.
+/// Ends the membership of `user`. When the owner leaves, another member inherits the room; an empty room is
+/// deleted.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn leave(app: &Arc<AppState>, room: RoomId, user: UserId) -> Result<Left, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
+pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left, Fault> {
+    let left = core.change(async move |transaction| {
         let membership = room_member::Entity::delete_by_id((room, user))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
-        let found = room::Entity::find_by_id(room).one(&transaction).await?;
+        let found = room::Entity::find_by_id(room).one(transaction).await?;
         let Some(found) = found.filter(|_| membership.rows_affected > 0) else {
-            return Ok(Left::Before);
+            return Ok(RollBack(Left::Before));
         };
-        let is_gone = settle_ownership(&transaction, &found).await?;
-        transaction.commit().await?;
-        app.presence.forget(room, user);
-        if is_gone {
-            rooms::gone(&app, room);
-        } else {
-            rooms::changed(&app, room);
-        }
-        Ok(Left::Now)
-    })
-    .await
+        let change = memberships::settle_after_leaving(transaction, &found).await?;
+        Ok(Commit(Left::Now, vec![change]))
+    });
+    let left = left.await?;
+    core.presence.forget(room, user);
+    Ok(left)
 }
 
-/// Makes `user` a member of `room`. Says whether they were not one before.
-pub(super) async fn insert(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    user: UserId,
-    now: Timestamp,
-) -> Result<bool, Fault> {
-    let row = room_member::ActiveModel {
-        room_id: Set(room),
-        user_id: Set(user),
-        joined_at: Set(now),
-        role: Set(Role::Member.word().to_owned()),
-    };
-    let inserted = room_member::Entity::insert(row)
-        .on_conflict_do_nothing()
-        .exec_without_returning(database)
-        .await?;
-    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
-}
-
-/// Lets `user` into a room, if there is a place, and commits. Call it when they may come in: what else
-/// was done within the transaction is done if they do, and undone if they do not.
+/// Makes `user` a member of `room`, if it is not full, within a transaction that has decided that they may
+/// join: whatever else it has done is undone if they do not.
 pub(super) async fn join(
-    app: &AppState,
-    transaction: DatabaseTransaction,
+    transaction: &DatabaseTransaction,
     room: room::Model,
     user: UserId,
-) -> Result<Joined, Fault> {
-    let is_new = insert(&transaction, room.id, user, app.clock.now()).await?;
+    members_max: u64,
+    now: Timestamp,
+) -> Result<Decision<Joined>, Fault> {
+    let is_new = memberships::insert(transaction, room.id, user, now).await?;
     if !is_new {
-        return Ok(Joined::Before(room.id));
+        return Ok(RollBack(Joined::Before(room.id)));
     }
     let members = room_member::Entity::find().filter(room_member::Column::RoomId.eq(room.id));
-    if members.count(&transaction).await? > app.config.members_per_room {
-        return Ok(Joined::Full { name: room.name });
+    if members.count(transaction).await? > members_max {
+        return Ok(RollBack(Joined::Full { name: room.name }));
     }
-    transaction.commit().await?;
-    app.rooms.forget(room.id);
-    // What was said before they came is there to read, but not marked as new.
-    let now = app.clock.now();
-    if let Some(latest) = app.messages.page(room.id, None, now).messages.last() {
-        app.read_marks.note(user, room.id, latest.id, now);
-    }
-    Ok(Joined::Now(room.id))
+    let changes = vec![Change::MemberJoined(room.id)];
+    Ok(Commit(Joined::Now(room.id), changes))
 }
 
-async fn is_member(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    user: UserId,
-) -> Result<bool, Fault> {
-    Ok(room_member::Entity::find_by_id((room, user))
-        .one(database)
-        .await?
-        .is_some())
-}
-
-/// Sees to it that a room that somebody left has an owner who is a member: the one there is, else the
-/// moderator who has been there longest, else the member who has. An empty room is deleted; then the
-/// answer is yes.
-pub(super) async fn settle_ownership(
-    database: &impl ConnectionTrait,
-    left: &room::Model,
-) -> Result<bool, Fault> {
-    if is_member(database, left.id, left.owner_id).await? {
-        return Ok(false);
-    }
-    let is_moderator = room_member::Column::Role.eq(Role::Moderator.word());
-    let successor = room_member::Entity::find()
-        .filter(room_member::Column::RoomId.eq(left.id))
-        .order_by_desc(is_moderator)
-        .order_by_asc(room_member::Column::JoinedAt)
-        .order_by_asc(room_member::Column::UserId)
-        .one(database)
-        .await?;
-    match successor {
-        Some(successor) => {
-            rooms::set_owner(database, left.id, successor.user_id).await?;
-            Ok(false)
-        }
-        None => {
-            room::Entity::delete_by_id(left.id).exec(database).await?;
-            Ok(true)
+/// Marks the messages that a new member finds as read: they can be read, but they are not new.
+pub(super) async fn mark_read(core: &Core, user: UserId, joined: Joined) -> Joined {
+    if let Joined::Now(room) = joined {
+        let now = core.clock.site_time();
+        let page = core.messages.page(room, None, now).await;
+        if let Some(latest) = page.messages.last() {
+            core.read_marks.mark_read(user, room, latest.id, now);
         }
     }
+    joined
 }

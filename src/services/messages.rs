@@ -1,14 +1,17 @@
-//! Sending and following messages: who may, and what becomes of it.
+//! Sending, reading and following messages: who may, and what becomes of it.
 
 use std::sync::Arc;
 
-use super::Fault;
-use super::rooms::{self, Access, Room};
-use super::sessions::LiveSession;
-use crate::app::AppState;
-use crate::domain::{MessageId, MessageText, Role, RoomId, UserId};
-use crate::limits::TooMany;
-use crate::messages::{Cursor, Draft, Message, NonceId, Posted, Since};
+use super::rooms::{self, Access};
+use crate::core::{Core, Fault};
+use crate::domain::{MessageId, MessageText, NonceId, Role, RoomId, UserId};
+use crate::live::messages::{Appended, Cursor, Message, NewMessage, Since, Subscription, Wish};
+use crate::live::rate_limits::TooMany;
+use crate::live::rooms::Room;
+use crate::live::sessions::LiveSession;
+
+/// How often a message is tried whose room changes while it is sent.
+const TRIES: usize = 3;
 
 /// What became of a message.
 #[derive(Debug)]
@@ -37,83 +40,89 @@ pub enum Sent {
 /// # Errors
 /// When the database or the rendering fails.
 pub async fn send(
-    app: &AppState,
+    core: &Core,
     author: &LiveSession,
     room: RoomId,
     text: MessageText,
     nonce: &str,
 ) -> Result<Sent, Fault> {
-    let room = match may_write(app, author, room).await? {
+    let room = match may_post(core, author, room).await? {
         Ok(room) => room,
         Err(refused) => return Ok(refused),
     };
-    let Some(nonce) = app.nonces.read(nonce, author.user_id, room.id) else {
+    let Some(nonce) = core.nonces.read(nonce, author.user_id, room.id) else {
         return Ok(Sent::StaleForm(room));
     };
-    let now = app.clock.now();
-    // Sending a form again is free: it sends nothing.
-    if !app.messages.has_used(room.id, nonce, now) {
-        if let Err(too_many) = app.limits.message(author.user_id, room.id) {
+    let now = core.clock.site_time();
+    // Sending a form again is free: nothing is posted.
+    if !core.messages.has_used(room.id, nonce, now).await {
+        if let Err(too_many) = core.limits.message(author.user_id, room.id) {
             return Ok(Sent::TooMany(room, too_many));
         }
         let is_slow = room.role_of(author.user_id) == Some(Role::Member);
         if is_slow
-            && let Err(wait) = app
+            && let Err(wait) = core
                 .limits
                 .slow_mode(author.user_id, room.id, room.slow_mode)
         {
             return Ok(Sent::TooSoon(room, wait));
         }
     }
-    post(app, author, room, text, nonce).await
+    post(core, author, room, text, nonce).await
 }
 
-/// Puts in a message whose author may write in `room`, or might until a moment ago.
+/// Posts a message whose author may post in `room`, or could a moment ago. The log refuses it if somebody has
+/// changed the rights since; then they are looked at again.
 async fn post(
-    app: &AppState,
+    core: &Core,
     author: &LiveSession,
     mut room: Arc<Room>,
     text: MessageText,
     nonce: NonceId,
 ) -> Result<Sent, Fault> {
-    let mut draft = Draft {
-        author: author.user_id,
-        author_name: Arc::clone(&author.user_name),
-        text,
-        nonce,
-        lifespan: room.lifespan,
+    let mut wish = Wish {
+        version: room.version,
+        message: NewMessage {
+            author: author.user_id,
+            author_name: Arc::clone(&author.user_name),
+            text,
+            nonce,
+            lifespan: room.lifespan,
+            sent_at: core.clock.now(),
+        },
+        session_ended: author.end_flag(),
     };
-    loop {
-        let now = app.clock.now();
-        let is_allowed = || app.rooms.holds(room.id, &room) && !is_over(app, author);
-        let posted = app.messages.post_if(is_allowed, room.id, &draft, now)?;
-        let message = match posted {
-            Some(Posted::New(message) | Posted::Before(message)) => message,
-            Some(Posted::OtherText) => return Ok(Sent::StaleForm(room)),
-            None if is_over(app, author) => return Ok(Sent::SignedOut),
-            None => {
-                // The room has changed since it was looked at.
-                room = match may_write(app, author, room.id).await? {
-                    Ok(room) => room,
-                    Err(refused) => return Ok(refused),
-                };
-                draft.lifespan = room.lifespan;
-                continue;
+    for _ in 0..TRIES {
+        let now = core.clock.site_time();
+        match core.messages.append(room.id, &wish, now).await {
+            Appended::New(message) | Appended::Repeated(message) => {
+                core.drafts.discard(author.user_id, room.id);
+                core.presence.mark_seen(room.id, author.user_id, now);
+                return Ok(Sent::Message(message));
             }
+            Appended::NonceReused => return Ok(Sent::StaleForm(room)),
+            Appended::SessionEnded => return Ok(Sent::SignedOut),
+            Appended::Stale => {}
+        }
+        // Reading the room tells the log its version.
+        core.rooms.forget(room.id);
+        room = match may_post(core, author, room.id).await? {
+            Ok(room) => room,
+            Err(refused) => return Ok(refused),
         };
-        app.held_messages.drop_sent(author.user_id, room.id);
-        app.presence.note(room.id, author.user_id, now);
-        return Ok(Sent::Message(message));
+        wish.version = room.version;
+        wish.message.lifespan = room.lifespan;
     }
+    Err(Fault::Contended)
 }
 
-/// The room, if `author` may write there now; else what becomes of the message.
-async fn may_write(
-    app: &AppState,
+/// Returns the room, if `author` may post there now; else what becomes of the message.
+async fn may_post(
+    core: &Core,
     author: &LiveSession,
     room: RoomId,
 ) -> Result<Result<Arc<Room>, Sent>, Fault> {
-    Ok(match rooms::access(app, room, author.user_id).await? {
+    Ok(match rooms::access(core, room, author.user_id).await? {
         Access::Member(room) if room.may_post(author.user_id) => Ok(room),
         Access::Member(room) => Err(Sent::ReadOnly(room)),
         Access::Outside(room) => Err(Sent::NotAMember(room)),
@@ -121,48 +130,43 @@ async fn may_write(
     })
 }
 
-/// Whether the session has ended, and not because the server is stopping.
-fn is_over(app: &AppState, session: &LiveSession) -> bool {
-    session.has_ended() && !app.stopping.is_cancelled()
-}
-
-/// Holds a text that was sent when nobody was signed in any more, for whom the form was made for.
-/// Says whether there is such a person.
-pub fn hold(app: &AppState, room: RoomId, text: &str, nonce: &str) -> bool {
-    let Some(author) = app.nonces.owner(nonce, room) else {
+/// Keeps a text that was sent when nobody was signed in any more, as a draft of the person for whom the form
+/// was made. Returns whether there is such a person.
+pub fn keep_draft(core: &Core, room: RoomId, text: &str, nonce: &str) -> bool {
+    let Some(author) = core.nonces.owner(nonce, room) else {
         return false;
     };
-    app.held_messages
-        .hold(author, room, text.to_owned(), app.clock.now());
+    let now = core.clock.site_time();
+    core.drafts.keep(author, room, text.to_owned(), now);
     true
 }
 
-/// What is held of `author` in `room`, of the time when they were signed out.
+/// Returns the draft of `author` in `room`.
 #[must_use]
-pub fn held(app: &AppState, author: &LiveSession, room: RoomId) -> Option<String> {
-    app.held_messages
-        .find(author.user_id, room, app.clock.now())
+pub fn draft(core: &Core, author: &LiveSession, room: RoomId) -> Option<String> {
+    let now = core.clock.site_time();
+    core.drafts.find(author.user_id, room, now)
 }
 
-/// Notes that `reader` looks at `room`, and has been shown its messages up to `latest`.
-pub fn note_look(app: &AppState, reader: &LiveSession, room: RoomId, latest: Option<MessageId>) {
-    let now = app.clock.now();
-    app.presence.note(room, reader.user_id, now);
+/// Marks `reader` as present in `room`, and its messages up to `latest` as read by them.
+pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option<MessageId>) {
+    let now = core.clock.site_time();
+    core.presence.mark_seen(room, reader.user_id, now);
     if let Some(latest) = latest {
-        app.read_marks.note(reader.user_id, room, latest, now);
+        core.read_marks.mark_read(reader.user_id, room, latest, now);
     }
 }
 
-/// A live message of `room` that `user`, who is in it, may delete: one of their own, or of somebody whom
-/// they may moderate.
-#[must_use]
-pub fn deletable(
-    app: &AppState,
+/// Returns a live message of `room` that `user`, who is a member, may delete: one of their own, or of somebody
+/// whom they may moderate.
+pub async fn deletable(
+    core: &Core,
     user: UserId,
     room: &Room,
     message: MessageId,
 ) -> Option<Arc<Message>> {
-    let message = app.messages.find(room.id, message, app.clock.now())?;
+    let now = core.clock.site_time();
+    let message = core.messages.find(room.id, message, now).await?;
     let may_moderate = || {
         room.role_of(user)
             .is_some_and(|role| role.may_moderate(room.role_of(message.author)))
@@ -170,16 +174,18 @@ pub fn deletable(
     (message.author == user || may_moderate()).then_some(message)
 }
 
-/// Deletes a live message of `room` that `user`, who is in it, may delete. Gives it, if there was one.
-pub fn delete(
-    app: &AppState,
+/// Deletes a live message of `room` that `user`, who is a member, may delete. Returns the deleted message, if
+/// there was one.
+pub async fn delete(
+    core: &Core,
     user: UserId,
     room: &Room,
     message: MessageId,
 ) -> Option<Arc<Message>> {
-    let deleted = deletable(app, user, room, message)?;
-    let is_first = app.messages.delete(room.id, message, app.clock.now());
-    is_first.then_some(deleted)
+    let deleted = deletable(core, user, room, message).await?;
+    let now = core.clock.site_time();
+    let was_there = core.messages.delete(room.id, message, now).await;
+    was_there.then_some(deleted)
 }
 
 /// What a poll is answered.
@@ -197,63 +203,63 @@ pub enum Polled {
     Hidden,
 }
 
-/// Whether somebody looks at the page that polls.
+/// Whether the page that polls is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Attention {
-    /// The page is shown: its reader is here, and reads what comes.
-    Shown,
-    /// The page is in a hidden tab.
+pub enum Visibility {
+    /// Its reader is here, and reads what comes.
+    Visible,
+    /// It is in a hidden tab.
     Hidden,
 }
 
 /// Whether a poll waits when nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Patience {
+pub enum WaitMode {
     /// It is answered at once.
-    None,
+    Never,
     /// It waits as long as the server is set to.
-    Waits,
+    Wait,
 }
 
-/// What happened in `room` after `cursor`, as soon as something has.
+/// Returns what happened in `room` after `cursor`, as soon as something has.
 ///
-/// The reader's right to be there is looked at again each time before anything is given out: who
-/// signs out, leaves or is taken out while waiting is told so, and nothing else.
+/// The reader's right to be there is checked again each time before anything is returned: a reader who signs
+/// out, leaves or is removed while waiting learns that, and nothing else.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn poll(
-    app: &AppState,
+    core: &Core,
     reader: &LiveSession,
     room: RoomId,
     mut cursor: Option<Cursor>,
-    patience: Patience,
-    attention: Attention,
+    mut wait_mode: WaitMode,
+    visibility: Visibility,
 ) -> Result<Polled, Fault> {
-    let wait_is_over = tokio::time::sleep(app.config.poll_wait);
+    let wait_is_over = tokio::time::sleep(core.config.poll_wait);
     tokio::pin!(wait_is_over);
-    let mut events = None;
+    let mut subscription: Option<Subscription> = None;
     let mut place = None;
-    let mut patience = patience;
     loop {
-        if is_over(app, reader) {
+        if reader.has_ended() {
             return Ok(Polled::SignedOut);
         }
-        match rooms::access(app, room, reader.user_id).await? {
+        match rooms::access(core, room, reader.user_id).await? {
             Access::Member(_) => {}
             Access::Outside(_) => return Ok(Polled::NotAMember),
             Access::Hidden => return Ok(Polled::Hidden),
         }
-        if attention == Attention::Shown {
-            // What the page was given before, it shows. What this answer brings may never arrive.
-            let shown = cursor.and_then(|cursor| app.messages.followed_to(cursor));
-            note_look(app, reader, room, shown);
+        if visibility == Visibility::Visible {
+            // The page shows what it was given before. What this answer brings may never arrive.
+            let shown = cursor.and_then(|cursor| core.messages.followed_through(cursor));
+            mark_seen(core, reader, room, shown);
         }
-        let since = app.messages.since(room, cursor, app.clock.now());
+        let now = core.clock.site_time();
+        let since = core.messages.since(room, cursor, now).await;
         let Since::Nothing(cursor_now) = since else {
             return Ok(Polled::Since(since));
         };
-        if patience == Patience::None || app.stopping.is_cancelled() {
+        if wait_mode == WaitMode::Never || core.stopping.is_cancelled() {
             return Ok(Polled::Since(since));
         }
         cursor = Some(cursor_now);
@@ -263,16 +269,16 @@ pub async fn poll(
                 return Ok(Polled::NoPlaceToWait(cursor_now));
             }
         }
-        let Some(watched) = &mut events else {
-            // Looks again before waiting: something may have come before the watch began.
-            events = Some(app.messages.watch(room));
+        let Some(subscribed) = &mut subscription else {
+            // Looks again before waiting: something may have come before the subscription.
+            subscription = Some(core.messages.subscribe(room).await);
             continue;
         };
         tokio::select! {
-            // An error is the room's end, which the next look finds out.
-            changed = watched.changed() => if changed.is_err() { events = None },
-            () = reader.ended() => {}
-            () = &mut wait_is_over => patience = Patience::None,
+            // Closed: the room was deleted, which the next look finds out.
+            changed = subscribed.changed() => if changed.is_err() { subscription = None },
+            () = reader.cancelled() => {}
+            () = &mut wait_is_over => wait_mode = WaitMode::Never,
         }
     }
 }

@@ -1,28 +1,30 @@
-//! What owners and moderators do about the people of a room.
+//! What owners and moderators do about the people in a room.
 //!
-//! Each change looks at who may make it within the transaction that makes it: of two at once that
-//! exclude each other, one wins. Who may moderate whom says [`Role::may_moderate`].
+//! Each change checks who may make it within its transaction: of two that exclude each other, one wins.
+//! [`Role::may_moderate`] says who may moderate whom.
 
 use std::sync::Arc;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, EntityTrait, JoinType, QueryFilter, QueryOrder, QuerySelect,
-    RelationTrait, Set,
+    ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter,
+    QueryOrder, QuerySelect, RelationTrait, Set,
 };
 
-use super::rooms::{self, Room};
-use super::{Fault, to_the_end};
-use crate::app::AppState;
-use crate::database;
+use super::memberships::{self, role_of};
+use super::rooms;
+use crate::core::{Core, Fault};
+use crate::database::entities::{room_ban, room_member, user};
+use crate::database::feed::Change;
+use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{BanReason, Role, RoomId, UserId};
-use crate::entities::{room_ban, room_member, user};
+use crate::live::rooms::Room;
 
 /// What became of a change to a person in a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moderated {
-    /// It is so now.
+    /// It is done.
     Done,
-    /// Who asked may not, or not any more.
+    /// The actor may not do this, or not any more.
     NotAllowed,
     /// The person is not there, or not any more.
     NoSuchPerson,
@@ -30,31 +32,27 @@ pub enum Moderated {
     OwnsTooMany,
 }
 
-/// Makes a member a moderator, or a moderator a member like the others. Only the owner may.
+/// Makes a member a moderator, or a moderator an ordinary member. Only the owner may.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn set_role(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     person: UserId,
     role: Role,
 ) -> Result<Moderated, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if role_of(&transaction, room, actor).await? != Some(Role::Owner) || role == Role::Owner {
-            return Ok(Moderated::NotAllowed);
+    core.change(async move |transaction| {
+        if role_of(transaction, room, actor).await? != Some(Role::Owner) || role == Role::Owner {
+            return Ok(RollBack(Moderated::NotAllowed));
         }
-        match role_of(&transaction, room, person).await? {
-            None => return Ok(Moderated::NoSuchPerson),
-            Some(Role::Owner) => return Ok(Moderated::NotAllowed),
-            Some(_) => write_role(&transaction, room, person, role).await?,
+        match role_of(transaction, room, person).await? {
+            None => return Ok(RollBack(Moderated::NoSuchPerson)),
+            Some(Role::Owner) => return Ok(RollBack(Moderated::NotAllowed)),
+            Some(_) => write_role(transaction, room, person, role).await?,
         }
-        transaction.commit().await?;
-        rooms::changed(&app, room);
-        Ok(Moderated::Done)
+        members_changed(transaction, room).await
     })
     .await
 }
@@ -64,151 +62,145 @@ pub async fn set_role(
 /// # Errors
 /// When the database fails.
 pub async fn hand_over(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if role_of(&transaction, room, actor).await? != Some(Role::Owner) || person == actor {
-            return Ok(Moderated::NotAllowed);
+    let rooms_max = core.config.rooms_per_person;
+    core.change(async move |transaction| {
+        if role_of(transaction, room, actor).await? != Some(Role::Owner) || person == actor {
+            return Ok(RollBack(Moderated::NotAllowed));
         }
-        if role_of(&transaction, room, person).await?.is_none() {
-            return Ok(Moderated::NoSuchPerson);
+        if role_of(transaction, room, person).await?.is_none() {
+            return Ok(RollBack(Moderated::NoSuchPerson));
         }
-        if rooms::owns_too_many(&app, &transaction, person).await? {
-            return Ok(Moderated::OwnsTooMany);
+        if rooms::owned_by(transaction, person).await? >= rooms_max {
+            return Ok(RollBack(Moderated::OwnsTooMany));
         }
-        rooms::set_owner(&transaction, room, person).await?;
-        write_role(&transaction, room, actor, Role::Moderator).await?;
-        transaction.commit().await?;
-        rooms::changed(&app, room);
-        Ok(Moderated::Done)
+        memberships::set_owner(transaction, room, person).await?;
+        write_role(transaction, room, actor, Role::Moderator).await?;
+        members_changed(transaction, room).await
     })
     .await
 }
 
-/// Takes a member out of a room; they may come back as they came. What they wrote stays.
+/// Removes a member from a room. They may join again. Their messages stay.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn remove(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let Some(role) = role_of(&transaction, room, person).await? else {
-            return Ok(Moderated::NoSuchPerson);
+    let moderated = core.change(async move |transaction| {
+        let Some(role) = role_of(transaction, room, person).await? else {
+            return Ok(RollBack(Moderated::NoSuchPerson));
         };
-        if !may_moderate(&transaction, room, actor, Some(role)).await? {
-            return Ok(Moderated::NotAllowed);
+        if !may_moderate(transaction, room, actor, Some(role)).await? {
+            return Ok(RollBack(Moderated::NotAllowed));
         }
         room_member::Entity::delete_by_id((room, person))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
-        transaction.commit().await?;
-        rooms::changed(&app, room);
-        app.presence.forget(room, person);
-        Ok(Moderated::Done)
-    })
-    .await
+        members_changed(transaction, room).await
+    });
+    let moderated = moderated.await?;
+    if moderated == Moderated::Done {
+        core.presence.forget(room, person);
+    }
+    Ok(moderated)
 }
 
-/// Keeps a person out of a room, who may be in it or not. What they wrote stays.
+/// Bans a person from a room, who need not be a member. Their messages stay.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn ban(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     person: UserId,
     reason: BanReason,
 ) -> Result<Moderated, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let role = role_of(&transaction, room, person).await?;
-        if !may_moderate(&transaction, room, actor, role).await? || person == actor {
-            return Ok(Moderated::NotAllowed);
+    let now = core.clock.now();
+    let moderated = core.change(async move |transaction| {
+        let role = role_of(transaction, room, person).await?;
+        if !may_moderate(transaction, room, actor, role).await? || person == actor {
+            return Ok(RollBack(Moderated::NotAllowed));
         }
-        if name_of(&transaction, person).await?.is_none() {
-            return Ok(Moderated::NoSuchPerson);
+        if name_of(transaction, person).await?.is_none() {
+            return Ok(RollBack(Moderated::NoSuchPerson));
         }
         room_member::Entity::delete_by_id((room, person))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
-        // The reason given last counts.
+        // The latest reason replaces an earlier one.
         room_ban::Entity::delete_by_id((room, person))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
         let row = room_ban::ActiveModel {
             room_id: Set(room),
             user_id: Set(person),
             reason: Set(reason.as_str().to_owned()),
-            banned_at: Set(app.clock.now()),
+            banned_at: Set(now),
         };
         room_ban::Entity::insert(row)
-            .exec_without_returning(&transaction)
+            .exec_without_returning(transaction)
             .await?;
-        transaction.commit().await?;
-        rooms::changed(&app, room);
-        app.presence.forget(room, person);
-        Ok(Moderated::Done)
-    })
-    .await
+        members_changed(transaction, room).await
+    });
+    let moderated = moderated.await?;
+    if moderated == Moderated::Done {
+        core.presence.forget(room, person);
+    }
+    Ok(moderated)
 }
 
-/// Lets a banned person come back as anybody may.
+/// Lifts a ban: the person may join again, as anybody may.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn lift_ban(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !may_moderate(&transaction, room, actor, None).await? {
-            return Ok(Moderated::NotAllowed);
+    core.change(async move |transaction| {
+        if !may_moderate(transaction, room, actor, None).await? {
+            return Ok(RollBack(Moderated::NotAllowed));
         }
         let lifted = room_ban::Entity::delete_by_id((room, person))
-            .exec(&transaction)
+            .exec(transaction)
             .await?;
-        transaction.commit().await?;
         Ok(if lifted.rows_affected > 0 {
-            Moderated::Done
+            Commit(Moderated::Done, Vec::new())
         } else {
-            Moderated::NoSuchPerson
+            RollBack(Moderated::NoSuchPerson)
         })
     })
     .await
 }
 
-/// Deletes all live messages of a person, who may be in the room or not.
+/// Deletes all live messages of a person, who need not be a member.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_messages(
-    app: &Arc<AppState>,
+    core: &Core,
     room: RoomId,
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let role = role_of(&app.database, room, person).await?;
-    if !may_moderate(&app.database, room, actor, role).await? {
+    let role = role_of(&core.database, room, person).await?;
+    if !may_moderate(&core.database, room, actor, role).await? {
         return Ok(Moderated::NotAllowed);
     }
-    app.messages.delete_by(person, room, app.clock.now());
+    let now = core.clock.site_time();
+    core.messages.delete_by(person, room, now).await;
     Ok(Moderated::Done)
 }
 
@@ -227,7 +219,7 @@ pub struct Banned {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn banned(app: &AppState, room: RoomId) -> Result<Vec<Banned>, Fault> {
+pub async fn banned(core: &Core, room: RoomId) -> Result<Vec<Banned>, Fault> {
     let rows: Vec<(UserId, String, String)> = room_ban::Entity::find()
         .select_only()
         .column(room_ban::Column::UserId)
@@ -238,7 +230,7 @@ pub async fn banned(app: &AppState, room: RoomId) -> Result<Vec<Banned>, Fault> 
         .order_by_desc(room_ban::Column::BannedAt)
         .order_by_desc(room_ban::Column::UserId)
         .into_tuple()
-        .all(&app.database)
+        .all(&core.database)
         .await?;
     Ok(rows
         .into_iter()
@@ -267,13 +259,13 @@ pub struct Person {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn person(app: &AppState, room: &Room, person: UserId) -> Result<Option<Person>, Fault> {
-    let Some(name) = name_of(&app.database, person).await? else {
+pub async fn person(core: &Core, room: &Room, person: UserId) -> Result<Option<Person>, Fault> {
+    let Some(name) = name_of(&core.database, person).await? else {
         return Ok(None);
     };
     let role = room.role_of(person);
-    let ban = ban_reason(&app.database, room.id, person).await?;
-    let authors = app.messages.authors(room.id, app.clock.now());
+    let ban = ban_reason(&core.database, room.id, person).await?;
+    let authors = core.messages.authors(room.id, core.clock.site_time()).await;
     let is_known =
         role.is_some() || ban.is_some() || authors.iter().any(|(author, _)| *author == person);
     Ok(is_known.then_some(Person {
@@ -285,9 +277,12 @@ pub async fn person(app: &AppState, room: &Room, person: UserId) -> Result<Optio
 }
 
 /// Who wrote what is still in a room, and is neither in it nor banned: by number and name.
-#[must_use]
-pub fn authors_outside(app: &AppState, room: &Room, banned: &[Banned]) -> Vec<(UserId, Arc<str>)> {
-    let mut authors = app.messages.authors(room.id, app.clock.now());
+pub async fn authors_outside(
+    core: &Core,
+    room: &Room,
+    banned: &[Banned],
+) -> Vec<(UserId, Arc<str>)> {
+    let mut authors = core.messages.authors(room.id, core.clock.site_time()).await;
     authors.retain(|(author, _)| {
         room.role_of(*author).is_none() && banned.iter().all(|banned| banned.user_id != *author)
     });
@@ -314,13 +309,14 @@ async fn may_moderate(
     Ok(role.is_some_and(|role| role.may_moderate(other)))
 }
 
-async fn role_of(
-    database: &impl ConnectionTrait,
+/// Commits a change of a room's members or of their roles.
+async fn members_changed(
+    transaction: &DatabaseTransaction,
     room: RoomId,
-    user: UserId,
-) -> Result<Option<Role>, Fault> {
-    let standing = rooms::standing(database, room, user).await?;
-    Ok(standing.map(|(_, role)| role))
+) -> Result<Decision<Moderated>, Fault> {
+    let version = memberships::next_version(transaction, room).await?;
+    let changes = vec![Change::MembersChanged { room, version }];
+    Ok(Commit(Moderated::Done, changes))
 }
 
 async fn write_role(
@@ -332,7 +328,7 @@ async fn write_role(
     let row = room_member::ActiveModel {
         room_id: Set(room),
         user_id: Set(member),
-        role: Set(role.word().to_owned()),
+        role: Set(role),
         ..Default::default()
     };
     room_member::Entity::update(row).exec(database).await?;

@@ -6,23 +6,22 @@ use std::time::Duration;
 
 use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
 
-use super::Fault;
-use super::tokens::Token;
-use crate::app::AppState;
+use crate::core::{Core, Fault};
+use crate::database::entities::{password_reset, signup_link, user};
 use crate::domain::{Timestamp, UserId};
-use crate::entities::{password_reset, signup_link, user};
+use crate::security::tokens::Token;
 
 /// How long one can create an account by a link.
 pub const SIGN_UP_LIFE: Duration = Duration::from_secs(7 * 86_400);
 /// How long one can choose a new password by a link.
 pub const RESET_LIFE: Duration = Duration::from_secs(86_400);
 
-/// Makes a link by which one person can create an account.
-pub(super) async fn make_sign_up(
+/// Makes `link` open the page for one new account.
+pub(super) async fn insert_sign_up(
     database: &impl ConnectionTrait,
+    link: &Token,
     now: Timestamp,
-) -> Result<Token, Fault> {
-    let link = Token::random();
+) -> Result<(), Fault> {
     let row = signup_link::ActiveModel {
         token_digest: Set(link.digest().to_hex()),
         expires_at: Set(now.plus(SIGN_UP_LIFE)),
@@ -30,16 +29,16 @@ pub(super) async fn make_sign_up(
     signup_link::Entity::insert(row)
         .exec_without_returning(database)
         .await?;
-    Ok(link)
+    Ok(())
 }
 
-/// Makes a link by which `user` can choose a new password.
-pub(super) async fn make_reset(
+/// Makes `link` open the page for a new password of `user`.
+pub(super) async fn insert_reset(
     database: &impl ConnectionTrait,
+    link: &Token,
     user: UserId,
     now: Timestamp,
-) -> Result<Token, Fault> {
-    let link = Token::random();
+) -> Result<(), Fault> {
     let row = password_reset::ActiveModel {
         token_digest: Set(link.digest().to_hex()),
         user_id: Set(user),
@@ -48,14 +47,14 @@ pub(super) async fn make_reset(
     password_reset::Entity::insert(row)
         .exec_without_returning(database)
         .await?;
-    Ok(link)
+    Ok(())
 }
 
 /// Whether one can create an account by `link`.
-pub(super) async fn opens_sign_up(app: &AppState, link: &Token) -> Result<bool, Fault> {
+pub(super) async fn opens_sign_up(core: &Core, link: &Token) -> Result<bool, Fault> {
     let found = signup_link::Entity::find_by_id(link.digest().to_hex())
-        .filter(signup_link::Column::ExpiresAt.gt(app.clock.now()))
-        .one(&app.database)
+        .filter(signup_link::Column::ExpiresAt.gt(core.clock.now()))
+        .one(&core.database)
         .await?;
     Ok(found.is_some())
 }
@@ -64,11 +63,11 @@ pub(super) async fn opens_sign_up(app: &AppState, link: &Token) -> Result<bool, 
 ///
 /// # Errors
 /// When the database fails.
-pub async fn whose_reset(app: &AppState, link: &Token) -> Result<Option<String>, Fault> {
+pub async fn whose_reset(core: &Core, link: &Token) -> Result<Option<String>, Fault> {
     let found = password_reset::Entity::find_by_id(link.digest().to_hex())
-        .filter(password_reset::Column::ExpiresAt.gt(app.clock.now()))
+        .filter(password_reset::Column::ExpiresAt.gt(core.clock.now()))
         .find_also_related(user::Entity)
-        .one(&app.database)
+        .one(&core.database)
         .await?;
     Ok(found.and_then(|(_, user)| user).map(|user| user.name))
 }
@@ -123,15 +122,15 @@ pub(super) async fn delete_resets(
 ///
 /// # Errors
 /// When the database fails.
-pub async fn delete_expired(app: &AppState) -> Result<(), Fault> {
-    let now = app.clock.now();
+pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
+    let now = core.clock.now();
     signup_link::Entity::delete_many()
         .filter(signup_link::Column::ExpiresAt.lte(now))
-        .exec(&app.database)
+        .exec(&core.database)
         .await?;
     password_reset::Entity::delete_many()
         .filter(password_reset::Column::ExpiresAt.lte(now))
-        .exec(&app.database)
+        .exec(&core.database)
         .await?;
     Ok(())
 }

@@ -1,21 +1,25 @@
 //! What an operator does from the command line, beside a server that may be running.
 //!
-//! Each action is one transaction: a process that is killed has done all of it or nothing. What a server
-//! holds in memory, the same transaction writes down for it ([`super::changes`]).
+//! Each change is one transaction: a process that is killed has done all of it or nothing. A running server learns
+//! of it from the change feed.
 
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder,
-    QuerySelect, Select, TransactionTrait,
+    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
+    TransactionTrait,
 };
 
-use super::changes::{self, Change};
-use super::tokens::Token;
-use super::{Fault, accounts, one_time_links, sessions};
-use crate::database;
+use super::{accounts, one_time_links, sessions};
+use crate::core::Fault;
+use crate::database::entities::{room, room_member, session, user};
+use crate::database::feed::{Change, Origin};
+use crate::database::transaction::{
+    self,
+    Decision::{Commit, RollBack},
+};
 use crate::domain::{NameKeys, RoomId, Timestamp, UserId};
-use crate::entities::{room, room_member, session, user};
+use crate::security::tokens::Token;
 
 /// A person in the list.
 #[derive(Debug)]
@@ -146,7 +150,7 @@ pub async fn name_of_room(
     Ok(room.map(|room| room.name))
 }
 
-/// Deletes a person, and gives the name, if there is one of that name.
+/// Deletes the person of this name. Returns the name as the person has it, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
@@ -155,17 +159,17 @@ pub async fn delete_person(
     typed: &str,
     now: Timestamp,
 ) -> Result<Option<String>, Fault> {
-    let transaction = database::write(database).await?;
-    let Some(person) = person(typed).one(&transaction).await? else {
-        return Ok(None);
-    };
-    let changes = accounts::delete(&transaction, person.id).await?;
-    changes::announce(&transaction, &changes, now).await?;
-    transaction.commit().await?;
-    Ok(Some(person.name))
+    let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
+        let Some(person) = person(typed).one(transaction).await? else {
+            return Ok::<_, Fault>(RollBack(None));
+        };
+        let changes = accounts::delete(transaction, person.id).await?;
+        Ok(Commit(Some(person.name), changes))
+    });
+    Ok(deleted.await?.0)
 }
 
-/// Deletes a room, and gives its name, if there is one of that name.
+/// Deletes the room of this name. Returns the name as it is shown, if there is such a room.
 ///
 /// # Errors
 /// When the database fails.
@@ -174,20 +178,20 @@ pub async fn delete_room(
     typed: &str,
     now: Timestamp,
 ) -> Result<Option<String>, Fault> {
-    let transaction = database::write(database).await?;
-    let Some(room) = room(typed).one(&transaction).await? else {
-        return Ok(None);
-    };
-    // Memberships, bans and invitations go with it.
-    room::Entity::delete_by_id(room.id)
-        .exec(&transaction)
-        .await?;
-    changes::announce(&transaction, &[Change::RoomGone(room.id)], now).await?;
-    transaction.commit().await?;
-    Ok(Some(room.name))
+    let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
+        let Some(room) = room(typed).one(transaction).await? else {
+            return Ok::<_, Fault>(RollBack(None));
+        };
+        // Memberships, bans and invites go with it.
+        room::Entity::delete_by_id(room.id)
+            .exec(transaction)
+            .await?;
+        Ok(Commit(Some(room.name), vec![Change::RoomDeleted(room.id)]))
+    });
+    Ok(deleted.await?.0)
 }
 
-/// Makes a link by which a person chooses a new password, if there is one of that name.
+/// Makes a link by which the person of this name chooses a new password, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
@@ -196,21 +200,30 @@ pub async fn reset_link(
     typed: &str,
     now: Timestamp,
 ) -> Result<Option<Token>, Fault> {
-    let transaction = database::write(database).await?;
-    let Some(person) = person(typed).one(&transaction).await? else {
-        return Ok(None);
-    };
-    let link = one_time_links::make_reset(&transaction, person.id, now).await?;
-    transaction.commit().await?;
-    Ok(Some(link))
+    let link = Token::random();
+    let made = transaction::change(database, Origin::random(), now, async |transaction| {
+        let Some(person) = person(typed).one(transaction).await? else {
+            return Ok::<_, Fault>(RollBack(false));
+        };
+        one_time_links::insert_reset(transaction, &link, person.id, now).await?;
+        Ok(Commit(true, Vec::new()))
+    });
+    let (is_made, _) = made.await?;
+    Ok(is_made.then_some(link))
 }
 
 /// Makes a link by which one person creates an account.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn sign_up_link(database: &impl ConnectionTrait, now: Timestamp) -> Result<Token, Fault> {
-    one_time_links::make_sign_up(database, now).await
+pub async fn sign_up_link(database: &DatabaseConnection, now: Timestamp) -> Result<Token, Fault> {
+    let link = Token::random();
+    let made = transaction::change(database, Origin::random(), now, async |transaction| {
+        one_time_links::insert_sign_up(transaction, &link, now).await?;
+        Ok::<_, Fault>(Commit((), Vec::new()))
+    });
+    made.await?;
+    Ok(link)
 }
 
 fn person(typed: &str) -> Select<user::Entity> {

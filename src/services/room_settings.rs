@@ -1,20 +1,21 @@
-//! What an owner sets about a room.
+//! The owner's settings of a room.
 //!
-//! As with [`super::moderation`], each change looks at who may make it within the transaction that makes
-//! it. It then acts at once on what is held in memory, and open pages are told.
+//! As in [`super::moderation`], each change checks who may make it within its transaction. It acts at once, and
+//! open pages are told.
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, ConnectionTrait, EntityTrait, QueryFilter, Set};
+use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set};
 
-use super::{Fault, invites, is_duplicate, rooms, to_the_end};
-use crate::app::AppState;
-use crate::database;
+use super::{invites, memberships, rooms};
+use crate::core::{Core, Fault, is_duplicate, run_to_completion};
+use crate::database::entities::{room, room_member};
+use crate::database::feed::Change;
+use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{
     Description, Language, Lifespan, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode,
     UserId,
 };
-use crate::entities::{room, room_member};
 
 /// What a room is like, but for who may join it.
 #[derive(Debug, Clone)]
@@ -36,8 +37,10 @@ pub struct Settings {
 /// What became of a change of a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// It is so now.
+    /// It is done.
     Done,
+    /// It was so before.
+    Already,
     /// Who asked may not, or not any more.
     NotAllowed,
     /// Another room has the name, or one that looks like it.
@@ -55,135 +58,134 @@ pub enum Others {
     Go,
 }
 
-/// Changes what a room is like. A shorter lifespan acts on the messages that are there.
+/// Saves the settings of a room. A shorter lifespan acts on the messages that are there.
 ///
 /// # Errors
-/// When the database or the rendering of messages fails.
+/// When the database fails.
 pub async fn save(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     settings: Settings,
 ) -> Result<Changed, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !is_owner(&transaction, room, actor).await? {
-            return Ok(Changed::NotAllowed);
+    let core = Arc::clone(core);
+    run_to_completion(async move {
+        let lifespan = settings.lifespan;
+        let changed = core.change(async move |transaction| {
+            if !is_owner(transaction, room, actor).await? {
+                return Ok(RollBack(Changed::NotAllowed));
+            }
+            let keys = settings.name.keys();
+            let row = room::ActiveModel {
+                id: Set(room),
+                name: Set(settings.name.as_str().to_owned()),
+                folded_name: Set(keys.folded),
+                folded_skeleton: Set(keys.folded_skeleton),
+                typed_skeleton: Set(keys.typed_skeleton),
+                description: Set(settings.description.as_str().to_owned()),
+                message_lifespan: Set(settings.lifespan.map(Lifespan::millis)),
+                slow_mode: Set(settings.slow_mode.millis()),
+                language: Set(settings.language.map_or("", Language::tag).to_owned()),
+                posting: Set(settings.posting),
+                ..Default::default()
+            };
+            match room::Entity::update(row).exec(transaction).await {
+                Ok(_) => room_changed(transaction, room).await,
+                Err(error) if is_duplicate(&error) => Ok(RollBack(Changed::NameTaken)),
+                Err(error) => Err(error.into()),
+            }
+        });
+        let changed = changed.await?;
+        if let (Changed::Done, Some(lifespan)) = (changed, lifespan) {
+            let now = core.clock.site_time();
+            core.messages.shorten(room, lifespan, now).await;
         }
-        let keys = settings.name.keys();
-        let row = room::ActiveModel {
-            id: Set(room),
-            name: Set(settings.name.as_str().to_owned()),
-            folded_name: Set(keys.folded),
-            folded_skeleton: Set(keys.folded_skeleton),
-            typed_skeleton: Set(keys.typed_skeleton),
-            description: Set(settings.description.as_str().to_owned()),
-            message_lifespan: Set(settings.lifespan.map(Lifespan::millis)),
-            slow_mode: Set(settings.slow_mode.millis()),
-            language: Set(settings.language.map_or("", Language::tag).to_owned()),
-            posting: Set(settings.posting.word().to_owned()),
-            ..Default::default()
-        };
-        match room::Entity::update(row).exec(&transaction).await {
-            Ok(_) => {}
-            Err(error) if is_duplicate(&error) => return Ok(Changed::NameTaken),
-            Err(error) => return Err(error.into()),
-        }
-        transaction.commit().await?;
-        tell(&app, room);
-        if let Some(lifespan) = settings.lifespan {
-            app.messages.shorten(room, lifespan, app.clock.now())?;
-        }
-        Ok(Changed::Done)
+        Ok(changed)
     })
     .await
 }
 
-/// Opens a private room to everybody. What was said in it was said in private, so it goes, and nobody
-/// needs a password or an invite any more.
+/// Makes a private room public. Its messages are deleted, as they were written in private, and nobody needs a
+/// password or an invite any more.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn make_public(
-    app: &Arc<AppState>,
-    room: RoomId,
-    actor: UserId,
-) -> Result<Changed, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        let Some((found, Role::Owner)) = rooms::standing(&transaction, room, actor).await? else {
-            return Ok(Changed::NotAllowed);
-        };
-        if !found.is_private {
-            return Ok(Changed::Done);
-        }
-        if rooms::are_too_many_public(&app, &transaction).await? {
-            return Ok(Changed::TooManyPublic);
-        }
+pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
+    let core = Arc::clone(core);
+    let public_max = core.config.public_rooms;
+    run_to_completion(async move {
         // Whoever comes in by this must not find what goes by it.
-        let change = Box::pin(async {
-            write_access(&transaction, room, None).await?;
-            invites::delete_all(&transaction, room).await?;
-            transaction.commit().await?;
-            app.messages.clear(room, app.clock.now());
-            Ok::<_, Fault>(())
-        });
-        app.rooms.while_nobody_reads(room, change).await?;
-        tell(&app, room);
-        Ok(Changed::Done)
+        let update = async {
+            let changed = core.change(async move |transaction| {
+                let found = memberships::find(transaction, room, actor).await?;
+                let Some((found, Role::Owner)) = found else {
+                    return Ok(RollBack(Changed::NotAllowed));
+                };
+                if !found.is_private {
+                    return Ok(RollBack(Changed::Already));
+                }
+                if rooms::are_too_many_public(transaction, public_max).await? {
+                    return Ok(RollBack(Changed::TooManyPublic));
+                }
+                write_access(transaction, room, None).await?;
+                invites::delete_all(transaction, room).await?;
+                room_changed(transaction, room).await
+            });
+            let changed = changed.await?;
+            if changed == Changed::Done {
+                core.messages.clear(room, core.clock.site_time()).await;
+            }
+            Ok(changed)
+        };
+        core.rooms.update_exclusive(room, update).await
     })
     .await
 }
 
-/// Gives a room a password: a public one is private then, and keeps its members and messages. The old
-/// password of a private one lets nobody in any more.
+/// Gives a room another password: a public room is private then, and keeps its members and messages. The old
+/// password of a private room stops working.
 ///
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn set_password(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
     password: RoomPassword,
     others: Others,
 ) -> Result<Changed, Fault> {
-    let app = Arc::clone(app);
-    let hash = app.passwords.hash(password.plain().clone()).await?;
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !is_owner(&transaction, room, actor).await? {
-            return Ok(Changed::NotAllowed);
+    let hash = core.passwords.hash(password.plain().clone()).await?;
+    let changed = core.change(async move |transaction| {
+        if !is_owner(transaction, room, actor).await? {
+            return Ok(RollBack(Changed::NotAllowed));
         }
-        write_access(&transaction, room, Some(hash)).await?;
+        write_access(transaction, room, Some(hash.clone())).await?;
         if others == Others::Go {
             room_member::Entity::delete_many()
                 .filter(room_member::Column::RoomId.eq(room))
                 .filter(room_member::Column::UserId.ne(actor))
-                .exec(&transaction)
+                .exec(transaction)
                 .await?;
-            invites::delete_all(&transaction, room).await?;
+            invites::delete_all(transaction, room).await?;
         }
-        transaction.commit().await?;
-        if others == Others::Go {
-            app.presence.forget_others(room, actor);
-        }
-        tell(&app, room);
-        Ok(Changed::Done)
-    })
-    .await
+        room_changed(transaction, room).await
+    });
+    let changed = changed.await?;
+    if changed == Changed::Done && others == Others::Go {
+        core.presence.forget_others(room, actor);
+    }
+    Ok(changed)
 }
 
 /// Deletes all messages of a room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn clear(app: &Arc<AppState>, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
-    if !is_owner(&app.database, room, actor).await? {
+pub async fn clear(core: &Core, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
+    if !is_owner(&core.database, room, actor).await? {
         return Ok(Changed::NotAllowed);
     }
-    app.messages.clear(room, app.clock.now());
+    core.messages.clear(room, core.clock.site_time()).await;
     Ok(Changed::Done)
 }
 
@@ -191,26 +193,25 @@ pub async fn clear(app: &Arc<AppState>, room: RoomId, actor: UserId) -> Result<C
 ///
 /// # Errors
 /// When the database fails.
-pub async fn delete(app: &Arc<AppState>, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
-    let app = Arc::clone(app);
-    to_the_end(async move {
-        let transaction = database::write(&app.database).await?;
-        if !is_owner(&transaction, room, actor).await? {
-            return Ok(Changed::NotAllowed);
+pub async fn delete(core: &Arc<Core>, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
+    core.change(async move |transaction| {
+        if !is_owner(transaction, room, actor).await? {
+            return Ok(RollBack(Changed::NotAllowed));
         }
-        room::Entity::delete_by_id(room).exec(&transaction).await?;
-        transaction.commit().await?;
-        rooms::gone(&app, room);
-        Ok(Changed::Done)
+        room::Entity::delete_by_id(room).exec(transaction).await?;
+        Ok(Commit(Changed::Done, vec![Change::RoomDeleted(room)]))
     })
     .await
 }
 
-/// Makes a committed change known, to open pages too.
-fn tell(app: &AppState, room: RoomId) {
-    app.rooms.forget(room);
-    app.public_rooms.forget(());
-    app.messages.note_change(room);
+/// Commits a change of a room.
+async fn room_changed(
+    transaction: &DatabaseTransaction,
+    room: RoomId,
+) -> Result<Decision<Changed>, Fault> {
+    let version = memberships::next_version(transaction, room).await?;
+    let changes = vec![Change::RoomChanged { room, version }];
+    Ok(Commit(Changed::Done, changes))
 }
 
 async fn is_owner(
@@ -218,11 +219,11 @@ async fn is_owner(
     room: RoomId,
     actor: UserId,
 ) -> Result<bool, Fault> {
-    let standing = rooms::standing(database, room, actor).await?;
-    Ok(matches!(standing, Some((_, Role::Owner))))
+    let role = memberships::role_of(database, room, actor).await?;
+    Ok(role == Some(Role::Owner))
 }
 
-/// Writes down who may join: who knows the password of this hash, or, without one, everybody.
+/// Sets who may join: whoever knows the password of this hash, or, without one, everybody.
 async fn write_access(
     database: &impl ConnectionTrait,
     room: RoomId,

@@ -1,7 +1,7 @@
 //! Rooms: making them, finding them, and who may see what of them.
 
 use std::cmp::Reverse;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,72 +10,18 @@ use sea_orm::{
     QuerySelect, RelationTrait, Set,
 };
 
-use super::{Cache, Fault, is_duplicate, members, to_the_end};
-use crate::app::AppState;
-use crate::database;
+use super::memberships;
+use crate::core::{Core, Fault, is_duplicate};
+use crate::database::entities::{room, room_member, user};
+use crate::database::feed::Change;
+use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{
-    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode,
-    Timestamp, UserId,
+    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode, UserId,
 };
-use crate::entities::{room, room_member, user};
+use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
 /// How many public rooms a page lists.
 pub const LIST_PAGE: usize = 50;
-
-/// A room and who is in it, as held in memory.
-#[derive(Debug)]
-pub struct Room {
-    /// Names it.
-    pub id: RoomId,
-    /// What it is called.
-    pub name: String,
-    /// Whether it takes a password to join, and membership to know that it is there.
-    pub is_private: bool,
-    /// What it is about; may be empty.
-    pub description: String,
-    /// How long its messages live.
-    pub lifespan: Lifespan,
-    /// How long a person waits between two messages. Not the owner and the moderators.
-    pub slow_mode: SlowMode,
-    /// The language most is said in, if the owner has chosen one.
-    pub language: Option<Language>,
-    /// Who may write.
-    pub posting: Posting,
-    /// Who owns it.
-    pub owner: UserId,
-    /// Its members, those who have been there longest first.
-    pub members: Vec<Member>,
-    roles: HashMap<UserId, Role>,
-}
-
-/// Somebody who is in a room.
-#[derive(Debug)]
-pub struct Member {
-    /// Who it is.
-    pub user_id: UserId,
-    /// What they are called.
-    pub name: String,
-    /// What they may do.
-    pub role: Role,
-}
-
-impl Room {
-    /// What `user` may do in the room, if they are in it.
-    #[must_use]
-    pub fn role_of(&self, user: UserId) -> Option<Role> {
-        self.roles.get(&user).copied()
-    }
-
-    /// Whether `user` may write in it.
-    #[must_use]
-    pub fn may_post(&self, user: UserId) -> bool {
-        self.role_of(user)
-            .is_some_and(|role| self.posting.allows(role))
-    }
-}
-
-/// The rooms in use, held in memory.
-pub type Rooms = Cache<RoomId, Room>;
 
 /// How a person stands to a room.
 #[derive(Debug)]
@@ -92,14 +38,14 @@ pub enum Access {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access, Fault> {
-    match find(app, room).await? {
+pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, Fault> {
+    match find(core, room).await? {
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
         Some(hidden) => {
             // The work that a room that is not there takes: the time must not tell them apart. Boxed, as
             // every poll that waits holds a place for it.
-            Box::pin(room::Entity::find_by_id(hidden.id).one(&app.database)).await?;
+            Box::pin(room::Entity::find_by_id(hidden.id).one(&core.database)).await?;
             Ok(Access::Hidden)
         }
         None => Ok(Access::Hidden),
@@ -107,8 +53,8 @@ pub async fn access(app: &AppState, room: RoomId, user: UserId) -> Result<Access
 }
 
 /// The room, whoever asks. Costs no query when it is in use.
-pub(super) async fn find(app: &AppState, room: RoomId) -> Result<Option<Arc<Room>>, Fault> {
-    app.rooms.get(room, async || read(app, room).await).await
+pub(super) async fn find(core: &Core, room: RoomId) -> Result<Option<Arc<Room>>, Fault> {
+    core.rooms.get(room, async || read(core, room).await).await
 }
 
 /// What kind of room somebody wants.
@@ -138,66 +84,53 @@ pub enum Created {
 /// # Errors
 /// When the database or the hashing fails.
 pub async fn create(
-    app: &Arc<AppState>,
+    core: &Arc<Core>,
     owner: UserId,
     name: RoomName,
     kind: Kind,
 ) -> Result<Created, Fault> {
-    let app = Arc::clone(app);
     let password_hash = match &kind {
         Kind::Public => None,
-        Kind::Private(password) => Some(app.passwords.hash(password.plain().clone()).await?),
+        Kind::Private(password) => Some(core.passwords.hash(password.plain().clone()).await?),
     };
-    to_the_end(async move {
-        let (keys, now) = (name.keys(), app.clock.now());
+    let now = core.clock.now();
+    let rooms_max = core.config.rooms_per_person;
+    let public_max = core.config.public_rooms;
+    core.change(async move |transaction| {
         let is_private = password_hash.is_some();
+        if owned_by(transaction, owner).await? >= rooms_max {
+            return Ok(RollBack(Created::OwnsTooMany));
+        }
+        if !is_private && are_too_many_public(transaction, public_max).await? {
+            return Ok(RollBack(Created::TooManyPublic));
+        }
+        let keys = name.keys();
         let row = room::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
             folded_skeleton: Set(keys.folded_skeleton),
             typed_skeleton: Set(keys.typed_skeleton),
             is_private: Set(is_private),
-            password_hash: Set(password_hash),
+            password_hash: Set(password_hash.clone()),
             owner_id: Set(owner),
             message_lifespan: Set(None),
             description: Set(String::new()),
             slow_mode: Set(0),
             language: Set(String::new()),
-            posting: Set(Posting::Everyone.word().to_owned()),
+            posting: Set(Posting::Everyone),
+            version: Set(0),
             created_at: Set(now),
             ..Default::default()
         };
-        let transaction = database::write(&app.database).await?;
-        if owns_too_many(&app, &transaction, owner).await? {
-            return Ok(Created::OwnsTooMany);
-        }
-        if !is_private && are_too_many_public(&app, &transaction).await? {
-            return Ok(Created::TooManyPublic);
-        }
-        let room = match room::Entity::insert(row).exec(&transaction).await {
+        let room = match room::Entity::insert(row).exec(transaction).await {
             Ok(inserted) => inserted.last_insert_id,
-            Err(error) if is_duplicate(&error) => return Ok(Created::NameTaken),
+            Err(error) if is_duplicate(&error) => return Ok(RollBack(Created::NameTaken)),
             Err(error) => return Err(error.into()),
         };
-        members::insert(&transaction, room, owner, now).await?;
-        transaction.commit().await?;
-        app.public_rooms.forget(());
-        Ok(Created::Room(room))
+        memberships::insert(transaction, room, owner, now).await?;
+        Ok(Commit(Created::Room(room), vec![Change::RoomCreated(room)]))
     })
     .await
-}
-
-/// The list of public rooms while it is in use, held in memory.
-pub type PublicRooms = Cache<(), PublicNames>;
-
-/// The names of the public rooms, in their order.
-#[derive(Debug)]
-pub struct PublicNames(Vec<PublicName>);
-
-#[derive(Debug)]
-struct PublicName {
-    id: RoomId,
-    folded_name: String,
 }
 
 /// A room in the list of public rooms.
@@ -212,7 +145,7 @@ pub struct ListedRoom {
 }
 
 /// A page of the list of public rooms.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct RoomList {
     /// The rooms: those with a message first, the latest message first; then the others by name.
     pub rooms: Vec<ListedRoom>,
@@ -228,35 +161,50 @@ pub struct RoomList {
 /// # Errors
 /// When the database fails.
 pub async fn public_list(
-    app: &AppState,
+    core: &Core,
     user: UserId,
     search: &str,
     page: usize,
 ) -> Result<RoomList, Fault> {
-    let now = app.clock.now();
+    let now = core.clock.site_time();
     let words: Vec<&str> = search.split_whitespace().collect();
     let searched = NameKeys::of(&words.join(" ")).folded;
-    let public = app
+    let public = core
         .public_rooms
-        .get((), async || Ok(Some(read_public(app).await?)));
-    let public = public.await?;
-    let public = public.iter().flat_map(|public| &public.0);
-    let mut found: Vec<&PublicName> = public
+        .get((), async || Ok::<_, Fault>(Some(read_public(core).await?)));
+    let Some(public) = public.await? else {
+        return Ok(RoomList::default());
+    };
+    // The rooms with messages are few, and known without looking at the others.
+    let is_found = |room: &PublicName| {
         // Asked first, the length spares preparing for a long search.
-        .filter(|room| room.folded_name.len() >= searched.len())
-        .filter(|room| room.folded_name.contains(&searched))
+        room.folded_name.len() >= searched.len() && room.folded_name.contains(&searched)
+    };
+    let mut active: Vec<_> = core.messages.activity(now).await;
+    active.sort_unstable_by_key(|&(room, latest)| (Reverse(latest), room));
+    let active: Vec<&PublicName> = active
+        .iter()
+        .filter_map(|(room, _)| public.by_name.get(*public.places.get(room)?))
+        .filter(|room| is_found(room))
         .collect();
-    let latest: HashMap<RoomId, Timestamp> = app.messages.latest_times(now).into_iter().collect();
-    found.sort_by_cached_key(|room| Reverse(latest.get(&room.id)));
+    let is_active: HashSet<RoomId> = active.iter().map(|room| room.id).collect();
+    let others = public.by_name.iter().filter(|room| is_found(room));
+    let count = if searched.is_empty() {
+        public.by_name.len()
+    } else {
+        others.clone().count()
+    };
+    let others = others.filter(|room| !is_active.contains(&room.id));
 
-    let pages = found.len().div_ceil(LIST_PAGE).max(1);
+    let pages = count.div_ceil(LIST_PAGE).max(1);
     let page = page.clamp(1, pages);
     let mut rooms = Vec::new();
-    for listed in found.iter().skip((page - 1) * LIST_PAGE).take(LIST_PAGE) {
-        // It may have gone, or gone private, since the list was read.
-        if let Some(room) = find(app, listed.id).await?.filter(|room| !room.is_private) {
+    let ordered = active.iter().copied().chain(others);
+    for listed in ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE) {
+        // The room may have been deleted, or made private, since the list was read.
+        if let Some(room) = find(core, listed.id).await?.filter(|room| !room.is_private) {
             rooms.push(ListedRoom {
-                here: app.presence.count(room.id, now),
+                here: core.presence.count(room.id, now),
                 is_member: room.role_of(user).is_some(),
                 room,
             });
@@ -265,7 +213,7 @@ pub async fn public_list(
     Ok(RoomList { rooms, page, pages })
 }
 
-async fn read_public(app: &AppState) -> Result<PublicNames, Fault> {
+async fn read_public(core: &Core) -> Result<PublicNames, Fault> {
     let rows: Vec<(RoomId, String)> = room::Entity::find()
         .select_only()
         .column(room::Column::Id)
@@ -273,12 +221,16 @@ async fn read_public(app: &AppState) -> Result<PublicNames, Fault> {
         .filter(room::Column::IsPrivate.eq(false))
         .order_by_asc(room::Column::FoldedName)
         .into_tuple()
-        .all(&app.database)
+        .all(&core.database)
         .await?;
-    let rooms = rows
-        .into_iter()
-        .map(|(id, folded_name)| PublicName { id, folded_name });
-    Ok(PublicNames(rooms.collect()))
+    let ids = rows.iter().enumerate();
+    Ok(PublicNames {
+        places: ids.map(|(place, (id, _))| (*id, place)).collect(),
+        by_name: rows
+            .into_iter()
+            .map(|(id, folded_name)| PublicName { id, folded_name })
+            .collect(),
+    })
 }
 
 /// A room in the list of one's own rooms.
@@ -304,52 +256,52 @@ pub struct OwnRoom {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn own_list(app: &AppState, user: UserId) -> Result<Vec<OwnRoom>, Fault> {
+pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> {
     let rows = room::Entity::find()
         .join(JoinType::InnerJoin, room_member::Relation::Room.def().rev())
         .filter(room_member::Column::UserId.eq(user))
         .order_by_asc(room::Column::FoldedName)
-        .all(&app.database)
+        .all(&core.database)
         .await?;
     let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
-    let counts = member_counts(app, &ids).await?;
-    let now = app.clock.now();
-    let new = |room| {
-        let seen = app.read_marks.find(user, room);
-        app.messages.new_for(room, user, seen, now)
-    };
-    let own = |room: room::Model| OwnRoom {
-        new: new(room.id),
-        members: counts.get(&room.id).copied().unwrap_or(0),
-        language: Language::parse(&room.language),
-        id: room.id,
-        name: room.name,
-        description: room.description,
-        is_private: room.is_private,
-    };
-    Ok(rows.into_iter().map(own).collect())
+    let counts = member_counts(core, &ids).await?;
+    let now = core.clock.site_time();
+    let mut own = Vec::with_capacity(rows.len());
+    for room in rows {
+        let seen = core.read_marks.find(user, room.id);
+        own.push(OwnRoom {
+            new: core.messages.new_for(room.id, user, seen, now).await,
+            members: counts.get(&room.id).copied().unwrap_or(0),
+            language: Language::parse(&room.language),
+            id: room.id,
+            name: room.name,
+            description: room.description,
+            is_private: room.is_private,
+        });
+    }
+    Ok(own)
 }
 
 /// Whether `user` is in any room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn has_any(app: &AppState, user: UserId) -> Result<bool, Fault> {
+pub async fn has_any(core: &Core, user: UserId) -> Result<bool, Fault> {
     let membership = room_member::Entity::find().filter(room_member::Column::UserId.eq(user));
-    Ok(membership.one(&app.database).await?.is_some())
+    Ok(membership.one(&core.database).await?.is_some())
 }
 
 /// The room of this name, whoever asks. Asked for a name that no room can have (none), it takes as long.
 pub(super) async fn by_name(
-    app: &AppState,
+    core: &Core,
     name: Option<&RoomName>,
 ) -> Result<Option<room::Model>, Fault> {
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = room::Entity::find().filter(room::Column::FoldedName.eq(folded));
-    Ok(named.one(&app.database).await?)
+    Ok(named.one(&core.database).await?)
 }
 
-async fn member_counts(app: &AppState, rooms: &[RoomId]) -> Result<HashMap<RoomId, usize>, Fault> {
+async fn member_counts(core: &Core, rooms: &[RoomId]) -> Result<HashMap<RoomId, usize>, Fault> {
     let rows: Vec<(RoomId, i64)> = room_member::Entity::find()
         .select_only()
         .column(room_member::Column::RoomId)
@@ -357,7 +309,7 @@ async fn member_counts(app: &AppState, rooms: &[RoomId]) -> Result<HashMap<RoomI
         .filter(room_member::Column::RoomId.is_in(rooms.to_vec()))
         .group_by(room_member::Column::RoomId)
         .into_tuple()
-        .all(&app.database)
+        .all(&core.database)
         .await?;
     Ok(rows
         .into_iter()
@@ -365,11 +317,15 @@ async fn member_counts(app: &AppState, rooms: &[RoomId]) -> Result<HashMap<RoomI
         .collect())
 }
 
-async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
-    let Some(room) = room::Entity::find_by_id(id).one(&app.database).await? else {
+/// Reads a room. The members are read after the version: they are at least as new.
+async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
+    // Opened before the database is asked, so that the log cannot forget a later version meanwhile.
+    let log = core.messages.open(id).await;
+    let Some(room) = room::Entity::find_by_id(id).one(&core.database).await? else {
         return Ok(None);
     };
-    let rows: Vec<(UserId, String, String)> = room_member::Entity::find()
+    log.raise_version(room.version).await;
+    let rows: Vec<(UserId, String, Role)> = room_member::Entity::find()
         .select_only()
         .column(room_member::Column::UserId)
         .column(user::Column::Name)
@@ -379,23 +335,24 @@ async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
         .order_by_asc(room_member::Column::JoinedAt)
         .order_by_asc(room_member::Column::UserId)
         .into_tuple()
-        .all(&app.database)
+        .all(&core.database)
         .await?;
     let members: Vec<Member> = rows
         .into_iter()
         .map(|(user_id, name, role)| Member {
             user_id,
             name,
-            role: role_in(&room, user_id, &role),
+            role: memberships::role_in(&room, user_id, role),
         })
         .collect();
     Ok(Some(Room {
         roles: members.iter().map(|m| (m.user_id, m.role)).collect(),
-        lifespan: lifespan(app, &room),
+        lifespan: lifespan(core, &room),
         slow_mode: SlowMode(millis(room.slow_mode)),
         language: Language::parse(&room.language),
-        posting: Posting::parse(&room.posting).unwrap_or(Posting::Everyone),
+        posting: room.posting,
         id,
+        version: room.version,
         name: room.name,
         description: room.description,
         is_private: room.is_private,
@@ -404,86 +361,27 @@ async fn read(app: &AppState, id: RoomId) -> Result<Option<Room>, Fault> {
     }))
 }
 
-/// The role of a member whose row says `word`.
-fn role_in(room: &room::Model, member: UserId, word: &str) -> Role {
-    if room.owner_id == member {
-        Role::Owner
-    } else {
-        Role::parse(word).unwrap_or(Role::Member)
-    }
-}
-
-/// A room and what `user` may do in it, as the database has it now. For changes: what is held in memory
-/// may have changed by the time that the change is made.
-pub(super) async fn standing(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    user: UserId,
-) -> Result<Option<(room::Model, Role)>, Fault> {
-    let membership = room_member::Entity::find_by_id((room, user));
-    let Some(membership) = membership.one(database).await? else {
-        return Ok(None);
-    };
-    let found = room::Entity::find_by_id(room).one(database).await?;
-    Ok(found.map(|found| {
-        let role = role_in(&found, user, &membership.role);
-        (found, role)
-    }))
-}
-
-/// Writes down who owns a room. Call it within the transaction that decides it.
-pub(super) async fn set_owner(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    owner: UserId,
-) -> Result<(), Fault> {
-    let row = room::ActiveModel {
-        id: Set(room),
-        owner_id: Set(owner),
-        ..Default::default()
-    };
-    room::Entity::update(row).exec(database).await?;
-    Ok(())
-}
-
-/// Whether `user` owns as many rooms as one may.
-pub(super) async fn owns_too_many(
-    app: &AppState,
-    database: &impl ConnectionTrait,
-    user: UserId,
-) -> Result<bool, Fault> {
+/// Returns how many rooms `user` owns.
+pub(super) async fn owned_by(database: &impl ConnectionTrait, user: UserId) -> Result<u64, Fault> {
     let owned = room::Entity::find().filter(room::Column::OwnerId.eq(user));
-    Ok(owned.count(database).await? >= app.config.rooms_per_person)
+    Ok(owned.count(database).await?)
 }
 
-/// Whether there are as many public rooms as there may be.
+/// Returns whether there are as many public rooms as there may be; none is unlimited.
 pub(super) async fn are_too_many_public(
-    app: &AppState,
     database: &impl ConnectionTrait,
+    public_max: Option<u64>,
 ) -> Result<bool, Fault> {
-    let Some(most) = app.config.public_rooms else {
+    let Some(most) = public_max else {
         return Ok(false);
     };
     let public = room::Entity::find().filter(room::Column::IsPrivate.eq(false));
     Ok(public.count(database).await? >= most)
 }
 
-/// Makes a committed change of a room known: it is read again, and who waits in it looks again.
-pub(super) fn changed(app: &AppState, room: RoomId) {
-    app.rooms.forget(room);
-    app.messages.wake(room);
-}
-
-/// Drops all that is held of a room that is gone; who waits in it looks again.
-pub(super) fn gone(app: &AppState, room: RoomId) {
-    app.rooms.forget(room);
-    app.public_rooms.forget(());
-    app.messages.forget(room);
-}
-
 /// How long messages live in a room: as it says, at most as long as the server allows.
-fn lifespan(app: &AppState, room: &room::Model) -> Lifespan {
-    let most = app.config.message_lifespan;
+fn lifespan(core: &Core, room: &room::Model) -> Lifespan {
+    let most = core.config.message_lifespan;
     let chosen = room.message_lifespan.map(millis);
     Lifespan(chosen.map_or(most, |chosen| chosen.min(most)))
 }

@@ -1,6 +1,6 @@
 //! Who gets what at every address: a row for each route of the URL table.
 
-use mirage::routes;
+use mirage::web::routes;
 
 use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp};
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mirage::routes;
+use mirage::web::routes;
 use reqwest::Method;
 use scraper::{ElementRef, Html, Selector};
 use tokio::sync::OnceCell;
@@ -70,7 +70,7 @@ async fn make_states() -> Vec<State> {
     add("/login", "empty", nobody.post("/login", &[]).await);
     let wrong = [("name", "nobody"), ("password", "wrong")];
     add("/login", "refused", nobody.post("/login", &wrong).await);
-    let crowd = app.state.passwords.crowd();
+    let crowd = app.core.probes.hashing.crowd();
     add("/login", "crowd", nobody.post("/login", &wrong).await);
     drop(crowd);
     let strict = TestApp::with(&[

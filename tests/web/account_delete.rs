@@ -98,7 +98,7 @@ async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
     }
     ada.join(of_bob).await;
     let (room, ada_id, cleo_id) = (RoomId(moderated), UserId(1), UserId(3));
-    let made = moderation::set_role(&app.state, room, ada_id, cleo_id, Role::Moderator).await;
+    let made = moderation::set_role(&app.core, room, ada_id, cleo_id, Role::Moderator).await;
     assert_eq!(made.unwrap(), Moderated::Done);
     ada.send(empty, "for the walls").await.assert_status(303);
 
@@ -117,7 +117,7 @@ async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
         ["bob (you), owner"]
     );
     bob.room(empty).await.assert_status(404);
-    assert_eq!(app.state.messages.bytes(), 0);
+    assert_eq!(app.core.messages.bytes().await, 0);
     bob.create_public_room("Empty").await;
 }
 

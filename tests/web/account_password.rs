@@ -77,7 +77,7 @@ async fn every_other_browser_is_signed_out_and_its_waiting_polls_end_at_once() {
         .await
         .assert_redirect("/login?next=/rooms");
     // Who else waits in the room goes on waiting.
-    assert_eq!(app.state.messages.waiting(RoomId(room)), 1);
+    assert_eq!(app.core.messages.subscriber_count(RoomId(room)), 1);
     ada.send(room, "hello").await.assert_status(303);
     assert_eq!(of_bob.answer().await.came, ["hello"]);
 }
@@ -120,13 +120,13 @@ async fn a_new_password_is_held_to_the_rules_of_the_first() {
             "This password is among the first that others would try. Choose a less common one",
         ),
     ] {
-        let hashes = app.state.passwords.computed();
+        let hashes = app.core.probes.hashing.computed();
         let form = [("current", PASSWORD), ("password", password)];
         let page = ada.post(AT, &form).await;
 
         page.assert_status(422).assert_problem("password", sentence);
         assert_eq!(page.attributes("main input", "value"), [""; 0]);
-        assert_eq!(app.state.passwords.computed(), hashes);
+        assert_eq!(app.core.probes.hashing.computed(), hashes);
     }
     app.sign_in("kettle-club", PASSWORD).await;
 }

@@ -6,7 +6,7 @@ use std::process::{Command, Output, Stdio};
 
 use migration::{Migrator, MigratorTrait};
 use mirage::config::Storage;
-use mirage::database;
+use mirage::database::connection;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use tokio_util::sync::CancellationToken;
@@ -83,7 +83,7 @@ async fn a_copy_is_all_that_the_database_holds_and_for_its_owner_only() {
     assert_eq!(names.count(), 1, "nothing else is left");
     let copy = open(&file).await;
     assert_sound(&copy).await;
-    assert_eq!(dump(&copy).await, dump(&app.state.database).await);
+    assert_eq!(dump(&copy).await, dump(&app.core.database).await);
 }
 
 #[actix_web::test]
@@ -130,7 +130,7 @@ async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
     let mut sizes = Vec::new();
 
     for number in 0..if is_long() { 100 } else { 5 } {
-        let made = async || rooms_in(&app.state.database).await;
+        let made = async || rooms_in(&app.core.database).await;
         let before = made().await;
         // At least one room more each time: people do write.
         while made().await == before {}
@@ -248,7 +248,7 @@ async fn every_earlier_schema_is_brought_up_to_date_with_all_its_rows() {
         old.close().await.unwrap();
 
         let storage = Storage { database_url: url };
-        let new = database::open(&storage).await.unwrap();
+        let new = connection::open(&storage).await.unwrap();
 
         assert_sound(&new).await;
         assert_eq!(rows_of(&new, &tables).await, before, "after {seen} changes");

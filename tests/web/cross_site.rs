@@ -2,7 +2,7 @@
 
 use mirage::clock::Clock;
 use mirage::domain::{RoomId, UserId};
-use mirage::routes::{self, Endpoint};
+use mirage::web::routes::{self, Endpoint};
 use reqwest::Method;
 
 use crate::support::{
@@ -130,15 +130,15 @@ impl Place {
 
     /// All that lasts, and all that was said.
     async fn all_there_is(&self) -> (Vec<String>, String) {
-        let state = &self.app.state;
-        let now = self.app.clock.now();
-        let page = state.messages.page(RoomId(self.room), None, now);
+        let state = &self.app.core;
+        let now = self.app.clock.site_time();
+        let page = state.messages.page(RoomId(self.room), None, now).await;
         (dump(&state.database).await, format!("{page:?}"))
     }
 
     /// A nonce of the owner.
     fn nonce(&self) -> String {
-        self.app.state.nonces.make(UserId(1), RoomId(self.room))
+        self.app.core.nonces.make(UserId(1), RoomId(self.room))
     }
 }
 

@@ -123,7 +123,7 @@ async fn assert_all_is_written(app: &TestApp, people: &(Browser, Browser, i64)) 
 async fn on_all_connections(app: &TestApp, sql: &str) {
     let mut held = Vec::new();
     for _ in 0..4 {
-        held.push(app.state.database.begin().await.unwrap());
+        held.push(app.core.database.begin().await.unwrap());
     }
     for connection in held {
         connection.execute_unprepared(sql).await.unwrap();
@@ -208,7 +208,7 @@ async fn after_a_transaction_that_sqlite_ended_by_itself_what_is_answered_with_s
     // As it does when a commit finds the disk full: sqlx does not notice.
     let mut held = Vec::new();
     for _ in 0..4 {
-        held.push(app.state.database.begin().await.unwrap());
+        held.push(app.core.database.begin().await.unwrap());
     }
     for connection in held {
         connection.execute_unprepared("ROLLBACK").await.unwrap();

@@ -137,7 +137,7 @@ async fn a_form_that_is_too_large() {
 async fn a_fault_of_the_server_tells_nothing_of_itself() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    app.state
+    app.core
         .database
         .execute_unprepared("DROP TABLE room_members")
         .await
@@ -159,7 +159,7 @@ async fn a_database_that_is_away() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.get("/rooms/mine").await.assert_status(200);
-    app.state.database.clone().close().await.unwrap();
+    app.core.database.clone().close().await.unwrap();
 
     let page = ada.get("/rooms/mine").await;
 
@@ -171,9 +171,9 @@ async fn a_database_that_is_away() {
 async fn a_database_that_is_away_when_the_session_is_looked_for() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    app.state.sessions.sweep();
-    app.state.sessions.sweep();
-    app.state.database.clone().close().await.unwrap();
+    app.core.sessions.sweep();
+    app.core.sessions.sweep();
+    app.core.database.clone().close().await.unwrap();
 
     let page = ada.get("/rooms").await;
 
@@ -225,8 +225,8 @@ async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() 
         ),
         (&ada, &passwords, &others, "password"),
     ];
-    let hashes = app.state.passwords.computed();
-    let crowd = app.state.passwords.crowd();
+    let hashes = app.core.probes.hashing.computed();
+    let crowd = app.core.probes.hashing.crowd();
 
     for (browser, path, form, field) in forms {
         let page = browser.post(path, form).await;
@@ -237,7 +237,7 @@ async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() 
         }
     }
 
-    assert_eq!(app.state.passwords.computed(), hashes);
+    assert_eq!(app.core.probes.hashing.computed(), hashes);
     drop(crowd);
     for (browser, path, form, _) in &forms[1..3] {
         let name = if *path == "/register" { "bob" } else { "eve" };
@@ -250,7 +250,7 @@ async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() 
 async fn a_form_that_meets_a_database_that_is_away_comes_back_with_what_was_typed() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
-    app.state.database.clone().close().await.unwrap();
+    app.core.database.clone().close().await.unwrap();
 
     for path in ["/login", "/register"] {
         let form = [("name", "ada"), ("password", PASSWORD)];

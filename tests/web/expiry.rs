@@ -1,7 +1,9 @@
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use mirage::clock::Stopwatch;
+use mirage::clock::{Clock, Stopwatch};
 use mirage::domain::{RoomId, Timestamp};
+use mirage::live::messages::{Appended, NewMessage, Wish};
 
 use crate::program::Running;
 use crate::support::{Browser, PASSWORD, START, TestApp, wait_from};
@@ -19,10 +21,11 @@ async fn a_message_is_on_the_page_until_its_deadline_and_not_at_it() {
     let room = ada.create_public_room("Tea").await;
     ada.send(room, "hello").await;
 
-    app.clock.set(one_millisecond_before(START.plus(LIFESPAN)));
+    app.clock
+        .advance_to(one_millisecond_before(START.plus(LIFESPAN)));
     assert_eq!(ada.messages(room).await, ["hello"]);
 
-    app.clock.set(START.plus(LIFESPAN));
+    app.clock.advance_to(START.plus(LIFESPAN));
     assert!(ada.messages(room).await.is_empty());
 }
 
@@ -34,7 +37,8 @@ async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
     let cursor = ada.cursor(room).await;
     ada.send(room, "hello").await;
 
-    app.clock.set(one_millisecond_before(START.plus(LIFESPAN)));
+    app.clock
+        .advance_to(one_millisecond_before(START.plus(LIFESPAN)));
     assert_eq!(
         ada.poll(room, &format!("?after={cursor}&wait=0"))
             .await
@@ -43,7 +47,7 @@ async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
     );
     assert_eq!(ada.poll(room, "?wait=0").await.came, ["hello"]);
 
-    app.clock.set(START.plus(LIFESPAN));
+    app.clock.advance_to(START.plus(LIFESPAN));
     assert_eq!(
         ada.poll(room, &format!("?after={cursor}&wait=0"))
             .await
@@ -64,17 +68,24 @@ async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
 
     // Its deadline has come by the time it wakes the poll.
     app.clock.advance(Duration::from_secs(1));
-    let draft = mirage::messages::Draft {
-        author: mirage::domain::UserId(1),
-        author_name: "ada".into(),
-        text: mirage::domain::MessageText::parse("short-lived").unwrap(),
-        nonce: [1; 16],
-        lifespan: mirage::domain::Lifespan(Duration::from_millis(1)),
+    let room_held = app.core.rooms.held(RoomId(room)).unwrap();
+    let wish = Wish {
+        version: room_held.version,
+        message: NewMessage {
+            author: mirage::domain::UserId(1),
+            author_name: "ada".into(),
+            text: mirage::domain::MessageText::parse("short-lived").unwrap(),
+            nonce: [1; 16],
+            lifespan: mirage::domain::Lifespan(Duration::from_millis(1)),
+            sent_at: START,
+        },
+        session_ended: &AtomicBool::new(false),
     };
-    app.state
-        .messages
-        .post_if(|| true, RoomId(room), &draft, START)
-        .unwrap();
+    let log = app.core.messages.open(RoomId(room)).await;
+    log.raise_version(wish.version).await;
+    let at = mirage::domain::SiteTime(START.0);
+    let appended = app.core.messages.append(RoomId(room), &wish, at).await;
+    assert!(matches!(appended, Appended::New(_)));
     ada.send(room, "longer-lived").await;
 
     assert_eq!(waiting.answer().await.came, ["longer-lived"]);
@@ -98,10 +109,10 @@ async fn a_clock_that_steps_back_revives_nothing() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     ada.send(room, "hello").await;
-    app.clock.set(START.plus(LIFESPAN));
+    app.clock.advance_to(START.plus(LIFESPAN));
     assert!(ada.messages(room).await.is_empty());
 
-    app.clock.set(START);
+    app.clock.set_wall(START);
 
     assert!(ada.messages(room).await.is_empty());
 }
@@ -112,8 +123,8 @@ async fn memory_is_freed_without_traffic() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     ada.send(room, "hello").await;
-    assert!(app.state.messages.bytes() > 0);
-    let mut sweeps = app.state.sweeps.subscribe();
+    assert!(app.core.messages.bytes().await > 0);
+    let mut sweeps = app.core.probes.sweeps.subscribe();
 
     app.clock.advance(LIFESPAN);
     sweeps.mark_unchanged();
@@ -122,27 +133,33 @@ async fn memory_is_freed_without_traffic() {
         .unwrap()
         .unwrap();
 
-    assert_eq!(app.state.messages.bytes(), 0);
+    assert_eq!(app.core.messages.bytes().await, 0);
 }
 
 #[actix_web::test]
 async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
     let app = TestApp::with(&["--max-messages=1000", "--buffer-bytes=1GiB"]).await;
     for number in 0..100_000_u128 {
-        let draft = mirage::messages::Draft {
-            author: mirage::domain::UserId(1),
-            author_name: "ada".into(),
-            text: mirage::domain::MessageText::parse(&"x".repeat(200)).unwrap(),
-            nonce: number.to_be_bytes(),
-            lifespan: mirage::domain::Lifespan(LIFESPAN),
+        let wish = Wish {
+            version: 0,
+            message: NewMessage {
+                author: mirage::domain::UserId(1),
+                author_name: "ada".into(),
+                text: mirage::domain::MessageText::parse(&"x".repeat(200)).unwrap(),
+                nonce: number.to_be_bytes(),
+                lifespan: mirage::domain::Lifespan(LIFESPAN),
+                sent_at: START,
+            },
+            session_ended: &AtomicBool::new(false),
         };
         let room = RoomId(i64::try_from(number % 100).unwrap());
-        let posted = app.state.messages.post_if(|| true, room, &draft, START);
-        assert!(posted.unwrap().is_some());
+        app.core.messages.open(room).await.raise_version(0).await;
+        let appended = app.core.messages.append(room, &wish, app.clock.site_time());
+        assert!(matches!(appended.await, Appended::New(_)));
     }
-    let bytes = app.state.messages.bytes();
+    let bytes = app.core.messages.bytes().await;
     assert!(bytes > 100_000 * 200);
-    let mut sweeps = app.state.sweeps.subscribe();
+    let mut sweeps = app.core.probes.sweeps.subscribe();
 
     app.clock.advance(LIFESPAN);
     sweeps.mark_unchanged();
@@ -151,7 +168,7 @@ async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
         .unwrap()
         .unwrap();
 
-    assert_eq!(app.state.messages.bytes(), 0);
+    assert_eq!(app.core.messages.bytes().await, 0);
     eprintln!("{bytes} bytes of messages were freed");
 }
 
@@ -233,6 +250,6 @@ async fn a_full_quiet_room_keeps_its_messages_while_a_loud_one_floods() {
     }
 
     assert_eq!(ada.messages(quiet).await, before);
-    assert!(app.state.messages.bytes() <= 64 * 1024);
+    assert!(app.core.messages.bytes().await <= 64 * 1024);
     assert!(!ada.messages(loud).await.is_empty());
 }

@@ -35,7 +35,7 @@ async fn the_server_says_that_it_is_well() {
 #[actix_web::test]
 async fn the_server_says_that_its_database_is_away() {
     let app = TestApp::spawn().await;
-    app.state.database.clone().close().await.unwrap();
+    app.core.database.clone().close().await.unwrap();
 
     app.anonymous().get("/healthz").await.assert_status(503);
 }

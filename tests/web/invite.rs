@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use mirage::database::entities::{invite, room};
 use mirage::domain::{BanReason, RoomId};
-use mirage::entities::{invite, room};
 use mirage::services::moderation;
 use reqwest::Method;
 use reqwest::header::DATE;
@@ -13,7 +13,7 @@ use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp};
 const HOUR: Duration = Duration::from_secs(3_600);
 
 async fn uses_left(app: &TestApp) -> Vec<Option<i64>> {
-    let rows = invite::Entity::find().all(&app.state.database).await;
+    let rows = invite::Entity::find().all(&app.core.database).await;
     rows.unwrap().iter().map(|row| row.uses_left).collect()
 }
 
@@ -22,16 +22,16 @@ async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<se
     room::Entity::update_many()
         .col_expr(column, Expr::value(value))
         .filter(room::Column::Id.eq(room))
-        .exec(&app.state.database)
+        .exec(&app.core.database)
         .await
         .unwrap();
-    app.state.rooms.forget(RoomId(room));
+    app.core.rooms.forget(RoomId(room));
 }
 
 async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {
     let (owner, person) = (app.user_id(owner).await, app.user_id(person).await);
     let reason = BanReason::parse("no").unwrap();
-    let done = moderation::ban(&app.state, RoomId(room), owner, person, reason).await;
+    let done = moderation::ban(&app.core, RoomId(room), owner, person, reason).await;
     assert_eq!(done.unwrap(), moderation::Moderated::Done);
 }
 

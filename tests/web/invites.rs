@@ -1,7 +1,7 @@
 use std::time::Duration;
 
+use mirage::database::entities::invite;
 use mirage::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
-use mirage::entities::invite;
 use mirage::services::invites::{self, Created, Revoked};
 use mirage::services::moderation;
 use sea_orm::EntityTrait;
@@ -13,7 +13,7 @@ const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
 
 async fn rows(app: &TestApp) -> Vec<invite::Model> {
-    let rows = invite::Entity::find().all(&app.state.database).await;
+    let rows = invite::Entity::find().all(&app.core.database).await;
     rows.unwrap()
 }
 
@@ -279,7 +279,7 @@ async fn moderators_invite_and_members_do_not() {
     assert!(has_link(&ada).await && !has_link(&bob).await);
 
     let (owner, member) = (app.user_id("ada").await, app.user_id("bob").await);
-    moderation::set_role(&app.state, RoomId(room), owner, member, Role::Moderator)
+    moderation::set_role(&app.core, RoomId(room), owner, member, Role::Moderator)
         .await
         .unwrap();
 
@@ -317,7 +317,7 @@ async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
     ada.invite_to(room, "day", "ten").await;
 
     app.clock.advance(HOUR - MINUTE);
-    invites::delete_expired(&app.state).await.unwrap();
+    invites::delete_expired(&app.core).await.unwrap();
     assert_eq!(
         (listed(&ada, room).await.len(), rows(&app).await.len()),
         (2, 2)
@@ -329,7 +329,7 @@ async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
         (1, 2)
     );
 
-    invites::delete_expired(&app.state).await.unwrap();
+    invites::delete_expired(&app.core).await.unwrap();
     assert_eq!(rows(&app).await.len(), 1);
 }
 
@@ -356,8 +356,8 @@ async fn the_service_lets_nobody_else_make_or_revoke_a_link() {
     app.sign_up("bob").await;
     let (room, bob) = (RoomId(room), app.user_id("bob").await);
 
-    let created = invites::create(&app.state, room, bob, InviteLife::Day, InviteUses::One).await;
-    let revoked = invites::revoke(&app.state, room, bob, InviteId(1)).await;
+    let created = invites::create(&app.core, room, bob, InviteLife::Day, InviteUses::One).await;
+    let revoked = invites::revoke(&app.core, room, bob, InviteId(1)).await;
 
     assert!(matches!(created.unwrap(), Created::NotAllowed));
     assert_eq!(revoked.unwrap(), Revoked::NotAllowed);

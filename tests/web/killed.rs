@@ -31,7 +31,7 @@ const ACTING: usize = 5;
 const FLAGS: [&str; 3] = [
     "--limits=off",
     "--rooms-per-person=1000000",
-    "--log=warn,mirage=info,mirage::logging=warn",
+    "--log=warn,mirage=info,mirage::web::request_log=warn",
 ];
 
 /// How long a program may take to start before the test takes it for hung.

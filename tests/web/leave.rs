@@ -73,12 +73,12 @@ async fn a_room_that_everybody_left_is_gone_and_its_name_is_free() {
             true => ada.create_private_room("Tea").await,
         };
         ada.send(room, "for the walls").await.assert_status(303);
-        assert!(app.state.messages.bytes() > 0);
+        assert!(app.core.messages.bytes().await > 0);
 
         ada.leave(room).await;
 
         ada.room(room).await.assert_status(404);
-        assert_eq!(app.state.messages.bytes(), 0);
+        assert_eq!(app.core.messages.bytes().await, 0);
     }
 }
 

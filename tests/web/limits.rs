@@ -42,14 +42,18 @@ async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
         let page = post_from("192.0.2.1", &thief, "/login", &wrong).await;
         page.assert_status(422);
     }
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
 
     let refused = post_from("192.0.2.1", &thief, "/login", &wrong).await;
     let with_the_password = post_from("192.0.2.1", &thief, "/login", &right).await;
 
     assert_too_often(&refused, "ADA", 30, "30 seconds");
     assert_too_often(&with_the_password, "ada", 30, "30 seconds");
-    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
     ada.get("/rooms").await.assert_status(200);
     let elsewhere = post_from("192.0.2.2", &app.anonymous(), "/login", &right).await;
     elsewhere.assert_status(303);
@@ -76,7 +80,7 @@ async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
         guess("/account/password", &change).await.assert_status(422);
     }
     guess("/account/delete", &delete).await.assert_status(422);
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
 
     let sentence = "This was tried too often. Wait 30 seconds, then try again";
     for (path, form, field) in [
@@ -90,7 +94,11 @@ async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
 
     let right = [("name", "ada"), ("password", PASSWORD)];
     guess("/login", &right).await.assert_status(429);
-    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
     let elsewhere = post_from(
         "192.0.2.2",
         &ada,
@@ -207,12 +215,16 @@ async fn a_person_tries_to_join_private_rooms_only_so_often() {
             .await
             .assert_status(403);
     }
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
 
     let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
 
     assert_too_often(&page, "Tea", 60, "1 minute");
-    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
     app.clock.advance(Duration::from_secs(60));
     bob.join_privately("Tea", ROOM_PASSWORD)
         .await
@@ -254,13 +266,17 @@ async fn a_person_makes_only_so_many_rooms_an_hour() {
     for name in ["Tea", "Cake"] {
         room_in(&create(&ada, name).await);
     }
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
 
     let page = create(&ada, "Pie").await;
 
     assert_too_often(&page, "Pie", 1800, "30 minutes");
     assert!(page.has("#kind-private[checked]"));
-    assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
     room_in(&create(&bob, "Pie").await);
 }
 

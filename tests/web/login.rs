@@ -27,7 +27,7 @@ async fn a_wrong_password_and_an_unknown_name_are_answered_alike_after_the_same_
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let attempt = async |name, password| {
-        let (hashes, statements) = (app.state.passwords.computed(), app.db_statements());
+        let (hashes, statements) = (app.core.probes.hashing.computed(), app.db_statements());
         let page = app
             .anonymous()
             .post("/login", &[("name", name), ("password", password)])
@@ -35,7 +35,7 @@ async fn a_wrong_password_and_an_unknown_name_are_answered_alike_after_the_same_
         page.assert_status(422)
             .assert_problem("name", REFUSED)
             .assert_value("#name", name);
-        let hashes = app.state.passwords.computed() - hashes;
+        let hashes = app.core.probes.hashing.computed() - hashes;
         let statements = app.db_statements() - statements;
         (page.body.replace(name, "NAME"), hashes, statements)
     };
@@ -166,10 +166,10 @@ async fn a_hash_that_was_made_long_ago_is_made_anew_when_its_owner_signs_in() {
     app.sign_in("ada", PASSWORD).await;
     let new = stored_hash(&app).await;
     assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
     app.sign_in("ada", PASSWORD).await;
     assert_eq!(stored_hash(&app).await, new);
-    assert_eq!(app.state.passwords.computed() - hashes, 1);
+    assert_eq!(app.core.probes.hashing.computed() - hashes, 1);
 }
 
 #[actix_web::test]

@@ -19,6 +19,7 @@ mod account;
 mod account_delete;
 mod account_password;
 mod account_sessions;
+mod asset;
 mod backup;
 mod cross_site;
 mod database_trouble;

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
-use mirage::routes;
+use mirage::web::routes;
 use proptest::prelude::RngExt;
 use proptest::test_runner::TestRng;
 
@@ -36,7 +36,7 @@ const GROWTH: u64 = 32 * 1024;
 const FLAGS: [&str; 3] = [
     "--limits=off",
     "--rooms-per-person=1000000",
-    "--log=error,mirage=info,mirage::logging=warn,actix_http=off",
+    "--log=error,mirage=info,mirage::web::request_log=warn,actix_http=off",
 ];
 
 /// Texts that something may not be ready for, to stand as they are or percent-encoded.

@@ -259,13 +259,13 @@ async fn who_is_banned_from_a_private_room_gets_what_a_stranger_gets() {
     owner.ban(room, "banned", "Loud").await;
 
     assert_eq!(poll.answer().await.status, 404);
-    let hashes = app.state.passwords.computed();
+    let hashes = app.core.probes.hashing.computed();
     let mine = banned.join_privately("Den", ROOM_PASSWORD).await;
     let theirs = stranger.join_privately("Den", "a wrong one").await;
     let strip = |page: Page, name: &str| page.body.replace(name, "…");
     assert_eq!((mine.status, theirs.status), (theirs.status, mine.status));
     assert_eq!(strip(mine, "banned"), strip(theirs, "stranger"));
-    assert_eq!(app.state.passwords.computed() - hashes, 2);
+    assert_eq!(app.core.probes.hashing.computed() - hashes, 2);
 }
 
 #[actix_web::test]

@@ -228,10 +228,10 @@ async fn when_the_database_is_away_the_text_comes_back() {
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
     for _ in 0..2 {
-        app.state.sessions.sweep();
-        app.state.rooms.sweep();
+        app.core.sessions.sweep();
+        app.core.rooms.sweep();
     }
-    app.state.database.clone().close().await.unwrap();
+    app.core.database.clone().close().await.unwrap();
 
     let page = ada.send_with(room, "hello <3", &nonce).await;
 
@@ -246,7 +246,7 @@ async fn when_the_database_is_away_those_who_are_there_talk_on() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
-    app.state.database.clone().close().await.unwrap();
+    app.core.database.clone().close().await.unwrap();
 
     ada.send_with(room, "hello", &nonce)
         .await

@@ -6,9 +6,10 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mirage::clock::{Clock, SystemClock};
+use mirage::database::feed::{ChangeFeed, Origin};
 use mirage::domain::RoomId;
-use mirage::services::changes::Noticed;
 use mirage::services::operators;
+use sea_orm::Database;
 
 use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, wait_from};
 
@@ -18,7 +19,7 @@ const TWO_SECONDS: Duration = Duration::from_secs(2);
 /// A server by the machine's clock, by which the commands go, too.
 async fn spawn() -> TestApp {
     let app = TestApp::spawn().await;
-    app.clock.set(SystemClock::start().now());
+    app.clock.set_wall(SystemClock::start().now());
     app
 }
 
@@ -175,7 +176,7 @@ async fn a_deleted_room_is_gone_for_who_is_in_it() {
     for poll in polls {
         assert_eq!(poll.answer_within(TWO_SECONDS).await.status, 404);
     }
-    assert_eq!(app.state.messages.bytes(), 0);
+    assert_eq!(app.core.messages.bytes().await, 0);
     assert_eq!(
         bob.get("/rooms").await.text("main p"),
         "There are no public rooms yet. Create the first room."
@@ -192,17 +193,17 @@ async fn the_server_looks_for_changes_at_its_own_cost() {
     let before = app.db_statements();
 
     let now = app.clock.now();
-    operators::delete_room(&app.state.uncounted, "tea", now)
-        .await
-        .unwrap();
+    // Beside the server, over a connection of its own.
+    let beside = Database::connect(app.database_url()).await.unwrap();
+    operators::delete_room(&beside, "tea", now).await.unwrap();
     is_noticed(async || {
         tokio::task::yield_now().await;
-        app.state.messages.bytes() == 0
+        app.core.messages.bytes().await == 0
     })
     .await;
 
     assert_eq!(app.db_statements(), before);
-    assert_eq!(app.state.messages.waiting(RoomId(tea)), 0);
+    assert_eq!(app.core.messages.subscriber_count(RoomId(tea)), 0);
 }
 
 #[actix_web::test]
@@ -213,10 +214,12 @@ async fn what_was_noticed_is_kept_for_an_hour() {
     ada.create_public_room("Cake").await;
     let delete = async |name| {
         let now = app.clock.now();
-        operators::delete_room(&app.state.database, name, now)
+        operators::delete_room(&app.core.database, name, now)
             .await
             .unwrap();
-        Noticed::all_so_far(&app.state.database).await.unwrap()
+        ChangeFeed::follow(app.core.database.clone(), Origin::random())
+            .await
+            .unwrap()
     };
     let kept = async || {
         let kinds = "SELECT kind FROM changes";
@@ -225,12 +228,13 @@ async fn what_was_noticed_is_kept_for_an_hour() {
     let first = delete("tea").await;
     let both = delete("cake").await;
 
-    both.delete_old(&app.state).await.unwrap();
-    assert_eq!(kept().await, 2);
+    both.delete_old(app.clock.now()).await.unwrap();
+    // Two rooms were created and deleted.
+    assert_eq!(kept().await, 4);
     app.clock.advance(Duration::from_secs(3600));
-    first.delete_old(&app.state).await.unwrap();
+    first.delete_old(app.clock.now()).await.unwrap();
     assert_eq!(kept().await, 1);
-    both.delete_old(&app.state).await.unwrap();
+    both.delete_old(app.clock.now()).await.unwrap();
     assert_eq!(kept().await, 0);
 }
 
@@ -243,13 +247,13 @@ async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
 
     let app = app.restart().await;
 
-    let latest = Noticed::all_so_far(&app.state.database).await.unwrap();
+    let latest = async || db_column(&app, "SELECT CAST(MAX(id) AS TEXT) FROM changes").await;
+    let before = latest().await;
     let cake = ada.create_public_room("Cake").await;
     ada.send(cake, "mine").await.assert_status(303);
     printed(&run(&app, &["room", "delete", "Cake", "--yes"]).await);
     is_noticed(async || ada.room(cake).await.status == 404).await;
-    let now = Noticed::all_so_far(&app.state.database).await.unwrap();
-    assert_ne!(now, latest);
+    assert_ne!(latest().await, before);
 }
 
 #[actix_web::test]
@@ -279,7 +283,7 @@ async fn a_link_from_the_command_line_changes_a_password() {
 #[actix_web::test]
 async fn a_link_from_the_command_line_creates_an_account() {
     let app = TestApp::with(&["--sign-up=link"]).await;
-    app.clock.set(SystemClock::start().now());
+    app.clock.set_wall(SystemClock::start().now());
 
     let link = printed(&run(&app, &["signup-link"]).await);
 
@@ -332,7 +336,7 @@ async fn lists_have_a_line_each_for_people_and_for_pipes() {
         "Attic\tprivate\tAda\t1\ntea & cake\tpublic\tAda\t2\n"
     );
     app.clock.advance(Duration::from_secs(31 * 86_400));
-    let later = operators::people(&app.state.database, app.clock.now())
+    let later = operators::people(&app.core.database, app.clock.now())
         .await
         .unwrap();
     assert!(later.iter().all(|person| person.sessions == 0));

@@ -54,14 +54,14 @@ async fn whatever_keeps_somebody_out_they_are_answered_alike_after_the_same_work
     bob.join_privately("Cake", ROOM_PASSWORD).await;
     ada.ban(cake, "bob", "Crumbs").await;
     let attempt = async |name: &str, password| {
-        let (hashes, statements) = (app.state.passwords.computed(), app.db_statements());
+        let (hashes, statements) = (app.core.probes.hashing.computed(), app.db_statements());
         let page = bob.join_privately(name, password).await;
         page.assert_status(403)
             .assert_problem("name", REFUSED)
             .assert_value("#name", name);
         let value = format!("value=\"{}\"", page.attribute("#name", "value"));
         assert_eq!(page.texts("#name").len(), 1);
-        let hashes = app.state.passwords.computed() - hashes;
+        let hashes = app.core.probes.hashing.computed() - hashes;
         let statements = app.db_statements() - statements;
         (page.body.replace(&value, ""), hashes, statements)
     };
@@ -89,10 +89,10 @@ async fn it_takes_one_hash_to_be_let_in_too() {
     ada.create_private_room("Tea").await;
     ada.create_public_room("Cake").await;
     let hashes = async |browser: &Browser, name, password| {
-        let before = app.state.passwords.computed();
+        let before = app.core.probes.hashing.computed();
         let page = browser.join_privately(name, password).await;
         page.assert_status(303);
-        app.state.passwords.computed() - before
+        app.core.probes.hashing.computed() - before
     };
 
     assert_eq!(hashes(&bob, "Tea", ROOM_PASSWORD).await, 1, "new member");

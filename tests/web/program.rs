@@ -19,11 +19,9 @@ fn program(folder: &Path, flags: &[&str]) -> Command {
             format!("sqlite://{folder}/data/mirage.db?mode=rwc"),
         )
         .env("MIRAGE_SECRET_FILE", format!("{folder}/data/mirage.key"))
-        .env(
-            "MIRAGE_ASSETS",
-            concat!(env!("CARGO_MANIFEST_DIR"), "/assets"),
-        )
         .env("TMPDIR", folder.to_string())
+        // It runs from any folder.
+        .current_dir(folder.to_string())
         .args(flags)
         .stdin(Stdio::null());
     command

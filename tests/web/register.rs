@@ -348,7 +348,7 @@ async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_exp
     assert!(!stored[0].contains(token));
 
     app.clock.advance(Duration::from_secs(7 * 86_400));
-    mirage::services::one_time_links::delete_expired(&app.state)
+    mirage::services::one_time_links::delete_expired(&app.core)
         .await
         .unwrap();
 

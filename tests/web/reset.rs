@@ -215,7 +215,7 @@ async fn a_link_dies_with_its_person() {
     let link = reset_link(&app, "ada").await;
 
     let deleted = mirage::services::operators::delete_person(
-        &app.state.database,
+        &app.core.database,
         "ada",
         crate::support::START,
     )
@@ -235,7 +235,7 @@ async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_exp
     assert!(!stored[0].contains(link.trim_start_matches("/reset/")));
 
     app.clock.advance(DAY);
-    mirage::services::one_time_links::delete_expired(&app.state)
+    mirage::services::one_time_links::delete_expired(&app.core)
         .await
         .unwrap();
 

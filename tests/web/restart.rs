@@ -90,7 +90,7 @@ async fn messages_are_nowhere_on_the_disk() {
 #[actix_web::test]
 async fn the_database_is_opened_as_the_design_says() {
     let app = TestApp::spawn().await;
-    let database = &app.state.database;
+    let database = &app.core.database;
     let pragma = async |name: &str| {
         let ask = Statement::from_string(database.get_database_backend(), format!("PRAGMA {name}"));
         let row = database.query_one_raw(ask).await.unwrap().unwrap();

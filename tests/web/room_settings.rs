@@ -428,7 +428,7 @@ async fn a_deleted_room_is_gone_for_everybody() {
         let unsent = member.send_with(room, "hello?", &nonce).await;
         unsent.assert_status(404);
         assert_eq!(unsent.text("#message"), "hello?");
-        assert_eq!(app.state.messages.bytes(), 0);
+        assert_eq!(app.core.messages.bytes().await, 0);
         // Its name is free again.
         member
             .create_public_room(if is_private { "Den" } else { "Tea" })

@@ -228,7 +228,7 @@ async fn sessions_of_browsers_that_never_come_back_are_deleted() {
     app.sign_up("bob").await;
 
     app.clock.advance(11 * DAY);
-    mirage::services::sessions::delete_expired(&app.state)
+    mirage::services::sessions::delete_expired(&app.core)
         .await
         .unwrap();
 

@@ -6,8 +6,8 @@ use std::time::Duration;
 use actix_web::cookie::{Cookie, CookieJar, Key};
 use mirage::clock::Stopwatch;
 use mirage::domain::RoomId;
-use mirage::secret::Secret;
-use mirage::services::tokens::Token;
+use mirage::security::secret::Secret;
+use mirage::security::tokens::Token;
 use tokio::task::JoinSet;
 
 use crate::support::{START, TestApp};
@@ -18,7 +18,7 @@ const A_BROWSER: usize = 4;
 
 /// Signs somebody in with so many browsers, past the form: hashing would take minutes. Gives their cookies.
 async fn sign_in_often(app: &TestApp, name: &str, browsers: usize) -> Vec<String> {
-    let secret = Secret::load_or_create(&app.state.config.secret_file).unwrap();
+    let secret = Secret::load_or_create(&app.core.config.secret_file).unwrap();
     let key = Key::derive_from(&secret.key("cookie"));
     let person = app.user_id(name).await;
     let mut rows = String::new();
@@ -60,7 +60,7 @@ async fn two_thousand_polls_that_wait_are_answered_at_once_when_the_server_stops
         let request = client.get(&url).header("cookie", cookie);
         polls.spawn(async move { request.send().await.unwrap().status() });
     }
-    while app.state.messages.waiting(RoomId(room)) < WAITING {
+    while app.core.messages.subscriber_count(RoomId(room)) < WAITING {
         assert!(polls.try_join_next().is_none(), "each has a place to wait");
         tokio::task::yield_now().await;
     }

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use mirage::app::{AppState, Application};
 use mirage::clock::{Clock, FixedClock};
 use mirage::config::Command;
+use mirage::core::Core;
+use mirage::database::entities::user;
 use mirage::domain::{RoomId, Timestamp, UserId};
-use mirage::entities::user;
-use mirage::routes;
+use mirage::server::application::Application;
 use mirage::services::operators;
+use mirage::urls;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
@@ -36,7 +37,7 @@ pub const ROOM_PASSWORD: &str = "open sesame";
 /// A server on a free port, with a database of its own.
 pub struct TestApp {
     pub address: String,
-    pub state: Arc<AppState>,
+    pub core: Arc<Core>,
     pub clock: Arc<FixedClock>,
     folder: TempDir,
     flags: Vec<String>,
@@ -83,12 +84,12 @@ impl TestApp {
         let shared: Arc<dyn Clock> = clock.clone();
         let application = Application::build(*config, shared).await.unwrap();
         let address = format!("127.0.0.1:{}", application.port());
-        let state = Arc::clone(application.state());
+        let core = Arc::clone(application.core());
         let stop = CancellationToken::new();
         let running = tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
         Self {
             address,
-            state,
+            core,
             clock,
             folder,
             flags,
@@ -105,7 +106,6 @@ impl TestApp {
             format!("--bind={bind}"),
             format!("--database-url={database}"),
             format!("--secret-file={folder}/mirage.key"),
-            format!("--assets={}/assets", env!("CARGO_MANIFEST_DIR")),
         ];
         // People in tests do more than people.
         for unlimited in ["--limits=off", "--rooms-per-person=1000"] {
@@ -167,7 +167,7 @@ impl TestApp {
     /// Who has this name.
     pub async fn user_id(&self, name: &str) -> UserId {
         let named = user::Entity::find().filter(user::Column::Name.eq(name));
-        named.one(&self.state.database).await.unwrap().unwrap().id
+        named.one(&self.core.database).await.unwrap().unwrap().id
     }
 
     /// Runs a statement on the database, beside the server. Over a connection of its own: those that are
@@ -180,27 +180,27 @@ impl TestApp {
 
     /// How many statements were sent to the database so far.
     pub fn db_statements(&self) -> u64 {
-        self.state.statements.load(Ordering::SeqCst)
+        self.core.probes.statements.load(Ordering::SeqCst)
     }
 }
 
 /// A link for creating an account, as the operator makes it: its path.
 pub async fn sign_up_link(app: &TestApp) -> String {
-    let link = operators::sign_up_link(&app.state.database, app.clock.now()).await;
-    routes::register_url(Some(&link.unwrap()))
+    let link = operators::sign_up_link(&app.core.database, app.clock.now()).await;
+    urls::register_url(Some(link.unwrap().as_str()))
 }
 
 /// A link by which somebody chooses a new password, as the operator makes it: its path.
 pub async fn reset_link(app: &TestApp, name: &str) -> String {
-    let link = operators::reset_link(&app.state.database, name, app.clock.now()).await;
-    routes::reset_url(&link.unwrap().unwrap())
+    let link = operators::reset_link(&app.core.database, name, app.clock.now()).await;
+    urls::reset_url(link.unwrap().unwrap().as_str())
 }
 
 /// The texts in the first column that a question to the database brings.
 pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
-    let backend = app.state.database.get_database_backend();
+    let backend = app.core.database.get_database_backend();
     let rows = app
-        .state
+        .core
         .database
         .query_all_raw(Statement::from_string(backend, sql))
         .await
@@ -566,7 +566,7 @@ pub async fn wait_in(app: &TestApp, browser: &Browser, room: i64) -> WaitingPoll
 
 /// Begins a poll, and returns when it waits.
 pub async fn wait_from(app: &TestApp, browser: &Browser, room: i64, cursor: &str) -> WaitingPoll {
-    let waiting = || app.state.messages.waiting(RoomId(room));
+    let waiting = || app.core.messages.subscriber_count(RoomId(room));
     let before = waiting();
     let (browser, query) = (browser.clone(), format!("?after={cursor}"));
     let poll = tokio::spawn(async move { browser.poll(room, &query).await });

@@ -1,0 +1,9 @@
+//! The database: opening it, making changes in transactions, the tables, and the change feed.
+//!
+//! Nothing here decides who may do what.
+
+pub mod backup;
+pub mod connection;
+pub mod entities;
+pub mod feed;
+pub mod transaction;

@@ -1,0 +1,395 @@
+//! Rows held in memory: read once, dropped when they change.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::OnceCell;
+
+/// Values read from the database, by key.
+///
+/// Whoever changes a row calls [`Cache::forget`] after the commit. However many ask for a value that is not
+/// held, it is read once; a value that is forgotten while it is read is read again.
+pub struct Cache<K, V> {
+    slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
+}
+
+struct Slot<V> {
+    value: OnceCell<Option<Arc<V>>>,
+    was_used: AtomicBool,
+    /// Whether an exclusive update is under way: whoever asks waits, and reads the value afterwards.
+    is_exclusive: AtomicBool,
+}
+
+impl<K: Copy + Eq + Hash, V> Cache<K, V> {
+    /// Makes a cache that holds nothing.
+    #[must_use]
+    pub fn new() -> Self {
+        Self {
+            slots: Mutex::new(HashMap::new()),
+        }
+    }
+
+    /// Returns the value at `key`: the one held, or the one that `read` returns. None is not held.
+    ///
+    /// # Errors
+    /// The errors of `read`.
+    pub async fn get<E>(
+        &self,
+        key: K,
+        read: impl AsyncFn() -> Result<Option<V>, E>,
+    ) -> Result<Option<Arc<V>>, E> {
+        loop {
+            let slot = self.slot(key);
+            if let Some(Some(value)) = slot.value.get() {
+                slot.was_used.store(true, Ordering::Relaxed);
+                return Ok(Some(Arc::clone(value)));
+            }
+            let value = slot
+                .value
+                // Boxed: the future is large and seldom needed, and every waiting caller has room for it.
+                .get_or_try_init(async || Ok::<_, E>(Box::pin(read()).await?.map(Arc::new)));
+            let value = value.await;
+            let mut slots = self.lock();
+            let is_current = slots
+                .get(&key)
+                .is_some_and(|current| Arc::ptr_eq(current, &slot));
+            if is_current && !matches!(value, Ok(Some(_))) {
+                slots.remove(&key);
+            }
+            match value {
+                Ok(Some(_)) if !is_current => {}
+                value => return value.cloned(),
+            }
+        }
+    }
+
+    /// Drops the value at `key`, waits for whoever is reading it, and runs `update`. Whoever asks for the
+    /// value meanwhile waits until `update` is done, and reads it afterwards.
+    pub async fn update_exclusive<T>(&self, key: K, update: impl Future<Output = T>) -> T {
+        let mut update = std::pin::pin!(update);
+        loop {
+            let slot = self.empty_slot(key);
+            let mut result = None;
+            // Ends without a value: the next caller who waits reads it.
+            let _ = slot
+                .value
+                .get_or_try_init(async || {
+                    slot.is_exclusive.store(true, Ordering::SeqCst);
+                    result = Some(update.as_mut().await);
+                    slot.is_exclusive.store(false, Ordering::SeqCst);
+                    Err(())
+                })
+                .await;
+            // None: somebody had begun to read before.
+            if let Some(result) = result {
+                return result;
+            }
+        }
+    }
+
+    /// Returns the value that is held at `key`. This does not count as using it.
+    pub fn held(&self, key: K) -> Option<Arc<V>> {
+        let slots = self.lock();
+        slots.get(&key)?.value.get().cloned().flatten()
+    }
+
+    /// Drops and returns the values that `predicate` accepts. Values that are being read are read again.
+    pub fn forget_where(&self, predicate: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
+        let mut forgotten = Vec::new();
+        self.lock().retain(|_, slot| match slot.value.get() {
+            Some(Some(value)) if predicate(value) => {
+                forgotten.push(Arc::clone(value));
+                false
+            }
+            Some(Some(_)) => true,
+            Some(None) | None => slot.is_exclusive.load(Ordering::SeqCst),
+        });
+        forgotten
+    }
+
+    /// Drops and returns the value at `key`.
+    pub fn forget(&self, key: K) -> Option<Arc<V>> {
+        let mut slots = self.lock();
+        if slots
+            .get(&key)
+            .is_some_and(|slot| slot.is_exclusive.load(Ordering::SeqCst))
+        {
+            // Nothing is held, and whoever asks already waits for the update.
+            return None;
+        }
+        slots.remove(&key)?.value.get().cloned().flatten()
+    }
+
+    /// Drops the values that were not used since the last sweep, unless a caller still holds one.
+    pub fn sweep(&self) {
+        let mut slots = self.lock();
+        slots.retain(|_, slot| {
+            let is_in_use = |value: &Arc<V>| Arc::strong_count(value) > 1;
+            slot.was_used.swap(false, Ordering::Relaxed)
+                || Arc::strong_count(slot) > 1
+                || slot
+                    .value
+                    .get()
+                    .is_some_and(|value| value.as_ref().is_some_and(is_in_use))
+        });
+        slots.shrink_to_fit();
+    }
+
+    /// Returns the slot at `key` while it is being filled, or a new one if it was full.
+    fn empty_slot(&self, key: K) -> Arc<Slot<V>> {
+        let mut slots = self.lock();
+        if slots.get(&key).is_some_and(|slot| slot.value.initialized()) {
+            slots.remove(&key);
+        }
+        drop(slots);
+        self.slot(key)
+    }
+
+    fn slot(&self, key: K) -> Arc<Slot<V>> {
+        let mut slots = self.lock();
+        let slot = slots.entry(key).or_insert_with(|| {
+            Arc::new(Slot {
+                value: OnceCell::new(),
+                was_used: AtomicBool::new(true),
+                is_exclusive: AtomicBool::new(false),
+            })
+        });
+        Arc::clone(slot)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<K, Arc<Slot<V>>>> {
+        self.slots.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<K: Copy + Eq + Hash, V> Default for Cache<K, V> {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+
+    use super::*;
+
+    fn ready<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    /// Reads `value`, without an error.
+    fn read<V: Copy>(value: V) -> impl AsyncFn() -> Result<Option<V>, ()> {
+        async move || Ok(Some(value))
+    }
+
+    #[test]
+    fn a_value_is_read_once() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            assert_eq!(cache.get(1, read(7)).await.unwrap().as_deref(), Some(&7));
+            assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&7));
+        });
+    }
+
+    #[test]
+    fn a_value_that_many_ask_for_at_once_is_read_once() {
+        let cache = Cache::<u8, u8>::new();
+        let reads = AtomicUsize::new(0);
+        let read = async || {
+            reads.fetch_add(1, Ordering::SeqCst);
+            tokio::task::yield_now().await;
+            Ok::<_, ()>(Some(7))
+        };
+
+        let (one, other) = ready(async { tokio::join!(cache.get(1, read), cache.get(1, read)) });
+
+        assert_eq!(
+            (one.unwrap().as_deref(), other.unwrap().as_deref()),
+            (Some(&7), Some(&7))
+        );
+        assert_eq!(reads.into_inner(), 1);
+    }
+
+    #[test]
+    fn what_is_not_there_is_not_held() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            assert_eq!(
+                cache.get(1, async || Ok::<_, ()>(None)).await.unwrap(),
+                None
+            );
+            assert!(cache.lock().is_empty());
+            assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
+        });
+    }
+
+    #[test]
+    fn a_fault_is_not_held() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            let fault = async || Err("no");
+            assert!(cache.get(1, fault).await.is_err());
+            assert!(cache.lock().is_empty());
+        });
+    }
+
+    #[test]
+    fn a_value_that_changes_while_it_is_read_is_read_again() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let value = ready(cache.get(1, async || {
+            let read = *row.lock().unwrap();
+            if read == 1 {
+                *row.lock().unwrap() = 2;
+                cache.forget(1);
+            }
+            Ok::<_, ()>(Some(read))
+        }));
+
+        assert_eq!(value.unwrap().as_deref(), Some(&2));
+    }
+
+    #[test]
+    fn a_value_is_held_until_it_is_forgotten() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            let value = cache.get(1, read(7)).await.unwrap();
+            assert_eq!(cache.held(1), value);
+
+            assert_eq!(cache.forget(1), value);
+            assert_eq!(cache.held(1), None);
+            let value = cache.get(1, read(8)).await.unwrap();
+            assert_eq!(value.as_deref(), Some(&8));
+        });
+    }
+
+    #[test]
+    fn a_value_forgotten_during_an_exclusive_update_is_read_after_it() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
+        ready(async {
+            let update = cache.update_exclusive(1, async {
+                assert_eq!(cache.forget(1), None);
+                assert!(cache.forget_where(|_| true).is_empty());
+                tokio::task::yield_now().await;
+                *row.lock().unwrap() = 2;
+            });
+
+            let ((), asked) = tokio::join!(update, cache.get(1, read));
+
+            assert_eq!(asked.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn who_asks_for_a_value_that_is_being_changed_is_given_the_new_one() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
+        ready(async {
+            let before = cache.get(1, read).await.unwrap().unwrap();
+            let change = cache.update_exclusive(1, async {
+                assert_eq!(before.as_ref(), &1);
+                assert_eq!(cache.held(1), None);
+                tokio::task::yield_now().await;
+                *row.lock().unwrap() = 2;
+                tokio::task::yield_now().await;
+                "done"
+            });
+
+            let (changed, asked) = tokio::join!(change, cache.get(1, read));
+
+            assert_eq!(changed, "done");
+            assert_eq!(asked.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn a_change_waits_for_who_is_reading_and_makes_them_read_again() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || {
+            let read = *row.lock().unwrap();
+            tokio::task::yield_now().await;
+            Ok::<_, ()>(Some(read))
+        };
+        ready(async {
+            let change = cache.update_exclusive(1, async {
+                *row.lock().unwrap() = 2;
+            });
+
+            let (_, ()) = tokio::join!(cache.get(1, read), change);
+
+            assert_eq!(cache.get(1, read).await.unwrap().as_deref(), Some(&2));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_held_can_be_looked_at_without_using_it() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            cache.get(1, read(7)).await.unwrap();
+            cache.sweep();
+
+            assert_eq!(cache.held(1).as_deref(), Some(&7));
+            assert_eq!(cache.held(2), None);
+            cache.sweep();
+            assert_eq!(cache.held(1), None);
+        });
+    }
+
+    #[test]
+    fn values_are_forgotten_by_what_they_are() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            for key in 1..=4 {
+                cache.get(key, read(key)).await.unwrap();
+            }
+
+            let mut forgotten = cache.forget_where(|value| value % 2 == 0);
+
+            forgotten.sort_unstable();
+            assert_eq!(forgotten, [Arc::new(2), Arc::new(4)]);
+            let held: Vec<u8> = cache.lock().keys().copied().collect();
+            assert_eq!(held.len(), 2);
+            assert!(!held.contains(&2) && !held.contains(&4));
+        });
+    }
+
+    #[test]
+    fn a_value_that_is_read_while_others_are_forgotten_is_read_again() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let value = ready(cache.get(1, async || {
+            let read = *row.lock().unwrap();
+            if read == 1 {
+                *row.lock().unwrap() = 2;
+                cache.forget_where(|value| *value == 1);
+            }
+            Ok::<_, ()>(Some(read))
+        }));
+
+        assert_eq!(value.unwrap().as_deref(), Some(&2));
+    }
+
+    #[test]
+    fn sweeping_keeps_what_is_used_or_in_hand() {
+        let cache = Cache::<u8, u8>::new();
+        ready(async {
+            let in_hand = cache.get(1, read(1)).await.unwrap();
+            cache.get(2, read(2)).await.unwrap();
+            cache.sweep();
+            cache.sweep();
+
+            assert_eq!(cache.get(1, read(9)).await.unwrap(), in_hand);
+            assert_eq!(cache.get(2, read(9)).await.unwrap().as_deref(), Some(&9));
+        });
+    }
+}

@@ -1,0 +1,55 @@
+//! The request to post a message, and its outcome.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::event::NewMessage;
+use crate::domain::MessageId;
+
+/// A message that somebody wants to post, with the conditions of posting it.
+#[derive(Debug)]
+pub struct Wish<'a> {
+    /// The version of the room by which the author was allowed to post.
+    pub version: i64,
+    /// The message.
+    pub message: NewMessage,
+    /// Tells whether the author's session has ended.
+    pub session_ended: &'a AtomicBool,
+}
+
+/// The outcome of an append.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Appended {
+    /// The message was posted.
+    New(MessageId),
+    /// The nonce was used before, for the same text: it led to this message.
+    Repeated(MessageId),
+    /// The nonce was used before, for another text. Nothing was posted.
+    NonceReused,
+    /// The room's version is greater than the wish's, or the log does not know it. Nothing was posted:
+    /// the caller must look again at what the author may do.
+    Stale,
+    /// The author's session has ended. Nothing was posted.
+    SessionEnded,
+}
+
+impl Wish<'_> {
+    /// Returns why a log that knows this version of the room must refuse the wish, if it must.
+    pub(super) fn refusal(&self, known_version: Option<i64>) -> Option<Appended> {
+        if self.session_ended.load(Ordering::Acquire) {
+            return Some(Appended::SessionEnded);
+        }
+        let is_allowed = known_version.is_some_and(|known| known <= self.version);
+        (!is_allowed).then_some(Appended::Stale)
+    }
+}
+
+impl Appended {
+    /// Returns the message that the nonce led to, now or before.
+    #[must_use]
+    pub fn message(self) -> Option<MessageId> {
+        match self {
+            Self::New(id) | Self::Repeated(id) => Some(id),
+            Self::NonceReused | Self::Stale | Self::SessionEnded => None,
+        }
+    }
+}

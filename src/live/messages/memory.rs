@@ -1,0 +1,340 @@
+//! The logs of all rooms in this process's memory.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use super::activity::Activity;
+use super::append::{Appended, Wish};
+use super::budget::Budget;
+use super::message::Renderer;
+use super::room_log::RoomLog;
+use super::state::RoomState;
+use super::subscription::Subscription;
+use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
+
+/// How much a log in memory holds.
+#[derive(Debug, Clone, Copy)]
+pub struct Capacity {
+    /// The most messages of one room.
+    pub messages_per_room: usize,
+    /// The most bytes of all rooms together: the messages with their HTML, and what is held with each.
+    pub bytes: usize,
+}
+
+/// The logs of all rooms.
+///
+/// Locks are taken in this order, and none is held while one to its left is taken: `eviction`, a room's
+/// log, `rooms`, `budget` or `activity`. Nobody holds the logs of two rooms, so rooms do not wait for
+/// each other.
+pub(super) struct MemoryLog {
+    capacity: Capacity,
+    life: u64,
+    start: SiteTime,
+    renderer: Renderer,
+    /// Held by the thread that evicts messages for the budget.
+    eviction: Mutex<()>,
+    rooms: RwLock<Rooms>,
+    budget: Mutex<Budget>,
+    activity: Mutex<Activity>,
+}
+
+struct Rooms {
+    held: HashMap<RoomId, Arc<Room>>,
+    /// The number that the events of a newly held room follow. No removed log has given out a greater one,
+    /// so no id is given out twice.
+    first_event: u64,
+}
+
+/// A held room. A room that was removed from the map has no log: a thread that finds none looks the room
+/// up again.
+pub(super) struct Room {
+    log: Mutex<Option<RoomLog>>,
+}
+
+impl Room {
+    /// Notes the version that was read from the database since the room was opened.
+    pub(super) fn confirm_version(&self, version: i64) {
+        if let Some(log) = lock(&self.log).as_mut() {
+            log.confirm_version(version);
+        }
+    }
+}
+
+impl MemoryLog {
+    pub(super) fn new(capacity: Capacity, life: u64, start: SiteTime, renderer: Renderer) -> Self {
+        // Site time starts at the wall clock's time, so a restart gives out no id of an earlier life, as
+        // long as a room has under a thousand events a millisecond on average. JavaScript's numbers hold
+        // these ids exactly.
+        let first_event = u64::try_from(start.0).unwrap_or(0).saturating_mul(1_000);
+        Self {
+            capacity,
+            life,
+            start,
+            renderer,
+            eviction: Mutex::new(()),
+            rooms: RwLock::new(Rooms {
+                held: HashMap::new(),
+                first_event,
+            }),
+            budget: Mutex::new(Budget::new(capacity.bytes)),
+            activity: Mutex::new(Activity::default()),
+        }
+    }
+
+    pub(super) fn life(&self) -> u64 {
+        self.life
+    }
+
+    /// Returns the room. The sweeper does not remove the room while the caller holds it.
+    pub(super) fn open(&self, room: RoomId) -> Arc<Room> {
+        if let Some(entry) = self.find(room) {
+            return entry;
+        }
+        let mut rooms = self.rooms_mut();
+        let state = self.empty_state(room, rooms.first_event);
+        let entry = rooms.held.entry(room).or_insert_with(|| {
+            let log = RoomLog::new(state, self.start, &self.renderer);
+            Arc::new(Room {
+                log: Mutex::new(Some(log)),
+            })
+        });
+        Arc::clone(entry)
+    }
+
+    /// Posts a message. When this returns, all rooms are within the capacity.
+    pub(super) fn append(&self, room: RoomId, wish: &Wish<'_>, now: SiteTime) -> Appended {
+        let appended = self.change(room, now, |log, at| log.append(wish, at));
+        self.evict(now);
+        appended
+            .or_else(|| wish.refusal(None))
+            .unwrap_or(Appended::Stale)
+    }
+
+    /// Runs `read` on a room's state and the time to go by. A room that is not held has an empty state.
+    pub(super) fn read<T>(
+        &self,
+        room: RoomId,
+        now: SiteTime,
+        read: impl FnOnce(&RoomState, SiteTime) -> T,
+    ) -> T {
+        loop {
+            let rooms = self.rooms();
+            let Some(entry) = rooms.held.get(&room).map(Arc::clone) else {
+                return read(&self.empty_state(room, rooms.first_event), now);
+            };
+            drop(rooms);
+            if let Some(log) = lock(&entry.log).as_mut() {
+                let at = log.advance(now);
+                return read(log.state(), at);
+            }
+        }
+    }
+
+    /// Returns the rooms with a live message, and when the newest of them was posted.
+    pub(super) fn activity(&self, now: SiteTime) -> Vec<(RoomId, SiteTime)> {
+        let (mut active, expired) = lock(&self.activity).at(now);
+        for room in expired {
+            let newest = self.change(room, now, |log, at| log.state().latest(at));
+            active.extend(newest.flatten().map(|newest| (room, newest.posted_at)));
+        }
+        active
+    }
+
+    /// Subscribes to a room's events.
+    pub(super) fn subscribe(&self, room: RoomId) -> Subscription {
+        loop {
+            let _held = self.open(room);
+            if let Some(subscription) = self.with_log(room, |log| log.subscribe()) {
+                return subscription;
+            }
+        }
+    }
+
+    pub(super) fn subscriber_count(&self, room: RoomId) -> usize {
+        self.with_log(room, |log| log.subscriber_count())
+            .unwrap_or(0)
+    }
+
+    /// Wakes all subscribers of a room.
+    pub(super) fn wake(&self, room: RoomId) {
+        self.with_log(room, |log| log.wake());
+    }
+
+    /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
+    /// subscribers.
+    pub(super) fn raise_version(&self, room: RoomId, version: i64) {
+        self.with_log(room, |log| {
+            log.raise_version(version);
+            log.wake();
+        });
+    }
+
+    /// Deletes a live message. Tells whether there was one.
+    pub(super) fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
+        self.change(room, now, |log, at| log.delete(message, at))
+            .unwrap_or(false)
+    }
+
+    /// Deletes all messages of an author in a room.
+    pub(super) fn delete_by(&self, author: UserId, room: RoomId, now: SiteTime) {
+        self.change(room, now, |log, at| log.delete_by(author, at));
+    }
+
+    /// Deletes all messages of an author in all rooms.
+    pub(super) fn delete_everywhere_by(&self, author: UserId, now: SiteTime) {
+        for room in self.held_ids() {
+            self.delete_by(author, room, now);
+        }
+    }
+
+    /// Deletes all messages of a room.
+    pub(super) fn clear(&self, room: RoomId, now: SiteTime) {
+        self.change(room, now, RoomLog::clear);
+    }
+
+    /// Moves the deadlines of a room to `lifespan` after posting, where that is earlier.
+    pub(super) fn shorten(&self, room: RoomId, lifespan: Lifespan, now: SiteTime) {
+        self.change(room, now, |log, at| log.shorten(lifespan, at));
+    }
+
+    /// Notes that the room itself changed. Holds the room, for pages that follow it while it is empty.
+    pub(super) fn note_room_change(&self, room: RoomId) {
+        let _held = self.open(room);
+        // No answer depends on the time of this event: the latest time that the room has seen will do.
+        self.change(room, self.start, RoomLog::note_room_change);
+    }
+
+    /// Frees all that is held of a room and closes its subscriptions. No earlier cursor of the room can be
+    /// followed, because the room's messages did not go event by event.
+    pub(super) fn forget(&self, room: RoomId) {
+        let entry = self.open(room);
+        let mut held = lock(&entry.log);
+        let Some(log) = held.take() else {
+            // Another thread has just forgotten the room.
+            return;
+        };
+        lock(&self.budget).resize(room, log.state().bytes(), 0);
+        lock(&self.activity).set(room, None);
+        let mut rooms = self.rooms_mut();
+        rooms.remove(room, &log);
+        rooms.first_event += 1;
+    }
+
+    /// Frees what has expired, and removes the rooms that hold nothing and that nobody uses.
+    pub(super) fn sweep(&self, now: SiteTime) {
+        for room in self.held_ids() {
+            self.change(room, now, RoomLog::free_expired);
+            self.remove_if_idle(room);
+        }
+        self.rooms_mut().held.shrink_to_fit();
+    }
+
+    /// Returns the bytes of all messages, of expired ones too until they are freed.
+    pub(super) fn bytes(&self) -> usize {
+        lock(&self.budget).total()
+    }
+
+    /// Evicts the oldest messages of the largest room until all rooms are within the capacity.
+    fn evict(&self, now: SiteTime) {
+        if lock(&self.budget).room_to_shrink().is_none() {
+            return;
+        }
+        // One thread at a time, so that no two evict for the same bytes.
+        let _turn = lock(&self.eviction);
+        loop {
+            let Some(largest) = lock(&self.budget).room_to_shrink() else {
+                return;
+            };
+            self.change(largest, now, |log, at| {
+                let before = log.state().bytes();
+                log.free_expired(at);
+                if log.state().bytes() == before {
+                    log.evict_oldest(at);
+                }
+            });
+        }
+    }
+
+    fn remove_if_idle(&self, room: RoomId) {
+        let Some(entry) = self.find(room) else {
+            return;
+        };
+        let mut log = lock(&entry.log);
+        let Some(idle) = log.take_if(|log| log.is_idle()) else {
+            return;
+        };
+        let mut rooms = self.rooms_mut();
+        // The map has one reference and this function the other. While the map is locked, nobody can
+        // get a third.
+        if Arc::strong_count(&entry) == 2 {
+            rooms.remove(room, &idle);
+        } else {
+            *log = Some(idle);
+        }
+    }
+
+    /// Runs `work` on the log of a held room and the time to go by, and accounts for what it changes.
+    fn change<T>(
+        &self,
+        room: RoomId,
+        now: SiteTime,
+        work: impl FnOnce(&mut RoomLog, SiteTime) -> T,
+    ) -> Option<T> {
+        self.with_log(room, |log| {
+            let at = log.advance(now);
+            let before = log.state().bytes();
+            let result = work(log, at);
+            lock(&self.budget).resize(room, before, log.state().bytes());
+            lock(&self.activity).set(room, log.state().latest(at));
+            result
+        })
+    }
+
+    /// Runs `work` on the log of a room under the room's lock, if the room is held.
+    fn with_log<T>(&self, room: RoomId, work: impl FnOnce(&mut RoomLog) -> T) -> Option<T> {
+        loop {
+            let entry = self.find(room)?;
+            if let Some(log) = lock(&entry.log).as_mut() {
+                return Some(work(log));
+            }
+        }
+    }
+
+    fn find(&self, room: RoomId) -> Option<Arc<Room>> {
+        self.rooms().held.get(&room).map(Arc::clone)
+    }
+
+    fn held_ids(&self) -> Vec<RoomId> {
+        self.rooms().held.keys().copied().collect()
+    }
+
+    fn empty_state(&self, room: RoomId, first_event: u64) -> RoomState {
+        RoomState::new(
+            room,
+            self.life,
+            first_event,
+            self.capacity.messages_per_room,
+        )
+    }
+
+    fn rooms(&self) -> RwLockReadGuard<'_, Rooms> {
+        self.rooms.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rooms_mut(&self) -> RwLockWriteGuard<'_, Rooms> {
+        self.rooms.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Rooms {
+    fn remove(&mut self, room: RoomId, log: &RoomLog) {
+        self.held.remove(&room);
+        self.first_event = self.first_event.max(log.state().latest_event());
+    }
+}
+
+/// Locks a mutex, even after a panic: what a panic could leave half done is a room's size, not a message
+/// that nobody should see.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,41 @@
+//! The rooms' messages: held in memory until their deadline, and never anywhere else.
+//!
+//! A room is a log of numbered events (`event.rs`). The state of a room (`state.rs`) is what
+//! applying its events in order gives: applying is pure, so every process that applies the same events
+//! holds the same state. A log (`memory.rs`) checks an event's conditions, gives it the next number,
+//! applies it and wakes the readers who wait. [`Messages`] is what the rest of Mirage calls.
+//!
+//! This module knows no clock, no template and no rules: it takes the time as an argument, renders
+//! with the [`Renderer`] it was given, and compares versions instead of looking at rights.
+//!
+//! **Expiry is a property, not a job.** No answer made at time t holds a message whose deadline is at
+//! or before t. [`Messages::sweep`] only frees memory.
+
+mod activity;
+mod append;
+mod budget;
+mod cursor;
+mod event;
+mod log;
+mod memory;
+mod message;
+mod nonces;
+mod room_log;
+mod state;
+mod subscription;
+
+pub use append::{Appended, Wish};
+pub use cursor::{Cursor, NotACursor};
+pub use event::NewMessage;
+pub use log::{Messages, RoomHandle};
+pub use memory::Capacity;
+pub use message::{Message, Rendered, Renderer};
+pub use state::{PAGE_SIZE, Page, Since};
+pub use subscription::{Closed, Subscription};
+
+#[cfg(test)]
+mod model_test;
+#[cfg(test)]
+mod state_test;
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! The log of one room: checks conditions, numbers events, applies them and wakes readers.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::append::{Appended, Wish};
+use super::event::Event;
+use super::message::Renderer;
+use super::state::RoomState;
+use super::subscription::Subscription;
+use crate::domain::{Lifespan, MessageId, SiteTime, UserId};
+
+/// The log of one room in this process's memory.
+///
+/// The methods take a time from [`RoomLog::advance`]. A deletion that would remove nothing, and a
+/// shortening that would move no deadline, append no event.
+pub(super) struct RoomLog {
+    state: RoomState,
+    /// The greatest version of the room that the log was told.
+    version: i64,
+    /// Tells whether a version was read from the database while the room was held. Until then `version` may
+    /// be too low: a greater one may have been told before the room was held.
+    is_version_known: bool,
+    /// The latest time of a read or an event.
+    latest_time: SiteTime,
+    readers: watch::Sender<()>,
+    renderer: Renderer,
+}
+
+impl RoomLog {
+    /// Makes the log of a room that knows no version and has seen no time before `start`.
+    pub(super) fn new(state: RoomState, start: SiteTime, renderer: &Renderer) -> Self {
+        Self {
+            state,
+            version: 0,
+            is_version_known: false,
+            latest_time: start,
+            readers: watch::Sender::new(()),
+            renderer: Arc::clone(renderer),
+        }
+    }
+
+    /// Returns the time to go by: the latest of `now` and the times of all earlier calls. Threads read the
+    /// clock before they get the room's lock, so `now` may be a moment before an earlier call's.
+    pub(super) fn advance(&mut self, now: SiteTime) -> SiteTime {
+        self.latest_time = self.latest_time.max(now);
+        self.latest_time
+    }
+
+    pub(super) fn state(&self) -> &RoomState {
+        &self.state
+    }
+
+    /// Posts a message unless a condition is against it. A full room evicts its oldest message first.
+    pub(super) fn append(&mut self, wish: &Wish<'_>, at: SiteTime) -> Appended {
+        let known_version = self.is_version_known.then_some(self.version);
+        if let Some(refusal) = wish.refusal(known_version) {
+            return refusal;
+        }
+        let new = &wish.message;
+        match self.state.used_nonce(new.nonce, at) {
+            Some(used) if used.is_for(&new.text) => return Appended::Repeated(used.message),
+            Some(_) => return Appended::NonceReused,
+            None => {}
+        }
+        if self.state.is_full(at) {
+            self.evict_oldest(at);
+        }
+        Appended::New(MessageId(self.push(Event::Posted(new.clone()), at)))
+    }
+
+    /// Evicts the oldest live message.
+    pub(super) fn evict_oldest(&mut self, at: SiteTime) {
+        if let Some(through) = self.state.oldest(at) {
+            self.push(Event::Evicted { through }, at);
+        }
+    }
+
+    /// Deletes a live message. Tells whether there was one.
+    pub(super) fn delete(&mut self, message: MessageId, at: SiteTime) -> bool {
+        let is_there = self.state.find(message, at).is_some();
+        if is_there {
+            self.push(Event::Deleted(message), at);
+        }
+        is_there
+    }
+
+    /// Deletes all messages of an author.
+    pub(super) fn delete_by(&mut self, author: UserId, at: SiteTime) {
+        if self.state.has_message_by(author, at) {
+            self.push(Event::AuthorDeleted(author), at);
+        }
+    }
+
+    /// Deletes all messages.
+    pub(super) fn clear(&mut self, at: SiteTime) {
+        if self.state.oldest(at).is_some() {
+            self.push(Event::Cleared, at);
+        }
+    }
+
+    /// Moves deadlines to `lifespan` after posting, where that is earlier.
+    pub(super) fn shorten(&mut self, lifespan: Lifespan, at: SiteTime) {
+        if self.state.is_shortened_by(lifespan, at) {
+            self.push(Event::Shortened(lifespan), at);
+        }
+    }
+
+    /// Notes that the room itself changed.
+    pub(super) fn note_room_change(&mut self, at: SiteTime) {
+        self.push(Event::RoomChanged, at);
+    }
+
+    /// Frees what has expired.
+    pub(super) fn free_expired(&mut self, at: SiteTime) {
+        self.state.free_expired(at);
+    }
+
+    /// Notes that the room's version is at least `version`.
+    pub(super) fn raise_version(&mut self, version: i64) {
+        self.version = self.version.max(version);
+    }
+
+    /// Notes the version that was read from the database while the room was held. From now on the log
+    /// knows the room's version: the greatest one that was told since the room is held.
+    pub(super) fn confirm_version(&mut self, version: i64) {
+        self.raise_version(version);
+        self.is_version_known = true;
+    }
+
+    pub(super) fn subscribe(&self) -> Subscription {
+        Subscription::new(self.readers.subscribe())
+    }
+
+    pub(super) fn subscriber_count(&self) -> usize {
+        self.readers.receiver_count()
+    }
+
+    /// Wakes all subscribers.
+    pub(super) fn wake(&self) {
+        self.readers.send_replace(());
+    }
+
+    /// Tells whether the log holds nothing and nobody subscribes to it.
+    pub(super) fn is_idle(&self) -> bool {
+        self.state.is_empty() && self.subscriber_count() == 0
+    }
+
+    /// Gives an event the next number, which it returns, and applies the event.
+    fn push(&mut self, event: Event, at: SiteTime) -> u64 {
+        let number = self.state.latest_event() + 1;
+        self.state.apply(number, at, event, &self.renderer);
+        self.wake();
+        number
+    }
+}

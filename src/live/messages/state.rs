@@ -1,0 +1,382 @@
+//! The state of one room: what applying the room's events in order gives.
+
+use std::collections::{VecDeque, vec_deque};
+use std::sync::Arc;
+
+use super::cursor::Cursor;
+use super::event::{Event, NewMessage};
+use super::message::{Message, Renderer};
+use super::nonces::{UsedNonce, UsedNonces};
+use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
+
+/// The most messages on a page of a room.
+pub const PAGE_SIZE: usize = 100;
+/// How many used nonces and tombstones are held, for each message that the room may hold.
+pub(super) const REMEMBERED: usize = 2;
+const NEVER: SiteTime = SiteTime(i64::MAX);
+
+/// Consecutive live messages of a room, oldest first.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Page {
+    /// The messages, at most [`PAGE_SIZE`].
+    pub messages: Vec<Arc<Message>>,
+    /// Tells whether there are live messages before these.
+    pub has_older: bool,
+    /// The cursor from which the page follows the room.
+    pub cursor: Cursor,
+}
+
+/// What happened in a room after a cursor.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Since {
+    /// Nothing happened.
+    Nothing(Cursor),
+    /// Messages were added or removed, or the room itself changed.
+    News {
+        /// New live messages, oldest first.
+        added: Vec<Arc<Message>>,
+        /// Messages that were live at the cursor and went before their deadline.
+        removed: Vec<MessageId>,
+        /// Tells whether the room itself changed: its name, its settings or its members.
+        is_changed: bool,
+        /// The cursor from which the page follows the room now.
+        cursor: Cursor,
+    },
+    /// The cursor cannot be followed. The page replaces its messages with these.
+    Reset(Page),
+}
+
+/// The newest live message of a room, for lists of rooms.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Newest {
+    pub(super) posted_at: SiteTime,
+    pub(super) deadline: SiteTime,
+}
+
+/// The state of one room. Pure: no clock, no I/O, no lock.
+///
+/// Events must come with growing numbers and times that never go back, and no read or
+/// [`RoomState::free_expired`] may name a time before that of an earlier call.
+pub(super) struct RoomState {
+    room: RoomId,
+    /// The life of the log, for cursors.
+    life: u64,
+    max_messages: usize,
+    /// The messages, oldest first. Their deadlines need not be in this order: a message may have been
+    /// sent with the longer lifespan while the room's lifespan was being shortened.
+    ring: VecDeque<Arc<Message>>,
+    /// In the order of their events.
+    tombstones: VecDeque<Tombstone>,
+    nonces: UsedNonces,
+    latest_event: u64,
+    /// Cursors before this event cannot be followed: tombstones of later events were dropped.
+    followable_from: u64,
+    /// The latest event that changed the room itself.
+    changed_at: u64,
+    /// Nothing in this state expires before this time.
+    first_deadline: SiteTime,
+    bytes: usize,
+}
+
+/// Remembers a message that went before its deadline. Needless from the deadline on, at which pages
+/// drop the message by themselves.
+struct Tombstone {
+    event: u64,
+    message: MessageId,
+    deadline: SiteTime,
+}
+
+impl RoomState {
+    /// Makes an empty room whose next event has a greater number than `first_event`.
+    pub(super) fn new(room: RoomId, life: u64, first_event: u64, max_messages: usize) -> Self {
+        Self {
+            room,
+            life,
+            max_messages,
+            ring: VecDeque::new(),
+            tombstones: VecDeque::new(),
+            nonces: UsedNonces::new(max_messages.saturating_mul(REMEMBERED)),
+            latest_event: first_event,
+            followable_from: first_event,
+            changed_at: first_event,
+            first_deadline: NEVER,
+            bytes: 0,
+        }
+    }
+
+    /// Applies the event `number`, which happened at `at`.
+    pub(super) fn apply(&mut self, number: u64, at: SiteTime, event: Event, render: &Renderer) {
+        self.free_expired(at);
+        self.latest_event = number;
+        match event {
+            Event::Posted(new) => self.add(MessageId(number), at, &new, render),
+            Event::Deleted(message) => self.remove(message),
+            Event::AuthorDeleted(author) => self.remove_where(|message| message.author == author),
+            Event::Cleared => self.remove_where(|_| true),
+            Event::Shortened(lifespan) => self.shorten(lifespan, at, render),
+            Event::RoomChanged => self.changed_at = number,
+            Event::Evicted { through } => self.evict(through),
+        }
+    }
+
+    /// Frees what has expired. Changes no answer: reads pass over what has expired.
+    pub(super) fn free_expired(&mut self, now: SiteTime) {
+        if now < self.first_deadline {
+            return;
+        }
+        self.ring.retain(|message| {
+            let is_live = message.is_live(now);
+            if !is_live {
+                self.bytes -= message.bytes();
+            }
+            is_live
+        });
+        self.tombstones.retain(|tombstone| now < tombstone.deadline);
+        self.nonces.free_expired(now);
+        if self.ring.is_empty() {
+            self.ring.shrink_to_fit();
+            self.tombstones.shrink_to_fit();
+        }
+        self.find_first_deadline();
+    }
+
+    /// Returns the newest [`PAGE_SIZE`] live messages, or the newest of those before `before`.
+    pub(super) fn page(&self, before: Option<MessageId>, now: SiteTime) -> Page {
+        let end = before.map_or(self.ring.len(), |before| self.position(before));
+        let mut newest_first = self
+            .ring
+            .range(..end)
+            .rev()
+            .filter(|message| message.is_live(now));
+        let mut messages: Vec<_> = newest_first
+            .by_ref()
+            .take(PAGE_SIZE)
+            .map(Arc::clone)
+            .collect();
+        messages.reverse();
+        Page {
+            messages,
+            has_older: newest_first.next().is_some(),
+            cursor: self.cursor(),
+        }
+    }
+
+    /// Returns what happened after `cursor`.
+    pub(super) fn since(&self, cursor: Option<Cursor>, now: SiteTime) -> Since {
+        let followable = self.followable_from..=self.latest_event;
+        let Some(cursor) =
+            cursor.filter(|cursor| cursor.life == self.life && followable.contains(&cursor.event))
+        else {
+            return Since::Reset(self.page(None, now));
+        };
+        let told = cursor.event;
+        let added: Vec<_> = self
+            .after(Some(MessageId(told)))
+            .filter(|message| message.is_live(now))
+            .map(Arc::clone)
+            .collect();
+        let start = self
+            .tombstones
+            .partition_point(|tombstone| tombstone.event <= told);
+        let removed: Vec<_> = self
+            .tombstones
+            .range(start..)
+            .filter(|tombstone| tombstone.message.0 <= told && now < tombstone.deadline)
+            .map(|tombstone| tombstone.message)
+            .collect();
+        let is_changed = told < self.changed_at;
+        let cursor = self.cursor();
+        if added.is_empty() && removed.is_empty() && !is_changed {
+            Since::Nothing(cursor)
+        } else {
+            Since::News {
+                added,
+                removed,
+                is_changed,
+                cursor,
+            }
+        }
+    }
+
+    /// Returns a live message.
+    pub(super) fn find(&self, message: MessageId, now: SiteTime) -> Option<Arc<Message>> {
+        let found = self.ring.get(self.position(message))?;
+        (found.id == message && found.is_live(now)).then(|| Arc::clone(found))
+    }
+
+    /// Counts the live messages after `after`, or all, that others than `reader` wrote.
+    pub(super) fn new_for(&self, reader: UserId, after: Option<MessageId>, now: SiteTime) -> usize {
+        self.after(after)
+            .filter(|message| message.is_live(now) && message.author != reader)
+            .count()
+    }
+
+    /// Returns the newest live message's times.
+    pub(super) fn latest(&self, now: SiteTime) -> Option<Newest> {
+        let mut newest_first = self.ring.iter().rev();
+        let newest = newest_first.find(|message| message.is_live(now))?;
+        Some(Newest {
+            posted_at: newest.posted_at,
+            deadline: newest.deadline,
+        })
+    }
+
+    /// Returns the authors of live messages, each once, with the name they wrote under.
+    pub(super) fn authors(&self, now: SiteTime) -> Vec<(UserId, Arc<str>)> {
+        let mut authors: Vec<(UserId, Arc<str>)> = Vec::new();
+        for message in self.live(now) {
+            if !authors.iter().any(|(author, _)| *author == message.author) {
+                authors.push((message.author, Arc::clone(&message.author_name)));
+            }
+        }
+        authors
+    }
+
+    /// Returns what a nonce led to, until that message's first deadline.
+    pub(super) fn used_nonce(&self, nonce: NonceId, now: SiteTime) -> Option<UsedNonce> {
+        self.nonces.find(nonce, now)
+    }
+
+    /// Tells whether `author` has live messages.
+    pub(super) fn has_message_by(&self, author: UserId, now: SiteTime) -> bool {
+        self.live(now).any(|message| message.author == author)
+    }
+
+    /// Tells whether `lifespan` would move the deadline of a live message.
+    pub(super) fn is_shortened_by(&self, lifespan: Lifespan, now: SiteTime) -> bool {
+        self.live(now)
+            .any(|message| shortened(message, lifespan) < message.deadline)
+    }
+
+    /// Returns the oldest live message.
+    pub(super) fn oldest(&self, now: SiteTime) -> Option<MessageId> {
+        self.live(now).next().map(|message| message.id)
+    }
+
+    /// Tells whether a message must be evicted before another is posted.
+    pub(super) fn is_full(&self, now: SiteTime) -> bool {
+        self.ring.len() >= self.max_messages && self.live(now).count() >= self.max_messages
+    }
+
+    /// Tells whether freeing this state would lose nothing.
+    pub(super) fn is_empty(&self) -> bool {
+        self.ring.is_empty() && self.tombstones.is_empty() && self.nonces.is_empty()
+    }
+
+    /// Returns the bytes of all messages, of expired ones too until they are freed.
+    pub(super) fn bytes(&self) -> usize {
+        self.bytes
+    }
+
+    /// Returns the number of the latest event.
+    pub(super) fn latest_event(&self) -> u64 {
+        self.latest_event
+    }
+
+    fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, render: &Renderer) {
+        let message = Message::new(self.room, id, at, new, render);
+        self.nonces
+            .insert(new.nonce, &new.text, id, message.deadline);
+        self.bytes += message.bytes();
+        self.first_deadline = self.first_deadline.min(message.deadline);
+        self.ring.push_back(Arc::new(message));
+    }
+
+    fn remove(&mut self, message: MessageId) {
+        let position = self.position(message);
+        if self.ring.get(position).is_some_and(|m| m.id == message)
+            && let Some(message) = self.ring.remove(position)
+        {
+            self.add_tombstone(&message);
+        }
+    }
+
+    fn remove_where(&mut self, is_meant: impl Fn(&Message) -> bool) {
+        let messages = std::mem::take(&mut self.ring);
+        for message in messages {
+            if is_meant(&message) {
+                self.add_tombstone(&message);
+            } else {
+                self.ring.push_back(message);
+            }
+        }
+    }
+
+    fn evict(&mut self, through: MessageId) {
+        while let Some(message) = self.ring.pop_front_if(|message| message.id <= through) {
+            self.add_tombstone(&message);
+        }
+    }
+
+    fn shorten(&mut self, lifespan: Lifespan, at: SiteTime, render: &Renderer) {
+        if !self.is_shortened_by(lifespan, at) {
+            return;
+        }
+        let messages = std::mem::take(&mut self.ring);
+        for message in messages {
+            let deadline = shortened(&message, lifespan);
+            if deadline == message.deadline {
+                self.ring.push_back(message);
+            } else if at < deadline {
+                let message = message.with_deadline(deadline, render);
+                self.ring.push_back(Arc::new(message));
+            }
+        }
+        self.bytes = self.ring.iter().map(|message| message.bytes()).sum();
+        // Pages know the deadlines they were given. They get the new ones because no earlier cursor can
+        // be followed, which makes tombstones needless.
+        self.followable_from = self.latest_event;
+        self.tombstones.clear();
+        self.find_first_deadline();
+    }
+
+    /// Remembers that `message`, which is out of the ring, went with the latest event.
+    fn add_tombstone(&mut self, message: &Message) {
+        self.bytes -= message.bytes();
+        self.tombstones.push_back(Tombstone {
+            event: self.latest_event,
+            message: message.id,
+            deadline: message.deadline,
+        });
+        if self.tombstones.len() > self.max_messages.saturating_mul(REMEMBERED)
+            && let Some(dropped) = self.tombstones.pop_front()
+        {
+            self.followable_from = dropped.event;
+        }
+    }
+
+    fn find_first_deadline(&mut self) {
+        let messages = self.ring.iter().map(|message| message.deadline);
+        let tombstones = self.tombstones.iter().map(|tombstone| tombstone.deadline);
+        let nonces = self.nonces.first_deadline();
+        let first = messages.chain(tombstones).chain(nonces).min();
+        self.first_deadline = first.unwrap_or(NEVER);
+    }
+
+    fn live(&self, now: SiteTime) -> impl Iterator<Item = &Arc<Message>> {
+        self.ring.iter().filter(move |message| message.is_live(now))
+    }
+
+    /// Returns the messages after `after`, or all.
+    fn after(&self, after: Option<MessageId>) -> vec_deque::Iter<'_, Arc<Message>> {
+        let start = self.ring.partition_point(|other| Some(other.id) <= after);
+        self.ring.range(start..)
+    }
+
+    /// Returns the position in the ring of `message`, or of the first message after it.
+    fn position(&self, message: MessageId) -> usize {
+        self.ring.partition_point(|other| other.id < message)
+    }
+
+    fn cursor(&self) -> Cursor {
+        Cursor {
+            life: self.life,
+            event: self.latest_event,
+        }
+    }
+}
+
+/// Returns the deadline of `message` in a room of this lifespan. A deadline never moves later.
+fn shortened(message: &Message, lifespan: Lifespan) -> SiteTime {
+    message.posted_at.plus(lifespan.0).min(message.deadline)
+}

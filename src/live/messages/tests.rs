@@ -1,0 +1,943 @@
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, mpsc};
+use std::time::Duration;
+
+use super::*;
+use crate::domain::{Lifespan, MessageId, MessageText, RoomId, SiteTime, Timestamp, UserId};
+
+pub(super) const START: SiteTime = SiteTime(1_795_352_700_000);
+const TEA: RoomId = RoomId(1);
+const CAKE: RoomId = RoomId(2);
+const HOUR: Duration = Duration::from_secs(3600);
+/// The version of all rooms in tests that are not about versions.
+const VERSION: i64 = 1;
+
+/// Renders about as much HTML as the real template.
+pub(super) fn renderer() -> Renderer {
+    Arc::new(|message| {
+        let html = |suffix| {
+            format!(
+                "<li id=\"m{}\" data-deadline=\"{}\">{}{suffix}: {}</li>",
+                message.id,
+                message.deadline.0,
+                message.author_name,
+                message.text.as_str()
+            )
+            .into_boxed_str()
+        };
+        Rendered {
+            for_others: html(""),
+            for_author: html(" (you)"),
+        }
+    })
+}
+
+fn log_of(messages_per_room: usize, bytes: usize) -> Messages {
+    let capacity = Capacity {
+        messages_per_room,
+        bytes,
+    };
+    Messages::in_memory(capacity, 42, START, renderer())
+}
+
+fn large_log() -> Messages {
+    log_of(500, 1 << 20)
+}
+
+pub(super) fn new_message(author: i64, text: &str, nonce: u8, lifespan: Duration) -> NewMessage {
+    NewMessage {
+        author: UserId(author),
+        author_name: Arc::from("ada"),
+        text: MessageText::parse(text).unwrap(),
+        nonce: [nonce; 16],
+        lifespan: Lifespan(lifespan),
+        sent_at: Timestamp(START.0),
+    }
+}
+
+fn hello(nonce: u8) -> NewMessage {
+    new_message(1, "hello", nonce, HOUR)
+}
+
+fn hello_by(author: i64, nonce: u8, lifespan: Duration) -> NewMessage {
+    new_message(author, "hello", nonce, lifespan)
+}
+
+/// Appends by `version`, in a session that has not ended.
+async fn append_by(
+    messages: &Messages,
+    version: i64,
+    room: RoomId,
+    message: NewMessage,
+    now: SiteTime,
+) -> Appended {
+    let wish = Wish {
+        version,
+        message,
+        session_ended: &AtomicBool::new(false),
+    };
+    messages.append(room, &wish, now).await
+}
+
+/// Appends a message whose author may post.
+async fn append(messages: &Messages, room: RoomId, new: NewMessage, now: SiteTime) -> Appended {
+    messages.open(room).await.raise_version(VERSION).await;
+    append_by(messages, VERSION, room, new, now).await
+}
+
+async fn post(messages: &Messages, room: RoomId, nonce: u8, now: SiteTime) -> MessageId {
+    let appended = append(messages, room, hello(nonce), now).await;
+    appended.message().unwrap()
+}
+
+async fn page(messages: &Messages, room: RoomId, now: SiteTime) -> Page {
+    messages.page(room, None, now).await
+}
+
+async fn page_ids(messages: &Messages, room: RoomId, now: SiteTime) -> Vec<MessageId> {
+    ids(&page(messages, room, now).await)
+}
+
+fn ids(page: &Page) -> Vec<MessageId> {
+    page.messages.iter().map(|message| message.id).collect()
+}
+
+fn news(since: Since) -> (Vec<MessageId>, Vec<MessageId>, Cursor) {
+    match since {
+        Since::News {
+            added,
+            removed,
+            cursor,
+            ..
+        } => (added.iter().map(|m| m.id).collect(), removed, cursor),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Tells whether the subscription has something to tell, without waiting.
+pub(super) async fn is_woken(subscription: &mut Subscription) -> bool {
+    tokio::select! {
+        biased;
+        _ = subscription.changed() => true,
+        () = std::future::ready(()) => false,
+    }
+}
+
+/// Tells whether the log knows a version of the room. A log forgets the version of a room it frees.
+async fn knows_version(messages: &Messages, room: RoomId, now: SiteTime) -> bool {
+    append_by(messages, i64::MAX, room, hello(255), now).await != Appended::Stale
+}
+
+#[tokio::test]
+async fn a_message_is_live_before_its_deadline_and_not_at_it() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let deadline = START.plus(HOUR);
+    let before = SiteTime(deadline.0 - 1);
+
+    assert_eq!(page_ids(&messages, TEA, before).await, [id]);
+    assert!(messages.find(TEA, id, before).await.is_some());
+
+    assert_eq!(page_ids(&messages, TEA, deadline).await, []);
+    assert!(messages.find(TEA, id, deadline).await.is_none());
+}
+
+#[tokio::test]
+async fn a_read_with_an_earlier_time_revives_nothing() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    page(&messages, TEA, START.plus(HOUR)).await;
+
+    assert_eq!(page_ids(&messages, TEA, START).await, []);
+    assert!(matches!(
+        messages.since(TEA, None, START).await,
+        Since::Reset(page) if page.messages.is_empty()
+    ));
+}
+
+#[tokio::test]
+async fn a_page_has_the_newest_hundred_messages_and_the_page_before_has_older_ones() {
+    let messages = large_log();
+    let mut posted = Vec::new();
+    for nonce in 0..150 {
+        posted.push(post(&messages, TEA, nonce, START).await);
+    }
+
+    let newest = page(&messages, TEA, START).await;
+    assert_eq!(ids(&newest), posted[50..]);
+    assert!(newest.has_older);
+
+    let older = messages.page(TEA, Some(posted[50]), START).await;
+    assert_eq!(ids(&older), posted[..50]);
+    assert!(!older.has_older);
+}
+
+#[tokio::test]
+async fn a_full_room_evicts_its_oldest_message_and_tells_its_pages() {
+    let messages = log_of(3, 1 << 20);
+    let mut posted = Vec::new();
+    for nonce in 0..3 {
+        posted.push(post(&messages, TEA, nonce, START).await);
+    }
+    let cursor = page(&messages, TEA, START).await.cursor;
+
+    let fourth = post(&messages, TEA, 3, START).await;
+
+    assert_eq!(
+        page_ids(&messages, TEA, START).await,
+        [posted[1], posted[2], fourth]
+    );
+    let (added, removed, _) = news(messages.since(TEA, Some(cursor), START).await);
+    assert_eq!((added, removed), (vec![fourth], vec![posted[0]]));
+}
+
+#[tokio::test]
+async fn the_largest_room_evicts_first() {
+    let messages = log_of(500, 20_000);
+    let mut quiet = Vec::new();
+    for nonce in 0..5 {
+        quiet.push(post(&messages, CAKE, nonce, START).await);
+    }
+
+    for nonce in 0..=255 {
+        post(&messages, TEA, nonce, START).await;
+        assert!(messages.bytes().await <= 20_000);
+    }
+
+    assert_eq!(page_ids(&messages, CAKE, START).await, quiet);
+    assert!(page_ids(&messages, TEA, START).await.len() > 5);
+}
+
+#[tokio::test]
+async fn expired_messages_are_freed_before_live_ones_are_evicted() {
+    let messages = log_of(500, 20_000);
+    let mut count = 0;
+    while messages.bytes().await < 19_000 {
+        post(&messages, TEA, count, START).await;
+        count += 1;
+    }
+    let kept = post(&messages, CAKE, 0, START.plus(HOUR / 2)).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+
+    let later = START.plus(HOUR);
+    let before = messages.bytes().await;
+    for nonce in 0..4 {
+        post(&messages, CAKE, 100 + nonce, later).await;
+    }
+
+    assert!(messages.bytes().await < before);
+    assert_eq!(page_ids(&messages, CAKE, later).await.first(), Some(&kept));
+    assert!(matches!(
+        messages.since(TEA, Some(cursor), later).await,
+        Since::Nothing(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_sweep_frees_what_has_expired() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    assert!(messages.bytes().await > 0);
+
+    let later = START.plus(HOUR);
+    messages.sweep(later).await;
+
+    assert_eq!(messages.bytes().await, 0);
+    assert!(!knows_version(&messages, TEA, later).await);
+}
+
+#[tokio::test]
+async fn a_sweep_keeps_a_room_that_somebody_subscribes_to() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    let mut subscription = messages.subscribe(TEA).await;
+
+    let later = START.plus(HOUR);
+    messages.sweep(later).await;
+    assert_eq!(messages.subscriber_count(TEA), 1);
+    assert!(!is_woken(&mut subscription).await);
+    messages.wake(TEA).await;
+    assert!(is_woken(&mut subscription).await);
+
+    drop(subscription);
+    assert_eq!(messages.subscriber_count(TEA), 0);
+    messages.sweep(later).await;
+    assert!(!knows_version(&messages, TEA, later).await);
+}
+
+#[tokio::test]
+async fn a_cursor_is_told_what_was_added_and_removed_after_it() {
+    let messages = large_log();
+    let first = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    assert_eq!(
+        messages.since(TEA, Some(cursor), START).await,
+        Since::Nothing(cursor)
+    );
+
+    let second = post(&messages, TEA, 2, START).await;
+    let third = post(&messages, TEA, 3, START).await;
+    assert!(messages.delete(TEA, first, START).await);
+    assert!(messages.delete(TEA, third, START).await);
+    assert!(!messages.delete(TEA, third, START).await);
+
+    let (added, removed, cursor) = news(messages.since(TEA, Some(cursor), START).await);
+    assert_eq!((added, removed), (vec![second], vec![first]));
+    assert!(matches!(
+        messages.since(TEA, Some(cursor), START).await,
+        Since::Nothing(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_message_that_was_removed_is_not_told_after_its_deadline() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    messages.delete(TEA, id, START).await;
+
+    let since = messages.since(TEA, Some(cursor), START.plus(HOUR)).await;
+
+    assert!(matches!(since, Since::Nothing(_)), "{since:?}");
+}
+
+#[tokio::test]
+async fn a_cursor_that_cannot_be_followed_gets_all_live_messages() {
+    let messages = log_of(2, 1 << 20);
+    let too_old = page(&messages, TEA, START).await.cursor;
+    for nonce in 0..20 {
+        post(&messages, TEA, nonce, START).await;
+    }
+
+    let latest = page(&messages, TEA, START).await.cursor;
+    let of_another_life = Cursor { life: 41, ..latest };
+    for cursor in [None, Some(too_old), Some(of_another_life)] {
+        assert!(matches!(
+            messages.since(TEA, cursor, START).await,
+            Since::Reset(page) if page.messages.len() == 2
+        ));
+    }
+}
+
+#[tokio::test]
+async fn a_page_has_seen_the_messages_up_to_its_cursor() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+
+    assert_eq!(messages.followed_through(cursor), Some(id));
+    let of_another_life = Cursor { life: 41, ..cursor };
+    assert_eq!(messages.followed_through(of_another_life), None);
+}
+
+#[tokio::test]
+async fn no_id_is_given_out_twice_when_a_room_was_freed() {
+    let messages = large_log();
+    let first = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    messages.sweep(START.plus(HOUR)).await;
+
+    let second = post(&messages, TEA, 2, START.plus(HOUR)).await;
+
+    assert!(second > first);
+    let (added, removed, _) = news(messages.since(TEA, Some(cursor), START.plus(HOUR)).await);
+    assert_eq!((added, removed), (vec![second], vec![]));
+}
+
+#[tokio::test]
+async fn no_id_is_given_out_twice_when_a_room_was_forgotten() {
+    let messages = large_log();
+    let first = post(&messages, TEA, 1, START).await;
+    messages.forget(TEA).await;
+
+    let second = post(&messages, TEA, 2, START).await;
+
+    assert!(second > first);
+}
+
+#[tokio::test]
+async fn a_nonce_leads_to_the_same_message_until_the_message_expires() {
+    let messages = large_log();
+    let first = append(&messages, TEA, hello(1), START).await;
+    assert!(matches!(first, Appended::New(_)));
+
+    let again = append(&messages, TEA, hello(1), START.plus(HOUR / 2)).await;
+    let late = append(&messages, TEA, hello(1), START.plus(HOUR)).await;
+
+    assert_eq!(again, Appended::Repeated(first.message().unwrap()));
+    assert!(matches!(late, Appended::New(_)));
+}
+
+#[tokio::test]
+async fn a_nonce_that_was_used_for_another_text_posts_nothing() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+
+    let other_text = new_message(1, "goodbye", 1, HOUR);
+    let appended = append(&messages, TEA, other_text, START).await;
+
+    assert_eq!(appended, Appended::NonceReused);
+    assert_eq!(appended.message(), None);
+    assert_eq!(page_ids(&messages, TEA, START).await, [id]);
+}
+
+#[tokio::test]
+async fn a_nonce_of_a_deleted_message_posts_nothing() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    messages.delete(TEA, id, START).await;
+
+    assert_eq!(
+        append(&messages, TEA, hello(1), START).await,
+        Appended::Repeated(id)
+    );
+    assert_eq!(page_ids(&messages, TEA, START).await, []);
+}
+
+#[tokio::test]
+async fn readers_are_woken_when_messages_come_and_go_and_when_the_room_is_forgotten() {
+    let messages = large_log();
+    let mut subscription = messages.subscribe(TEA).await;
+    assert!(!is_woken(&mut subscription).await);
+
+    let id = post(&messages, TEA, 1, START).await;
+    assert!(is_woken(&mut subscription).await);
+    messages.delete(TEA, id, START).await;
+    assert!(is_woken(&mut subscription).await);
+    post(&messages, CAKE, 2, START).await;
+    assert!(!is_woken(&mut subscription).await);
+    messages.forget(TEA).await;
+    assert_eq!(subscription.changed().await, Err(Closed));
+}
+
+#[tokio::test]
+async fn a_forgotten_room_closes_its_subscriptions_while_a_handle_holds_it() {
+    let messages = large_log();
+    let handle = messages.open(TEA).await;
+    let mut subscription = messages.subscribe(TEA).await;
+
+    messages.forget(TEA).await;
+
+    assert_eq!(subscription.changed().await, Err(Closed));
+    handle.raise_version(VERSION).await;
+    assert!(!knows_version(&messages, TEA, START).await);
+}
+
+#[tokio::test]
+async fn a_message_has_html_for_its_author_and_for_others() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let message = messages.find(TEA, id, START).await.unwrap();
+
+    let deadline = message.deadline.0;
+    assert_eq!(
+        message.html_for(UserId(2)),
+        format!("<li id=\"m{id}\" data-deadline=\"{deadline}\">ada: hello</li>")
+    );
+    assert_eq!(
+        message.html_for(UserId(1)),
+        format!("<li id=\"m{id}\" data-deadline=\"{deadline}\">ada (you): hello</li>")
+    );
+}
+
+#[tokio::test]
+async fn a_message_keeps_its_text_and_its_wall_clock_time() {
+    let messages = large_log();
+    let long = "x".repeat(1_000);
+    let new = NewMessage {
+        sent_at: Timestamp(7),
+        ..new_message(1, &long, 1, HOUR)
+    };
+    let posted = append(&messages, TEA, new, START).await;
+
+    let id = posted.message().unwrap();
+    let message = messages.find(TEA, id, START).await.unwrap();
+
+    assert_eq!(message.room, TEA);
+    assert_eq!(message.text.as_str(), long);
+    assert_eq!(message.sent_at, Timestamp(7));
+    assert_eq!(message.posted_at, START);
+    // The text and its two renderings.
+    assert!(messages.bytes().await > 3_000);
+}
+
+#[tokio::test]
+async fn a_shorter_lifespan_acts_at_once() {
+    let messages = large_log();
+    let elsewhere = post(&messages, CAKE, 1, START).await;
+    let first = post(&messages, TEA, 2, START).await;
+    let second = post(&messages, TEA, 3, START.plus(HOUR / 2)).await;
+    let now = START.plus(HOUR * 3 / 4);
+
+    messages.shorten(TEA, Lifespan(HOUR * 3 / 4), now).await;
+
+    assert!(messages.find(TEA, first, now).await.is_none());
+    let kept = messages.find(TEA, second, now).await.unwrap();
+    assert_eq!(kept.deadline, START.plus(HOUR * 5 / 4));
+    let deadline = format!("data-deadline=\"{}\"", kept.deadline.0);
+    assert!(kept.html_for(UserId(1)).contains(&deadline));
+    assert!(kept.html_for(UserId(2)).contains(&deadline));
+    let untouched = messages.find(CAKE, elsewhere, now).await.unwrap();
+    assert_eq!(untouched.deadline, START.plus(HOUR));
+}
+
+#[tokio::test]
+async fn a_shorter_lifespan_renders_only_the_messages_whose_deadline_moves() {
+    let messages = large_log();
+    let short_lived = append(&messages, TEA, hello_by(1, 1, HOUR / 4), START).await;
+    let id = short_lived.message().unwrap();
+    post(&messages, TEA, 2, START).await;
+    let before = messages.find(TEA, id, START).await.unwrap();
+
+    messages.shorten(TEA, Lifespan(HOUR / 2), START).await;
+
+    let after = messages.find(TEA, id, START).await.unwrap();
+    assert!(Arc::ptr_eq(&before, &after));
+}
+
+#[tokio::test]
+async fn readers_of_a_room_whose_lifespan_becomes_shorter_are_woken_and_reset() {
+    let messages = large_log();
+    let first = post(&messages, TEA, 1, START).await;
+    let second = post(&messages, TEA, 2, START).await;
+    messages.delete(TEA, first, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    let mut subscription = messages.subscribe(TEA).await;
+
+    messages.shorten(TEA, Lifespan(HOUR / 2), START).await;
+
+    assert!(is_woken(&mut subscription).await);
+    let Since::Reset(page) = messages.since(TEA, Some(cursor), START).await else {
+        panic!("the old deadlines stay on the page");
+    };
+    assert_eq!(ids(&page), [second]);
+    assert!(matches!(
+        messages.since(TEA, Some(page.cursor), START).await,
+        Since::Nothing(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_longer_lifespan_changes_no_message_and_wakes_nobody() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    let mut subscription = messages.subscribe(TEA).await;
+
+    for longer in [HOUR, HOUR * 2] {
+        messages.shorten(TEA, Lifespan(longer), START).await;
+    }
+
+    assert!(!is_woken(&mut subscription).await);
+    assert_eq!(
+        messages.since(TEA, Some(cursor), START).await,
+        Since::Nothing(cursor)
+    );
+    let message = messages.find(TEA, id, START).await.unwrap();
+    assert_eq!(message.deadline, START.plus(HOUR));
+}
+
+#[tokio::test]
+async fn removing_nothing_wakes_nobody_and_takes_no_number() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+    let mut subscription = messages.subscribe(TEA).await;
+
+    messages.delete_by(UserId(2), TEA, START).await;
+    messages.delete(TEA, MessageId(id.0 + 1), START).await;
+    messages.clear(CAKE, START).await;
+
+    assert!(!is_woken(&mut subscription).await);
+    assert_eq!(page(&messages, TEA, START).await.cursor, cursor);
+}
+
+#[tokio::test]
+async fn a_shorter_lifespan_leaves_used_nonces_alone() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    messages.shorten(TEA, Lifespan(HOUR / 4), START).await;
+    let later = START.plus(HOUR / 2);
+    messages.sweep(later).await;
+
+    let again = append(&messages, TEA, hello(1), later).await;
+
+    assert_eq!(again, Appended::Repeated(id));
+    assert_eq!(messages.bytes().await, 0);
+}
+
+#[tokio::test]
+async fn a_message_expires_behind_one_that_lives_longer() {
+    let messages = large_log();
+    let long_lived = append(&messages, TEA, hello_by(1, 1, HOUR * 2), START).await;
+    post(&messages, TEA, 2, START).await;
+    let later = START.plus(HOUR);
+
+    assert_eq!(
+        page_ids(&messages, TEA, later).await,
+        [long_lived.message().unwrap()]
+    );
+    let held = messages.bytes().await;
+    messages.sweep(later).await;
+    assert!(messages.bytes().await < held);
+}
+
+#[tokio::test]
+async fn a_nonce_that_is_used_again_after_its_deadline_leads_to_the_new_message() {
+    let messages = large_log();
+    append(&messages, TEA, hello_by(1, 1, HOUR * 3), START).await;
+    post(&messages, TEA, 2, START).await;
+    let later = START.plus(HOUR);
+    let new = post(&messages, TEA, 2, later).await;
+
+    assert_eq!(
+        append(&messages, TEA, hello(2), later).await,
+        Appended::Repeated(new)
+    );
+}
+
+#[tokio::test]
+async fn a_nonce_counts_as_used_until_its_messages_first_deadline() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    messages.delete(TEA, id, START).await;
+    let deadline = START.plus(HOUR);
+
+    assert!(messages.has_used(TEA, [1; 16], START).await);
+    assert!(!messages.has_used(TEA, [2; 16], START).await);
+    assert!(!messages.has_used(CAKE, [1; 16], START).await);
+    assert!(!messages.has_used(TEA, [1; 16], deadline).await);
+}
+
+#[tokio::test]
+async fn nothing_of_a_forgotten_room_stays_on_a_page() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    let cursor = page(&messages, TEA, START).await.cursor;
+
+    messages.forget(TEA).await;
+
+    assert!(matches!(
+        messages.since(TEA, Some(cursor), START).await,
+        Since::Reset(page) if page.messages.is_empty()
+    ));
+    assert_eq!(messages.bytes().await, 0);
+    assert_eq!(messages.activity(START).await, []);
+}
+
+#[tokio::test]
+async fn new_messages_are_live_ones_by_others_after_a_message() {
+    let messages = large_log();
+    let mut ids = Vec::new();
+    for (author, nonce, lifespan) in [
+        (1, 1, HOUR * 2),
+        (2, 2, HOUR * 2),
+        (2, 3, HOUR),
+        (3, 4, HOUR * 2),
+    ] {
+        let new = hello_by(author, nonce, lifespan);
+        ids.extend(append(&messages, TEA, new, START).await.message());
+    }
+    let later = START.plus(HOUR);
+
+    for (reader, after, now, count) in [
+        (1, None, START, 3),
+        (1, Some(ids[0]), START, 3),
+        (1, Some(ids[1]), START, 2),
+        (2, None, START, 2),
+        (1, Some(ids[1]), later, 1),
+    ] {
+        let new = messages.new_for(TEA, UserId(reader), after, now).await;
+        assert_eq!(new, count, "{reader} after {after:?}");
+    }
+    let in_cake = messages.new_for(CAKE, UserId(1), None, later).await;
+    assert_eq!(in_cake, 0);
+}
+
+#[tokio::test]
+async fn each_room_with_a_live_message_is_active_since_its_newest_one() {
+    let messages = large_log();
+    let later = START.plus(HOUR / 2);
+    post(&messages, CAKE, 1, START).await;
+    post(&messages, TEA, 2, START).await;
+    let newest = post(&messages, TEA, 3, later).await;
+
+    let mut activity = messages.activity(later).await;
+    activity.sort();
+    assert_eq!(activity, [(TEA, later), (CAKE, START)]);
+
+    messages.delete(TEA, newest, later).await;
+    assert_eq!(messages.activity(START.plus(HOUR)).await, []);
+}
+
+#[tokio::test]
+async fn a_room_is_active_by_an_older_message_that_outlives_its_newest() {
+    let messages = large_log();
+    let later = START.plus(HOUR / 2);
+    append(&messages, TEA, hello_by(1, 1, HOUR * 2), START).await;
+    append(&messages, TEA, hello_by(1, 2, HOUR / 2), later).await;
+    assert_eq!(messages.activity(later).await, [(TEA, later)]);
+
+    let after_newest = START.plus(HOUR);
+    assert_eq!(messages.activity(after_newest).await, [(TEA, START)]);
+    assert_eq!(messages.activity(START.plus(HOUR * 2)).await, []);
+}
+
+#[tokio::test]
+async fn a_log_that_knows_no_version_refuses_a_message() {
+    let messages = large_log();
+
+    let before_opening = append_by(&messages, i64::MAX, TEA, hello(1), START).await;
+    assert_eq!(before_opening, Appended::Stale);
+
+    let handle = messages.open(TEA).await;
+    let before_telling = append_by(&messages, i64::MAX, TEA, hello(1), START).await;
+    assert_eq!(before_telling, Appended::Stale);
+
+    handle.raise_version(3).await;
+    let after_telling = append_by(&messages, 3, TEA, hello(1), START).await;
+    assert!(matches!(after_telling, Appended::New(_)));
+}
+
+#[tokio::test]
+async fn a_message_by_an_older_version_is_refused() {
+    let messages = large_log();
+    messages.open(TEA).await.raise_version(3).await;
+
+    let by_older = append_by(&messages, 2, TEA, hello(1), START).await;
+    assert_eq!(by_older, Appended::Stale);
+    assert_eq!(page_ids(&messages, TEA, START).await, []);
+    assert_eq!(messages.bytes().await, 0);
+    assert!(!messages.has_used(TEA, [1; 16], START).await);
+}
+
+#[tokio::test]
+async fn a_message_by_a_newer_version_is_posted_and_does_not_raise_the_version() {
+    let messages = large_log();
+    messages.open(TEA).await.raise_version(3).await;
+
+    let by_newer = append_by(&messages, 5, TEA, hello(1), START).await;
+    assert!(matches!(by_newer, Appended::New(_)));
+    let by_known = append_by(&messages, 3, TEA, hello(2), START).await;
+    assert!(matches!(by_known, Appended::New(_)));
+}
+
+#[tokio::test]
+async fn a_version_is_never_lowered() {
+    let messages = large_log();
+    let handle = messages.open(TEA).await;
+    messages.raise_version(TEA, 4).await;
+
+    // The handle's version was read from the database before version 4 was committed.
+    handle.raise_version(3).await;
+    messages.raise_version(TEA, 2).await;
+
+    let by_3 = append_by(&messages, 3, TEA, hello(1), START).await;
+    assert_eq!(by_3, Appended::Stale);
+    let by_4 = append_by(&messages, 4, TEA, hello(1), START).await;
+    assert!(matches!(by_4, Appended::New(_)));
+}
+
+#[tokio::test]
+async fn a_version_that_is_told_late_makes_no_version_known() {
+    let messages = large_log();
+    messages.raise_version(TEA, 4).await;
+    let _subscription = messages.subscribe(TEA).await;
+
+    messages.raise_version(TEA, 3).await;
+
+    let by_3 = append_by(&messages, 3, TEA, hello(1), START).await;
+    assert_eq!(by_3, Appended::Stale);
+    assert!(!knows_version(&messages, TEA, START).await);
+}
+
+#[tokio::test]
+async fn raising_a_version_wakes_the_rooms_readers() {
+    let messages = large_log();
+    let mut subscription = messages.subscribe(TEA).await;
+
+    messages.raise_version(TEA, 2).await;
+
+    assert!(is_woken(&mut subscription).await);
+}
+
+#[tokio::test]
+async fn a_version_of_a_room_that_is_not_held_is_not_remembered() {
+    let messages = large_log();
+
+    messages.raise_version(TEA, 2).await;
+
+    assert!(!knows_version(&messages, TEA, START).await);
+}
+
+#[tokio::test]
+async fn a_handle_keeps_the_rooms_version_over_a_sweep() {
+    let messages = large_log();
+    let handle = messages.open(TEA).await;
+    handle.raise_version(3).await;
+
+    messages.sweep(START).await;
+    let by_3 = append_by(&messages, 3, TEA, hello_by(1, 1, Duration::ZERO), START).await;
+    assert!(matches!(by_3, Appended::New(_)));
+
+    drop(handle);
+    messages.sweep(START).await;
+    assert!(!knows_version(&messages, TEA, START).await);
+}
+
+#[tokio::test]
+async fn a_message_of_an_ended_session_is_refused() {
+    let messages = large_log();
+    let session_ended = AtomicBool::new(false);
+    let wish = |nonce| Wish {
+        version: VERSION,
+        message: hello(nonce),
+        session_ended: &session_ended,
+    };
+    messages.open(TEA).await.raise_version(VERSION).await;
+    let first = messages.append(TEA, &wish(1), START).await;
+
+    session_ended.store(true, Ordering::Release);
+    let second = messages.append(TEA, &wish(2), START).await;
+
+    assert_eq!(second, Appended::SessionEnded);
+    assert_eq!(
+        page_ids(&messages, TEA, START).await,
+        [first.message().unwrap()]
+    );
+    // The session is looked at before the version and the nonce.
+    messages.raise_version(TEA, VERSION + 1).await;
+    let by_older = messages.append(TEA, &wish(1), START).await;
+    assert_eq!(by_older, Appended::SessionEnded);
+    let not_held = messages.append(CAKE, &wish(1), START).await;
+    assert_eq!(not_held, Appended::SessionEnded);
+}
+
+#[tokio::test]
+async fn the_version_is_looked_at_before_the_nonce() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    messages.raise_version(TEA, VERSION + 1).await;
+
+    let again = append_by(&messages, VERSION, TEA, hello(1), START).await;
+
+    assert_eq!(again, Appended::Stale);
+}
+
+#[tokio::test]
+async fn all_messages_of_one_author_are_deleted_at_once() {
+    let messages = large_log();
+    let mut ids_of = Vec::new();
+    for (author, nonce, room) in [(1, 1, TEA), (2, 2, TEA), (1, 3, TEA), (1, 4, CAKE)] {
+        let new = hello_by(author, nonce, HOUR);
+        ids_of.extend(append(&messages, room, new, START).await.message());
+    }
+    let [first, kept, second, elsewhere] = ids_of[..] else {
+        panic!("{ids_of:?}");
+    };
+    let before = page(&messages, TEA, START).await.cursor;
+
+    messages.delete_by(UserId(1), TEA, START).await;
+
+    let (added, removed, _) = news(messages.since(TEA, Some(before), START).await);
+    assert_eq!((added, removed), (vec![], vec![first, second]));
+    assert_eq!(page_ids(&messages, TEA, START).await, [kept]);
+    assert_eq!(page_ids(&messages, CAKE, START).await, [elsewhere]);
+
+    messages.delete_everywhere_by(UserId(1), START).await;
+    assert_eq!(page_ids(&messages, CAKE, START).await, []);
+    assert_eq!(page_ids(&messages, TEA, START).await, [kept]);
+}
+
+#[tokio::test]
+async fn a_cleared_room_is_empty_and_its_pages_are_told() {
+    let messages = large_log();
+    let id = post(&messages, TEA, 1, START).await;
+    let before = page(&messages, TEA, START).await.cursor;
+
+    messages.clear(TEA, START).await;
+
+    let (added, removed, _) = news(messages.since(TEA, Some(before), START).await);
+    assert_eq!((added, removed), (vec![], vec![id]));
+    assert_eq!(messages.bytes().await, 0);
+}
+
+#[tokio::test]
+async fn authors_are_people_with_live_messages() {
+    let messages = large_log();
+    for (author, nonce, lifespan) in [(1, 1, HOUR), (1, 2, HOUR), (2, 3, HOUR * 2)] {
+        append(&messages, TEA, hello_by(author, nonce, lifespan), START).await;
+    }
+    let ada = Arc::<str>::from("ada");
+    let (first, second) = ((UserId(1), Arc::clone(&ada)), (UserId(2), ada));
+
+    assert_eq!(messages.authors(TEA, START).await, [first, second.clone()]);
+    assert_eq!(messages.authors(TEA, START.plus(HOUR)).await, [second]);
+    assert_eq!(messages.authors(CAKE, START).await, []);
+}
+
+#[tokio::test]
+async fn open_pages_are_told_once_that_the_room_has_changed() {
+    let messages = large_log();
+    post(&messages, TEA, 1, START).await;
+    // Nothing is held of this room.
+    page(&messages, CAKE, START).await;
+
+    for room in [TEA, CAKE] {
+        let before = page(&messages, room, START).await.cursor;
+
+        messages.note_room_change(room).await;
+
+        let Since::News {
+            is_changed: true,
+            cursor,
+            ..
+        } = messages.since(room, Some(before), START).await
+        else {
+            panic!("not told");
+        };
+        let after = messages.since(room, Some(cursor), START).await;
+        assert!(matches!(after, Since::Nothing(_)), "{after:?}");
+    }
+}
+
+#[test]
+fn rooms_do_not_wait_for_each_other() {
+    let (entered, has_entered) = mpsc::channel();
+    let (release, is_released) = mpsc::channel::<()>();
+    let is_released = Mutex::new(is_released);
+    let render = renderer();
+    let slow_in_tea: Renderer = Arc::new(move |message| {
+        if message.room == TEA {
+            entered.send(()).unwrap();
+            is_released.lock().unwrap().recv().unwrap();
+        }
+        render(message)
+    });
+    let capacity = Capacity {
+        messages_per_room: 500,
+        bytes: 1 << 20,
+    };
+    let messages = Messages::in_memory(capacity, 42, START, slow_in_tea);
+    let run = || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build();
+        runtime.unwrap()
+    };
+
+    std::thread::scope(|scope| {
+        let slow = scope.spawn(|| run().block_on(post(&messages, TEA, 1, START)));
+        has_entered.recv().unwrap();
+
+        run().block_on(async {
+            let id = post(&messages, CAKE, 1, START).await;
+            assert_eq!(page_ids(&messages, CAKE, START).await, [id]);
+            assert_eq!(messages.activity(START).await, [(CAKE, START)]);
+            messages.delete(CAKE, id, START).await;
+            messages.forget(CAKE).await;
+        });
+
+        release.send(()).unwrap();
+        let id = slow.join().unwrap();
+        assert_eq!(run().block_on(page_ids(&messages, TEA, START)), [id]);
+    });
+}

@@ -1,0 +1,14 @@
+//! The state that all requests share and that is never written to a disk: the rooms' message logs, presence,
+//! read marks, drafts and rate limits, and rows of the database that are held in memory.
+//!
+//! Nothing here decides who may do what.
+
+pub mod cache;
+pub mod drafts;
+pub mod messages;
+pub mod presence;
+pub mod rate_limits;
+pub mod read_marks;
+pub mod rooms;
+pub mod sessions;
+pub mod settings;

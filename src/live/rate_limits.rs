@@ -1,0 +1,494 @@
+//! Rate limits, each with a name. They go by the site's steady time.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use governor::clock::Clock as GovernorClock;
+use governor::middleware::NoOpMiddleware;
+use governor::nanos::Nanos;
+use governor::state::keyed::DashMapStateStore;
+use governor::{Quota, RateLimiter};
+
+use crate::clock::Clock;
+use crate::config::{Rate, Rates};
+use crate::domain::{ClientAddress, Lifespan, RoomId, SiteTime, SlowMode, UserId};
+
+/// How many people, names or addresses a limit keeps in mind: addresses can be made up by the million.
+const MOST_KEYS: usize = 100_000;
+
+type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
+
+/// The limits of a server.
+pub struct Limits {
+    is_on: bool,
+    clock: LimitsClock,
+    password: Limit<(String, ClientAddress)>,
+    password_address: Limit<ClientAddress>,
+    sign_up: Limit<ClientAddress>,
+    join: Limit<UserId>,
+    join_name: Limit<String>,
+    rooms: Limit<UserId>,
+    messages: Limit<(UserId, RoomId)>,
+    messages_room: Limit<RoomId>,
+    links: Limit<ClientAddress>,
+    /// When each person last wrote in a room in slow mode, by the site's time.
+    slow: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
+}
+
+/// That something was asked for too often: when to try again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooMany {
+    /// Whole seconds to wait, at least 1.
+    pub wait_s: u64,
+}
+
+/// In words, for a sentence: `30 seconds`.
+impl fmt::Display for TooMany {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        Lifespan(Duration::from_secs(self.wait_s)).fmt(f)
+    }
+}
+
+impl Limits {
+    /// Limits at these rates that go by `clock`; off, they let everything pass.
+    #[must_use]
+    pub fn new(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>) -> Self {
+        let clock = LimitsClock(clock);
+        Self {
+            is_on,
+            password: Limit::new(rates.limit_sign_in, &clock),
+            password_address: Limit::new(rates.limit_sign_in_address, &clock),
+            sign_up: Limit::new(rates.limit_sign_up, &clock),
+            join: Limit::new(rates.limit_join, &clock),
+            join_name: Limit::new(rates.limit_join_name, &clock),
+            rooms: Limit::new(rates.limit_rooms, &clock),
+            messages: Limit::new(rates.limit_messages, &clock),
+            messages_room: Limit::new(rates.limit_messages_room, &clock),
+            links: Limit::new(rates.limit_links, &clock),
+            slow: Mutex::default(),
+            clock,
+        }
+    }
+
+    /// Counts a try of the password of the folded name `name`, to sign in or where it is asked for again.
+    ///
+    /// # Errors
+    /// When it is one too many, from that address, or from there with that name. From elsewhere its
+    /// owner can sign in all the same.
+    pub fn password(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
+        // The address first: one that tries many names must not fill the memory of the other.
+        self.count_from(&self.password_address, from)?;
+        if from.is_limited() {
+            self.count(&self.password, &(name.to_owned(), from))?;
+        }
+        Ok(())
+    }
+
+    /// Counts a wish for an account.
+    ///
+    /// # Errors
+    /// When it is one too many from that address.
+    pub fn sign_up(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count_from(&self.sign_up, from)
+    }
+
+    /// Counts a try of `user` to join the private room of the folded name `name`, if any room could have
+    /// it. Whether there is one does not matter: a refusal must not tell.
+    ///
+    /// # Errors
+    /// When it is one too many, of that person or with that name.
+    pub fn join(&self, user: UserId, name: Option<String>) -> Result<(), TooMany> {
+        self.count(&self.join, &user)?;
+        match name {
+            Some(name) => self.count(&self.join_name, &name),
+            None => Ok(()),
+        }
+    }
+
+    /// Counts a wish of `user` for a room.
+    ///
+    /// # Errors
+    /// When it is one too many of that person.
+    pub fn new_room(&self, user: UserId) -> Result<(), TooMany> {
+        self.count(&self.rooms, &user)
+    }
+
+    /// Counts an opening of a link that opens something to whoever has it.
+    ///
+    /// # Errors
+    /// When it is one too many from that address.
+    pub fn link(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count_from(&self.links, from)
+    }
+
+    /// Counts a message of `user` in `room`.
+    ///
+    /// # Errors
+    /// When it is one too many, of that person or of all in the room.
+    pub fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
+        self.count(&self.messages, &(user, room))?;
+        self.count(&self.messages_room, &room)
+    }
+
+    /// Counts a message of `user` in `room`, where a person waits so long between two. This is the
+    /// owner's wish, so it holds with limits off as well.
+    ///
+    /// # Errors
+    /// When their last one was not so long ago.
+    pub fn slow_mode(&self, user: UserId, room: RoomId, wait: SlowMode) -> Result<(), TooMany> {
+        if !wait.is_on() {
+            return Ok(());
+        }
+        let now = self.clock.0.site_time();
+        let mut slow = self.slow();
+        if let Some(last) = slow.get(&(user, room)) {
+            let left = last.plus(wait.0).since(now);
+            if !left.is_zero() {
+                return Err(TooMany::wait(left));
+            }
+        }
+        slow.insert((user, room), now);
+        Ok(())
+    }
+
+    /// Frees what is about people, names, addresses and rooms that have all their tries back.
+    pub fn sweep(&self) {
+        self.password.sweep();
+        self.password_address.sweep();
+        self.sign_up.sweep();
+        self.join.sweep();
+        self.join_name.sweep();
+        self.rooms.sweep();
+        self.messages.sweep();
+        self.messages_room.sweep();
+        self.links.sweep();
+        let now = self.clock.0.site_time();
+        let longest = SlowMode::CHOICES.map(|choice| choice.0).into_iter().max();
+        let mut slow = self.slow();
+        slow.retain(|_, last| now < last.plus(longest.unwrap_or_default()));
+        slow.shrink_to_fit();
+    }
+
+    fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
+        if self.is_on { limit.count(key) } else { Ok(()) }
+    }
+
+    fn count_from(&self, limit: &Limit<ClientAddress>, from: ClientAddress) -> Result<(), TooMany> {
+        if from.is_limited() {
+            self.count(limit, &from)
+        } else {
+            Ok(())
+        }
+    }
+
+    fn slow(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {
+        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// One limit, of which each key has its own tries.
+struct Limit<K: Hash + Eq + Clone> {
+    quota: Quota,
+    clock: LimitsClock,
+    limiter: RwLock<Limiter<K>>,
+}
+
+impl<K: Hash + Eq + Clone> Limit<K> {
+    fn new(rate: Rate, clock: &LimitsClock) -> Self {
+        // No time at all is no rate; settings have none.
+        let quota = Quota::with_period(rate.each).unwrap_or(Quota::per_second(rate.at_once));
+        let quota = quota.allow_burst(rate.at_once);
+        Self {
+            quota,
+            clock: clock.clone(),
+            limiter: RwLock::new(Self::fresh(quota, clock)),
+        }
+    }
+
+    fn fresh(quota: Quota, clock: &LimitsClock) -> Limiter<K> {
+        RateLimiter::new(quota, DashMapStateStore::default(), clock.clone())
+    }
+
+    fn count(&self, key: &K) -> Result<(), TooMany> {
+        let now = self.clock.now();
+        let (counted, is_full) = {
+            let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+            (limiter.check_key(key), limiter.len() >= MOST_KEYS)
+        };
+        if is_full {
+            self.make_room();
+        }
+        counted.map_err(|until| TooMany::wait(until.wait_time_from(now)))
+    }
+
+    /// Frees what has all its tries back. Where that is little, everybody has: who has so many addresses
+    /// gains nothing by it, and memory has an end.
+    fn make_room(&self) {
+        let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
+        if limiter.len() < MOST_KEYS {
+            // Somebody else was quicker.
+            return;
+        }
+        limiter.retain_recent();
+        if limiter.len() > MOST_KEYS / 2 {
+            tracing::warn!("rate limiter reset: too many keys");
+            *limiter = Self::fresh(self.quota, &self.clock);
+        }
+    }
+
+    fn sweep(&self) {
+        let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
+        limiter.retain_recent();
+        limiter.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    fn len(&self) -> usize {
+        self.limiter.read().unwrap().len()
+    }
+}
+
+impl TooMany {
+    fn wait(wait: Duration) -> Self {
+        Self {
+            wait_s: wait
+                .as_millis()
+                .div_ceil(1_000)
+                .max(1)
+                .try_into()
+                .unwrap_or(u64::MAX),
+        }
+    }
+}
+
+/// The site's time, as governor reads it.
+#[derive(Clone)]
+struct LimitsClock(Arc<dyn Clock>);
+
+impl GovernorClock for LimitsClock {
+    type Instant = Nanos;
+
+    fn now(&self) -> Nanos {
+        self.0.site_time().since(SiteTime(0)).into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use crate::clock::FixedClock;
+    use crate::config::Command;
+    use crate::domain::Timestamp;
+
+    const ADA: UserId = UserId(1);
+    const TEA: RoomId = RoomId(1);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn limits(is_on: bool) -> (Limits, Arc<FixedClock>) {
+        let clock = Arc::new(FixedClock::at(Timestamp(1_795_352_700_000)));
+        let Ok(Command::Serve(config)) = Command::parse(["mirage"]) else {
+            panic!("there are no default settings")
+        };
+        (Limits::new(is_on, &config.rates, clock.clone()), clock)
+    }
+
+    fn address(number: u32) -> ClientAddress {
+        IpAddr::from(Ipv4Addr::from_bits(number)).into()
+    }
+
+    /// How often something passes in a row.
+    fn tries(pass: impl Fn() -> Result<(), TooMany>) -> usize {
+        (0..1000).take_while(|_| pass().is_ok()).count()
+    }
+
+    fn passed(limits: &Limits, user: UserId, room: RoomId) -> usize {
+        tries(|| limits.message(user, room))
+    }
+
+    #[test]
+    fn a_person_sends_five_messages_at_once_and_then_one_a_second() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(passed(&limits, ADA, TEA), 5);
+        assert_eq!(limits.message(ADA, TEA), Err(TooMany { wait_s: 1 }));
+        clock.advance(3 * SECOND);
+        assert_eq!(passed(&limits, ADA, TEA), 3);
+        assert_eq!(passed(&limits, ADA, RoomId(2)), 5);
+    }
+
+    #[test]
+    fn a_room_takes_twenty_messages_at_once_and_then_ten_a_second() {
+        let (limits, clock) = limits(true);
+        let all = |people: std::ops::Range<i64>| -> usize {
+            people.map(|user| passed(&limits, UserId(user), TEA)).sum()
+        };
+
+        assert_eq!(all(0..10), 20);
+        clock.advance(SECOND);
+        assert_eq!(all(10..20), 10);
+    }
+
+    #[test]
+    fn in_slow_mode_a_person_waits_between_two_messages() {
+        let (limits, clock) = limits(false);
+        let slow = SlowMode(30 * SECOND);
+        let write = |user, room| limits.slow_mode(user, room, slow);
+
+        assert_eq!(write(ADA, TEA), Ok(()));
+        clock.advance(SECOND);
+        assert_eq!(write(ADA, TEA), Err(TooMany { wait_s: 29 }));
+        assert_eq!(write(UserId(2), TEA), Ok(()));
+        assert_eq!(write(ADA, RoomId(2)), Ok(()));
+        assert_eq!(limits.slow_mode(ADA, TEA, SlowMode::OFF), Ok(()));
+        clock.advance(29 * SECOND);
+        assert_eq!(write(ADA, TEA), Ok(()));
+    }
+
+    #[test]
+    fn switched_off_everything_passes() {
+        let (limits, _) = limits(false);
+
+        assert_eq!(passed(&limits, ADA, TEA), 1000);
+        assert_eq!(tries(|| limits.password("ada", address(1))), 1000);
+        assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
+        assert_eq!(tries(|| limits.join(ADA, None)), 1000);
+        assert_eq!(tries(|| limits.new_room(ADA)), 1000);
+        assert_eq!(tries(|| limits.link(address(1))), 1000);
+    }
+
+    #[test]
+    fn one_name_is_tried_ten_times_from_an_address_and_then_once_in_thirty_seconds() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.password("ada", address(1))), 10);
+        let refused = limits.password("ada", address(1));
+        assert_eq!(refused, Err(TooMany { wait_s: 30 }));
+        assert_eq!(tries(|| limits.password("bob", address(1))), 10);
+        assert_eq!(tries(|| limits.password("ada", address(2))), 10);
+        clock.advance(60 * SECOND);
+        assert_eq!(tries(|| limits.password("ada", address(1))), 2);
+    }
+
+    #[test]
+    fn all_names_are_tried_sixty_times_from_an_address_and_then_once_a_second() {
+        let (limits, clock) = limits(true);
+        let all = |names: std::ops::Range<u32>| {
+            names
+                .take_while(|name| limits.password(&name.to_string(), address(1)).is_ok())
+                .count()
+        };
+
+        assert_eq!(all(0..100), 60);
+        clock.advance(3 * SECOND);
+        assert_eq!(all(100..200), 3);
+        assert_eq!(tries(|| limits.password("1", address(2))), 10);
+    }
+
+    #[test]
+    fn ten_accounts_an_hour_are_made_from_an_address() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
+        assert_eq!(tries(|| limits.sign_up(address(2))), 10);
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
+    }
+
+    #[test]
+    fn a_person_tries_ten_private_rooms_and_then_one_a_minute() {
+        let (limits, clock) = limits(true);
+        let join = |user| tries(|| limits.join(user, None));
+
+        assert_eq!(join(ADA), 10);
+        assert_eq!(join(UserId(2)), 10);
+        clock.advance(120 * SECOND);
+        assert_eq!(join(ADA), 2);
+    }
+
+    #[test]
+    fn a_private_room_is_tried_sixty_times_an_hour_by_all_together() {
+        let (limits, clock) = limits(true);
+        let all = |people: std::ops::Range<i64>, name: &str| -> usize {
+            let one = |user| tries(|| limits.join(UserId(user), Some(name.to_owned())));
+            people.map(one).sum()
+        };
+
+        assert_eq!(all(0..10, "tea"), 60);
+        assert_eq!(all(10..20, "cake"), 60);
+        clock.advance(3600 * SECOND);
+        assert_eq!(all(20..30, "tea"), 60);
+    }
+
+    #[test]
+    fn a_person_makes_twenty_rooms_an_hour() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.new_room(ADA)), 20);
+        assert_eq!(tries(|| limits.new_room(UserId(2))), 20);
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.new_room(ADA)), 20);
+    }
+
+    #[test]
+    fn thirty_links_a_minute_are_opened_from_an_address() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.link(address(1))), 30);
+        assert_eq!(limits.link(address(1)), Err(TooMany { wait_s: 2 }));
+        assert_eq!(tries(|| limits.link(address(2))), 30);
+        clock.advance(60 * SECOND);
+        assert_eq!(tries(|| limits.link(address(1))), 30);
+    }
+
+    #[test]
+    fn a_million_made_up_addresses_take_little_memory() {
+        let (limits, clock) = limits(true);
+        for number in 0..1_000_000 {
+            // Every other hundred thousand come when those before have their tries back.
+            if number % 200_000 == 0 {
+                clock.advance(3600 * SECOND);
+            }
+            limits.sign_up(address(number)).unwrap();
+            assert!(limits.sign_up.len() < MOST_KEYS);
+        }
+
+        let entry = size_of::<(ClientAddress, u64)>();
+        assert!(entry * MOST_KEYS < 4 << 20, "{entry} bytes a key");
+    }
+
+    #[test]
+    fn who_has_tries_left_to_wait_for_stays_counted_when_others_are_freed() {
+        let (limits, clock) = limits(true);
+        let old = u32::try_from(MOST_KEYS).unwrap() - 10;
+        for number in 1..old {
+            limits.sign_up(address(number)).unwrap();
+        }
+        clock.advance(3600 * SECOND);
+        assert_eq!(tries(|| limits.sign_up(address(0))), 10);
+
+        for number in old..old + 100 {
+            limits.sign_up(address(number)).unwrap();
+        }
+
+        assert!(limits.sign_up.len() <= 101);
+        assert!(limits.sign_up(address(0)).is_err());
+    }
+
+    #[test]
+    fn what_is_full_again_is_freed() {
+        let (limits, clock) = limits(true);
+        passed(&limits, ADA, TEA);
+        limits.slow_mode(ADA, TEA, SlowMode(30 * SECOND)).unwrap();
+
+        clock.advance(120 * SECOND);
+        limits.sweep();
+
+        assert_eq!((limits.messages.len(), limits.messages_room.len()), (0, 0));
+        assert!(limits.slow().is_empty());
+    }
+}

@@ -1,0 +1,81 @@
+//! How far each person has read in each room. In memory only.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
+
+/// The latest message that each person has been shown in each room.
+#[derive(Debug, Default)]
+pub struct ReadMarks {
+    marks: Mutex<HashMap<(UserId, RoomId), Mark>>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Mark {
+    message: MessageId,
+    at: SiteTime,
+}
+
+impl ReadMarks {
+    /// Notes that `user` was shown the messages of `room` up to `message`. A mark never goes back.
+    pub fn mark_read(&self, user: UserId, room: RoomId, message: MessageId, now: SiteTime) {
+        let mut marks = self.lock();
+        let mark = marks
+            .entry((user, room))
+            .or_insert(Mark { message, at: now });
+        mark.message = mark.message.max(message);
+        mark.at = now;
+    }
+
+    /// Up to where `user` has read in `room`. None: nothing that still lives.
+    #[must_use]
+    pub fn find(&self, user: UserId, room: RoomId) -> Option<MessageId> {
+        self.lock().get(&(user, room)).map(|mark| mark.message)
+    }
+
+    /// Frees the marks that were made so long ago that all messages up to them are gone.
+    pub fn sweep(&self, longest: Lifespan, now: SiteTime) {
+        let mut marks = self.lock();
+        marks.retain(|_, mark| now < mark.at.plus(longest.0));
+        marks.shrink_to_fit();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), Mark>> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    const NOW: SiteTime = SiteTime(1_795_352_700_000);
+    const ADA: UserId = UserId(1);
+    const TEA: RoomId = RoomId(1);
+
+    #[test]
+    fn a_mark_is_of_one_person_in_one_room_and_goes_only_forward() {
+        let marks = ReadMarks::default();
+        marks.mark_read(ADA, TEA, MessageId(7), NOW);
+        marks.mark_read(ADA, TEA, MessageId(5), NOW);
+
+        assert_eq!(marks.find(ADA, TEA), Some(MessageId(7)));
+        assert_eq!(marks.find(UserId(2), TEA), None);
+        assert_eq!(marks.find(ADA, RoomId(2)), None);
+    }
+
+    #[test]
+    fn a_mark_goes_when_all_it_speaks_of_is_gone() {
+        let marks = ReadMarks::default();
+        let day = Lifespan(Duration::from_secs(86_400));
+        marks.mark_read(ADA, TEA, MessageId(7), NOW);
+
+        marks.sweep(day, SiteTime(NOW.plus(day.0).0 - 1));
+        assert!(marks.find(ADA, TEA).is_some());
+        marks.sweep(day, NOW.plus(day.0));
+        assert!(marks.find(ADA, TEA).is_none());
+    }
+}

@@ -1,0 +1,86 @@
+//! Rooms in use, as held in memory. Services read them from the database.
+
+use std::collections::HashMap;
+
+use super::cache::Cache;
+use crate::domain::{Language, Lifespan, Posting, Role, RoomId, SlowMode, UserId};
+
+/// The rooms in use.
+pub type Rooms = Cache<RoomId, Room>;
+
+/// A room and its members.
+#[derive(Debug)]
+pub struct Room {
+    /// The room's id.
+    pub id: RoomId,
+    /// The version of the rights in this room: it grows whenever somebody loses a right, or what a message
+    /// must obey changes.
+    pub version: i64,
+    /// The name as it is shown.
+    pub name: String,
+    /// Whether joining takes a password, and knowing of the room takes membership.
+    pub is_private: bool,
+    /// The description; may be empty.
+    pub description: String,
+    /// How long a message lives.
+    pub lifespan: Lifespan,
+    /// How long a member waits between two messages. The owner and the moderators do not wait.
+    pub slow_mode: SlowMode,
+    /// The main language of the conversation, if the owner has chosen one.
+    pub language: Option<Language>,
+    /// Who may post.
+    pub posting: Posting,
+    /// Who owns the room.
+    pub owner: UserId,
+    /// The members, the longest-standing first.
+    pub members: Vec<Member>,
+    /// The role of each member.
+    pub roles: HashMap<UserId, Role>,
+}
+
+/// A member of a room.
+#[derive(Debug)]
+pub struct Member {
+    /// The person's id.
+    pub user_id: UserId,
+    /// The person's name.
+    pub name: String,
+    /// The person's role in the room.
+    pub role: Role,
+}
+
+impl Room {
+    /// Returns the role of `user` in the room, if they are a member.
+    #[must_use]
+    pub fn role_of(&self, user: UserId) -> Option<Role> {
+        self.roles.get(&user).copied()
+    }
+
+    /// Returns whether `user` may post in the room.
+    #[must_use]
+    pub fn may_post(&self, user: UserId) -> bool {
+        self.role_of(user)
+            .is_some_and(|role| self.posting.allows(role))
+    }
+}
+
+/// The list of public rooms, while it is in use.
+pub type PublicRooms = Cache<(), PublicNames>;
+
+/// The names of the public rooms.
+#[derive(Debug)]
+pub struct PublicNames {
+    /// The rooms, by folded name.
+    pub by_name: Vec<PublicName>,
+    /// The place of each room in `by_name`.
+    pub places: HashMap<RoomId, usize>,
+}
+
+/// The name of a public room.
+#[derive(Debug)]
+pub struct PublicName {
+    /// The room's id.
+    pub id: RoomId,
+    /// The name as it is searched.
+    pub folded_name: String,
+}

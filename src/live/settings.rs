@@ -1,0 +1,14 @@
+//! What people have chosen for themselves, as held in memory.
+
+use super::cache::Cache;
+use crate::domain::{Announcements, UserId};
+
+/// The settings of the people who are using the site.
+pub type SettingsCache = Cache<UserId, Settings>;
+
+/// A person's settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// What a screen reader announces of new messages.
+    pub announcements: Announcements,
+}

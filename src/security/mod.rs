@@ -1,0 +1,6 @@
+//! Secrets: the secret file, tokens, nonces and password hashing.
+
+pub mod nonces;
+pub mod passwords;
+pub mod secret;
+pub mod tokens;

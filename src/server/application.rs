@@ -1,0 +1,192 @@
+//! The server as a whole: how it starts, runs and stops.
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
+use actix_server::Server;
+use sea_orm::DbErr;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+use super::{background, listener};
+use crate::clock::Clock;
+use crate::config::{Config, Switch};
+use crate::core::{Core, Probes};
+use crate::database::connection::{self, OpenError};
+use crate::database::feed::{ChangeFeed, Origin};
+use crate::live::drafts::Drafts;
+use crate::live::messages::{Capacity, Messages};
+use crate::live::presence::Presence;
+use crate::live::rate_limits::Limits;
+use crate::live::read_marks::ReadMarks;
+use crate::live::rooms::{PublicRooms, Rooms};
+use crate::live::sessions::LiveSessions;
+use crate::live::settings::SettingsCache;
+use crate::security::nonces::Nonces;
+use crate::security::passwords::Passwords;
+use crate::security::secret::{Secret, SecretError, random_bytes};
+use crate::web::assets::{Assets, AssetsError};
+use crate::web::next::NextPages;
+use crate::web::state::WebState;
+use crate::web::{message_html, routes};
+
+/// Why a server did not start: a sentence for whoever started it.
+#[derive(Debug, thiserror::Error)]
+pub enum StartupError {
+    /// The database cannot be opened.
+    #[error(transparent)]
+    Database(#[from] OpenError),
+    /// The change feed cannot be read.
+    #[error("cannot use the database: {0}")]
+    Feed(#[from] DbErr),
+    /// There is no secret.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// The assets cannot be read.
+    #[error(transparent)]
+    Assets(#[from] AssetsError),
+    /// The address cannot be served on.
+    #[error("cannot serve on {address}: {error}")]
+    Bind {
+        /// The address.
+        address: String,
+        /// The error of the operating system.
+        error: io::Error,
+    },
+}
+
+/// A server that is bound to its port.
+pub struct Application {
+    port: u16,
+    server: Server,
+    core: Arc<Core>,
+    feed: ChangeFeed,
+}
+
+impl Application {
+    /// Opens the database and binds the port. The server begins to serve when
+    /// [`Application::run_until_stopped`] is called.
+    ///
+    /// # Errors
+    /// When something that it needs is missing.
+    pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartupError> {
+        let assets = Assets::load(config.assets.as_deref())?;
+        let secret = Secret::load_or_create(&config.secret_file)?;
+        let statements = Arc::new(AtomicU64::new(0));
+        let database = connection::open(&config.storage).await?;
+        let origin = Origin::random();
+        let feed = ChangeFeed::follow(database.clone(), origin).await?;
+        let database = connection::counting(database, Arc::clone(&statements));
+        let capacity = Capacity {
+            messages_per_room: config.max_messages,
+            bytes: config.buffer_bytes,
+        };
+        let life = u64::from_be_bytes(random_bytes());
+        let passwords = Passwords::new();
+        let core = Arc::new(Core {
+            messages: Messages::in_memory(
+                capacity,
+                life,
+                clock.site_time(),
+                Arc::new(message_html::render),
+            ),
+            database,
+            origin,
+            drafts: Drafts::default(),
+            read_marks: ReadMarks::default(),
+            presence: Presence::default(),
+            limits: Limits::new(
+                config.limits == Switch::On,
+                &config.rates,
+                Arc::clone(&clock),
+            ),
+            settings: SettingsCache::new(),
+            sessions: LiveSessions::new(),
+            rooms: Rooms::new(),
+            public_rooms: PublicRooms::new(),
+            nonces: Nonces::new(&secret),
+            stopping: CancellationToken::new(),
+            probes: Probes {
+                statements,
+                sweeps: watch::Sender::new(()),
+                hashing: passwords.probe(),
+            },
+            passwords,
+            clock,
+            config,
+        });
+        warn_of_risks(&core.config);
+        let state = WebState {
+            core: Arc::clone(&core),
+            assets,
+            next_pages: NextPages::at(routes::page_patterns()),
+        };
+        let served = listener::bind(&core.config).and_then(|(listener, port)| {
+            let server = listener::serve(state, &secret, listener)?;
+            Ok((server, port))
+        });
+        let (server, port) = served.map_err(|error| StartupError::Bind {
+            address: core.config.address.bind.to_string(),
+            error,
+        })?;
+        Ok(Self {
+            port,
+            server,
+            core,
+            feed,
+        })
+    }
+
+    /// Returns the port that the server is bound to.
+    #[must_use]
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Returns what the services of this server work on.
+    #[must_use]
+    pub fn core(&self) -> &Arc<Core> {
+        &self.core
+    }
+
+    /// Serves until `stop` returns, then answers the polls that wait, and ends.
+    ///
+    /// # Errors
+    /// When the server fails.
+    pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
+        let handle = self.server.handle();
+        let sweeping = tokio::spawn(background::sweep(Arc::clone(&self.core)));
+        let following = tokio::spawn(background::follow_changes(
+            Arc::clone(&self.core),
+            self.feed,
+        ));
+        let mut server = std::pin::pin!(self.server);
+        let result = tokio::select! {
+            result = &mut server => result,
+            () = stop => {
+                tracing::info!("stopping");
+                self.core.stopping.cancel();
+                let (result, ()) = tokio::join!(server, handle.stop(true));
+                result
+            }
+        };
+        self.core.stopping.cancel();
+        sweeping.abort();
+        following.abort();
+        if let Err(error) = self.core.database.clone().close().await {
+            tracing::warn!(%error, "the database did not close");
+        }
+        result
+    }
+}
+
+fn warn_of_risks(config: &Config) {
+    if config.limits == Switch::Off {
+        tracing::warn!("limits are off: this is for tests and benchmarks only");
+    }
+    if config.is_https() && config.trusted_proxies.is_empty() {
+        // Only a proxy can speak TLS here.
+        tracing::warn!("no --trusted-proxies: limits count everybody as one address, the proxy's");
+    }
+}

@@ -1,0 +1,101 @@
+//! Binds the address and makes the HTTP server.
+
+use std::future::ready;
+use std::io;
+use std::net::TcpListener;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::thread::available_parallelism;
+use std::time::Duration;
+
+use actix_http::HttpService;
+use actix_http::error::DispatchError;
+use actix_server::{Server, ServerBuilder};
+use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_config};
+use actix_web::dev::AppConfig;
+use actix_web::middleware::from_fn;
+use actix_web::{App, web};
+use tracing_actix_web::TracingLogger;
+
+use crate::config::Config;
+use crate::security::secret::Secret;
+use crate::web::connections::{self, Connection, Connections};
+use crate::web::request_log::RequestLog;
+use crate::web::state::WebState;
+use crate::web::{compression, error_page, headers, routes, same_origin, session};
+
+/// How long a stop waits for requests that are being answered.
+const STOP_TIMEOUT_S: u64 = 4;
+/// How many connections may wait to be accepted.
+const BACKLOG: i32 = 1024;
+/// How long a client that is still sending what nobody reads may take to notice its answer.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Binds the address of `config`. Returns the listener and its port.
+pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
+    let listener = TcpListener::bind(config.address.bind)?;
+    // Again, for a longer queue.
+    rustix::net::listen(&listener, BACKLOG)?;
+    let port = listener.local_addr()?.port();
+    Ok((listener, port))
+}
+
+/// Makes the HTTP server, as [`actix_web::HttpServer`] does, but with connections of our own.
+pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> io::Result<Server> {
+    let config = &state.core.config;
+    let head_timeout = config.timeouts.head_timeout;
+    let connections = Arc::new(Connections::new(config));
+    let cookie = session::Cookie::new(config, secret);
+    // Made once: made for each worker, each would have rooms of its own.
+    let state = web::Data::new(state);
+    let app = move || {
+        // The last is the outermost.
+        App::new()
+            .app_data(web::Data::clone(&state))
+            .wrap(from_fn(same_origin::refuse_others))
+            .wrap(from_fn(connections::receive))
+            .wrap(from_fn(error_page::show_page))
+            .wrap(cookie.middleware())
+            .wrap(from_fn(headers::add))
+            .wrap(from_fn(compression::compress))
+            .wrap(TracingLogger::<RequestLog>::new())
+            .wrap(from_fn(connections::answer))
+            .configure(routes::configure)
+    };
+    let workers = available_parallelism().map_or(1, NonZero::get);
+    let mut server = ServerBuilder::new()
+        .workers(workers)
+        .disable_signals()
+        .shutdown_timeout(STOP_TIMEOUT_S);
+    if let Some(most) = connections::most() {
+        server = server.max_concurrent_connections((most / workers).max(1));
+    }
+    let stopping = server.graceful_shutdown_signal();
+    let server = server.listen("mirage", listener, move || {
+        let connections = Arc::clone(&connections);
+        let open = move |stream| {
+            let connection = connections.open(stream);
+            ready(
+                connection
+                    .map(|(connection, peer)| (connection, Some(peer)))
+                    .map_err(DispatchError::Io),
+            )
+        };
+        let stopping = stopping.clone();
+        let app = app()
+            .into_factory()
+            .map_err(|error: actix_web::Error| error.error_response());
+        let http = HttpService::build()
+            .client_request_timeout(head_timeout)
+            .keep_alive(head_timeout)
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .on_connect_ext(Connection::introduce)
+            .h1(map_config(app, |()| AppConfig::default()));
+        fn_service(open).and_then(http)
+    })?;
+    Ok(server.run())
+}

@@ -1,0 +1,7 @@
+//! Builds, runs and stops the server: its parts, its background tasks and its log.
+
+pub mod allocator;
+pub mod application;
+mod background;
+mod listener;
+pub mod logging;

@@ -1,0 +1,132 @@
+//! What the rules about rooms and their members share: rows of rooms and memberships, within a transaction.
+
+use sea_orm::sea_query::Expr;
+use sea_orm::{
+    ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
+    Set, TryInsertResult,
+};
+
+use crate::core::Fault;
+use crate::database::entities::{room, room_member};
+use crate::database::feed::Change;
+use crate::domain::{Role, RoomId, Timestamp, UserId};
+
+/// Makes `user` a member of `room`. Returns whether they were not one before.
+pub(super) async fn insert(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+    now: Timestamp,
+) -> Result<bool, Fault> {
+    let row = room_member::ActiveModel {
+        room_id: Set(room),
+        user_id: Set(user),
+        joined_at: Set(now),
+        role: Set(Role::Member),
+    };
+    let inserted = room_member::Entity::insert(row)
+        .on_conflict_do_nothing()
+        .exec_without_returning(database)
+        .await?;
+    Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
+}
+
+/// Returns a room and the role of `user` in it, if they are a member, as the database has it now. What is
+/// held in memory may be outdated by the time a change is made.
+pub(super) async fn find(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<(room::Model, Role)>, Fault> {
+    let membership = room_member::Entity::find_by_id((room, user));
+    let Some(membership) = membership.one(database).await? else {
+        return Ok(None);
+    };
+    let found = room::Entity::find_by_id(room).one(database).await?;
+    Ok(found.map(|found| {
+        let role = role_in(&found, user, membership.role);
+        (found, role)
+    }))
+}
+
+/// Returns the role of `user` in `room`, as the database has it now.
+pub(super) async fn role_of(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+) -> Result<Option<Role>, Fault> {
+    Ok(find(database, room, user).await?.map(|(_, role)| role))
+}
+
+/// Returns the role of a member whose own row says `stored`.
+pub(super) fn role_in(room: &room::Model, member: UserId, stored: Role) -> Role {
+    match stored {
+        _ if room.owner_id == member => Role::Owner,
+        Role::Moderator => Role::Moderator,
+        // Only the room's row makes an owner.
+        Role::Member | Role::Owner => Role::Member,
+    }
+}
+
+/// Sets the owner of a room, within the transaction that decides it.
+pub(super) async fn set_owner(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    owner: UserId,
+) -> Result<(), Fault> {
+    let row = room::ActiveModel {
+        id: Set(room),
+        owner_id: Set(owner),
+        ..Default::default()
+    };
+    room::Entity::update(row).exec(database).await?;
+    Ok(())
+}
+
+/// Gives a room its next version, within a transaction that takes a right away or alters what a message must
+/// obey. Returns the version.
+pub(super) async fn next_version(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+) -> Result<i64, Fault> {
+    let version = room::Column::Version;
+    room::Entity::update_many()
+        .col_expr(version, Expr::col(version).add(1))
+        .filter(room::Column::Id.eq(room))
+        .exec(database)
+        .await?;
+    let row: Option<i64> = room::Entity::find_by_id(room)
+        .select_only()
+        .column(version)
+        .into_tuple()
+        .one(database)
+        .await?;
+    row.ok_or_else(|| Fault::Bug("a room without a row was given a version".into()))
+}
+
+/// Settles a room that somebody has left, within the same transaction: the room keeps its owner if the owner is
+/// still a member; else the longest-standing moderator inherits it, else the longest-standing member. An
+/// empty room is deleted. Returns what has changed.
+pub(super) async fn settle_after_leaving(
+    database: &impl ConnectionTrait,
+    left: &room::Model,
+) -> Result<Change, Fault> {
+    let room = left.id;
+    if find(database, room, left.owner_id).await?.is_none() {
+        let is_moderator = room_member::Column::Role.eq(Role::Moderator);
+        let heir = room_member::Entity::find()
+            .filter(room_member::Column::RoomId.eq(room))
+            .order_by_desc(is_moderator)
+            .order_by_asc(room_member::Column::JoinedAt)
+            .order_by_asc(room_member::Column::UserId)
+            .one(database)
+            .await?;
+        let Some(heir) = heir else {
+            room::Entity::delete_by_id(room).exec(database).await?;
+            return Ok(Change::RoomDeleted(room));
+        };
+        set_owner(database, room, heir.user_id).await?;
+    }
+    let version = next_version(database, room).await?;
+    Ok(Change::MembersChanged { room, version })
+}

@@ -1,0 +1,153 @@
+//! The style sheet, the scripts and the icon: embedded in the program, or in a folder.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use actix_web::web::Bytes;
+use sha2::{Digest, Sha256};
+
+use crate::web::compression::gzip_well;
+
+/// Embeds a file of the `assets` folder: its name, its media type and what it holds.
+macro_rules! embedded {
+    ($name:literal, $content_type:literal) => {
+        (
+            $name,
+            $content_type,
+            include_bytes!(concat!(env!("CARGO_MANIFEST_DIR"), "/assets/", $name)).as_slice(),
+        )
+    };
+}
+
+/// Why the assets cannot be served.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot read {}: {error}. Set --assets to the folder that has it", file.display())]
+pub struct AssetsError {
+    file: PathBuf,
+    error: io::Error,
+}
+
+/// The files that pages refer to.
+pub struct Assets {
+    style: Asset,
+    script: Asset,
+    password_script: Asset,
+    icon: Asset,
+}
+
+/// One of the files.
+pub struct Asset {
+    name: &'static str,
+    /// Where it is served from.
+    pub source: Source,
+}
+
+/// Where an asset is served from.
+pub enum Source {
+    /// The program. The asset never changes while the server runs, so that browsers may keep it.
+    Embedded(Embedded),
+    /// A file, which may be replaced at any time.
+    File(PathBuf),
+}
+
+/// An asset in the program.
+pub struct Embedded {
+    /// The media type.
+    pub content_type: &'static str,
+    /// The asset.
+    pub plain: &'static [u8],
+    /// The asset as gzip, if that is shorter.
+    pub compressed: Option<Bytes>,
+    /// The first 64 bits of the asset's SHA-256, in hexadecimal.
+    pub fingerprint: String,
+}
+
+impl Assets {
+    /// Takes the assets from `folder`, or, without one, from the program.
+    ///
+    /// # Errors
+    /// When the folder lacks one of the files.
+    pub fn load(folder: Option<&Path>) -> Result<Self, AssetsError> {
+        let asset = |(name, content_type, plain)| match folder {
+            None => Ok(Asset {
+                name,
+                source: Source::Embedded(Embedded::new(content_type, plain)),
+            }),
+            Some(folder) => Asset::in_folder(name, folder),
+        };
+        Ok(Self {
+            style: asset(embedded!("app.css", "text/css; charset=utf-8"))?,
+            script: asset(embedded!("room.js", "text/javascript; charset=utf-8"))?,
+            password_script: asset(embedded!("password.js", "text/javascript; charset=utf-8"))?,
+            icon: asset(embedded!("icon.svg", "image/svg+xml"))?,
+        })
+    }
+
+    /// Returns the address of the style sheet.
+    #[must_use]
+    pub fn style_url(&self) -> String {
+        self.style.url()
+    }
+
+    /// Returns the address of the room page's script.
+    #[must_use]
+    pub fn script_url(&self) -> String {
+        self.script.url()
+    }
+
+    /// Returns the address of the script of the forms that ask for a password.
+    #[must_use]
+    pub fn password_script_url(&self) -> String {
+        self.password_script.url()
+    }
+
+    /// Returns the address of the icon.
+    #[must_use]
+    pub fn icon_url(&self) -> String {
+        self.icon.url()
+    }
+
+    /// Returns the asset of this name.
+    #[must_use]
+    pub fn find(&self, name: &str) -> Option<&Asset> {
+        [&self.style, &self.script, &self.password_script, &self.icon]
+            .into_iter()
+            .find(|asset| asset.name == name)
+    }
+}
+
+impl Asset {
+    fn in_folder(name: &'static str, folder: &Path) -> Result<Self, AssetsError> {
+        let file = folder.join(name);
+        match File::open(&file) {
+            Ok(_) => Ok(Self {
+                name,
+                source: Source::File(file),
+            }),
+            Err(error) => Err(AssetsError { file, error }),
+        }
+    }
+
+    /// Returns the address. That of an embedded asset changes when the asset does.
+    fn url(&self) -> String {
+        let name = self.name;
+        match &self.source {
+            Source::Embedded(embedded) => format!("/assets/{name}?v={}", embedded.fingerprint),
+            Source::File(_) => format!("/assets/{name}"),
+        }
+    }
+}
+
+impl Embedded {
+    fn new(content_type: &'static str, plain: &'static [u8]) -> Self {
+        let digest = Sha256::digest(plain);
+        let hexadecimal = digest.iter().take(8).map(|byte| format!("{byte:02x}"));
+        Self {
+            content_type,
+            plain,
+            compressed: gzip_well(plain),
+            fingerprint: hexadecimal.collect(),
+        }
+    }
+}

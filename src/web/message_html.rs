@@ -1,0 +1,216 @@
+//! A message as HTML, in the forms that its readers need.
+
+use askama::Template;
+
+use crate::domain::{RoomId, Segment};
+use crate::live::messages::{Message, Rendered};
+
+/// The one template of a message: in the room page and in the answers to polls.
+#[derive(Template)]
+#[template(path = "message.html")]
+struct MessageHtml<'a> {
+    room: RoomId,
+    message: &'a Message,
+    reader: Reader,
+}
+
+/// The reader that a message is shown to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reader {
+    /// Somebody who can only read it.
+    Other,
+    /// The author, who may delete it.
+    Author,
+    /// A moderator, who may delete it.
+    Moderator,
+}
+
+/// Renders a message once for all who will read it. The server hands this function to the message log.
+#[must_use]
+pub fn render(message: &Message) -> Rendered {
+    let html = |reader| {
+        // Only a value that cannot be written fails, and a message has none.
+        html(message, reader).unwrap_or_else(|error| {
+            tracing::error!(%error, "a message could not be rendered");
+            String::new()
+        })
+    };
+    Rendered {
+        for_others: html(Reader::Other).into(),
+        for_author: html(Reader::Author).into(),
+    }
+}
+
+/// Returns the message as an `<li>` with a link to delete it, for a moderator. Rendered on each request: it is
+/// seldom asked for.
+///
+/// # Errors
+/// When the template fails.
+pub fn to_moderate(message: &Message) -> Result<String, askama::Error> {
+    html(message, Reader::Moderator)
+}
+
+fn html(message: &Message, reader: Reader) -> Result<String, askama::Error> {
+    let room = message.room;
+    MessageHtml {
+        room,
+        message,
+        reader,
+    }
+    .render()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::AtomicBool;
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use scraper::{ElementRef, Html, Selector};
+
+    use super::*;
+    use crate::domain::{Lifespan, MessageText, SiteTime, Timestamp, UserId};
+    use crate::live::messages::{Capacity, Messages, NewMessage, Wish};
+
+    /// 2026-11-22T13:05:00Z.
+    const START: i64 = 1_795_352_700_000;
+
+    /// Posts a message of user 1 in room 1, at the start, to live for an hour.
+    async fn posted(author: &str, text: MessageText) -> Arc<Message> {
+        let now = SiteTime(START);
+        let room = RoomId(1);
+        let capacity = Capacity {
+            messages_per_room: 1,
+            bytes: 1 << 20,
+        };
+        let messages = Messages::in_memory(capacity, 1, now, Arc::new(render));
+        messages.open(room).await.raise_version(0).await;
+        let wish = Wish {
+            version: 0,
+            message: NewMessage {
+                author: UserId(1),
+                author_name: Arc::from(author),
+                text,
+                nonce: [0; 16],
+                lifespan: Lifespan(Duration::from_secs(3600)),
+                sent_at: Timestamp(START),
+            },
+            session_ended: &AtomicBool::new(false),
+        };
+        messages.append(room, &wish, now).await;
+        let page = messages.page(room, None, now).await;
+        Arc::clone(&page.messages[0])
+    }
+
+    fn run<T>(future: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(future)
+    }
+
+    fn rendered(author: &str, text: MessageText) -> Html {
+        let message = run(posted(author, text));
+        Html::parse_fragment(&format!("<ul>{}</ul>", message.html_for(UserId(2))))
+    }
+
+    #[test]
+    fn html_in_a_message_is_shown_as_text() {
+        let text = MessageText::parse("<b>&\"' https://example.org/\"onx=\"").unwrap();
+
+        let message = run(posted("ada", text));
+
+        let html = message.html_for(UserId(2));
+        assert!(!html.contains("<b>&"), "{html}");
+        assert!(
+            html.contains("&#60;b&#62;") || html.contains("&lt;b&gt;"),
+            "{html}"
+        );
+    }
+
+    #[test]
+    fn only_the_author_is_shown_a_link_to_delete_a_message() {
+        let message = run(posted("ada", MessageText::parse("hello").unwrap()));
+
+        let (id, deadline) = (message.id, START + 3_600_000);
+        let time = "2026-11-22T13:05:00.000Z";
+        assert_eq!(
+            message.html_for(UserId(2)),
+            format!(
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><b class=\"author\"><bdi>ada</bdi></b>: \
+                 <span class=\"text\" dir=\"auto\">hello</span> \
+                 <time datetime=\"{time}\">13:05 UTC</time></li>"
+            )
+        );
+        assert_eq!(
+            message.html_for(UserId(1)),
+            format!(
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
+                 <span class=\"text\" dir=\"auto\">hello</span> \
+                 <time datetime=\"{time}\">13:05 UTC</time> \
+                 <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
+                 <span class=\"vh\"> your message of \
+                 <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
+            )
+        );
+    }
+
+    /// The text in an element, line breaks and all.
+    fn text_in(element: ElementRef<'_>) -> String {
+        let pieces = element.descendants().filter_map(|node| match node.value() {
+            scraper::Node::Text(text) => Some(text.to_string()),
+            scraper::Node::Element(element) if element.name() == "br" => Some("\n".to_owned()),
+            _ => None,
+        });
+        pieces.collect()
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_message_is_shown_as_it_was_written_whatever_it_says(
+            author in "\\PC{1,32}",
+            typed in prop_oneof![
+                any::<String>(),
+                "((https?|javascript|data)://?|</?[a-z]{1,6}( [a-z]{2,8}=)?>?|[<>\"'&;/\r\n\t ]|&#?[a-z0-9]{1,4};?|\\PC){1,30}",
+            ],
+        ) {
+            if let Ok(text) = MessageText::parse(&typed) {
+                let html = rendered(&author, text.clone());
+
+                let one = |selector: &str| {
+                    let selector = Selector::parse(selector).unwrap();
+                    let found: Vec<_> = html.select(&selector).map(text_in).collect();
+                    assert_eq!(found.len(), 1);
+                    found.concat()
+                };
+                prop_assert_eq!(one(".text"), text.as_str());
+                prop_assert_eq!(one(".author"), author);
+                for element in html.select(&Selector::parse("ul *").unwrap()) {
+                    let element = element.value();
+                    let known: &[&str] = match element.name() {
+                        "li" => &["id", "data-deadline"],
+                        "b" => &["class"],
+                        "span" => &["class", "dir"],
+                        "a" => &["href", "rel"],
+                        "time" => &["datetime"],
+                        "bdi" | "br" => &[],
+                        other => return Err(TestCaseError::fail(format!("<{other}>"))),
+                    };
+                    prop_assert!(element.attrs().all(|(name, _)| known.contains(&name)));
+                    if let Some(address) = element.attr("href") {
+                        let address = address.to_ascii_lowercase();
+                        prop_assert!(
+                            address.starts_with("http://") || address.starts_with("https://")
+                        );
+                    }
+                }
+            }
+        }
+    }
+}

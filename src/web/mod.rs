@@ -1,0 +1,24 @@
+//! Everything that knows HTTP: the table of routes, the pages, the session cookie, headers, connections and error
+//! pages.
+//!
+//! There are no rules here: who may do what is decided by services.
+
+pub mod answers;
+pub mod assets;
+pub mod client_address;
+pub mod compression;
+pub mod connections;
+pub mod error;
+pub mod error_page;
+pub mod forms;
+pub mod guards;
+pub mod headers;
+pub mod layout;
+pub mod message_html;
+pub mod next;
+pub mod pages;
+pub mod request_log;
+pub mod routes;
+pub mod same_origin;
+pub mod session;
+pub mod state;

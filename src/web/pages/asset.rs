@@ -1,0 +1,94 @@
+//! The style sheet, the scripts and the icon.
+
+use std::io::ErrorKind;
+use std::path::Path as FilePath;
+
+use actix_files::NamedFile;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{
+    ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETag, EntityTag, Header, HeaderValue,
+    IfNoneMatch, VARY,
+};
+use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use crate::web::assets::{Embedded, Source};
+use crate::web::compression::takes_gzip;
+use crate::web::error::AppError;
+use crate::web::state::WebState;
+
+/// The query of an asset's address.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct AssetQuery {
+    v: String,
+}
+
+/// **Who:** anyone. **Answers:** the asset. Browsers may keep one for good that is embedded in the program, when
+/// its address has the fingerprint; they must ask again for everything else.
+pub async fn show(
+    state: Data<WebState>,
+    request: HttpRequest,
+    name: Path<String>,
+    query: Query<AssetQuery>,
+) -> Result<HttpResponse, AppError> {
+    let asset = state.assets.find(&name).ok_or(AppError::NotFound)?;
+    match &asset.source {
+        Source::Embedded(embedded) => Ok(from_program(&request, &query.v, embedded)),
+        Source::File(file) => from_file(&request, file),
+    }
+}
+
+fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> HttpResponse {
+    let fingerprint = &embedded.fingerprint;
+    // Each form has a tag of its own (RFC 9110, section 8.8.3).
+    let plain_tag = EntityTag::new_strong(fingerprint.clone());
+    let compressed_tag = EntityTag::new_strong(format!("{fingerprint}-gzip"));
+    let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
+    let is_known = |tag: &EntityTag| match &known {
+        IfNoneMatch::Any => true,
+        IfNoneMatch::Items(known) => known.iter().any(|known| known.weak_eq(tag)),
+    };
+    let compressed = embedded.compressed.as_ref();
+    let compressed = compressed.filter(|_| takes_gzip(request) && !is_known(&plain_tag));
+    let tag = match compressed {
+        Some(_) => compressed_tag,
+        None => plain_tag,
+    };
+    let has_it = is_known(&tag);
+    let mut response = HttpResponse::Ok();
+    if has_it {
+        response.status(StatusCode::NOT_MODIFIED);
+    }
+    let keep = if version == fingerprint {
+        "public, max-age=31536000, immutable"
+    } else {
+        "no-cache"
+    };
+    response
+        .insert_header((CACHE_CONTROL, HeaderValue::from_static(keep)))
+        .insert_header((VARY, HeaderValue::from(ACCEPT_ENCODING)))
+        .insert_header(ETag(tag));
+    if has_it {
+        return response.finish();
+    }
+    response.content_type(embedded.content_type);
+    match compressed {
+        Some(compressed) => response
+            .insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")))
+            .body(compressed.clone()),
+        None => response.body(Bytes::from_static(embedded.plain)),
+    }
+}
+
+fn from_file(request: &HttpRequest, file: &FilePath) -> Result<HttpResponse, AppError> {
+    let file = NamedFile::open(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => AppError::NotFound,
+        _ => AppError::bug(error.into()),
+    })?;
+    let mut response = file.into_response(request);
+    let keep = HeaderValue::from_static("no-cache");
+    response.headers_mut().insert(CACHE_CONTROL, keep);
+    Ok(response)
+}

@@ -1,0 +1,84 @@
+//! Ban somebody from a room: asks first, and for the reason.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::domain::{BanReason, Role, RoomId, UserId};
+use crate::live::rooms::Room;
+use crate::services::moderation::{self, Person};
+use crate::urls::members_done_url;
+use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::error::PageResult;
+use crate::web::forms::Problems;
+use crate::web::guards::room_and_person;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+#[derive(Template)]
+#[template(path = "ban.html")]
+struct BanPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    person: &'a Person,
+    reason: &'a str,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct BanForm {
+    reason: String,
+}
+
+/// **Who:** moderators, of people whom they may moderate. **Answers:** the question.
+pub async fn show(
+    state: Data<WebState>,
+    user: CurrentUser,
+    address: Path<(RoomId, UserId)>,
+) -> PageResult {
+    let address = address.into_inner();
+    let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
+    html(&BanPage {
+        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        room: &room,
+        reason: person.ban.as_deref().unwrap_or_default(),
+        person: &person,
+        problems: Problems::default(),
+    })
+}
+
+/// Bans the person. **Who:** moderators, of people whom they may moderate. **Answers:** 303 to the members,
+/// or the question again with 422 or 503.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    address: Path<(RoomId, UserId)>,
+    form: Form<BanForm>,
+) -> PageResult {
+    let address = address.into_inner();
+    let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
+    let again = |problems| {
+        let page = BanPage {
+            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            room: &room,
+            person: &person,
+            reason: &form.reason,
+            problems,
+        };
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
+    let reason = match BanReason::parse(&form.reason) {
+        Ok(reason) => reason,
+        Err(mistake) => return again(Problems::one("reason", mistake.0)),
+    };
+    let ban = async {
+        let moderated = moderation::ban(&state.core, room.id, user.user_id, person.user_id, reason);
+        moderated.await?.done(room.id, Role::Moderator)?;
+        Ok(see_other(members_done_url(room.id, "banned")))
+    };
+    or_form_for_later(ban.await, "reason", again)
+}

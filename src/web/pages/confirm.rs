@@ -1,0 +1,243 @@
+//! The questions "are you sure?" before something that cannot be undone: one page, and a table of questions.
+
+use std::sync::Arc;
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::domain::{Role, RoomId, UserId};
+use crate::live::rooms::Room;
+use crate::services::{moderation, room_settings};
+use crate::urls::{members_done_url, room_settings_done_url};
+use crate::web::answers::{html, see_other};
+use crate::web::error::{AppError, PageResult};
+use crate::web::forms::Button;
+use crate::web::guards::{room_and_person, room_of};
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+/// What is asked before one thing is done. Title, heading and button say the same: the verb, the name of the
+/// person or room, and the rest.
+pub struct Question {
+    /// The route of the page and its form.
+    pub pattern: &'static str,
+    action: Action,
+    verb: &'static str,
+    rest: &'static str,
+    /// What follows from it, a paragraph each.
+    consequences: &'static [&'static str],
+}
+
+/// The things that are asked about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Action {
+    HandOver,
+    RemoveMember,
+    DeleteMessages,
+    MakePublic,
+    ClearRoom,
+    DeleteRoom,
+}
+
+/// The table of questions.
+pub const QUESTIONS: [Question; 6] = [
+    Question {
+        pattern: "/rooms/{room}/members/{person}/owner",
+        action: Action::HandOver,
+        verb: "Hand over the room to",
+        rest: "",
+        consequences: &[
+            "They will own the room, and you will be a moderator. Only they can give it back.",
+        ],
+    },
+    Question {
+        pattern: "/rooms/{room}/members/{person}/remove",
+        action: Action::RemoveMember,
+        verb: "Remove",
+        rest: "",
+        consequences: &[
+            "They are taken out of the room at once. What they wrote stays.",
+            "They may come back as they came. To keep them out, ban them.",
+        ],
+    },
+    Question {
+        pattern: "/rooms/{room}/members/{person}/messages",
+        action: Action::DeleteMessages,
+        verb: "Delete all messages of",
+        rest: "",
+        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+    },
+    Question {
+        pattern: "/rooms/{room}/settings/public",
+        action: Action::MakePublic,
+        verb: "Make",
+        rest: " public",
+        consequences: &[
+            "Everybody will see it in the list of public rooms, and join it with one click.",
+            "All messages that are in it now are deleted: they were written in private. They cannot be brought back.",
+            "Its password and its invite links are dropped. Those who are banned stay banned.",
+        ],
+    },
+    Question {
+        pattern: "/rooms/{room}/settings/clear",
+        action: Action::ClearRoom,
+        verb: "Clear all messages of",
+        rest: "",
+        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+    },
+    Question {
+        pattern: "/rooms/{room}/settings/delete",
+        action: Action::DeleteRoom,
+        verb: "Delete the room",
+        rest: "",
+        consequences: &[
+            "Its messages are gone at once, for everybody, and nobody is in it any more. It cannot be brought back.",
+            "If you only want to go, leave it: then it passes on to somebody else.",
+        ],
+    },
+];
+
+#[derive(Template)]
+#[template(path = "confirm.html")]
+struct ConfirmPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    verb: &'static str,
+    name: &'a str,
+    rest: &'static str,
+    consequences: &'static [&'static str],
+    /// The page one comes from and goes back to, below the room's address.
+    back: &'static str,
+    /// The name of that page.
+    back_name: &'static str,
+    /// Where the form is sent to: the address of this page.
+    action: &'a str,
+}
+
+/// What the path names.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct Target {
+    room: RoomId,
+    person: Option<UserId>,
+}
+
+/// **Who:** the owner; moderators, too, about people whom they may moderate. **Answers:** the question; 303 to
+/// the settings where it has no point any more.
+pub async fn show(
+    state: Data<WebState>,
+    user: CurrentUser,
+    request: HttpRequest,
+    target: Path<Target>,
+) -> PageResult {
+    let question = question(&request)?;
+    let (room, person) = subject(&state, &user, question.action, *target).await?;
+    if question.action == Action::MakePublic && !room.is_private {
+        return Ok(see_other(format!("/rooms/{}/settings", room.id)));
+    }
+    let (back, back_name) = match person {
+        Some(_) => ("/members", "the members"),
+        None => ("/settings", "the settings"),
+    };
+    html(&ConfirmPage {
+        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        room: &room,
+        verb: question.verb,
+        name: person.as_ref().map_or(&room.name, |(_, name)| name),
+        rest: question.rest,
+        consequences: question.consequences,
+        back,
+        back_name,
+        action: request.path(),
+    })
+}
+
+/// Does what was asked about. **Who:** as with the question. **Answers:** 303 to where it shows; 403 when it is
+/// not allowed, or there are as many public rooms as there may be.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    request: HttpRequest,
+    target: Path<Target>,
+    _: Form<Button>,
+) -> PageResult {
+    let action = question(&request)?.action;
+    let (room, person) = subject(&state, &user, action, *target).await?;
+    let (core, room, actor) = (&state.core, room.id, user.user_id);
+    // Each route whose question is about a person names one.
+    let person = || person.map(|(id, _)| id).ok_or(AppError::NotFound);
+    let address = match action {
+        Action::HandOver => {
+            let moderated = moderation::hand_over(core, room, actor, person()?).await?;
+            moderated.done(room, action.needs())?;
+            members_done_url(room, "owner")
+        }
+        Action::RemoveMember => {
+            let moderated = moderation::remove(core, room, actor, person()?).await?;
+            moderated.done(room, action.needs())?;
+            members_done_url(room, "removed")
+        }
+        Action::DeleteMessages => {
+            let moderated = moderation::delete_messages(core, room, actor, person()?).await?;
+            moderated.done(room, action.needs())?;
+            members_done_url(room, "messages")
+        }
+        Action::MakePublic => {
+            let changed = room_settings::make_public(core, room, actor).await?;
+            changed.done(room)?;
+            room_settings_done_url(room, "public")
+        }
+        Action::ClearRoom => {
+            let changed = room_settings::clear(core, room, actor).await?;
+            changed.done(room)?;
+            room_settings_done_url(room, "cleared")
+        }
+        Action::DeleteRoom => {
+            let changed = room_settings::delete(core, room, actor).await?;
+            changed.done(room)?;
+            "/rooms/mine?done=deleted".to_owned()
+        }
+    };
+    Ok(see_other(address))
+}
+
+impl Action {
+    /// The least role that it takes.
+    fn needs(self) -> Role {
+        match self {
+            Self::RemoveMember | Self::DeleteMessages => Role::Moderator,
+            Self::HandOver | Self::MakePublic | Self::ClearRoom | Self::DeleteRoom => Role::Owner,
+        }
+    }
+}
+
+fn question(request: &HttpRequest) -> Result<&'static Question, AppError> {
+    const ALL: &[Question] = &QUESTIONS;
+    let pattern = request.match_pattern();
+    let mut asked = ALL
+        .iter()
+        .filter(|question| Some(question.pattern) == pattern.as_deref());
+    asked.next().ok_or(AppError::NotFound)
+}
+
+/// Returns the room, and the person, if it is about one.
+async fn subject(
+    state: &WebState,
+    user: &CurrentUser,
+    action: Action,
+    target: Target,
+) -> Result<(Arc<Room>, Option<(UserId, String)>), AppError> {
+    match target.person {
+        Some(person) => {
+            let address = (target.room, person);
+            let (room, person) = room_and_person(state, user, address, action.needs()).await?;
+            Ok((room, Some((person.user_id, person.name))))
+        }
+        None => {
+            let room = room_of(state, user, target.room, action.needs()).await?;
+            Ok((room, None))
+        }
+    }
+}

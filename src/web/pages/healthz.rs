@@ -1,0 +1,21 @@
+//! Whether the server can do its work.
+
+use actix_web::HttpResponse;
+use actix_web::web::Data;
+
+use crate::web::state::WebState;
+
+/// **Who:** anyone. **Answers:** `ok`, or 503 when the database does not answer.
+pub async fn show(state: Data<WebState>) -> HttpResponse {
+    match state.core.database.ping().await {
+        Ok(()) => HttpResponse::Ok()
+            .content_type("text/plain; charset=utf-8")
+            .body("ok\n"),
+        Err(error) => {
+            tracing::error!(%error, "the database does not answer");
+            HttpResponse::ServiceUnavailable()
+                .content_type("text/plain; charset=utf-8")
+                .body("the database does not answer\n")
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The links that let people into a private room: what works, and a form that makes another.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use serde::Deserialize;
+
+use super::qr::Qr;
+use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
+use crate::live::rooms::Room;
+use crate::services::invites::{self, Created, Invite};
+use crate::services::rooms;
+use crate::urls::invite_url;
+use crate::web::answers::{html, html_with};
+use crate::web::error::{AppError, PageResult};
+use crate::web::forms::Problems;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+use crate::web::state::whole_url;
+
+#[derive(Template)]
+#[template(path = "invites.html")]
+struct InvitesPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    invites: Vec<Invite>,
+    new_link: Option<NewLink>,
+    life: &'a str,
+    uses: &'a str,
+    has_revoked: bool,
+    problems: Problems,
+}
+
+/// A link that was just made.
+struct NewLink {
+    id: InviteId,
+    address: String,
+    qr: Option<Qr>,
+}
+
+impl<'a> InvitesPage<'a> {
+    async fn new(
+        state: &'a WebState,
+        user: &'a CurrentUser,
+        room: &'a Room,
+    ) -> Result<Self, AppError> {
+        Ok(Self {
+            layout: Layout::new(state, Some(user), Here::Elsewhere),
+            room,
+            invites: invites::list(&state.core, room.id).await?,
+            new_link: None,
+            life: "",
+            uses: "",
+            has_revoked: false,
+            problems: Problems::default(),
+        })
+    }
+
+    /// What the title says before the name of the page.
+    fn done(&self) -> Option<String> {
+        match &self.new_link {
+            Some(link) => Some(format!("Link {} created", link.id)),
+            None => self.has_revoked.then(|| "Link revoked".to_owned()),
+        }
+    }
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InvitesForm {
+    life: String,
+    uses: String,
+}
+
+impl InvitesForm {
+    fn parse(&self) -> Result<(InviteLife, InviteUses), Problems> {
+        let mut problems = Problems::default();
+        let life = InviteLife::parse(&self.life);
+        if life.is_none() {
+            problems.add("life-hour", "Choose how long the link works");
+        }
+        let uses = InviteUses::parse(&self.uses);
+        if uses.is_none() {
+            problems.add("uses-one", "Choose how many people may join by the link");
+        }
+        life.zip(uses).ok_or(problems)
+    }
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InvitesQuery {
+    done: String,
+}
+
+/// **Who:** the owner and the moderators. **Answers:** the links and the form; of a public room, that it
+/// needs none.
+pub async fn show(
+    state: Data<WebState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    query: Query<InvitesQuery>,
+) -> PageResult {
+    let room = rooms::access(&state.core, *room, user.user_id)
+        .await?
+        .at_least(Role::Moderator, user.user_id)?;
+    html(&InvitesPage {
+        has_revoked: query.done == "revoked",
+        ..InvitesPage::new(&state, &user, &room).await?
+    })
+}
+
+/// Makes a link. **Who:** the owner and the moderators. **Answers:** the page with the link, this once; or
+/// the form again with 422; of a public room, with 403, that it needs none.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    request: HttpRequest,
+    room: Path<RoomId>,
+    form: Form<InvitesForm>,
+) -> PageResult {
+    let room = rooms::access(&state.core, *room, user.user_id)
+        .await?
+        .at_least(Role::Moderator, user.user_id)?;
+    if !room.is_private {
+        return needs_none(&state, &user, &room).await;
+    }
+    let again = async |problems| {
+        let page = InvitesPage {
+            life: &form.life,
+            uses: &form.uses,
+            problems,
+            ..InvitesPage::new(&state, &user, &room).await?
+        };
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
+    let (life, uses) = match form.parse() {
+        Ok(parsed) => parsed,
+        Err(problems) => return again(problems).await,
+    };
+    match invites::create(&state.core, room.id, user.user_id, life, uses).await? {
+        Created::Link(id, token) => {
+            let address = whole_url(&request, &invite_url(token.as_str()));
+            let new_link = NewLink {
+                id,
+                qr: Qr::of(&address),
+                address,
+            };
+            html(&InvitesPage {
+                new_link: Some(new_link),
+                ..InvitesPage::new(&state, &user, &room).await?
+            })
+        }
+        Created::Public => needs_none(&state, &user, &room).await,
+        Created::TooMany => {
+            let most = invites::MOST_LINKS;
+            let sentence =
+                format!("There are {most} links, as many as there may be. Revoke one first");
+            again(Problems::one("life-hour", sentence)).await
+        }
+        Created::NotAllowed => Err(AppError::NotAllowed {
+            room: room.id,
+            needs: Role::Moderator,
+        }),
+    }
+}
+
+async fn needs_none(
+    state: &WebState,
+    user: &CurrentUser,
+    room: &Room,
+) -> Result<HttpResponse, AppError> {
+    let page = InvitesPage::new(state, user, room).await?;
+    html_with(StatusCode::FORBIDDEN, &page)
+}

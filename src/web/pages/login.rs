@@ -1,0 +1,125 @@
+//! Sign in.
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::config::SignUp;
+use crate::domain::{PlainPassword, Username};
+use crate::services::accounts::{self, SignedIn};
+use crate::services::sessions;
+use crate::urls::with_next;
+use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::error::PageResult;
+use crate::web::forms::Problems;
+use crate::web::guards::{count_password, user_agent};
+use crate::web::layout::{Here, Layout};
+use crate::web::session::KeyInCookie;
+use crate::web::state::WebState;
+
+#[derive(Template)]
+#[template(path = "login.html")]
+struct LoginPage<'a> {
+    layout: Layout<'a>,
+    name: &'a str,
+    next: Option<&'a str>,
+    register_url: String,
+    takes_link: bool,
+    contact: Option<&'a str>,
+    idle_days: u64,
+    has_signed_out: bool,
+    problems: Problems,
+}
+
+impl<'a> LoginPage<'a> {
+    fn new(state: &'a WebState, name: &'a str, next: &'a str, problems: Problems) -> Self {
+        let next = state.next_pages.safe(next);
+        Self {
+            layout: Layout::new(state, None, Here::Login),
+            name,
+            next,
+            register_url: with_next("/register", next),
+            takes_link: state.core.config.sign_up == SignUp::Link,
+            contact: state.core.config.contact.as_deref(),
+            idle_days: sessions::IDLE_LIFE.as_secs() / 86_400,
+            has_signed_out: false,
+            problems,
+        }
+    }
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoginForm {
+    name: String,
+    password: String,
+    next: String,
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct LoginQuery {
+    next: String,
+    done: String,
+}
+
+/// **Who:** anyone. **Answers:** the form.
+pub async fn show(state: Data<WebState>, query: Query<LoginQuery>) -> PageResult {
+    let has_signed_out = query.done == "signed-out";
+    html(&LoginPage {
+        has_signed_out,
+        ..LoginPage::new(&state, "", &query.next, Problems::default())
+    })
+}
+
+/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page, or the form again: with 422,
+/// which does not tell a wrong name from a wrong password, or with 429 or 503.
+pub async fn submit(
+    state: Data<WebState>,
+    request: HttpRequest,
+    cookie: KeyInCookie,
+    form: Form<LoginForm>,
+) -> PageResult {
+    let answer = sign_in(&state, &request, &cookie, &form).await;
+    or_form_for_later(answer, "name", |problems| again(&state, &form, problems))
+}
+
+async fn sign_in(
+    state: &WebState,
+    request: &HttpRequest,
+    cookie: &KeyInCookie,
+    form: &LoginForm,
+) -> PageResult {
+    let mut problems = Problems::default();
+    if form.name.trim().is_empty() {
+        problems.add("name", "Enter your name");
+    }
+    if form.password.is_empty() {
+        problems.add("password", "Enter your password");
+    }
+    if !problems.is_empty() {
+        return again(state, form, problems);
+    }
+    let name = Username::parse(&form.name).ok();
+    count_password(state, request, name.as_ref())?;
+    let password = PlainPassword::typed(&form.password);
+    match accounts::sign_in(&state.core, name, password, user_agent(request)).await? {
+        SignedIn::As(key) => {
+            cookie.put(&key).await?;
+            Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))
+        }
+        SignedIn::Refused => {
+            const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+            again(state, form, Problems::one("name", REFUSED))
+        }
+    }
+}
+
+fn again(state: &WebState, form: &LoginForm, problems: Problems) -> PageResult {
+    let page = LoginPage::new(state, &form.name, &form.next, problems);
+    html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+}

@@ -1,0 +1,37 @@
+//! Make a member a moderator, and a moderator a member like the others.
+
+use actix_web::web::{Data, Form, Path};
+use serde::Deserialize;
+
+use crate::domain::{Role, RoomId, UserId};
+use crate::services::moderation;
+use crate::urls::members_done_url;
+use crate::web::answers::see_other;
+use crate::web::error::{AppError, PageResult};
+use crate::web::guards::room_and_person;
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoleForm {
+    role: String,
+}
+
+/// Gives a member another role. **Who:** the owner. **Answers:** 303 to the members.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    address: Path<(RoomId, UserId)>,
+    form: Form<RoleForm>,
+) -> PageResult {
+    let address = address.into_inner();
+    let (room, person) = room_and_person(&state, &user, address, Role::Owner).await?;
+    // Only our own buttons send this.
+    let role = form.role.parse().ok().ok_or(AppError::BadRequest)?;
+    let moderated =
+        moderation::set_role(&state.core, room.id, user.user_id, person.user_id, role).await?;
+    moderated.done(room.id, Role::Owner)?;
+    Ok(see_other(members_done_url(room.id, role.as_str())))
+}

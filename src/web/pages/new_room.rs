@@ -1,0 +1,192 @@
+//! Create a room: a name, public or private, and a password if private.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::domain::{Lifespan, RoomName, RoomPassword};
+use crate::services::rooms::{self, Created, Kind};
+use crate::urls::room_done_url;
+use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::error::PageResult;
+use crate::web::forms::Problems;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+#[derive(Template)]
+#[template(path = "new_room.html")]
+struct NewRoomPage<'a> {
+    layout: Layout<'a>,
+    name: &'a str,
+    kind: &'a str,
+    lifespan: Lifespan,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct NewRoomForm {
+    name: String,
+    kind: String,
+    password: String,
+}
+
+impl NewRoomForm {
+    fn parse(&self) -> Result<(RoomName, Kind), Problems> {
+        let mut problems = Problems::default();
+        let name = problems.take("name", RoomName::parse(&self.name));
+        let kind = match self.kind.as_str() {
+            "public" if self.password.is_empty() => Some(Kind::Public),
+            // Text browsers choose the first of the two for whoever chooses neither.
+            "public" => {
+                problems.add(
+                    "kind-public",
+                    "A public room has no password. Choose private, or leave the password empty",
+                );
+                None
+            }
+            "private" => problems
+                .take("password", RoomPassword::parse(&self.password))
+                .map(Kind::Private),
+            _ => {
+                problems.add(
+                    "kind-public",
+                    "Choose whether the room is public or private",
+                );
+                None
+            }
+        };
+        name.zip(kind).ok_or(problems)
+    }
+}
+
+/// **Who:** anyone signed in. **Answers:** the form.
+pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
+    html(&page(
+        &state,
+        &user,
+        &NewRoomForm::default(),
+        Problems::default(),
+    ))
+}
+
+/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422,
+/// 429 or 503.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    form: Form<NewRoomForm>,
+) -> PageResult {
+    let again = |problems| {
+        html_with(
+            StatusCode::UNPROCESSABLE_ENTITY,
+            &page(&state, &user, &form, problems),
+        )
+    };
+    or_form_for_later(create(&state, &user, &form, again).await, "name", again)
+}
+
+async fn create(
+    state: &WebState,
+    user: &CurrentUser,
+    form: &NewRoomForm,
+    again: impl FnOnce(Problems) -> PageResult,
+) -> PageResult {
+    let (name, kind) = match form.parse() {
+        Ok(parsed) => parsed,
+        Err(problems) => return again(problems),
+    };
+    state.core.limits.new_room(user.user_id)?;
+    match rooms::create(&state.core, user.user_id, name, kind).await? {
+        Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
+        Created::NameTaken => {
+            const TAKEN: &str =
+                "A room has this name already, or one that looks like it. Choose another";
+            again(Problems::one("name", TAKEN))
+        }
+        Created::OwnsTooMany => {
+            let most = state.core.config.rooms_per_person;
+            let sentence = format!(
+                "You own as many rooms as one may here ({most}). Delete one, or hand one over, first"
+            );
+            again(Problems::one("name", sentence))
+        }
+        Created::TooManyPublic => {
+            const MANY: &str =
+                "There are as many public rooms as there may be here. Make it private";
+            again(Problems::one("kind-public", MANY))
+        }
+    }
+}
+
+fn page<'a>(
+    state: &'a WebState,
+    user: &'a CurrentUser,
+    form: &'a NewRoomForm,
+    problems: Problems,
+) -> NewRoomPage<'a> {
+    NewRoomPage {
+        layout: Layout::new(state, Some(user), Here::NewRoom),
+        name: &form.name,
+        kind: &form.kind,
+        lifespan: Lifespan(state.core.config.message_lifespan),
+        problems,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use actix_web::web::Query;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn a_form_is_read_as_it_was_typed_and_makes_a_room_or_names_the_fields(
+            name in any::<String>(),
+            kind in prop_oneof![any::<String>(), Just("public".to_owned()), Just("private".to_owned())],
+            password in prop_oneof![any::<String>(), Just(String::new())],
+        ) {
+            let typed = [("name", &name), ("kind", &kind), ("password", &password)];
+            let sent = reqwest::Url::parse_with_params("http://a/", typed).unwrap();
+
+            // A query and a form are written alike.
+            let form = Query::<NewRoomForm>::from_query(sent.query().unwrap()).unwrap();
+
+            prop_assert_eq!((&form.name, &form.kind, &form.password), (&name, &kind, &password));
+            match form.parse() {
+                Ok((_, Kind::Public)) => prop_assert!(kind == "public" && password.is_empty()),
+                Ok((_, Kind::Private(_))) => prop_assert_eq!(kind, "private"),
+                Err(problems) => {
+                    let fields = ["name", "password", "kind-public"];
+                    prop_assert!(!problems.is_empty());
+                    prop_assert!(problems.all().iter().all(|(field, _)| fields.contains(field)));
+                }
+            }
+        }
+
+        #[test]
+        fn any_body_is_a_form_or_none(
+            body in prop_oneof![
+                any::<String>(),
+                "(name|kind|password|x|%[0-9a-fA-F]{0,2}|[=&+;]|\\PC){0,20}",
+            ],
+        ) {
+            // What is wrong with it is said, and nothing panics.
+            if let Ok(form) = Query::<NewRoomForm>::from_query(&body)
+                && let Err(problems) = form.parse()
+            {
+                prop_assert!(!problems.is_empty());
+            }
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What happened in a room since a page last asked: the endpoint that room.js polls.
+
+use std::sync::Arc;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::web::{Data, Path, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use serde::Deserialize;
+
+use crate::domain::{MessageId, RoomId, UserId};
+use crate::live::messages::{Cursor, Message, Since};
+use crate::services::messages::{self, Polled, Visibility, WaitMode};
+use crate::web::error::{AppError, StatusOnly};
+use crate::web::session::ScriptUser;
+use crate::web::state::WebState;
+
+/// The header that says from where to go on.
+const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
+/// The header that says that the page's list is to be replaced by this one.
+const RESET: HeaderName = HeaderName::from_static("mirage-reset");
+/// The header that says that the room itself has changed, so that the page around the list is old.
+const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
+/// The header that says how to go on asking: 0 is without waiting, some seconds from now.
+const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
+/// The header that says what the server's steady time is, in milliseconds: deadlines go by it.
+const TIME: HeaderName = HeaderName::from_static("mirage-time");
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PollQuery {
+    after: String,
+    wait: String,
+    hidden: String,
+}
+
+/// **Who:** members. **Answers:** 200 with the messages that came and went after the cursor `after`, as
+/// `<li>`s; 204 when nothing did, after having waited unless `wait` is 0; else a bare status.
+pub async fn show(
+    state: Data<WebState>,
+    user: ScriptUser,
+    room: Path<String>,
+    request: HttpRequest,
+) -> Result<HttpResponse, StatusOnly> {
+    let ScriptUser(user) = user;
+    // Read by hand: what cannot be read gets a bare status here, not a page.
+    let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
+    let query = Query::<PollQuery>::from_query(request.query_string());
+    let query = query.map_err(|_unreadable| AppError::BadRequest)?;
+    let cursor: Option<Cursor> = query.after.parse().ok();
+    let wait_mode = if query.wait == "0" {
+        WaitMode::Never
+    } else {
+        WaitMode::Wait
+    };
+    let visibility = if query.hidden == "1" {
+        Visibility::Hidden
+    } else {
+        Visibility::Visible
+    };
+    match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
+        Polled::Since(since) => Ok(answer(&state, &since, user.user_id)),
+        Polled::NoPlaceToWait(cursor) => Ok(HttpResponse::NoContent()
+            .insert_header((CURSOR, cursor.to_string()))
+            .insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)))
+            .insert_header((WAIT, HeaderValue::from_static("0")))
+            .finish()),
+        Polled::SignedOut => Err(AppError::SignedOut { next: None }.into()),
+        Polled::NotAMember => Err(AppError::NotAMember {
+            room,
+            name: String::new(),
+        }
+        .into()),
+        Polled::Hidden => Err(AppError::NoSuchRoom.into()),
+    }
+}
+
+fn answer(state: &WebState, since: &Since, reader: UserId) -> HttpResponse {
+    let (cursor, body) = match since {
+        Since::Nothing(cursor) => (cursor, None),
+        Since::News {
+            added,
+            removed,
+            cursor,
+            ..
+        } => (cursor, Some(fragment(added, removed, reader))),
+        Since::Reset(page) => (&page.cursor, Some(fragment(&page.messages, &[], reader))),
+    };
+    let status = if body.is_some() {
+        StatusCode::OK
+    } else {
+        StatusCode::NO_CONTENT
+    };
+    let mut response = HttpResponse::build(status);
+    response.insert_header((CURSOR, cursor.to_string()));
+    response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
+    if matches!(since, Since::Reset(_)) {
+        response.insert_header((RESET, HeaderValue::from_static("1")));
+    }
+    if matches!(
+        since,
+        Since::News {
+            is_changed: true,
+            ..
+        }
+    ) {
+        response.insert_header((CHANGED, HeaderValue::from_static("1")));
+    }
+    match body {
+        Some(body) => response.content_type("text/html; charset=utf-8").body(body),
+        None => response.finish(),
+    }
+}
+
+fn fragment(added: &[Arc<Message>], removed: &[MessageId], reader: UserId) -> String {
+    let mut html = String::new();
+    for message in removed {
+        html.push_str(&format!(r#"<li id="m{message}" data-gone></li>"#));
+    }
+    for message in added {
+        html.push_str(message.html_for(reader));
+    }
+    html
+}

@@ -1,0 +1,52 @@
+//! Public rooms: all of them, each with a button to join it.
+
+use actix_web::web::{Data, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::services::rooms::{self, RoomList};
+use crate::urls::public_rooms_url;
+use crate::web::answers::html;
+use crate::web::error::PageResult;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+#[derive(Template)]
+#[template(path = "public_rooms.html")]
+struct PublicRoomsPage<'a> {
+    layout: Layout<'a>,
+    list: RoomList,
+    search: &'a str,
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct PublicRoomsQuery {
+    page: String,
+    search: String,
+}
+
+/// **Who:** anyone signed in. **Answers:** a page of the public rooms; a page that is not there is the
+/// nearest one.
+pub async fn show(
+    state: Data<WebState>,
+    user: CurrentUser,
+    query: Query<PublicRoomsQuery>,
+) -> PageResult {
+    let page = query.page.parse().unwrap_or(1);
+    let search = query.search.trim();
+    let list = rooms::public_list(&state.core, user.user_id, search, page).await?;
+    html(&PublicRoomsPage {
+        layout: Layout::new(&state, Some(&user), Here::PublicRooms),
+        list,
+        search,
+    })
+}
+
+impl PublicRoomsPage<'_> {
+    fn page_url(&self, page: usize) -> String {
+        public_rooms_url(self.search, page)
+    }
+}

@@ -1,0 +1,92 @@
+//! Give a room a password: makes a public one private, and changes that of a private one.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::domain::{Role, RoomId, RoomPassword};
+use crate::live::rooms::Room;
+use crate::services::room_settings::{self, Others};
+use crate::urls::room_settings_done_url;
+use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::error::PageResult;
+use crate::web::forms::Problems;
+use crate::web::guards::room_of;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+#[derive(Template)]
+#[template(path = "room_password.html")]
+struct RoomPasswordPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    others: &'a str,
+    problems: Problems,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoomPasswordForm {
+    password: String,
+    /// `stay` or `go`; asked of private rooms only.
+    others: String,
+}
+
+/// **Who:** the owner. **Answers:** the form.
+pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
+    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    html(&RoomPasswordPage {
+        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        room: &room,
+        others: "",
+        problems: Problems::default(),
+    })
+}
+
+/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422
+/// or 503.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    form: Form<RoomPasswordForm>,
+) -> PageResult {
+    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let mut problems = Problems::default();
+    let password = problems.take("password", RoomPassword::parse(&form.password));
+    let others = match (form.others.as_str(), room.is_private) {
+        ("go", true) => Some(Others::Go),
+        ("stay", true) | (_, false) => Some(Others::Stay),
+        _ => {
+            problems.add("others-stay", "Choose what becomes of the other members");
+            None
+        }
+    };
+    let again = |problems| {
+        let page = RoomPasswordPage {
+            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            room: &room,
+            others: &form.others,
+            problems,
+        };
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
+    let Some((password, others)) = password.zip(others) else {
+        return again(problems);
+    };
+    let set = async {
+        let changed =
+            room_settings::set_password(&state.core, room.id, user.user_id, password, others);
+        changed.await?.done(room.id)?;
+        let done = if room.is_private {
+            "password"
+        } else {
+            "private"
+        };
+        Ok(see_other(room_settings_done_url(room.id, done)))
+    };
+    or_form_for_later(set.await, "password", again)
+}

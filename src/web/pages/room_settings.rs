@@ -1,0 +1,233 @@
+//! A room's settings.
+
+use actix_web::http::StatusCode;
+use actix_web::web::{Data, Form, Path, Query};
+use askama::Template;
+use serde::Deserialize;
+
+use crate::domain::{Description, Language, Lifespan, Role, RoomId, RoomName, SlowMode};
+use crate::live::rooms::Room;
+use crate::services::room_settings::{self, Changed, Settings};
+use crate::urls::room_settings_done_url;
+use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::error::PageResult;
+use crate::web::forms::Problems;
+use crate::web::guards::room_of;
+use crate::web::layout::{Here, Layout};
+use crate::web::session::CurrentUser;
+use crate::web::state::WebState;
+
+/// The word for the longest lifespan that the server allows.
+const LONGEST: &str = "longest";
+
+#[derive(Template)]
+#[template(path = "room_settings.html")]
+struct RoomSettingsPage<'a> {
+    layout: Layout<'a>,
+    room: &'a Room,
+    form: &'a RoomSettingsForm,
+    longest: Lifespan,
+    done: Option<&'static str>,
+    problems: Problems,
+}
+
+impl RoomSettingsPage<'_> {
+    /// The lifespans to choose from: value and words.
+    fn lifespans(&self) -> Vec<(String, String)> {
+        let shorter = Lifespan::CHOICES
+            .into_iter()
+            .filter(|choice| *choice < self.longest)
+            .map(|choice| (word_of(choice), choice.to_string()));
+        let longest = format!("{}, the longest here", self.longest);
+        shorter.chain([(LONGEST.to_owned(), longest)]).collect()
+    }
+
+    /// The slow modes to choose from: value and words.
+    fn slow_modes(&self) -> Vec<(String, String)> {
+        let words = |choice: SlowMode| match choice {
+            SlowMode::OFF => "No wait".to_owned(),
+            slow => slow.to_string(),
+        };
+        SlowMode::CHOICES
+            .map(|choice| (choice.0.as_secs().to_string(), words(choice)))
+            .into()
+    }
+
+    /// The languages to choose from: tag and name.
+    fn languages(&self) -> &'static [Language] {
+        Language::all()
+    }
+}
+
+/// What the address can say.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoomSettingsQuery {
+    done: String,
+}
+
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct RoomSettingsForm {
+    name: String,
+    description: String,
+    lifespan: String,
+    #[serde(rename = "slow-mode")]
+    slow_mode: String,
+    language: String,
+    posting: String,
+}
+
+impl RoomSettingsForm {
+    /// The form filled in with what the room is like.
+    fn of(room: &Room, longest: Lifespan) -> Self {
+        Self {
+            name: room.name.clone(),
+            description: room.description.clone(),
+            lifespan: if room.lifespan < longest {
+                word_of(room.lifespan)
+            } else {
+                LONGEST.to_owned()
+            },
+            slow_mode: room.slow_mode.0.as_secs().to_string(),
+            language: room.language.map_or("", Language::tag).to_owned(),
+            posting: room.posting.as_str().to_owned(),
+        }
+    }
+
+    fn parse(&self, longest: Lifespan) -> Result<Settings, Problems> {
+        let mut problems = Problems::default();
+        let name = problems.take("name", RoomName::parse(&self.name));
+        let description = problems.take("description", Description::parse(&self.description));
+        let lifespan = match self.lifespan.as_str() {
+            LONGEST => Some(None),
+            word => Lifespan::CHOICES
+                .into_iter()
+                .find(|choice| word_of(*choice) == word && *choice <= longest)
+                .map(Some),
+        };
+        let language = match self.language.as_str() {
+            "" => Some(None),
+            tag => Language::parse(tag).map(Some),
+        };
+        let slow_mode = SlowMode::parse(&self.slow_mode);
+        let posting = self.posting.parse().ok();
+        let choices = [
+            (
+                lifespan.is_none(),
+                "lifespan",
+                "Choose how long messages live",
+            ),
+            (
+                slow_mode.is_none(),
+                "slow-mode",
+                "Choose how long people wait",
+            ),
+            (
+                language.is_none(),
+                "language",
+                "Choose a language from the list",
+            ),
+            (
+                posting.is_none(),
+                "posting-everyone",
+                "Choose who may write",
+            ),
+        ];
+        for (is_missing, field, sentence) in choices {
+            if is_missing {
+                problems.add(field, sentence);
+            }
+        }
+        match (name, description, lifespan, slow_mode, language, posting) {
+            (
+                Some(name),
+                Some(description),
+                Some(lifespan),
+                Some(slow_mode),
+                Some(language),
+                Some(posting),
+            ) => Ok(Settings {
+                name,
+                description,
+                lifespan,
+                slow_mode,
+                language,
+                posting,
+            }),
+            _ => Err(problems),
+        }
+    }
+}
+
+/// **Who:** the owner. **Answers:** the form, and links to what is asked about first.
+pub async fn show(
+    state: Data<WebState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    query: Query<RoomSettingsQuery>,
+) -> PageResult {
+    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let longest = Lifespan(state.core.config.message_lifespan);
+    html(&RoomSettingsPage {
+        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        form: &RoomSettingsForm::of(&room, longest),
+        room: &room,
+        longest,
+        done: match query.done.as_str() {
+            "saved" => Some("Settings saved"),
+            "password" => Some("Room password changed"),
+            "private" => Some("The room is private now"),
+            "public" => Some("The room is public now"),
+            "cleared" => Some("All messages cleared"),
+            _ => None,
+        },
+        problems: Problems::default(),
+    })
+}
+
+/// Saves the settings. **Who:** the owner. **Answers:** 303 back, or the form again with 422 or 503.
+pub async fn submit(
+    state: Data<WebState>,
+    user: CurrentUser,
+    room: Path<RoomId>,
+    form: Form<RoomSettingsForm>,
+) -> PageResult {
+    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let longest = Lifespan(state.core.config.message_lifespan);
+    let again = |problems| {
+        let page = RoomSettingsPage {
+            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            room: &room,
+            form: &form,
+            longest,
+            done: None,
+            problems,
+        };
+        html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
+    };
+    let settings = match form.parse(longest) {
+        Ok(settings) => settings,
+        Err(problems) => return again(problems),
+    };
+    let save = async {
+        match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
+            Changed::NameTaken => {
+                const TAKEN: &str =
+                    "A room has this name already, or one that looks like it. Choose another";
+                again(Problems::one("name", TAKEN))
+            }
+            changed => {
+                changed.done(room.id)?;
+                Ok(see_other(room_settings_done_url(room.id, "saved")))
+            }
+        }
+    };
+    or_form_for_later(save.await, "name", again)
+}
+
+/// What stands for a lifespan in the form: its seconds.
+fn word_of(lifespan: Lifespan) -> String {
+    lifespan.0.as_secs().to_string()
+}

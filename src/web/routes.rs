@@ -1,0 +1,279 @@
+//! The table of routes: every address the server answers.
+
+use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
+use actix_web::http::Method;
+use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
+
+use crate::web::error::AppError;
+use crate::web::pages::{
+    accessibility, account, account_delete, account_password, account_sessions, asset, ban,
+    confirm, delete_message, healthz, home, invite, invites, join, leave, lift_ban, login, logout,
+    member, member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms,
+    register, reset, revoke_invite, room, room_password, room_settings,
+};
+
+/// The most bytes of a form that are read.
+const FORM_LIMIT: usize = 64 * 1024;
+/// The same for a form that has no more than names and passwords, which may come from anybody.
+const PASSWORD_FORM_LIMIT: usize = 8 * 1024;
+
+/// A row of the URL table.
+pub struct Endpoint {
+    /// `GET` (which answers `HEAD` too) or `POST`.
+    pub method: Method,
+    /// The path, with `{names}` for its parts that vary.
+    pub pattern: &'static str,
+    route: Route,
+}
+
+/// Every address the server answers. Literal paths come before those with a name in the same place, and
+/// before all of them those that are asked for most: each is tried in turn.
+#[must_use]
+pub fn table() -> Vec<Endpoint> {
+    let questions = confirm::QUESTIONS.iter().flat_map(|question| {
+        let pattern = question.pattern;
+        [get(pattern, confirm::show), post(pattern, confirm::submit)]
+    });
+    let mut table = vec![
+        get(POLL, poll::show),
+        get("/rooms/{room}/messages", messages::show),
+        post("/rooms/{room}/messages", messages::submit),
+        get("/", home::show),
+        get(REGISTER, register::show),
+        post(REGISTER, register::submit),
+        get(REGISTER_BY_LINK, register::show_by_link),
+        post(REGISTER_BY_LINK, register::submit_by_link),
+        get(LOGIN, login::show),
+        post(LOGIN, login::submit),
+        post("/logout", logout::submit),
+        get(RESET, reset::show),
+        post(RESET, reset::submit),
+        get("/rooms", public_rooms::show),
+        get("/rooms/mine", my_rooms::show),
+        get("/rooms/private", private_join::show),
+        post("/rooms/private", private_join::submit),
+        get("/rooms/new", new_room::show),
+        post("/rooms/new", new_room::submit),
+        get("/rooms/{room}", room::show),
+        post("/rooms/{room}/join", join::submit),
+        get("/rooms/{room}/leave", leave::show),
+        post("/rooms/{room}/leave", leave::submit),
+        get("/rooms/{room}/members", members::show),
+        get("/rooms/{room}/members/{person}", member::show),
+        post("/rooms/{room}/members/{person}/role", member_role::submit),
+        get(BAN, ban::show),
+        post(BAN, ban::submit),
+        post("/rooms/{room}/members/{person}/lift", lift_ban::submit),
+        get("/rooms/{room}/settings", room_settings::show),
+        post("/rooms/{room}/settings", room_settings::submit),
+        get("/rooms/{room}/settings/password", room_password::show),
+        post("/rooms/{room}/settings/password", room_password::submit),
+        get(DELETE_MESSAGE, delete_message::show),
+        post(DELETE_MESSAGE, delete_message::submit),
+        get("/rooms/{room}/invites", invites::show),
+        post("/rooms/{room}/invites", invites::submit),
+        post(REVOKE_INVITE, revoke_invite::submit),
+        get(INVITE, invite::show),
+        post(INVITE, invite::submit),
+        get("/accessibility", accessibility::show),
+        get("/account", account::show),
+        post("/account", account::submit),
+        get("/account/password", account_password::show),
+        post("/account/password", account_password::submit),
+        get("/account/sessions", account_sessions::show),
+        post("/account/sessions/end-others", account_sessions::end_others),
+        post("/account/sessions/{session}/end", account_sessions::end),
+        get("/account/delete", account_delete::show),
+        post("/account/delete", account_delete::submit),
+        get(HEALTHZ, healthz::show),
+        get(ASSET, asset::show),
+    ];
+    table.extend(questions);
+    table
+}
+
+/// The patterns of the pages that one can be led to after signing in: all but those that scripts and machines ask
+/// for.
+pub fn page_patterns() -> impl Iterator<Item = &'static str> {
+    let endpoints = table().into_iter();
+    let pages = endpoints.filter(|e| e.method == Method::GET && !is_quiet(e.pattern));
+    pages.map(|endpoint| endpoint.pattern)
+}
+
+const REGISTER: &str = "/register";
+const REGISTER_BY_LINK: &str = "/register/{token}";
+const LOGIN: &str = "/login";
+const RESET: &str = "/reset/{token}";
+const POLL: &str = "/rooms/{room}/poll";
+const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
+const BAN: &str = "/rooms/{room}/members/{person}/ban";
+const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
+const INVITE: &str = "/invite/{token}";
+const HEALTHZ: &str = "/healthz";
+const ASSET: &str = "/assets/{file}";
+
+/// The most bytes of a request's body that are read at the address of this pattern.
+#[must_use]
+pub fn body_limit(pattern: Option<&str>) -> usize {
+    match pattern {
+        Some(LOGIN | REGISTER | REGISTER_BY_LINK | RESET) => PASSWORD_FORM_LIMIT,
+        _ => FORM_LIMIT,
+    }
+}
+
+/// Whether machines ask for this pattern all the time, so that its log lines are for debugging.
+#[must_use]
+pub fn is_quiet(pattern: &str) -> bool {
+    matches!(pattern, POLL | HEALTHZ | ASSET)
+}
+
+fn get<F, Args>(pattern: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    let guard = guard::Any(guard::Get()).or(guard::Head());
+    Endpoint {
+        method: Method::GET,
+        pattern,
+        route: web::route().guard(guard).to(handler),
+    }
+}
+
+fn post<F, Args>(pattern: &'static str, handler: F) -> Endpoint
+where
+    F: Handler<Args>,
+    Args: FromRequest + 'static,
+    F::Output: Responder + 'static,
+{
+    Endpoint {
+        method: Method::POST,
+        pattern,
+        route: web::post().to(handler),
+    }
+}
+
+/// Registers the table, and our pages for what does not fit it.
+pub fn configure(service: &mut ServiceConfig) {
+    service
+        .app_data(
+            FormConfig::default()
+                .limit(FORM_LIMIT)
+                .error_handler(form_error),
+        )
+        .app_data(QueryConfig::default().error_handler(query_error))
+        .app_data(PathConfig::default().error_handler(path_error));
+    let mut endpoints = table().into_iter().peekable();
+    while let Some(first) = endpoints.next() {
+        let mut resource = web::resource(first.pattern).route(first.route);
+        let mut allowed = methods(&first.method);
+        while let Some(next) = endpoints.next_if(|next| next.pattern == first.pattern) {
+            allowed = format!("{allowed}, {}", methods(&next.method));
+            resource = resource.route(next.route);
+        }
+        let refused = move || {
+            let allowed = allowed.clone();
+            async { Err::<String, _>(AppError::MethodNotAllowed { allowed }) }
+        };
+        service.service(resource.default_service(web::to(refused)));
+    }
+    service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
+}
+
+fn methods(method: &Method) -> String {
+    if *method == Method::GET {
+        "GET, HEAD".to_owned()
+    } else {
+        method.to_string()
+    }
+}
+
+#[expect(
+    clippy::needless_pass_by_value,
+    reason = "the signature that actix asks for"
+)]
+fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
+    match error {
+        UrlencodedError::Overflow { .. } => AppError::TooLarge,
+        _ => AppError::BadRequest,
+    }
+    .into()
+}
+
+fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
+    AppError::BadRequest.into()
+}
+
+/// The parts that vary are rooms, what is in them, files and links: one that cannot be read is one that is
+/// not there.
+fn path_error(_: PathError, request: &HttpRequest) -> actix_web::Error {
+    match request.match_pattern().as_deref() {
+        Some(REGISTER_BY_LINK | RESET | INVITE) => AppError::DeadLink,
+        _ => AppError::NoSuchRoom,
+    }
+    .into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::web::next::NextPages;
+
+    fn next_pages() -> NextPages {
+        NextPages::at(page_patterns())
+    }
+
+    #[test]
+    fn next_leads_only_to_pages_of_this_site() {
+        for page in [
+            "/",
+            "/rooms",
+            "/rooms/mine",
+            "/rooms/7",
+            "/rooms/7?before=3",
+            "/rooms/7/leave",
+            "/rooms/7/invites",
+            "/invite/Zm9yIGFkYQ-_",
+        ] {
+            assert_eq!(next_pages().safe(page), Some(page));
+        }
+        for other in [
+            "",
+            "rooms",
+            "//example.org",
+            "//example.org/rooms",
+            "/\\example.org",
+            "\\\\example.org",
+            "https://example.org/rooms",
+            "javascript:alert(1)",
+            "/rooms/7/poll",
+            "/rooms/7/join",
+            "/rooms/7/invites/1/revoke",
+            "/invite/a/b",
+            "/logout",
+            "/healthz",
+            "/nowhere",
+            "/rooms\r\nSet-Cookie: a=b",
+            "/%0d%0a",
+            " /rooms",
+            "/rooms/7/../../x",
+            "/\t/example.org",
+        ] {
+            assert_eq!(next_pages().safe(other), None, "{other:?}");
+        }
+    }
+
+    #[test]
+    fn signing_in_leads_back_to_the_page_of_the_form() {
+        let pages = next_pages();
+
+        let page = "/rooms/7?before=3";
+        assert_eq!(pages.page_at_or_above(page), Some(page));
+        assert_eq!(pages.page_at_or_above("/rooms/7/join"), Some("/rooms/7"));
+        assert_eq!(pages.page_at_or_above("//example.org"), Some("/"));
+        let deep = format!("/rooms?{0}\\{0}", "/a".repeat(16_000));
+        assert_eq!(pages.page_at_or_above(&deep), None);
+    }
+}

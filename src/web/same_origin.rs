@@ -1,0 +1,65 @@
+//! Refuses unsafe requests that another site made a browser send.
+//!
+//! The rule of Go's `net/http.CrossOriginProtection`: browsers say where a request comes from, in
+//! `Sec-Fetch-Site` or, older ones, in `Origin`; what sends neither is no browser that another site
+//! could make submit a form. So no form needs a token.
+
+use actix_web::Error;
+use actix_web::body::{BoxBody, EitherBody, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
+use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
+use actix_web::middleware::Next;
+
+use crate::config::PublicUrl;
+use crate::web::error::AppError;
+use crate::web::state::state;
+
+/// Answers 403 to a request that changes something and was sent by another site.
+///
+/// # Errors
+/// Those of what it wraps.
+pub async fn refuse_others<B: MessageBody + 'static>(
+    request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+    let is_safe = matches!(
+        *request.method(),
+        Method::GET | Method::HEAD | Method::OPTIONS
+    );
+    let public_url = state(request.request())
+        .core
+        .config
+        .address
+        .public_url
+        .clone();
+    if is_safe || is_ours(request.headers(), public_url.as_ref()) {
+        return Ok(next.call(request).await?.map_into_left_body());
+    }
+    Ok(request
+        .error_response(AppError::ForeignOrigin)
+        .map_into_right_body())
+}
+
+fn is_ours(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> bool {
+    let sec_fetch_site = HeaderName::from_static("sec-fetch-site");
+    if let Some(site) = headers.get(sec_fetch_site) {
+        return matches!(site.as_bytes(), b"same-origin" | b"none");
+    }
+    let Some(origin) = headers.get(ORIGIN) else {
+        return true;
+    };
+    let Ok(origin) = origin.to_str() else {
+        return false;
+    };
+    match public_url {
+        Some(ours) => origin.eq_ignore_ascii_case(ours.origin()),
+        None => {
+            let host = headers.get(HOST).and_then(|host| host.to_str().ok());
+            let authority = origin.split_once("://").map(|(_, authority)| authority);
+            authority
+                .zip(host)
+                .is_some_and(|(ours, theirs)| ours.eq_ignore_ascii_case(theirs))
+        }
+    }
+}
