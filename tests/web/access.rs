@@ -261,7 +261,7 @@ async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
 }
 
 #[actix_web::test]
-async fn every_route_answers_everybody_as_the_table_says() {
+async fn every_route_answers_each_kind_of_person_as_the_table_says() {
     for is_private in [false, true] {
         // What is only looked at does not change what another answers.
         let app = TestApp::spawn().await;
@@ -339,7 +339,7 @@ fn rows_of_rooms() -> impl Iterator<Item = &'static Row> {
 }
 
 #[actix_web::test]
-async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there() {
+async fn strangers_and_banned_people_cannot_tell_a_private_room_from_a_missing_one() {
     let app = TestApp::spawn().await;
     let ([nobody, stranger, banned, _, _, owner], room) = people(&app, true).await;
     owner.send(room, "between us").await.assert_status(303);
@@ -356,7 +356,7 @@ async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there(
 }
 
 #[actix_web::test]
-async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
+async fn nobody_can_tell_a_deleted_room_from_one_that_never_existed() {
     for is_private in [false, true] {
         let app = TestApp::spawn().await;
         let (everybody, room) = people(&app, is_private).await;
@@ -382,7 +382,7 @@ async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
 }
 
 #[actix_web::test]
-async fn a_private_room_costs_strangers_and_the_banned_as_many_queries_as_one_that_is_not_there() {
+async fn private_and_missing_rooms_cost_strangers_and_banned_people_equally_many_queries() {
     let app = TestApp::spawn().await;
     let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
     // Whoever asks for the first time is looked up first.

@@ -467,7 +467,7 @@ async fn check(check: impl Fn(&State, &Html) -> Vec<String>) {
 }
 
 #[actix_web::test]
-async fn every_page_of_the_url_table_is_in_the_table_of_states() {
+async fn every_page_route_is_in_the_table_of_states() {
     let listed: BTreeSet<_> = all_states()
         .await
         .iter()
@@ -497,7 +497,7 @@ async fn every_page_of_the_url_table_is_in_the_table_of_states() {
 
 /// Rows 1, 20, 21, 19.
 #[actix_web::test]
-async fn documents_are_sound() {
+async fn documents_have_a_language_one_h1_and_no_forbidden_markup() {
     check(|state, html| {
         let mut wrong = Vec::new();
         if select(html, "html[lang=en]").len() != 1 {
@@ -543,7 +543,7 @@ async fn documents_are_sound() {
 
 /// Row 1: titles.
 #[actix_web::test]
-async fn titles_name_the_page_and_the_site_and_differ() {
+async fn titles_end_with_the_site_name_and_differ_between_pages() {
     let states = all_states().await;
     let mut titles = BTreeMap::<String, BTreeSet<String>>::new();
     for state in states {
@@ -566,7 +566,7 @@ async fn titles_name_the_page_and_the_site_and_differ() {
 
 /// Rows 2, 3, 5.
 #[actix_web::test]
-async fn landmarks_and_skip_links_are_in_their_places() {
+async fn every_page_has_named_landmarks_and_working_skip_links() {
     check(|_, html| {
         let mut wrong = Vec::new();
         let focusable = select(
@@ -611,7 +611,7 @@ async fn landmarks_and_skip_links_are_in_their_places() {
 
 /// Row 4.
 #[actix_web::test]
-async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
+async fn the_navigation_is_the_same_everywhere_and_marks_the_current_page() {
     let states = all_states().await;
     let mut menus = BTreeMap::<(bool, bool), BTreeSet<Vec<String>>>::new();
     for state in states {
@@ -644,7 +644,7 @@ async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
 
 /// Rows 6, 24, 27, 26.
 #[actix_web::test]
-async fn forms_post_and_leave_checking_to_the_server() {
+async fn forms_use_post_and_leave_validation_to_the_server() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for form in select(html, "form") {
@@ -701,7 +701,7 @@ async fn forms_post_and_leave_checking_to_the_server() {
 
 /// Rows 23, 29, 30.
 #[actix_web::test]
-async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
+async fn fields_have_labels_hints_and_autocomplete_tokens() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for field in select(html, "input:not([type=hidden]), textarea") {
@@ -770,7 +770,7 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
 
 /// Row 25.
 #[actix_web::test]
-async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words() {
+async fn errors_appear_in_the_summary_and_beside_the_field_in_the_same_words() {
     let mut with_problems = 0;
     for state in all_states().await {
         let html = state.page.html();
@@ -809,7 +809,7 @@ async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words()
 
 /// Row 7.
 #[actix_web::test]
-async fn names_of_links_and_buttons_tell_where_they_lead() {
+async fn links_and_buttons_with_the_same_name_lead_to_the_same_place() {
     check(|_, html| {
         let mut wrong = Vec::new();
         let mut places = BTreeMap::<String, BTreeSet<String>>::new();
@@ -838,7 +838,7 @@ async fn names_of_links_and_buttons_tell_where_they_lead() {
 
 /// Row 8.
 #[actix_web::test]
-async fn names_and_texts_of_people_are_isolated_from_the_direction_around_them() {
+async fn user_text_is_isolated_from_the_surrounding_text_direction() {
     check(|_, html| {
         let mut wrong = Vec::new();
         for node in html.root_element().descendants() {
@@ -864,7 +864,7 @@ async fn names_and_texts_of_people_are_isolated_from_the_direction_around_them()
 
 /// Rows 10, 39, 43, 44, 45, 46.
 #[actix_web::test]
-async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
+async fn the_room_page_reads_in_a_logical_order() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for time in select(html, "time") {
@@ -928,7 +928,7 @@ async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
 
 /// Row 17, and decision 3: nothing moves, and nothing is drawn by other sites.
 #[test]
-fn the_style_sheet_moves_nothing_and_loads_nothing() {
+fn the_style_sheet_animates_nothing_and_loads_nothing() {
     let style = std::fs::read_to_string("assets/app.css").unwrap();
     let style: String = style
         .split("/*")
@@ -962,7 +962,7 @@ fn the_style_sheet_moves_nothing_and_loads_nothing() {
 
 /// Rows 34, 35: a question before what cannot be undone; success in words, first in the title.
 #[actix_web::test]
-async fn success_is_said_on_the_page_and_first_in_the_title() {
+async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     let mut told = 0;
     for state in all_states().await {
         for sentence in state.page.texts("main .done") {

@@ -12,7 +12,7 @@ async fn delete_account(browser: &Browser) -> Page {
 }
 
 #[actix_web::test]
-async fn deleting_asks_first_and_says_what_goes() {
+async fn deleting_an_account_asks_first_and_says_what_will_be_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -33,7 +33,7 @@ async fn deleting_asks_first_and_says_what_goes() {
 }
 
 #[actix_web::test]
-async fn a_deleted_account_is_gone_and_its_name_is_free() {
+async fn a_deleted_account_cannot_be_used_and_its_name_is_free() {
     let app = TestApp::spawn().await;
     let ada = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -59,7 +59,7 @@ async fn a_deleted_account_is_gone_and_its_name_is_free() {
 }
 
 #[actix_web::test]
-async fn without_the_password_nothing_is_deleted() {
+async fn without_the_password_the_account_is_not_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -80,7 +80,7 @@ async fn without_the_password_nothing_is_deleted() {
 }
 
 #[actix_web::test]
-async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
+async fn rooms_of_a_deleted_account_pass_to_moderators_then_members_and_empty_rooms_are_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let (bob, cleo) = (app.sign_up("bob").await, app.sign_up("cleo").await);
@@ -122,7 +122,7 @@ async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
 }
 
 #[actix_web::test]
-async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
+async fn messages_of_a_deleted_account_disappear_and_other_messages_stay() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let (tea, cake) = (
@@ -155,7 +155,7 @@ async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
 }
 
 #[actix_web::test]
-async fn their_waiting_polls_end_at_once_in_every_browser() {
+async fn deleting_an_account_ends_its_waiting_polls_in_every_browser() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let other = app.sign_in("ada", PASSWORD).await;
@@ -194,7 +194,7 @@ async fn their_waiting_polls_end_at_once_in_every_browser() {
 }
 
 #[actix_web::test]
-async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
+async fn an_open_page_of_a_deleted_account_cannot_post() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = bob.create_public_room("Tea").await;
@@ -216,7 +216,7 @@ async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
 }
 
 #[actix_web::test]
-async fn a_deletion_that_is_interrupted_deletes_nothing() {
+async fn an_interrupted_account_deletion_is_rolled_back() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let shared = ada.create_public_room("Shared").await;

@@ -31,7 +31,7 @@ async fn form_for(browser: &Browser, button: &str) -> String {
 }
 
 #[actix_web::test]
-async fn one_session_is_this_browser_and_needs_no_button() {
+async fn a_single_session_is_listed_as_this_browser_without_a_button() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -48,7 +48,7 @@ async fn one_session_is_this_browser_and_needs_no_button() {
 }
 
 #[actix_web::test]
-async fn sessions_are_listed_with_browser_and_times_the_latest_first() {
+async fn sessions_are_listed_with_browser_and_times_newest_first() {
     let app = TestApp::spawn().await;
     app.sign_up("bob").await;
     let ada = app.sign_up("ada").await;
@@ -91,7 +91,7 @@ async fn sessions_are_listed_with_browser_and_times_the_latest_first() {
 }
 
 #[actix_web::test]
-async fn sessions_that_are_alike_have_buttons_that_are_not() {
+async fn identical_sessions_have_distinct_button_names() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.clock.advance(MINUTE);
@@ -111,7 +111,7 @@ async fn sessions_that_are_alike_have_buttons_that_are_not() {
 }
 
 #[actix_web::test]
-async fn a_session_that_has_expired_is_not_listed() {
+async fn an_expired_session_is_not_listed() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     sign_in_as(&app, "ada", FIREFOX).await;
@@ -123,7 +123,7 @@ async fn a_session_that_has_expired_is_not_listed() {
 }
 
 #[actix_web::test]
-async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_at_once() {
+async fn ending_a_session_from_another_browser_ends_its_waiting_poll() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -156,7 +156,7 @@ async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_a
 }
 
 #[actix_web::test]
-async fn a_session_that_has_ended_stays_so_over_a_restart() {
+async fn an_ended_session_stays_ended_after_a_restart() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let lost = sign_in_as(&app, "ada", IPHONE).await;
@@ -173,7 +173,7 @@ async fn a_session_that_has_ended_stays_so_over_a_restart() {
 }
 
 #[actix_web::test]
-async fn ending_the_session_of_this_browser_is_signing_out() {
+async fn ending_the_session_of_this_browser_signs_it_out() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let other = sign_in_as(&app, "ada", IPHONE).await;
@@ -190,7 +190,7 @@ async fn ending_the_session_of_this_browser_is_signing_out() {
 }
 
 #[actix_web::test]
-async fn a_session_of_somebody_else_is_as_one_that_is_not_there() {
+async fn another_accounts_session_looks_like_a_missing_one() {
     let app = TestApp::spawn().await;
     let (ada, eve) = (app.sign_up("ada").await, app.sign_up("eve").await);
     sign_in_as(&app, "ada", IPHONE).await;
@@ -217,7 +217,7 @@ async fn a_session_of_somebody_else_is_as_one_that_is_not_there() {
 }
 
 #[actix_web::test]
-async fn signing_out_everywhere_else_leaves_this_browser_and_other_people() {
+async fn signing_out_everywhere_else_keeps_this_browser_and_other_accounts_signed_in() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;

@@ -60,7 +60,7 @@ async fn assert_sound(database: &DatabaseConnection) {
 }
 
 #[actix_web::test]
-async fn a_copy_is_all_that_the_database_holds_and_for_its_owner_only() {
+async fn a_backup_is_complete_and_readable_only_by_its_owner() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -87,7 +87,7 @@ async fn a_copy_is_all_that_the_database_holds_and_for_its_owner_only() {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_there_is_left_alone() {
+async fn a_backup_never_overwrites_a_file() {
     let app = TestApp::spawn().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("letter.txt");
@@ -108,7 +108,7 @@ async fn a_file_that_is_there_is_left_alone() {
 }
 
 #[actix_web::test]
-async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
+async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served() {
     let app = TestApp::with(&["--rooms-per-person=100000"]).await;
     let stop = CancellationToken::new();
     let mut writers = Vec::new();
@@ -228,7 +228,7 @@ async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
 }
 
 #[actix_web::test]
-async fn every_earlier_schema_is_brought_up_to_date_with_all_its_rows() {
+async fn every_earlier_schema_is_migrated_with_all_its_rows() {
     let changes = u32::try_from(Migrator::migrations().len()).unwrap();
     for seen in 1..=changes {
         let folder = tempfile::tempdir().unwrap();

@@ -242,7 +242,7 @@ async fn ask_in_every_way(place: &Place, browser: &Browser, public_url: Option<&
 }
 
 #[actix_web::test]
-async fn every_route_that_changes_something_refuses_what_another_site_sent() {
+async fn every_route_that_changes_data_refuses_cross_site_requests() {
     let place = Place::furnish().await;
     let [refused, allowed] = ask_in_every_way(&place, &place.people[0], None).await;
     eprintln!("without a public URL: {refused} refused, {allowed} let in");
@@ -258,7 +258,7 @@ async fn every_route_that_changes_something_refuses_what_another_site_sent() {
 }
 
 #[actix_web::test]
-async fn other_unsafe_methods_are_refused_from_other_sites_too() {
+async fn other_unsafe_methods_are_refused_cross_site_too() {
     let place = Place::furnish().await;
     let headers = headers_of(Some("cross-site"), Origin::Foreign, "http://127.0.0.1");
     let nonce = place.nonce();
@@ -281,7 +281,7 @@ async fn other_unsafe_methods_are_refused_from_other_sites_too() {
 }
 
 #[actix_web::test]
-async fn no_get_changes_anything() {
+async fn no_get_request_changes_anything() {
     const QUERY: &str = "?done=deleted&moderate=1&before=9&after=9&at=9&held=1&reload=1&wait=0\
                          &search=a&page=2&next=/rooms&sent=9&x=1";
     let place = Place::furnish().await;

@@ -132,7 +132,7 @@ async fn on_all_connections(app: &TestApp, sql: &str) {
 }
 
 #[actix_web::test]
-async fn a_database_that_another_has_locked() {
+async fn while_the_database_is_locked_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     let other = Database::connect(app.database_url()).await.unwrap();
@@ -156,7 +156,7 @@ async fn a_database_that_another_has_locked() {
 }
 
 #[actix_web::test]
-async fn a_database_that_can_only_be_read() {
+async fn while_the_database_is_read_only_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     on_all_connections(&app, "PRAGMA query_only = ON").await;
@@ -170,7 +170,7 @@ async fn a_database_that_can_only_be_read() {
 }
 
 #[actix_web::test]
-async fn a_disk_that_is_full() {
+async fn while_the_disk_is_full_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     // Fewer than it has, which means: no more than it has.
@@ -201,7 +201,7 @@ async fn a_disk_that_is_full() {
 }
 
 #[actix_web::test]
-async fn after_a_transaction_that_sqlite_ended_by_itself_what_is_answered_with_success_is_there() {
+async fn writes_are_committed_after_sqlite_has_rolled_back_a_transaction_by_itself() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;

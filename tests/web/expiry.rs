@@ -13,7 +13,7 @@ fn one_millisecond_before(moment: Timestamp) -> Timestamp {
 }
 
 #[actix_web::test]
-async fn a_message_is_on_the_page_until_its_deadline_and_not_at_it() {
+async fn a_message_leaves_the_page_exactly_at_its_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -27,7 +27,7 @@ async fn a_message_is_on_the_page_until_its_deadline_and_not_at_it() {
 }
 
 #[actix_web::test]
-async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
+async fn a_message_leaves_polls_exactly_at_its_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -54,7 +54,7 @@ async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
 }
 
 #[actix_web::test]
-async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
+async fn a_waiting_poll_never_returns_an_expired_message() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -81,7 +81,7 @@ async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
 }
 
 #[actix_web::test]
-async fn deadlines_are_on_the_page_for_the_script() {
+async fn the_page_tells_the_script_each_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -93,7 +93,7 @@ async fn deadlines_are_on_the_page_for_the_script() {
 }
 
 #[actix_web::test]
-async fn a_clock_that_steps_back_revives_nothing() {
+async fn a_clock_that_steps_back_revives_no_message() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -107,7 +107,7 @@ async fn a_clock_that_steps_back_revives_nothing() {
 }
 
 #[actix_web::test]
-async fn memory_is_freed_without_traffic() {
+async fn expired_messages_are_freed_without_traffic() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -126,7 +126,7 @@ async fn memory_is_freed_without_traffic() {
 }
 
 #[actix_web::test]
-async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
+async fn memory_of_100_000_expired_messages_is_freed_without_traffic() {
     let app = TestApp::with(&["--max-messages=1000", "--buffer-bytes=1GiB"]).await;
     for number in 0..100_000_u128 {
         let draft = mirage::messages::Draft {
@@ -170,7 +170,7 @@ async fn send_long(browser: Browser, room: i64, messages: usize) {
 }
 
 #[actix_web::test]
-async fn the_system_has_the_memory_of_expired_messages_back_without_traffic() {
+async fn memory_of_expired_messages_returns_to_the_system_without_traffic() {
     const SENDERS: usize = 4;
     const MESSAGES: usize = 2_000;
     let folder = tempfile::tempdir().unwrap();
@@ -215,7 +215,7 @@ async fn the_system_has_the_memory_of_expired_messages_back_without_traffic() {
 }
 
 #[actix_web::test]
-async fn a_full_quiet_room_keeps_its_messages_while_a_loud_one_floods() {
+async fn a_flooded_room_does_not_evict_the_messages_of_a_quiet_one() {
     let app = TestApp::with(&["--buffer-bytes=64KiB", "--max-messages=10"]).await;
     let ada = app.sign_up("ada").await;
     let quiet = ada.create_public_room("Quiet").await;

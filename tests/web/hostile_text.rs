@@ -400,7 +400,7 @@ impl Returned {
 type Others<'a> = &'a [(&'a str, &'a str)];
 
 #[actix_web::test]
-async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
+async fn forms_return_hostile_text_without_injecting_markup() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
     let bob = app.sign_up("bob").await;
@@ -477,7 +477,7 @@ async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
 }
 
 #[actix_web::test]
-async fn addresses_put_no_markup_into_pages() {
+async fn urls_inject_no_markup_into_pages() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
     let room = ada.create_private_room("Tea").await;
@@ -536,7 +536,7 @@ async fn addresses_put_no_markup_into_pages() {
 }
 
 #[actix_web::test]
-async fn messages_are_shown_as_they_were_typed() {
+async fn messages_show_hostile_text_exactly_as_typed() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -685,7 +685,7 @@ impl Room {
 }
 
 #[actix_web::test]
-async fn rooms_and_bans_are_shown_as_they_were_typed() {
+async fn rooms_and_bans_show_hostile_text_exactly_as_typed() {
     let app = TestApp::spawn().await;
     let room = Room::furnish(&app).await;
     let paths = room.paths();
@@ -750,7 +750,7 @@ async fn rooms_and_bans_are_shown_as_they_were_typed() {
 }
 
 #[actix_web::test]
-async fn hosts_and_names_of_browsers_put_no_markup_into_pages() {
+async fn host_and_user_agent_headers_inject_no_markup_into_pages() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -790,7 +790,7 @@ async fn hosts_and_names_of_browsers_put_no_markup_into_pages() {
 }
 
 #[actix_web::test]
-async fn an_account_name_is_never_markup() {
+async fn an_account_name_can_never_be_markup() {
     let app = TestApp::spawn().await;
     let anonymous = app.anonymous();
     let mut taken = 0;

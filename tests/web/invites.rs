@@ -56,7 +56,7 @@ fn scanned(page: &Page) -> String {
 }
 
 #[actix_web::test]
-async fn the_link_is_shown_once_with_a_code_to_scan() {
+async fn a_new_link_is_shown_once_with_a_qr_code() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -86,7 +86,7 @@ async fn the_link_is_shown_once_with_a_code_to_scan() {
 }
 
 #[actix_web::test]
-async fn the_database_knows_only_the_digest_of_a_link() {
+async fn the_database_stores_only_the_digest_of_a_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -117,7 +117,7 @@ async fn the_database_knows_only_the_digest_of_a_link() {
 }
 
 #[actix_web::test]
-async fn a_link_leads_to_the_address_that_people_reach_the_server_by() {
+async fn a_link_starts_with_the_public_url_of_the_server() {
     let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
     // Over plain HTTP a browser would not give such a server its cookie back.
     let browser = app.anonymous();
@@ -147,7 +147,7 @@ async fn a_link_leads_to_the_address_that_people_reach_the_server_by() {
 }
 
 #[actix_web::test]
-async fn the_list_tells_how_many_uses_are_left_and_until_when() {
+async fn the_list_shows_remaining_uses_and_expiry() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -168,7 +168,7 @@ async fn the_list_tells_how_many_uses_are_left_and_until_when() {
 }
 
 #[actix_web::test]
-async fn what_was_not_chosen_is_named_and_what_was_is_kept() {
+async fn missing_choices_are_reported_and_made_choices_are_kept() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -195,7 +195,7 @@ async fn what_was_not_chosen_is_named_and_what_was_is_kept() {
 }
 
 #[actix_web::test]
-async fn a_room_has_so_many_links_and_no_more() {
+async fn the_number_of_links_of_a_room_is_limited() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -215,7 +215,7 @@ async fn a_room_has_so_many_links_and_no_more() {
 }
 
 #[actix_web::test]
-async fn a_revoked_link_is_gone_from_the_list_and_works_no_more() {
+async fn a_revoked_link_leaves_the_list_and_stops_working() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -242,7 +242,7 @@ async fn a_revoked_link_is_gone_from_the_list_and_works_no_more() {
 }
 
 #[actix_web::test]
-async fn a_link_is_revoked_only_from_its_own_room() {
+async fn a_link_can_only_be_revoked_in_its_own_room() {
     let app = TestApp::spawn().await;
     let (ada, eve) = (app.sign_up("ada").await, app.sign_up("eve").await);
     let tea = ada.create_private_room("Tea").await;
@@ -256,7 +256,7 @@ async fn a_link_is_revoked_only_from_its_own_room() {
 }
 
 #[actix_web::test]
-async fn moderators_invite_and_members_do_not() {
+async fn moderators_can_invite_and_members_cannot() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -309,7 +309,7 @@ async fn a_public_room_needs_no_invites() {
 }
 
 #[actix_web::test]
-async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
+async fn an_expired_link_is_not_listed_and_is_deleted_by_the_sweep() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -334,7 +334,7 @@ async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
 }
 
 #[actix_web::test]
-async fn the_links_of_a_room_go_with_it() {
+async fn deleting_a_room_deletes_its_links() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -348,7 +348,7 @@ async fn the_links_of_a_room_go_with_it() {
 
 /// What a page saw before is not what counts: the service looks again within its transaction.
 #[actix_web::test]
-async fn the_service_lets_nobody_else_make_or_revoke_a_link() {
+async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;

@@ -541,7 +541,7 @@ async fn live_and_kill(
 }
 
 #[actix_web::test]
-async fn what_was_answered_with_success_outlives_a_kill_at_any_moment() {
+async fn confirmed_changes_survive_a_kill_at_any_moment() {
     let runs = if is_long() { 1_000 } else { 50 };
     let folder = tempfile::tempdir().unwrap();
     let mut chance = chance(SEED);

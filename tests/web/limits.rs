@@ -32,7 +32,7 @@ fn assert_too_often(page: &Page, name: &str, wait_s: u64, words: &str) {
 }
 
 #[actix_web::test]
-async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
+async fn sign_in_attempts_are_limited_per_name_and_address() {
     let app = behind_a_proxy(&[]).await;
     let ada = app.sign_up("Ada").await;
     let thief = app.anonymous();
@@ -59,7 +59,7 @@ async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
 }
 
 #[actix_web::test]
-async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
+async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
     let app = behind_a_proxy(&["--limit-sign-in=3+1/30s"]).await;
     let ada = app.sign_up("Ada").await;
     let change = [
@@ -101,7 +101,7 @@ async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
 }
 
 #[actix_web::test]
-async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
+async fn an_unknown_name_is_limited_after_as_many_attempts() {
     let app = TestApp::with(&["--limits=on"]).await;
     let browser = app.anonymous();
     for name in ["nobody", "!?"] {
@@ -117,7 +117,7 @@ async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
 }
 
 #[actix_web::test]
-async fn who_has_an_ipv6_address_has_all_its_neighbours() {
+async fn an_ipv6_network_counts_as_one_address() {
     let app = behind_a_proxy(&["--limit-sign-in=2+1/30s"]).await;
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -137,7 +137,7 @@ async fn who_has_an_ipv6_address_has_all_its_neighbours() {
 }
 
 #[actix_web::test]
-async fn names_are_tried_from_one_address_only_so_often() {
+async fn sign_in_attempts_across_names_are_limited_per_address() {
     let app = TestApp::with(&["--limits=on", "--limit-sign-in-address=3+1/1s"]).await;
     let browser = app.anonymous();
     for name in ["one", "two", "three"] {
@@ -152,7 +152,7 @@ async fn names_are_tried_from_one_address_only_so_often() {
 }
 
 #[actix_web::test]
-async fn what_a_stranger_writes_into_the_proxies_header_changes_nothing() {
+async fn a_forged_proxy_header_does_not_evade_the_rate_limit() {
     let app = TestApp::with(&["--limits=on", "--limit-sign-in=2+1/30s"]).await;
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -178,7 +178,7 @@ async fn a_trusted_proxy_itself_is_not_limited_by_its_address() {
 }
 
 #[actix_web::test]
-async fn only_so_many_accounts_an_hour_are_made_from_one_address() {
+async fn new_accounts_are_limited_per_address_and_hour() {
     let app = behind_a_proxy(&["--limit-sign-up=2+2/1h"]).await;
     let sign_up = async |address: &str, name: &str| {
         let form = [("name", name), ("password", PASSWORD)];
@@ -198,7 +198,7 @@ async fn only_so_many_accounts_an_hour_are_made_from_one_address() {
 }
 
 #[actix_web::test]
-async fn a_person_tries_to_join_private_rooms_only_so_often() {
+async fn attempts_to_join_private_rooms_are_limited_per_person() {
     let app = TestApp::with(&["--limits=on", "--limit-join=3+1/1min"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -220,7 +220,7 @@ async fn a_person_tries_to_join_private_rooms_only_so_often() {
 }
 
 #[actix_web::test]
-async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_alike() {
+async fn rate_limited_private_rooms_and_missing_rooms_are_refused_alike() {
     let app = TestApp::with(&["--limits=on", "--limit-join-name=2+2/1h"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -240,7 +240,7 @@ async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_al
 }
 
 #[actix_web::test]
-async fn a_person_makes_only_so_many_rooms_an_hour() {
+async fn new_rooms_are_limited_per_person_and_hour() {
     let app = TestApp::with(&["--limits=on", "--limit-rooms=2+2/1h"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let create = async |browser: &Browser, name| {
@@ -265,7 +265,7 @@ async fn a_person_makes_only_so_many_rooms_an_hour() {
 }
 
 #[actix_web::test]
-async fn links_are_tried_from_one_address_only_so_often() {
+async fn attempts_to_open_links_are_limited_per_address() {
     let app = behind_a_proxy(&["--limit-links=3+30/1min"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -303,7 +303,7 @@ async fn links_are_tried_from_one_address_only_so_often() {
 }
 
 #[actix_web::test]
-async fn rates_of_messages_are_settings() {
+async fn message_rate_limits_are_configurable() {
     let app = TestApp::with(&[
         "--limits=on",
         "--limit-messages=2+1/1min",

@@ -25,7 +25,7 @@ const SENDERS: usize = 8;
 const HUNG: Duration = Duration::from_secs(60);
 
 /// The most bytes that a header's name has here. One of more than 65,535 makes actix-http 3.x panic: that
-/// is tried by [`a_panic_of_actix_ends_one_connection_and_nobody_else_notices`].
+/// is tried by [`a_panic_in_actix_ends_only_the_connection_that_caused_it`].
 const LONGEST_NAME: usize = 60_000;
 
 /// What may grow in memory while all are sent, in KiB.
@@ -1166,7 +1166,7 @@ fn send(senders: Vec<Sender>, many: usize) -> Vec<Sender> {
 }
 
 #[actix_web::test]
-async fn malformed_requests_are_refused_and_cost_nothing() {
+async fn malformed_requests_are_refused_without_errors_or_memory_growth() {
     let many = if is_long() { 1_000_000 } else { 20_000 };
     let folder = tempfile::tempdir().unwrap();
     let flags = [&FLAGS[..], &["--poll-wait=100ms"]].concat();
@@ -1211,7 +1211,7 @@ async fn malformed_requests_are_refused_and_cost_nothing() {
 }
 
 #[actix_web::test]
-async fn a_panic_of_actix_ends_one_connection_and_nobody_else_notices() {
+async fn a_panic_in_actix_ends_only_the_connection_that_caused_it() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [&FLAGS[..], &["--poll-wait=2min"]].concat();
     let running = Running::start(folder.path(), &flags);

@@ -58,7 +58,7 @@ async fn send(browser: Browser, room: i64, messages: usize) {
 }
 
 #[actix_web::test]
-async fn messages_are_in_no_file_and_no_line_of_the_log() {
+async fn messages_are_written_to_no_file_and_no_log_line() {
     const MESSAGES: usize = 10_000;
     const SENDERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
@@ -106,7 +106,7 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
 }
 
 #[actix_web::test]
-async fn a_crash_writes_no_memory_to_the_disk() {
+async fn a_crash_writes_no_core_dump() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path(), &[]);
 

@@ -20,7 +20,7 @@ fn new_words(page: &Page) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn your_rooms_says_how_many_messages_of_others_came_since_one_looked() {
+async fn your_rooms_counts_other_peoples_messages_since_the_last_visit() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     bob.room(room).await;
@@ -43,7 +43,7 @@ async fn your_rooms_says_how_many_messages_of_others_came_since_one_looked() {
 }
 
 #[actix_web::test]
-async fn the_room_page_marks_and_counts_them_once() {
+async fn the_room_page_marks_and_counts_new_messages_once() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     ada.send(room, "old").await;
@@ -80,7 +80,7 @@ async fn checking_says_when_there_is_nothing_new() {
 }
 
 #[actix_web::test]
-async fn after_sending_the_box_says_how_many_came_meanwhile() {
+async fn after_sending_the_page_says_how_many_messages_arrived_meanwhile() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     let nonce = bob.nonce(room).await;
@@ -98,7 +98,7 @@ async fn after_sending_the_box_says_how_many_came_meanwhile() {
 }
 
 #[actix_web::test]
-async fn what_a_shown_page_has_is_not_new_and_what_a_hidden_one_has_is() {
+async fn messages_on_a_visible_page_are_read_and_on_a_hidden_page_are_new() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     let cursor = bob.cursor(room).await;
@@ -120,7 +120,7 @@ async fn what_a_shown_page_has_is_not_new_and_what_a_hidden_one_has_is() {
 }
 
 #[actix_web::test]
-async fn what_was_said_before_one_came_is_not_marked() {
+async fn messages_from_before_joining_are_not_marked_as_new() {
     let app = TestApp::spawn().await;
     let (ada, _, room) = tea_with(&app).await;
     ada.send(room, "old").await;
@@ -132,7 +132,7 @@ async fn what_was_said_before_one_came_is_not_marked() {
 }
 
 #[actix_web::test]
-async fn what_expires_is_not_new() {
+async fn expired_messages_do_not_count_as_new() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     ada.send(room, "one").await;
@@ -143,7 +143,7 @@ async fn what_expires_is_not_new() {
 }
 
 #[actix_web::test]
-async fn the_reading_view_reloads_itself_and_has_no_box_to_lose_a_draft_in() {
+async fn the_reading_view_reloads_itself_and_has_no_message_box() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = tea_with(&app).await;
     ada.send(room, "hello").await;

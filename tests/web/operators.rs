@@ -66,7 +66,7 @@ async fn is_noticed(is_so: impl AsyncFn() -> bool) {
 }
 
 #[actix_web::test]
-async fn a_deleted_person_is_gone_from_everywhere() {
+async fn a_deleted_account_disappears_from_a_running_server() {
     let app = spawn().await;
     let (ada, bob, cleo) = (
         app.sign_up("Ada").await,
@@ -104,7 +104,7 @@ async fn a_deleted_person_is_gone_from_everywhere() {
 }
 
 #[actix_web::test]
-async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_longest_member() {
+async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longest_standing_member() {
     let app = spawn().await;
     let (ada, bob, cleo) = (
         app.sign_up("ada").await,
@@ -156,7 +156,7 @@ async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_long
 }
 
 #[actix_web::test]
-async fn a_deleted_room_is_gone_for_who_is_in_it() {
+async fn a_deleted_room_disappears_for_its_members() {
     let app = spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_public_room("Kettle club").await;
@@ -184,7 +184,7 @@ async fn a_deleted_room_is_gone_for_who_is_in_it() {
 }
 
 #[actix_web::test]
-async fn the_server_looks_for_changes_at_its_own_cost() {
+async fn polling_the_change_feed_is_not_counted_as_request_statements() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     let tea = ada.create_public_room("Tea").await;
@@ -206,7 +206,7 @@ async fn the_server_looks_for_changes_at_its_own_cost() {
 }
 
 #[actix_web::test]
-async fn what_was_noticed_is_kept_for_an_hour() {
+async fn the_change_feed_keeps_changes_for_an_hour() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -235,7 +235,7 @@ async fn what_was_noticed_is_kept_for_an_hour() {
 }
 
 #[actix_web::test]
-async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
+async fn a_starting_server_skips_changes_from_before() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -253,7 +253,7 @@ async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
 }
 
 #[actix_web::test]
-async fn a_link_from_the_command_line_changes_a_password() {
+async fn a_reset_link_from_the_command_line_changes_a_password() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -277,7 +277,7 @@ async fn a_link_from_the_command_line_changes_a_password() {
 }
 
 #[actix_web::test]
-async fn a_link_from_the_command_line_creates_an_account() {
+async fn a_sign_up_link_from_the_command_line_creates_an_account() {
     let app = TestApp::with(&["--sign-up=link"]).await;
     app.clock.set(SystemClock::start().now());
 
@@ -308,7 +308,7 @@ async fn links_begin_with_the_public_url() {
 }
 
 #[actix_web::test]
-async fn lists_have_a_line_each_for_people_and_for_pipes() {
+async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
     let app = spawn().await;
     let now = app.clock.now().machine();
     assert_eq!(printed(&run(&app, &["user", "list"]).await), "");
@@ -339,7 +339,7 @@ async fn lists_have_a_line_each_for_people_and_for_pipes() {
 }
 
 #[actix_web::test]
-async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
+async fn an_unknown_name_fails_with_one_sentence_and_exit_code_1() {
     let app = spawn().await;
     app.sign_up("ada").await;
 
@@ -359,7 +359,7 @@ async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
 }
 
 #[actix_web::test]
-async fn nothing_is_deleted_without_a_yes() {
+async fn nothing_is_deleted_without_confirmation() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -374,7 +374,7 @@ async fn nothing_is_deleted_without_a_yes() {
 }
 
 #[actix_web::test]
-async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
+async fn on_a_terminal_the_command_asks_and_only_yes_deletes() {
     use std::io::Write;
     let app = spawn().await;
     app.sign_up("ada").await;
@@ -411,7 +411,7 @@ async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
 }
 
 #[test]
-fn a_command_makes_no_database() {
+fn a_command_creates_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     drop(std::fs::File::create(path("empty.db")).unwrap());
@@ -457,7 +457,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
 }
 
 #[test]
-fn every_command_is_explained() {
+fn every_command_has_help() {
     for (words, says) in [
         (&["--help"][..], "signup-link"),
         (&["user", "--help"], "reset-password"),
@@ -472,7 +472,7 @@ fn every_command_is_explained() {
 }
 
 #[test]
-fn a_wrong_command_is_one_sentence_and_exit_code_2() {
+fn an_invalid_command_fails_with_one_sentence_and_exit_code_2() {
     for words in [&["user"][..], &["user", "delete"], &["usr", "list"]] {
         complaint(&program(words).output().unwrap(), 2);
     }

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::support::{Page, TestApp, text_of, wait_from};
 
 #[actix_web::test]
-async fn a_poll_brings_what_came_after_its_cursor() {
+async fn a_poll_returns_the_messages_after_its_cursor() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -48,7 +48,7 @@ async fn a_poll_with_nothing_new_is_a_204_with_the_cursor() {
 }
 
 #[actix_web::test]
-async fn a_poll_waits_no_longer_than_it_is_set_to() {
+async fn a_poll_waits_no_longer_than_configured() {
     let app = TestApp::with(&["--poll-wait=100ms"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -60,7 +60,7 @@ async fn a_poll_waits_no_longer_than_it_is_set_to() {
 }
 
 #[actix_web::test]
-async fn a_waiting_poll_is_answered_when_a_message_comes() {
+async fn a_waiting_poll_is_answered_when_a_message_arrives() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -75,7 +75,7 @@ async fn a_waiting_poll_is_answered_when_a_message_comes() {
 }
 
 #[actix_web::test]
-async fn without_a_cursor_that_can_be_followed_a_poll_brings_all_there_is() {
+async fn a_poll_with_an_unusable_cursor_returns_all_messages() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -90,7 +90,7 @@ async fn without_a_cursor_that_can_be_followed_a_poll_brings_all_there_is() {
 }
 
 #[actix_web::test]
-async fn a_poll_tells_what_was_given_up() {
+async fn a_poll_reports_evicted_messages() {
     let app = TestApp::with(&["--max-messages=2"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -131,7 +131,7 @@ async fn a_warm_poll_makes_no_database_query() {
 }
 
 #[actix_web::test]
-async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
+async fn leaving_the_room_ends_a_waiting_poll_at_once_without_content() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let public = ada.create_public_room("Tea").await;
@@ -152,7 +152,7 @@ async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
 }
 
 #[actix_web::test]
-async fn a_waiting_poll_ends_when_the_room_does() {
+async fn a_waiting_poll_ends_when_the_room_is_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -165,7 +165,7 @@ async fn a_waiting_poll_ends_when_the_room_does() {
 }
 
 #[actix_web::test]
-async fn who_signs_out_while_waiting_is_told_at_once() {
+async fn signing_out_ends_a_waiting_poll_at_once() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -179,7 +179,7 @@ async fn who_signs_out_while_waiting_is_told_at_once() {
 }
 
 #[actix_web::test]
-async fn a_session_has_at_most_four_polls_waiting() {
+async fn a_session_has_at_most_four_waiting_polls() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -205,7 +205,7 @@ async fn a_session_has_at_most_four_polls_waiting() {
 }
 
 #[actix_web::test]
-async fn what_a_script_asks_for_is_refused_with_a_bare_status() {
+async fn script_requests_are_refused_with_a_status_and_no_page() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let public = ada.create_public_room("Tea").await;
@@ -233,7 +233,7 @@ async fn what_a_script_asks_for_is_refused_with_a_bare_status() {
 }
 
 #[actix_web::test]
-async fn a_stop_answers_who_waits_and_is_done_within_five_seconds() {
+async fn a_shutdown_answers_waiting_polls_and_ends_within_five_seconds() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;

@@ -129,7 +129,7 @@ impl Running {
 }
 
 #[test]
-fn help_explains_and_succeeds() {
+fn help_is_printed_with_exit_code_0() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = run(folder.path(), &["--help"]);
@@ -140,7 +140,7 @@ fn help_explains_and_succeeds() {
 }
 
 #[test]
-fn a_wrong_value_is_one_sentence_and_exit_code_2() {
+fn an_invalid_flag_value_fails_with_one_sentence_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
 
     for flags in [["--poll-wait", "soon"], ["--log", "[nonsense"]] {
@@ -157,7 +157,7 @@ fn a_wrong_value_is_one_sentence_and_exit_code_2() {
 }
 
 #[test]
-fn a_wrong_value_in_the_environment_is_the_same() {
+fn an_invalid_environment_value_fails_the_same_way() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = program(folder.path(), &[])
@@ -170,7 +170,7 @@ fn a_wrong_value_in_the_environment_is_the_same() {
 }
 
 #[test]
-fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
+fn an_unusable_file_or_address_fails_with_one_sentence_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("letter.db"), "Dear database, ".repeat(1000)).unwrap();
@@ -219,7 +219,7 @@ fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
-fn whoever_forgets_to_name_the_proxy_is_told() {
+fn a_missing_trusted_proxy_setting_is_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = format!("--bind={}", taken.local_addr().unwrap());
@@ -240,7 +240,7 @@ fn whoever_forgets_to_name_the_proxy_is_told() {
 }
 
 #[actix_web::test]
-async fn a_database_that_can_only_be_read_is_refused() {
+async fn a_read_only_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");
     let file = folder.path().join("data/mirage.db");
@@ -274,7 +274,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
 }
 
 #[actix_web::test]
-async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
+async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() {
     for signal in ["-TERM", "-INT"] {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::start(folder.path(), &[]);
@@ -303,7 +303,7 @@ async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
 }
 
 #[test]
-fn a_signal_that_comes_while_it_starts_stops_it_too() {
+fn a_signal_during_startup_stops_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
     // A pipe: the program is still starting until something is written to it.
@@ -332,7 +332,7 @@ fn a_signal_that_comes_while_it_starts_stops_it_too() {
 }
 
 #[actix_web::test]
-async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
+async fn the_log_has_one_line_per_request_and_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(
         folder.path(),
@@ -403,7 +403,7 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
 }
 
 #[actix_web::test]
-async fn polls_are_logged_for_debugging_only() {
+async fn polls_are_logged_only_at_debug_level() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path(), &[]);
     let ada = running.browser.clone();
@@ -421,7 +421,7 @@ async fn polls_are_logged_for_debugging_only() {
 }
 
 #[actix_web::test]
-async fn the_secret_and_the_folder_made_for_it_are_for_their_owner_only() {
+async fn the_secret_file_and_its_folder_are_accessible_only_to_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");

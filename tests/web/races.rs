@@ -5,7 +5,7 @@ use crate::support::{ROOM_PASSWORD, TestApp};
 const ROUNDS: usize = 20;
 
 #[actix_web::test]
-async fn an_owner_hands_over_once_however_often_they_ask_at_the_same_moment() {
+async fn of_two_concurrent_handovers_exactly_one_succeeds() {
     for _ in 0..ROUNDS {
         let app = TestApp::spawn().await;
         let (owner, one, other) = (
@@ -36,7 +36,7 @@ async fn an_owner_hands_over_once_however_often_they_ask_at_the_same_moment() {
 }
 
 #[actix_web::test]
-async fn once_somebody_is_removed_nothing_of_theirs_comes_in() {
+async fn a_removed_member_cannot_post() {
     for round in 0..ROUNDS {
         let app = TestApp::spawn().await;
         let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
@@ -67,7 +67,7 @@ async fn once_somebody_is_removed_nothing_of_theirs_comes_in() {
 }
 
 #[actix_web::test]
-async fn two_people_do_not_take_the_last_place() {
+async fn two_people_cannot_both_take_the_last_place_in_a_room() {
     for _ in 0..ROUNDS {
         let app = TestApp::with(&["--members-per-room=2"]).await;
         let owner = app.sign_up("owner").await;

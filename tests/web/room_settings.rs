@@ -57,7 +57,7 @@ async fn den() -> (TestApp, Browser, Browser, i64) {
 }
 
 #[actix_web::test]
-async fn the_form_shows_what_the_room_is_like() {
+async fn the_form_shows_the_current_settings() {
     let (_app, owner, _, room) = tea(&[]).await;
     let path = format!("/rooms/{room}/settings");
     let blank = owner.get(&path).await;
@@ -109,7 +109,7 @@ async fn a_renamed_room_is_found_by_its_new_name() {
 }
 
 #[actix_web::test]
-async fn mistakes_are_named_and_what_was_typed_is_kept() {
+async fn errors_are_reported_and_input_is_kept() {
     let (_app, owner, _, room) = tea(&[]).await;
     let problem = async |name, value: &str, field, sentence| {
         let page = set(&owner, room, name, value).await;
@@ -133,7 +133,7 @@ async fn mistakes_are_named_and_what_was_typed_is_kept() {
 }
 
 #[actix_web::test]
-async fn a_description_is_shown_in_lists_and_on_the_page() {
+async fn a_description_is_shown_in_lists_and_on_the_room_page() {
     let (app, owner, member, room) = tea(&[]).await;
     let text = "Tea <b>& cake</b>";
     save(&owner, room, "description", text).await;
@@ -154,7 +154,7 @@ async fn a_description_is_shown_in_lists_and_on_the_page() {
 }
 
 #[actix_web::test]
-async fn a_shorter_lifespan_acts_at_once_and_a_longer_one_revives_nothing() {
+async fn a_shorter_lifespan_applies_at_once_and_a_longer_one_revives_no_message() {
     let (app, owner, member, room) = tea(&[]).await;
     member.send(room, "old").await.assert_status(303);
     app.clock.advance(Duration::from_secs(3 * 3600));
@@ -183,7 +183,7 @@ async fn lifespans_are_offered_up_to_the_operators_maximum() {
 }
 
 #[actix_web::test]
-async fn a_short_lifespan_is_told_before_one_joins() {
+async fn a_short_lifespan_is_shown_before_joining() {
     let (app, owner, _, room) = tea(&[]).await;
     let stranger = app.sign_up("stranger").await;
     let words = async || stranger.room(room).await.texts("main p")[0].clone();
@@ -226,7 +226,7 @@ async fn in_slow_mode_members_wait_and_keep_their_text() {
 }
 
 #[actix_web::test]
-async fn where_only_moderators_write_members_read() {
+async fn in_a_moderators_only_room_members_can_read_but_not_post() {
     let (_app, owner, member, room) = tea(&[]).await;
     let nonce = member.nonce(room).await;
     save(&owner, room, "posting", "moderators").await;
@@ -246,7 +246,7 @@ async fn where_only_moderators_write_members_read() {
 }
 
 #[actix_web::test]
-async fn the_main_language_is_that_of_the_messages() {
+async fn the_main_language_is_set_on_the_messages() {
     let (_app, owner, member, room) = tea(&[]).await;
     member.send(room, "שלום").await.assert_status(303);
     assert!(!member.room(room).await.has("#log [lang]"));
@@ -260,7 +260,7 @@ async fn the_main_language_is_that_of_the_messages() {
 }
 
 #[actix_web::test]
-async fn open_pages_are_told_that_the_room_has_changed() {
+async fn open_pages_are_told_about_changed_settings() {
     let (app, owner, member, room) = tea(&[]).await;
     let cursor = member.cursor(room).await;
     let poll = wait_in(&app, &member, room).await;
@@ -278,7 +278,7 @@ async fn open_pages_are_told_that_the_room_has_changed() {
 }
 
 #[actix_web::test]
-async fn a_room_that_goes_public_loses_what_was_written_in_private() {
+async fn making_a_room_public_deletes_its_private_messages() {
     let (app, owner, member, room) = den().await;
     member.send(room, "between us").await.assert_status(303);
     let poll = wait_in(&app, &member, room).await;
@@ -305,7 +305,7 @@ async fn a_room_that_goes_public_loses_what_was_written_in_private() {
 }
 
 #[actix_web::test]
-async fn a_room_goes_private_by_a_password_and_keeps_its_members() {
+async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
     let (app, owner, member, room) = tea(&[]).await;
     member.send(room, "hello").await.assert_status(303);
     let poll = wait_in(&app, &member, room).await;
@@ -329,7 +329,7 @@ async fn a_room_goes_private_by_a_password_and_keeps_its_members() {
 }
 
 #[actix_web::test]
-async fn the_list_of_public_rooms_follows_each_change_and_costs_nothing_between() {
+async fn the_list_of_public_rooms_follows_each_change_and_is_cached_between() {
     let (app, owner, _, room) = tea(&[]).await;
     let reader = app.sign_up("reader").await;
     let listed = async || {
@@ -356,7 +356,7 @@ async fn the_list_of_public_rooms_follows_each_change_and_costs_nothing_between(
 }
 
 #[actix_web::test]
-async fn a_new_password_keeps_or_removes_the_others() {
+async fn a_new_room_password_keeps_or_removes_the_other_members() {
     let (app, owner, member, room) = den().await;
     let path = format!("/rooms/{room}/settings/password");
     let change = async |password, others| {
@@ -407,7 +407,7 @@ async fn a_room_can_be_cleared() {
 }
 
 #[actix_web::test]
-async fn a_deleted_room_is_gone_for_everybody() {
+async fn a_deleted_room_disappears_for_everybody() {
     for is_private in [false, true] {
         let (app, owner, member, room) = if is_private {
             den().await
@@ -437,7 +437,7 @@ async fn a_deleted_room_is_gone_for_everybody() {
 }
 
 #[actix_web::test]
-async fn one_person_owns_as_many_rooms_as_the_operator_allows() {
+async fn the_number_of_rooms_a_person_owns_is_limited() {
     let app = TestApp::with(&["--rooms-per-person=2"]).await;
     let owner = app.sign_up("owner").await;
     let first = owner.create_public_room("One").await;
@@ -455,7 +455,7 @@ async fn one_person_owns_as_many_rooms_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn a_room_has_as_many_members_as_the_operator_allows() {
+async fn the_number_of_members_of_a_room_is_limited() {
     let app = TestApp::with(&["--members-per-room=2"]).await;
     let owner = app.sign_up("owner").await;
     let (tea, den) = (
@@ -484,7 +484,7 @@ async fn a_room_has_as_many_members_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn there_are_as_many_public_rooms_as_the_operator_allows() {
+async fn the_number_of_public_rooms_is_limited() {
     let app = TestApp::with(&["--public-rooms=1"]).await;
     let owner = app.sign_up("owner").await;
     owner.create_public_room("Tea").await;
@@ -503,7 +503,7 @@ async fn there_are_as_many_public_rooms_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn a_change_that_fails_in_the_middle_changes_nothing() {
+async fn a_change_that_fails_midway_is_rolled_back() {
     let (app, owner, member, room) = den().await;
     let link = owner.invite_to(room, "day", "ten").await;
     let ends_links = "CREATE TRIGGER stop BEFORE DELETE ON invites \

@@ -68,7 +68,7 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 }
 
 #[actix_web::test]
-async fn who_says_nothing_is_shown_out() {
+async fn a_silent_connection_is_closed() {
     let app = TestApp::with(&["--head-timeout=1s"]).await;
     let mut silent = connect(&app).await;
     let mut idle = connect(&app).await;
@@ -81,7 +81,7 @@ async fn who_says_nothing_is_shown_out() {
 }
 
 #[actix_web::test]
-async fn a_head_that_comes_byte_by_byte_ends_the_connection_the_second_as_well_as_the_first() {
+async fn a_head_sent_byte_by_byte_closes_the_connection_on_first_and_later_requests() {
     let app = TestApp::with(&["--head-timeout=1s"]).await;
     let head = b"GET /healthz HTTP/1.1\r\nX-Slow: ";
     let mut first = connect(&app).await;
@@ -97,7 +97,7 @@ async fn a_head_that_comes_byte_by_byte_ends_the_connection_the_second_as_well_a
 }
 
 #[actix_web::test]
-async fn a_body_that_is_not_there_in_time_is_refused_whoever_was_to_read_it() {
+async fn a_body_that_times_out_is_refused_on_every_route() {
     let app = TestApp::with(&["--body-timeout=200ms"]).await;
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let foreign = format!("{form}Sec-Fetch-Site: cross-site\r\n");
@@ -135,7 +135,7 @@ async fn a_body_that_is_not_there_in_time_is_refused_whoever_was_to_read_it() {
 }
 
 #[actix_web::test]
-async fn a_body_that_comes_in_pieces_is_read() {
+async fn a_body_that_arrives_in_pieces_is_read() {
     let app = TestApp::spawn().await;
     let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
     let head = format!(
@@ -156,7 +156,7 @@ async fn a_body_that_comes_in_pieces_is_read() {
 }
 
 #[actix_web::test]
-async fn who_never_reads_is_shown_out_and_others_are_served() {
+async fn a_client_that_never_reads_is_disconnected_and_others_are_served() {
     let app = TestApp::with(&["--write-timeout=200ms"]).await;
     let page = "GET /accessibility HTTP/1.1\r\nHost: mirage\r\n\r\n".repeat(100);
     let mut greedy = connect(&app).await;
@@ -169,7 +169,7 @@ async fn who_never_reads_is_shown_out_and_others_are_served() {
 }
 
 #[actix_web::test]
-async fn requests_that_are_sent_ahead_are_all_answered() {
+async fn pipelined_requests_are_all_answered() {
     let app = TestApp::spawn().await;
     let (mut reader, mut writer) = connect(&app).await.into_split();
     let last = "GET /healthz HTTP/1.1\r\nHost: mirage\r\nConnection: close\r\n\r\n";
@@ -183,7 +183,7 @@ async fn requests_that_are_sent_ahead_are_all_answered() {
 }
 
 #[actix_web::test]
-async fn a_form_with_a_password_is_read_up_to_8_kib_and_others_up_to_64() {
+async fn password_forms_are_limited_to_8_kib_and_other_forms_to_64() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -214,7 +214,7 @@ async fn a_form_with_a_password_is_read_up_to_8_kib_and_others_up_to_64() {
 }
 
 #[actix_web::test]
-async fn a_body_without_an_end_is_read_no_further_than_its_limit() {
+async fn an_endless_body_is_read_only_up_to_its_limit() {
     let app = TestApp::spawn().await;
     let request = "POST /login HTTP/1.1\r\nHost: mirage\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut endless = connect(&app).await;
@@ -228,7 +228,7 @@ async fn a_body_without_an_end_is_read_no_further_than_its_limit() {
 }
 
 #[actix_web::test]
-async fn an_address_has_so_many_connections_and_another_has_its_own() {
+async fn connections_are_limited_per_address() {
     let app = TestApp::with(&["--limits=on", "--connections-per-address=3"]).await;
     let mut open = Vec::new();
     for address in ["127.0.0.1", "127.0.0.2"] {
@@ -253,7 +253,7 @@ async fn an_address_has_so_many_connections_and_another_has_its_own() {
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_has_as_many_connections_as_it_likes() {
+async fn a_trusted_proxy_has_unlimited_connections() {
     for flags in [
         ["--limits=on", "--trusted-proxies=127.0.0.1"],
         ["--limits=off", "--trusted-proxies=127.0.0.2"],

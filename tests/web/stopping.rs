@@ -46,7 +46,7 @@ async fn sign_in_often(app: &TestApp, name: &str, browsers: usize) -> Vec<String
 }
 
 #[actix_web::test]
-async fn two_thousand_polls_that_wait_are_answered_at_once_when_the_server_stops() {
+async fn two_thousand_waiting_polls_are_answered_at_once_on_shutdown() {
     let app = TestApp::with(&["--poll-wait=2min"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;

@@ -325,7 +325,7 @@ impl Screen {
 const TWO_LINES: &str = "The kettle is on\nhttp://example.org/tea?leaf=2";
 
 #[tokio::test]
-async fn the_whole_story_goes_in_a_text_browser() {
+async fn the_whole_story_works_in_a_text_browser() {
     let app = TestApp::spawn().await;
     let bob = app.sign_up("bob").await;
     let parrots = bob.create_public_room("Parrots").await;
@@ -488,7 +488,7 @@ async fn members(reader: &Browser, room: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_room_with_messages_does_not_say_in_a_text_browser_that_there_are_none() {
+async fn in_a_text_browser_a_room_with_messages_does_not_claim_to_be_empty() {
     let app = TestApp::spawn().await;
     let bob = app.sign_up("bob").await;
     let tea = bob.create_public_room("Tea").await;
