@@ -1,5 +1,5 @@
-//! What every page does for its readers, over a table of all pages and their states. The numbers are
-//! those of the requirements this project keeps (WCAG 2.2, and GOV.UK's patterns for forms).
+//! Accessibility checks over a table of all pages in all their states. The row numbers refer to the
+//! project's list of requirements (WCAG 2.2 and GOV.UK's form patterns).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::support::{
     Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link, text_of,
 };
 
-/// A page in one of its states.
+/// A page in one state.
 struct State {
-    /// The pattern of its address.
+    /// The pattern of its URL.
     pattern: &'static str,
     name: &'static str,
     page: Page,
@@ -23,7 +23,7 @@ struct State {
 const ARABIC: &str = "مريم";
 const HEBREW_ROOM: &str = "חדר התה";
 
-/// All pages in all their states, made once for all tests.
+/// All pages in all their states, created once for all tests.
 async fn all_states() -> &'static [State] {
     static STATES: OnceCell<Vec<State>> = OnceCell::const_new();
     STATES.get_or_init(make_states).await
@@ -332,7 +332,7 @@ async fn make_states() -> Vec<State> {
     states
 }
 
-/// What owners and moderators see, in a private and in a public room.
+/// The pages that only owners and moderators see, in a private and in a public room.
 async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
     let (owner, moderator) = (app.sign_up("dora").await, app.sign_up("דנה").await);
     let (member, loud) = (app.sign_up("emil").await, app.sign_up("loud").await);
@@ -354,9 +354,9 @@ async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
         }
         owner.make_moderator(room, "דנה").await;
         let base = format!("/rooms/{room}");
-        let emil = owner.number_of(room, "emil").await;
-        let dana = owner.number_of(room, "דנה").await;
-        let loud_one = owner.number_of(room, "loud").await;
+        let emil = owner.member_id(room, "emil").await;
+        let dana = owner.member_id(room, "דנה").await;
+        let loud_one = owner.member_id(room, "loud").await;
         moderator.ban(room, "loud", "صاخب <b>").await;
         let settings = [
             ("name", name),
@@ -453,7 +453,7 @@ fn select<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
     html.select(&Selector::parse(selector).unwrap()).collect()
 }
 
-/// Runs `check` on every state, which says what is wrong; all that is wrong is told at once.
+/// Runs `check` on every state and reports the problems of all states at once.
 async fn check(check: impl Fn(&State, &Html) -> Vec<String>) {
     let states = all_states().await;
     let mut wrong = Vec::new();
@@ -473,7 +473,7 @@ async fn every_page_route_is_in_the_table_of_states() {
         .iter()
         .map(|state| state.pattern)
         .collect();
-    // What is no page: machines ask for it, or it only leads on.
+    // These routes have no page: scripts or monitors use them, or they only redirect.
     let no_pages = [
         "/rooms/{room}/poll",
         "/healthz",
@@ -510,7 +510,7 @@ async fn documents_have_a_language_one_h1_and_no_forbidden_markup() {
         if levels.iter().filter(|level| **level == 1).count() != 1 {
             wrong.push(format!("not one h1: {levels:?}"));
         }
-        // The summary of problems comes first, above the h1, as GOV.UK's does.
+        // The error summary comes before the h1, as in GOV.UK's pattern.
         let after_h1 = levels
             .iter()
             .skip_while(|level| **level != 1)
@@ -738,7 +738,7 @@ async fn fields_have_labels_hints_and_autocomplete_tokens() {
                 ) => "new-password",
                 ("/account/password", "current") => "current-password",
                 ("/login" | "/account/delete", "password") => "current-password",
-                // Managers must not put the account's password here, nor keep this one in its place.
+                // Password managers must neither fill in the account's password here nor replace it.
                 ("/rooms/private", "password") => "one-time-code",
                 _ => "off",
             };
@@ -785,7 +785,7 @@ async fn errors_appear_in_the_summary_and_beside_the_field_in_the_same_words() {
         );
         assert_eq!(
             select(&html, "[aria-invalid]").is_empty(),
-            // Radio buttons are marked by their group's description alone.
+            // Radio buttons have no aria-invalid: the description of their group reports the error.
             !is_error || ["/account", "/rooms/{room}/invites"].contains(&state.pattern)
         );
         let Some(summary) = summary.first() else {
@@ -926,7 +926,7 @@ async fn the_room_page_reads_in_a_logical_order() {
     .await;
 }
 
-/// Row 17, and decision 3: nothing moves, and nothing is drawn by other sites.
+/// Row 17, and decision 3: no animation, and nothing loaded from other sites.
 #[test]
 fn the_style_sheet_animates_nothing_and_loads_nothing() {
     let style = std::fs::read_to_string("assets/app.css").unwrap();
@@ -960,7 +960,7 @@ fn the_style_sheet_animates_nothing_and_loads_nothing() {
     }
 }
 
-/// Rows 34, 35: a question before what cannot be undone; success in words, first in the title.
+/// Rows 34, 35: destructive actions ask first; success is stated in words, first in the title.
 #[actix_web::test]
 async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     let mut told = 0;
@@ -977,7 +977,7 @@ async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     assert!(told >= 5, "the table has pages that tell of success");
 }
 
-/// Row 32, 28 and 33 are in `login.rs` and `register.rs`; here: the two pages cannot be mixed up.
+/// The two pages cannot be confused. Rows 32, 28 and 33 are in `login.rs` and `register.rs`.
 #[actix_web::test]
 async fn signing_in_and_creating_an_account_have_different_headings_and_buttons() {
     let app = TestApp::spawn().await;
@@ -994,7 +994,7 @@ async fn signing_in_and_creating_an_account_have_different_headings_and_buttons(
     assert_eq!(login.text("main button"), "Sign in");
 }
 
-/// Gets a page as browsers do, compressed, and gives its size on the wire.
+/// Fetches a page compressed, as browsers do, and returns its size on the wire in bytes.
 async fn size_of(browser: &Browser, path: &str) -> usize {
     let request = browser
         .client

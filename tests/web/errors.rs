@@ -1,11 +1,11 @@
-//! What goes wrong, shown in plain words in the site's layout.
+//! Error pages, in plain words and in the site's layout.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 
 use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link};
 
-/// That an error is a page of the site: its layout, what happened, what to do, and a link onwards.
+/// Asserts that an error page has the site's layout, an explanation in plain words and a link to go on.
 #[track_caller]
 fn assert_plain_page(page: &Page, status: u16, h1: &str) {
     page.assert_status(status);
@@ -180,10 +180,10 @@ async fn an_unavailable_database_during_session_lookup_gets_a_503_page() {
     assert_plain_page(&page, 503, "Mirage cannot do that just now");
 }
 
-/// The names of a form's fields, and what is typed into them.
+/// The names and values of a form's fields.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// What a form says that cannot be dealt with now.
+/// The error on a form that the server cannot process now.
 pub const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
 
 #[track_caller]

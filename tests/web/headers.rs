@@ -1,4 +1,4 @@
-//! What every answer carries.
+//! Response headers.
 
 use std::io::Read;
 
@@ -112,7 +112,7 @@ async fn only_the_assets_of_the_pages_are_served() {
     }
 }
 
-/// What every answer has.
+/// The headers of every response.
 const EVERYWHERE: [&str; 5] = [
     "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -122,10 +122,10 @@ const EVERYWHERE: [&str; 5] = [
     "x-content-type-options: nosniff",
 ];
 
-/// The time of the server's clock, which a test does not move.
+/// The time of the server's clock, which stands still here.
 const TIME: &str = "mirage-time: 1795352700000";
 
-/// The headers of an answer but for what differs each time.
+/// The headers of a response, without the values that differ each time.
 fn headers_of(page: &Page) -> Vec<String> {
     let differs = |name: &str| matches!(name, "date" | "last-modified" | "etag");
     let there = page
@@ -161,7 +161,7 @@ async fn each_kind_of_response_has_exactly_these_headers() {
         "content-length: …",
         "content-type: text/html; charset=utf-8",
     ];
-    // Long enough to be compressed for whoever takes that.
+    // Long enough to be compressed if the client accepts that.
     let html = [&fragment[..], &["vary: accept-encoding"]].concat();
     let news = [
         &fragment[..],

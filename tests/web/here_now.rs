@@ -1,4 +1,4 @@
-//! Who has a room open.
+//! The number of people who have a room open.
 
 use std::time::Duration;
 
