@@ -3,7 +3,7 @@ use std::time::Duration;
 use mirage::domain::{Role, RoomId, UserId};
 use mirage::services::moderation::{self, Moderated};
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, wait_from};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/delete";
 
@@ -142,15 +142,15 @@ async fn messages_of_a_deleted_account_disappear_and_other_messages_stay() {
         page.attributes("#log li", "id")[0].clone(),
         page.attribute("#log", "data-cursor"),
     );
-    let waiting = wait_from(&app, &bob, tea, &cursor).await;
+    let waiting = start_poll_from(&app, &bob, tea, &cursor).await;
 
     delete_account(&ada).await.assert_status(303);
 
     let poll = waiting.answer().await;
-    assert_eq!(poll.gone, [first]);
+    assert_eq!(poll.removed, [first]);
     for room in [tea, cake] {
         assert_eq!(bob.messages(room).await, ["of bob"]);
-        assert_eq!(bob.poll(room, "").await.came, ["of bob"]);
+        assert_eq!(bob.poll(room, "").await.added, ["of bob"]);
     }
 }
 
@@ -173,7 +173,7 @@ async fn deleting_an_account_ends_its_waiting_polls_in_every_browser() {
         (&other, shared),
     ] {
         let cursor = browser.cursor(room).await;
-        waiting.push(wait_from(&app, browser, room, &cursor).await);
+        waiting.push(start_poll_from(&app, browser, room, &cursor).await);
     }
 
     delete_account(&ada).await.assert_status(303);
@@ -207,7 +207,7 @@ async fn an_open_page_of_a_deleted_account_cannot_post() {
         .assert_status(303);
 
     assert!(bob.messages(room).await.is_empty());
-    // Nor by whoever has the name next.
+    // The next account with the same name cannot use the nonce either.
     let heir = app.sign_up("ada").await;
     heir.join(room).await;
     assert_eq!(heir.room(room).await.text("#message"), "");
@@ -223,7 +223,7 @@ async fn an_interrupted_account_deletion_is_rolled_back() {
     let alone = ada.create_public_room("Alone").await;
     bob.join(shared).await;
     ada.send(shared, "hello").await.assert_status(303);
-    // The last of the statements fails: the rooms have passed on or gone by then.
+    // The last statement fails, after the rooms have been passed on or deleted.
     app.execute(
         "CREATE TRIGGER interrupt BEFORE DELETE ON users \
          BEGIN SELECT RAISE(ABORT, 'interrupted'); END",

@@ -1,6 +1,6 @@
 use mirage::domain::RoomId;
 
-use crate::support::{PASSWORD, TestApp, wait_from};
+use crate::support::{PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/password";
 const NEW: &str = "another kettle of fish";
@@ -65,8 +65,8 @@ async fn changing_the_password_signs_out_other_browsers_and_ends_their_polls() {
     bob.join(room).await;
     let other = app.sign_in("ada", PASSWORD).await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_from(&app, &other, room, &cursor).await;
-    let of_bob = wait_from(&app, &bob, room, &cursor).await;
+    let waiting = start_poll_from(&app, &other, room, &cursor).await;
+    let of_bob = start_poll_from(&app, &bob, room, &cursor).await;
 
     ada.post(AT, &FORM).await.assert_status(303);
 
@@ -76,10 +76,10 @@ async fn changing_the_password_signs_out_other_browsers_and_ends_their_polls() {
         .get("/rooms")
         .await
         .assert_redirect("/login?next=/rooms");
-    // Who else waits in the room goes on waiting.
+    // Bob's poll in the same room keeps waiting.
     assert_eq!(app.state.messages.waiting(RoomId(room)), 1);
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(of_bob.answer().await.came, ["hello"]);
+    assert_eq!(of_bob.answer().await.added, ["hello"]);
 }
 
 #[actix_web::test]
@@ -156,7 +156,7 @@ async fn of_two_concurrent_password_changes_exactly_one_succeeds() {
         browsers[1].post(AT, &forms[1])
     );
 
-    // The other one is told that the password is wrong, or that they are signed out.
+    // The loser learns that the password is wrong, or is signed out.
     let has_won = [one, other].map(|page| page.location() == "/account?done=password");
     assert_ne!(has_won[0], has_won[1]);
     for number in 0..2 {
@@ -176,8 +176,8 @@ async fn an_interrupted_password_change_is_rolled_back() {
     let other = app.sign_in("ada", PASSWORD).await;
     let room = ada.create_public_room("Tea").await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_from(&app, &other, room, &cursor).await;
-    // The last of the statements fails: the password is set by then, and the sessions are deleted.
+    let waiting = start_poll_from(&app, &other, room, &cursor).await;
+    // The last statement fails, after the password was set and the sessions were deleted.
     app.execute(
         "CREATE TRIGGER interrupt BEFORE INSERT ON sessions \
          BEGIN SELECT RAISE(ABORT, 'interrupted'); END",
@@ -191,7 +191,7 @@ async fn an_interrupted_password_change_is_rolled_back() {
         browser.get("/rooms").await.assert_status(200);
     }
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(waiting.answer().await.came, ["hello"]);
+    assert_eq!(waiting.answer().await.added, ["hello"]);
     app.sign_in("ada", PASSWORD).await;
     let app = app.restart().await;
     other.get("/rooms").await.assert_status(200);

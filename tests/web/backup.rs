@@ -1,4 +1,4 @@
-//! A copy of the database, made while the server writes, and databases that earlier versions made.
+//! Backups made while the server writes, and migrations from the schema of every earlier version.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -27,9 +27,9 @@ async fn back_up(database_url: String, file: &Path) -> Output {
         .unwrap()
 }
 
-/// The one sentence that a command has said which has not done its work.
+/// The one-sentence error of a command that failed.
 #[track_caller]
-fn complaint(output: &Output) -> String {
+fn error_line(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -41,7 +41,7 @@ async fn open(file: &Path) -> DatabaseConnection {
     Database::connect(url).await.unwrap()
 }
 
-/// The first column of what a question brings.
+/// Runs a query and returns the first column of its rows.
 async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
     let ask = Statement::from_string(database.get_database_backend(), sql);
     let rows = database.query_all_raw(ask).await.unwrap();
@@ -99,10 +99,10 @@ async fn a_backup_never_overwrites_a_file() {
     let nothing = format!("sqlite://{}/missing.db?mode=rwc", folder.path().display());
     let empty = back_up(nothing, &folder.path().join("copy.db")).await;
 
-    assert!(complaint(&there).contains("letter.txt"));
+    assert!(error_line(&there).contains("letter.txt"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "Dear ada");
-    assert!(complaint(&missing).contains("nowhere/copy.db"));
-    assert!(complaint(&empty).contains("there is no database of Mirage"));
+    assert!(error_line(&missing).contains("nowhere/copy.db"));
+    assert!(error_line(&empty).contains("there is no database of Mirage"));
     let names = std::fs::read_dir(folder.path()).unwrap();
     assert_eq!(names.count(), 1, "nothing was made");
 }
@@ -132,7 +132,7 @@ async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served
     for number in 0..if is_long() { 100 } else { 5 } {
         let made = async || rooms_in(&app.state.database).await;
         let before = made().await;
-        // At least one room more each time: people do write.
+        // Each backup starts after at least one more room was created, so there are writes meanwhile.
         while made().await == before {}
         let file = folder.path().join(format!("{number}.db"));
         let output = back_up(app.database_url(), &file).await;
@@ -153,7 +153,7 @@ async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served
             (before..=after).contains(&&count),
             "{before} {count} {after}"
         );
-        // A room and its owner's membership are one change.
+        // A room and its owner's membership are inserted in one transaction.
         let members = ask(&copy, "SELECT CAST(count(*) AS TEXT) FROM room_members").await;
         assert_eq!(members, [count.to_string()]);
         copy.close().await.unwrap();
@@ -172,7 +172,7 @@ async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served
     );
 }
 
-/// The tables that are there, each with its columns.
+/// The tables of the database, each with its columns.
 async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> {
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' \
                   AND name NOT LIKE 'sqlite_%' AND name != 'seaql_migrations'";
@@ -185,7 +185,7 @@ async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> 
     found
 }
 
-/// The rows of these tables in these columns.
+/// The rows of these tables, in these columns.
 async fn rows_of(
     database: &DatabaseConnection,
     tables: &[(String, Vec<String>)],
@@ -205,7 +205,7 @@ async fn rows_of(
     rows
 }
 
-/// Puts three rows into each table: numbers, which name each other's rows, and texts.
+/// Inserts three rows into each table: small numbers, which also serve as foreign keys, and texts.
 async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
     for (table, columns) in tables {
         let types = format!("SELECT type FROM pragma_table_info('{table}')");
@@ -238,7 +238,7 @@ async fn every_earlier_schema_is_migrated_with_all_its_rows() {
         let old = Database::connect(options).await.unwrap();
         Migrator::up(&old, Some(seen)).await.unwrap();
         let tables = tables_in(&old).await;
-        // In whatever order the tables come.
+        // The tables are filled in any order, so rows may refer to rows that come later.
         old.execute_unprepared("PRAGMA foreign_keys = OFF")
             .await
             .unwrap();

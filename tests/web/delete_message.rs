@@ -1,6 +1,6 @@
 use crate::support::{Browser, TestApp};
 
-/// The address of the delete page of the only message one may delete.
+/// The path of the delete page of the only message that this person may delete.
 async fn delete_link(browser: &Browser, room: i64) -> String {
     browser.room(room).await.attribute("#log a.delete", "href")
 }
@@ -47,7 +47,7 @@ async fn a_poll_reports_a_deleted_message() {
         .await;
 
     let poll = bob.poll(room, &format!("?after={cursor}")).await;
-    assert_eq!((poll.came.len(), poll.gone), (0, vec![id]));
+    assert_eq!((poll.added.len(), poll.removed), (0, vec![id]));
 }
 
 #[actix_web::test]

@@ -4,7 +4,7 @@ use mirage::clock::Stopwatch;
 use mirage::domain::{RoomId, Timestamp};
 
 use crate::program::Running;
-use crate::support::{Browser, PASSWORD, START, TestApp, wait_from};
+use crate::support::{Browser, PASSWORD, START, TestApp, start_poll_from};
 
 const LIFESPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -38,10 +38,10 @@ async fn a_message_leaves_polls_exactly_at_its_deadline() {
     assert_eq!(
         ada.poll(room, &format!("?after={cursor}&wait=0"))
             .await
-            .came,
+            .added,
         ["hello"]
     );
-    assert_eq!(ada.poll(room, "?wait=0").await.came, ["hello"]);
+    assert_eq!(ada.poll(room, "?wait=0").await.added, ["hello"]);
 
     app.clock.set(START.plus(LIFESPAN));
     assert_eq!(
@@ -50,7 +50,7 @@ async fn a_message_leaves_polls_exactly_at_its_deadline() {
             .status,
         204
     );
-    assert!(ada.poll(room, "?wait=0").await.came.is_empty());
+    assert!(ada.poll(room, "?wait=0").await.added.is_empty());
 }
 
 #[actix_web::test]
@@ -60,9 +60,9 @@ async fn a_waiting_poll_never_returns_an_expired_message() {
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let cursor = bob.cursor(room).await;
-    let waiting = wait_from(&app, &bob, room, &cursor).await;
+    let waiting = start_poll_from(&app, &bob, room, &cursor).await;
 
-    // Its deadline has come by the time it wakes the poll.
+    // The message has expired by the time it wakes the poll.
     app.clock.advance(Duration::from_secs(1));
     let draft = mirage::messages::Draft {
         author: mirage::domain::UserId(1),
@@ -77,7 +77,7 @@ async fn a_waiting_poll_never_returns_an_expired_message() {
         .unwrap();
     ada.send(room, "longer-lived").await;
 
-    assert_eq!(waiting.answer().await.came, ["longer-lived"]);
+    assert_eq!(waiting.answer().await.added, ["longer-lived"]);
 }
 
 #[actix_web::test]
@@ -155,7 +155,7 @@ async fn memory_of_100_000_expired_messages_is_freed_without_traffic() {
     eprintln!("{bytes} bytes of messages were freed");
 }
 
-/// Sends one long message after the other, as the script does.
+/// Sends long messages one after the other, as the script does.
 async fn send_long(browser: Browser, room: i64, messages: usize) {
     let text = "漢".repeat(2_000);
     let mut nonce = browser.nonce(room).await;

@@ -17,7 +17,7 @@ async fn uses_left(app: &TestApp) -> Vec<Option<i64>> {
     rows.unwrap().iter().map(|row| row.uses_left).collect()
 }
 
-/// Writes to a room's row what its settings would.
+/// Sets a column of a room, as its settings form would.
 async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<sea_orm::Value>) {
     room::Entity::update_many()
         .col_expr(column, Expr::value(value))
@@ -35,7 +35,7 @@ async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {
     assert_eq!(done.unwrap(), moderation::Moderated::Done);
 }
 
-/// The page that somebody gets at a link, by GET and by POST, without what differs at each request.
+/// The responses of a link to GET and POST, without the values that differ at each request.
 async fn answers(browser: &Browser, link: &str) -> [Page; 2] {
     let mut pages = [browser.get(link).await, browser.accept(link).await];
     for page in &mut pages {
@@ -113,7 +113,7 @@ async fn each_join_spends_one_use_and_the_last_use_ends_the_link() {
         guest.accept(&ten).await.assert_redirect(&joined);
     }
 
-    assert!(uses_left(&app).await.is_empty(), "the row is gone");
+    assert!(uses_left(&app).await.is_empty(), "the row is deleted");
     let late = app.sign_up("late").await;
     late.accept(&ten).await.assert_status(404);
     let no_limit = ada.invite_to(room, "day", "no-limit").await;
@@ -229,7 +229,7 @@ async fn an_invite_link_continues_after_signing_in() {
     let form = [("name", "bob"), ("password", PASSWORD), ("next", &next)];
     bob.post("/login", &form).await.assert_redirect(&link);
 
-    // Somebody whose session ended on the way is led there and back, too.
+    // A person whose session ended meanwhile is redirected to sign in and back, too.
     let gone = app.anonymous().accept(&link).await;
     gone.assert_redirect(&format!("/login?next={link}"));
     bob.accept(&link)

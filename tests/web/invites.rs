@@ -7,7 +7,7 @@ use mirage::services::moderation;
 use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, START, TestApp, room_in};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, START, TestApp, room_from_redirect};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,7 +17,7 @@ async fn rows(app: &TestApp) -> Vec<invite::Model> {
     rows.unwrap()
 }
 
-/// What the list of links says of each.
+/// The description of each link in the list.
 async fn listed(browser: &Browser, room: i64) -> Vec<String> {
     let page = browser.get(&format!("/rooms/{room}/invites")).await;
     page.assert_status(200);
@@ -29,7 +29,7 @@ async fn revoke(browser: &Browser, room: i64, invite: i64) -> Page {
     browser.post(&address, &[("revoke", "1")]).await
 }
 
-/// The address in the QR code on a page, as a camera reads it.
+/// The URL in the QR code of a page, as a camera reads it.
 fn scanned(page: &Page) -> String {
     const PIXELS: usize = 4;
     let size = page.attribute("svg.qr", "viewBox");
@@ -119,7 +119,7 @@ async fn the_database_stores_only_the_digest_of_a_link() {
 #[actix_web::test]
 async fn a_link_starts_with_the_public_url_of_the_server() {
     let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
-    // Over plain HTTP a browser would not give such a server its cookie back.
+    // The client does not send `Secure` cookies over HTTP, so the test sends the cookie itself.
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
     let signed_up = browser.post("/register", &form).await;
@@ -133,7 +133,7 @@ async fn a_link_starts_with_the_public_url_of_the_server() {
         ("kind", "private"),
         ("password", ROOM_PASSWORD),
     ];
-    let room = room_in(&post("/rooms/new", &form).await);
+    let room = room_from_redirect(&post("/rooms/new", &form).await);
 
     let form = [("life", "hour"), ("uses", "one")];
     let page = post(&format!("/rooms/{room}/invites"), &form).await;
@@ -237,7 +237,7 @@ async fn a_revoked_link_leaves_the_list_and_stops_working() {
     assert_eq!(page.texts("main li h3"), ["Link 2"]);
     bob.get(&link).await.assert_status(404);
     bob.accept(&link).await.assert_status(404);
-    // Somebody who presses the button on an old page has what they wanted.
+    // Pressing the button on an outdated page succeeds, too.
     revoke(&ada, room, 1).await.assert_status(303);
 }
 
@@ -346,7 +346,7 @@ async fn deleting_a_room_deletes_its_links() {
     ada.get(&link).await.assert_status(404);
 }
 
-/// What a page saw before is not what counts: the service looks again within its transaction.
+/// A page's earlier check does not count: the service checks again within its transaction.
 #[actix_web::test]
 async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     let app = TestApp::spawn().await;

@@ -1,12 +1,12 @@
-//! Who does something too often gets their form back, and is told how long to wait.
+//! Rate limits: a refused form comes back with the time to wait.
 
 use std::time::Duration;
 
 use crate::support::{
-    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, room_in, sign_up_link,
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, room_from_redirect, sign_up_link,
 };
 
-/// A server with limits, and with the test as its proxy, so that people come from many addresses.
+/// Starts a server with limits that trusts the test as its proxy, so that requests can come from any address.
 async fn behind_a_proxy(flags: &[&str]) -> TestApp {
     TestApp::with(&[&["--limits=on", "--trusted-proxies=127.0.0.1"], flags].concat()).await
 }
@@ -21,9 +21,9 @@ async fn get_from(address: &str, browser: &Browser, path: &str) -> Page {
     Browser::answer(request.header("x-forwarded-for", address)).await
 }
 
-/// That the form came back with 429, the time to wait, and the name that was typed.
+/// Asserts that the form came back with 429, the time to wait, and the typed name.
 #[track_caller]
-fn assert_too_often(page: &Page, name: &str, wait_s: u64, words: &str) {
+fn assert_rate_limited(page: &Page, name: &str, wait_s: u64, words: &str) {
     let sentence = format!("This was tried too often. Wait {words}, then try again");
     page.assert_status(429)
         .assert_problem("name", &sentence)
@@ -47,8 +47,8 @@ async fn sign_in_attempts_are_limited_per_name_and_address() {
     let refused = post_from("192.0.2.1", &thief, "/login", &wrong).await;
     let with_the_password = post_from("192.0.2.1", &thief, "/login", &right).await;
 
-    assert_too_often(&refused, "ADA", 30, "30 seconds");
-    assert_too_often(&with_the_password, "ada", 30, "30 seconds");
+    assert_rate_limited(&refused, "ADA", 30, "30 seconds");
+    assert_rate_limited(&with_the_password, "ada", 30, "30 seconds");
     assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
     ada.get("/rooms").await.assert_status(200);
     let elsewhere = post_from("192.0.2.2", &app.anonymous(), "/login", &right).await;
@@ -69,7 +69,7 @@ async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
     let delete = [("password", "a kettle of cats")];
     let from = "192.0.2.1";
     let guess = async |path, form: &[(&str, &str)]| post_from(from, &ada, path, form).await;
-    // What is not tried is not counted.
+    // An empty form checks no password and does not count.
     guess("/account/password", &[]).await.assert_status(422);
     guess("/account/delete", &[]).await.assert_status(422);
     for _ in 0..2 {
@@ -112,7 +112,7 @@ async fn an_unknown_name_is_limited_after_as_many_attempts() {
 
         let page = browser.post("/login", &form).await;
 
-        assert_too_often(&page, name, 30, "30 seconds");
+        assert_rate_limited(&page, name, 30, "30 seconds");
     }
 }
 
@@ -148,7 +148,7 @@ async fn sign_in_attempts_across_names_are_limited_per_address() {
     let form = [("name", "four"), ("password", PASSWORD)];
     let page = browser.post("/login", &form).await;
 
-    assert_too_often(&page, "four", 1, "1 second");
+    assert_rate_limited(&page, "four", 1, "1 second");
 }
 
 #[actix_web::test]
@@ -185,13 +185,13 @@ async fn new_accounts_are_limited_per_address_and_hour() {
         post_from(address, &app.anonymous(), "/register", &form).await
     };
     sign_up("192.0.2.1", "ada").await.assert_status(303);
-    // A mistake does not count.
+    // An invalid form does not count.
     sign_up("192.0.2.1", "?").await.assert_status(422);
     sign_up("192.0.2.1", "bob").await.assert_status(303);
 
     let refused = sign_up("192.0.2.1", "eve").await;
 
-    assert_too_often(&refused, "eve", 1800, "30 minutes");
+    assert_rate_limited(&refused, "eve", 1800, "30 minutes");
     sign_up("192.0.2.2", "eve").await.assert_status(303);
     app.clock.advance(Duration::from_secs(1800));
     sign_up("192.0.2.1", "zoe").await.assert_status(303);
@@ -211,7 +211,7 @@ async fn attempts_to_join_private_rooms_are_limited_per_person() {
 
     let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
 
-    assert_too_often(&page, "Tea", 60, "1 minute");
+    assert_rate_limited(&page, "Tea", 60, "1 minute");
     assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
     app.clock.advance(Duration::from_secs(60));
     bob.join_privately("Tea", ROOM_PASSWORD)
@@ -232,7 +232,7 @@ async fn rate_limited_private_rooms_and_missing_rooms_are_refused_alike() {
             last = Some(person.join_privately(name, "open barley").await);
         }
         let page = last.unwrap();
-        assert_too_often(&page, names[2], 1800, "30 minutes");
+        assert_rate_limited(&page, names[2], 1800, "30 minutes");
         pages.push(page.body.replace(names[2], "NAME"));
     }
 
@@ -252,16 +252,16 @@ async fn new_rooms_are_limited_per_person_and_hour() {
         browser.post("/rooms/new", &form).await
     };
     for name in ["Tea", "Cake"] {
-        room_in(&create(&ada, name).await);
+        room_from_redirect(&create(&ada, name).await);
     }
     let hashes = app.state.passwords.computed();
 
     let page = create(&ada, "Pie").await;
 
-    assert_too_often(&page, "Pie", 1800, "30 minutes");
+    assert_rate_limited(&page, "Pie", 1800, "30 minutes");
     assert!(page.has("#kind-private[checked]"));
     assert_eq!(app.state.passwords.computed(), hashes, "nothing was hashed");
-    room_in(&create(&bob, "Pie").await);
+    room_from_redirect(&create(&bob, "Pie").await);
 }
 
 #[actix_web::test]
@@ -292,12 +292,12 @@ async fn attempts_to_open_links_are_limited_per_address() {
         page.assert_status(429);
     }
     let page = post_from("192.0.2.1", &browser, &link, &form).await;
-    assert_too_often(&page, "bob", 2, "2 seconds");
+    assert_rate_limited(&page, "bob", 2, "2 seconds");
     assert_eq!(page.attribute("main form", "action"), link);
 
     let page = get_from("192.0.2.2", &browser, &link).await;
     page.assert_status(200);
-    // Whoever needs no link is not kept waiting.
+    // Sign-up without a link is not limited by the attempts at links.
     let page = post_from("192.0.2.1", &browser, "/register", &form).await;
     page.assert_status(303);
 }

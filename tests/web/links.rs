@@ -1,10 +1,10 @@
-//! Where links and forms lead: to pages that are there.
+//! Every link and form of the site leads to an existing page.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::support::{Browser, ROOM_PASSWORD, TestApp};
 
-/// Follows every link of the site from `start` on, and gives the addresses of the pages found.
+/// Crawls the site from `start` and returns the paths of all pages.
 async fn walk(browser: &Browser, start: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::from([start.to_owned()]);
     let mut ahead = VecDeque::from([start.to_owned()]);

@@ -136,7 +136,7 @@ async fn the_form_says_how_long_sessions_last_and_whom_to_ask() {
     assert!(says(&page, "Ask Grace at the library"));
 }
 
-/// A hash of [`PASSWORD`] as one was made long ago: an older version, with less work.
+/// An outdated hash of [`PASSWORD`]: an older Argon2 version with a lower cost.
 fn old_hash() -> String {
     let params = Params::new(1024, 1, 1, None).unwrap();
     let hash: PasswordHash = Argon2::new(Algorithm::Argon2i, Version::V0x10, params)

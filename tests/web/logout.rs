@@ -4,7 +4,7 @@ use crate::support::TestApp;
 async fn signing_out_ends_the_session_for_good() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    // The same cookie in another hand.
+    // A copy of the session cookie, as a thief would have it.
     let copy = ada.get("/rooms").await;
     copy.assert_status(200);
 

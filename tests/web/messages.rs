@@ -31,7 +31,7 @@ async fn a_refused_message_comes_back_in_the_message_box() {
         let page = ada.send(room, text).await;
 
         page.assert_status(422).assert_problem("message", sentence);
-        // HTML leaves out one line end at the beginning of a text area, and the page adds one.
+        // HTML drops a line end at the start of a text area, so the page adds one.
         assert!(page.body.contains(&format!(">\n{text}</textarea>")));
     }
     assert!(ada.messages(room).await.is_empty());

@@ -1,6 +1,6 @@
-//! Roles: who is what, and what moderators and owners do about people.
+//! Roles and moderation.
 
-use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, wait_in};
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, start_poll};
 
 /// A public room with its owner, a moderator and a member.
 struct Tea {
@@ -139,7 +139,7 @@ async fn a_room_cannot_be_handed_over_to_a_person_at_the_room_limit() {
 async fn a_moderator_cannot_act_on_the_owner_or_another_moderator() {
     let tea = Tea::spawn().await;
     tea.owner.make_moderator(tea.room, "member").await;
-    let (owner, other) = (1, tea.owner.number_of(tea.room, "member").await);
+    let (owner, other) = (1, tea.owner.member_id(tea.room, "member").await);
     for person in [owner, other] {
         let base = format!("/rooms/{}/members/{person}", tea.room);
         tea.moderator.get(&base).await.assert_status(403);
@@ -172,7 +172,7 @@ async fn a_removed_member_is_out_at_once_and_may_rejoin() {
     let tea = Tea::spawn().await;
     tea.member.send(tea.room, "hello").await.assert_status(303);
     let nonce = tea.member.nonce(tea.room).await;
-    let poll = wait_in(&tea.app, &tea.member, tea.room).await;
+    let poll = start_poll(&tea.app, &tea.member, tea.room).await;
 
     let page = tea
         .moderator
@@ -191,7 +191,7 @@ async fn a_removed_member_is_out_at_once_and_may_rejoin() {
 #[actix_web::test]
 async fn a_person_banned_from_a_public_room_is_told_why_when_joining() {
     let tea = Tea::spawn().await;
-    let poll = wait_in(&tea.app, &tea.member, tea.room).await;
+    let poll = start_poll(&tea.app, &tea.member, tea.room).await;
 
     tea.moderator
         .ban(tea.room, "member", "Too <b>loud</b> for tea")
@@ -254,7 +254,7 @@ async fn a_person_banned_from_a_private_room_sees_what_a_stranger_sees() {
     let (banned, stranger) = (app.sign_up("banned").await, app.sign_up("stranger").await);
     let joined = banned.join_privately("Den", ROOM_PASSWORD).await;
     joined.assert_status(303);
-    let poll = wait_in(&app, &banned, room).await;
+    let poll = start_poll(&app, &banned, room).await;
 
     owner.ban(room, "banned", "Loud").await;
 
@@ -290,7 +290,7 @@ async fn all_messages_of_one_person_can_be_deleted_from_every_page() {
         .owner
         .poll(tea.room, &format!("?after={cursor}&wait=0"))
         .await;
-    assert_eq!(poll.gone.len(), 2);
+    assert_eq!(poll.removed.len(), 2);
 }
 
 #[actix_web::test]
@@ -310,7 +310,7 @@ async fn a_person_who_left_messages_behind_can_still_be_moderated() {
         .assert_status(303);
 
     assert!(tea.owner.messages(tea.room).await.is_empty());
-    // Of people who have nothing to do with the room nobody learns anything here.
+    // The page reveals nothing about people without any connection to the room.
     let path = format!("/rooms/{}/members/3", tea.room);
     let page = tea.moderator.get(&path).await;
     page.assert_status(404);
@@ -330,7 +330,7 @@ async fn moderators_delete_single_messages_in_the_moderation_view() {
     let path = format!("/rooms/{}?moderate=1", tea.room);
     let links = async |browser: &Browser| browser.get(&path).await.texts("#log .delete");
 
-    // The owner's message is not the moderator's to delete, the owner may delete all.
+    // The moderator may not delete the owner's message; the owner may delete every message.
     assert_eq!(
         links(&tea.moderator).await,
         [

@@ -1,4 +1,4 @@
-//! Whatever refuses a message gives its text back with the reason, and no message is sent twice.
+//! No message is lost or sent twice: every refusal returns the text with the reason.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{Browser, PASSWORD, Page, TestApp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Sends as room.js does.
+/// Sends a message as `room.js` does.
 async fn send_by_script(browser: &Browser, room: i64, text: &str, nonce: &str) -> Page {
     let request = browser
         .client

@@ -1,4 +1,4 @@
-use crate::support::{ROOM_PASSWORD, TestApp, room_in};
+use crate::support::{ROOM_PASSWORD, TestApp, room_from_redirect};
 
 const TAKEN: &str = "A room has this name already, or one that looks like it. Choose another";
 
@@ -14,7 +14,7 @@ async fn the_creator_of_a_room_is_its_owner_and_a_member() {
         )
         .await;
 
-    let room = room_in(&page);
+    let room = room_from_redirect(&page);
     page.assert_redirect(&format!("/rooms/{room}?done=created"));
     let page = ada.get(page.location()).await;
     assert_eq!(page.text(".done"), "Room created.");

@@ -1,5 +1,5 @@
-//! What an operator does from the command line while the server runs: the program itself, beside a
-//! server that is to notice within two seconds.
+//! Operator commands: the real program, run on the database of a server that must apply the changes within
+//! two seconds.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -10,12 +10,12 @@ use mirage::domain::RoomId;
 use mirage::services::changes::Noticed;
 use mirage::services::operators;
 
-use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, wait_from};
+use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
 
-/// How soon a server notices what the command line has done.
+/// How soon a server must apply the changes of a command.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
 
-/// A server by the machine's clock, by which the commands go, too.
+/// Starts a server with the system time, which the commands use, too.
 async fn spawn() -> TestApp {
     let app = TestApp::spawn().await;
     app.clock.set(SystemClock::start().now());
@@ -39,7 +39,7 @@ async fn run(app: &TestApp, words: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What a command has printed, which has succeeded in silence otherwise.
+/// The standard output of a command, which must succeed and print no error.
 #[track_caller]
 fn printed(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -47,9 +47,9 @@ fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The one sentence that a command has said which has not done its work.
+/// The one-sentence error of a command that failed with this exit code.
 #[track_caller]
-fn complaint(output: &Output, code: i32) -> String {
+fn error_line(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(output.stdout.is_empty());
@@ -57,9 +57,9 @@ fn complaint(output: &Output, code: i32) -> String {
     said.trim_end().to_owned()
 }
 
-/// Returns when `is_so`; so long may a server take to notice.
-async fn is_noticed(is_so: impl AsyncFn() -> bool) {
-    let comes_true = async { while !is_so().await {} };
+/// Waits until `condition` holds, at most two seconds.
+async fn wait_until(condition: impl AsyncFn() -> bool) {
+    let comes_true = async { while !condition().await {} };
     tokio::time::timeout(Duration::from_secs(2), comes_true)
         .await
         .unwrap();
@@ -80,20 +80,20 @@ async fn a_deleted_account_disappears_from_a_running_server() {
     ada.send(tea, "mine").await.assert_status(303);
     bob.send(tea, "yours").await.assert_status(303);
     let cursor = ada.cursor(tea).await;
-    let waiting = wait_from(&app, &ada, tea, &cursor).await;
-    let watching = wait_from(&app, &bob, tea, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, tea, &cursor).await;
+    let watching = start_poll_from(&app, &bob, tea, &cursor).await;
 
     let output = run(&app, &["user", "delete", "aDA", "--yes"]).await;
 
     assert_eq!(printed(&output), "Deleted Ada.\n");
-    is_noticed(async || {
+    wait_until(async || {
         let page = bob.room(tea).await;
         page.texts("#log li .text") == ["yours"]
             && page.texts(".members li") == ["cleo, owner", "bob (you)"]
     })
     .await;
     assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
-    assert_eq!(watching.answer_within(TWO_SECONDS).await.gone.len(), 1);
+    assert_eq!(watching.answer_within(TWO_SECONDS).await.removed.len(), 1);
     ada.get("/rooms")
         .await
         .assert_redirect("/login?next=/rooms");
@@ -104,7 +104,8 @@ async fn a_deleted_account_disappears_from_a_running_server() {
 }
 
 #[actix_web::test]
-async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longest_standing_member() {
+async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longest_standing_member()
+{
     let app = spawn().await;
     let (ada, bob, cleo) = (
         app.sign_up("ada").await,
@@ -130,7 +131,7 @@ async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longes
                     WHERE room_id = (SELECT id FROM rooms WHERE name = 'Tea') \
                     AND user_id = (SELECT id FROM users WHERE name = 'cleo')";
     app.execute(moderate).await;
-    // Held in memory, to be noticed as another.
+    // Loads both rooms into the cache, so that the server must apply the change to it.
     for room in [tea, cake] {
         bob.room(room).await.assert_status(200);
     }
@@ -140,7 +141,7 @@ async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longes
 
     printed(&run(&app, &["user", "delete", "ada", "--yes"]).await);
 
-    is_noticed(async || {
+    wait_until(async || {
         let first = |page: crate::support::Page| page.texts(".members li")[0].clone();
         cleo.get(&format!("/rooms/{alone}")).await.status == 404
             && first(bob.room(cake).await) == "cleo, owner"
@@ -164,14 +165,14 @@ async fn a_deleted_room_disappears_for_its_members() {
     ada.send(tea, "anybody?").await.assert_status(303);
     let cursor = ada.cursor(tea).await;
     let polls = [
-        wait_from(&app, &ada, tea, &cursor).await,
-        wait_from(&app, &bob, tea, &cursor).await,
+        start_poll_from(&app, &ada, tea, &cursor).await,
+        start_poll_from(&app, &bob, tea, &cursor).await,
     ];
 
     let output = run(&app, &["room", "delete", " KETTLE   club", "--yes"]).await;
 
     assert_eq!(printed(&output), "Deleted the room Kettle club.\n");
-    is_noticed(async || ada.room(tea).await.status == 404).await;
+    wait_until(async || ada.room(tea).await.status == 404).await;
     for poll in polls {
         assert_eq!(poll.answer_within(TWO_SECONDS).await.status, 404);
     }
@@ -195,7 +196,7 @@ async fn polling_the_change_feed_is_not_counted_as_request_statements() {
     operators::delete_room(&app.state.uncounted, "tea", now)
         .await
         .unwrap();
-    is_noticed(async || {
+    wait_until(async || {
         tokio::task::yield_now().await;
         app.state.messages.bytes() == 0
     })
@@ -247,7 +248,7 @@ async fn a_starting_server_skips_changes_from_before() {
     let cake = ada.create_public_room("Cake").await;
     ada.send(cake, "mine").await.assert_status(303);
     printed(&run(&app, &["room", "delete", "Cake", "--yes"]).await);
-    is_noticed(async || ada.room(cake).await.status == 404).await;
+    wait_until(async || ada.room(cake).await.status == 404).await;
     let now = Noticed::all_so_far(&app.state.database).await.unwrap();
     assert_ne!(now, latest);
 }
@@ -258,7 +259,7 @@ async fn a_reset_link_from_the_command_line_changes_a_password() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_from(&app, &ada, room, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, room, &cursor).await;
 
     let link = printed(&run(&app, &["user", "reset-password", "ADA"]).await);
 
@@ -304,7 +305,7 @@ async fn links_begin_with_the_public_url() {
     assert!(sign_up.starts_with("https://chat.example.org/register/"));
     assert!(reset.starts_with("https://chat.example.org/reset/"));
     let output = run(&app, &["signup-link", "--bind=127.0.0.1:0"]).await;
-    assert!(complaint(&output, 2).contains("--public-url"));
+    assert!(error_line(&output, 2).contains("--public-url"));
 }
 
 #[actix_web::test]
@@ -353,7 +354,7 @@ async fn an_unknown_name_fails_with_one_sentence_and_exit_code_1() {
 
         let what = if words[0] == "user" { "person" } else { "room" };
         let sentence = format!("mirage: there is no {what} of the name {}", words[2]);
-        assert_eq!(complaint(&output, 1), sentence.trim_end());
+        assert_eq!(error_line(&output, 1), sentence.trim_end());
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
 }
@@ -367,7 +368,7 @@ async fn nothing_is_deleted_without_confirmation() {
     for words in [["user", "delete", "ada"], ["room", "delete", "Tea"]] {
         let output = run(&app, &words).await;
 
-        assert!(complaint(&output, 2).contains("--yes"));
+        assert!(error_line(&output, 2).contains("--yes"));
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
     assert_eq!(db_column(&app, "SELECT name FROM rooms").await, ["Tea"]);
@@ -381,7 +382,7 @@ async fn on_a_terminal_the_command_asks_and_only_yes_deletes() {
     let answer = async |answer: &'static str| {
         let program = env!("CARGO_BIN_EXE_mirage");
         let command = format!("{program} user delete ADA");
-        // Gives the command a terminal.
+        // Runs the command in a terminal.
         let mut script = Command::new("script");
         script
             .args(["-qec", &command, "/dev/null"])
@@ -418,7 +419,7 @@ fn a_command_creates_no_database() {
     let complains = |url: &str| {
         let flag = format!("--database-url={url}");
         let output = program(&["user", "list", &flag]).output().unwrap();
-        complaint(&output, 1)
+        error_line(&output, 1)
     };
 
     let missing = complains(&format!("sqlite://{}?mode=rwc", path("missing.db")));
@@ -452,7 +453,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
         .output()
         .unwrap();
 
-    assert!(complaint(&output, 1).contains("m29990101_000001_the_future"));
+    assert!(error_line(&output, 1).contains("m29990101_000001_the_future"));
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
@@ -474,6 +475,6 @@ fn every_command_has_help() {
 #[test]
 fn an_invalid_command_fails_with_one_sentence_and_exit_code_2() {
     for words in [&["user"][..], &["user", "delete"], &["usr", "list"]] {
-        complaint(&program(words).output().unwrap(), 2);
+        error_line(&program(words).output().unwrap(), 2);
     }
 }

@@ -65,7 +65,7 @@ async fn every_reason_for_refusal_gets_the_same_answer_for_the_same_work() {
         let statements = app.db_statements() - statements;
         (page.body.replace(&value, ""), hashes, statements)
     };
-    // The first page loads who asks.
+    // The first request of a session loads the session from the database.
     bob.get("/rooms/private").await.assert_status(200);
 
     let wrong_password = attempt("Tea", "open barley").await;

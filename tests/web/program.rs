@@ -1,4 +1,4 @@
-//! The program itself: its command line, how it starts, what it logs and how it stops.
+//! The program: command line, startup, logging and shutdown.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -33,14 +33,14 @@ fn run(folder: &Path, flags: &[&str]) -> Output {
     program(folder, flags).output().unwrap()
 }
 
-/// What a command prints that does its work.
+/// The standard output of a command, which must succeed.
 pub fn printed(folder: &Path, words: &[&str]) -> String {
     let output = run(folder, words);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The sentence a program that did not start has said, its only line.
+/// The one-line error of a program that did not start.
 #[track_caller]
 fn sentence(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
@@ -57,7 +57,7 @@ fn send(process: u32, signal: &str) {
     assert!(kill.unwrap().success());
 }
 
-/// A process that does not outlive its test.
+/// A process that is killed when it is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -67,16 +67,16 @@ impl Drop for Process {
     }
 }
 
-/// A program that serves, and a browser for it.
+/// A running server, and a browser for it.
 pub struct Running {
     process: Process,
     pub browser: Browser,
-    /// Reads the log to its end: a pipe that nobody reads would stop the program.
+    /// Reads the log to its end: a full pipe would block the server.
     log: JoinHandle<String>,
 }
 
 impl Running {
-    /// Starts the program, with all its files in `folder`. Its log must have the line that it serves.
+    /// Starts the server with all its files in `folder`, and reads its address from the log.
     pub fn start(folder: &Path, flags: &[&str]) -> Self {
         let child = program(folder, flags).stderr(Stdio::piped()).spawn();
         let mut process = Process(child.unwrap());
@@ -87,7 +87,7 @@ impl Running {
             assert_ne!(
                 log.read_line(&mut line).unwrap(),
                 0,
-                "it ended before it served"
+                "the server ended during startup"
             );
             if line.contains("serving") && line.contains("address") {
                 let start = line.find("127.0.0.1:").unwrap();
@@ -102,17 +102,17 @@ impl Running {
         });
         Self {
             process,
-            browser: Browser::of(&address),
+            browser: Browser::new(&address),
             log,
         }
     }
 
-    /// Its number among the processes.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// How much memory it takes.
+    /// The resident memory, in MiB.
     pub fn mebibytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -120,7 +120,7 @@ impl Running {
         kibibytes.parse::<u64>().unwrap() / 1024
     }
 
-    /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
+    /// Sends a signal, waits for the process to end, and returns the exit code and the rest of the log.
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         send(self.id(), signal);
         let code = self.process.0.wait().unwrap().code();
@@ -224,7 +224,7 @@ fn a_missing_trusted_proxy_setting_is_warned_about() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = format!("--bind={}", taken.local_addr().unwrap());
     let is_told = |flags: &[&str]| {
-        // It says so before it finds that it cannot serve.
+        // The warning precedes the error about the taken port.
         let output = run(folder.path(), &[&[bind.as_str()], flags].concat());
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr)
@@ -288,7 +288,7 @@ async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() 
             let ada = ada.clone();
             tokio::spawn(async move { ada.poll(room, &format!("?after={cursor}")).await })
         };
-        // The first request by which somebody is here is the poll: then the server has it.
+        // Only the poll marks ada as present, so this page shows that the server holds the poll.
         while !ada.get("/rooms").await.texts(".rooms p")[0].contains("1 here now") {}
 
         let stop = tokio::task::spawn_blocking(move || running.stop(signal));
@@ -306,7 +306,7 @@ async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() 
 fn a_signal_during_startup_stops_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
-    // A pipe: the program is still starting until something is written to it.
+    // The secret is a named pipe: the startup blocks until something is written to it.
     let made = Command::new("mkfifo").arg(&secret).status();
     assert!(made.unwrap().success());
     let flag = format!("--secret-file={}", secret.display());
@@ -320,7 +320,7 @@ fn a_signal_during_startup_stops_the_server() {
         .unwrap();
 
     send(process.0.id(), "-TERM");
-    // Who was killed reads no more.
+    // The write fails if the server has ended already.
     drop(writer.write_all(&[7; 64]));
     drop(writer);
 

@@ -43,7 +43,7 @@ async fn rooms_are_listed_by_name_in_pages_of_fifty() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     for number in (1..=101).rev() {
-        // Words with no digits that look alike: 1 and l are the same to the eye.
+        // Letters instead of digits, because names may not look alike (1 and l do).
         let name: String = format!("{number:03}")
             .bytes()
             .map(|digit| char::from(digit - b'0' + b'a'))

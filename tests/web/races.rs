@@ -1,4 +1,4 @@
-//! Two at once: exactly one wins.
+//! Races: of two concurrent requests, exactly one wins.
 
 use crate::support::{ROOM_PASSWORD, TestApp};
 
@@ -16,7 +16,7 @@ async fn of_two_concurrent_handovers_exactly_one_succeeds() {
         let room = owner.create_public_room("Tea").await;
         one.join(room).await;
         other.join(room).await;
-        let to = async |name| owner.number_of(room, name).await;
+        let to = async |name| owner.member_id(room, name).await;
         let paths = [to("one").await, to("other").await]
             .map(|person| format!("/rooms/{room}/members/{person}/owner"));
 
@@ -45,7 +45,7 @@ async fn a_removed_member_cannot_post() {
         joined.assert_status(303);
         let nonce = member.nonce(room).await;
         let removal = async {
-            // Now the one is a little earlier, now the other.
+            // Varies which of the two requests comes first.
             for _ in 0..round {
                 tokio::task::yield_now().await;
             }
@@ -60,7 +60,7 @@ async fn a_removed_member_cannot_post() {
 
         let is_in = sent.status == 303;
         assert!(is_in || sent.status == 404, "{}", sent.status);
-        // What was there when the removal was answered is all there is.
+        // No message was added after the removal was answered.
         assert_eq!(there, usize::from(is_in));
         assert_eq!(owner.messages(room).await.len(), there);
     }

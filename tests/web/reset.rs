@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::support::{Browser, PASSWORD, TestApp, db_column, reset_link, sign_up_link, wait_from};
+use crate::support::{
+    Browser, PASSWORD, TestApp, db_column, reset_link, sign_up_link, start_poll_from,
+};
 
 const NEW_PASSWORD: &str = "an owl in a willow";
 const FORM: [(&str, &str); 1] = [("password", NEW_PASSWORD)];
@@ -55,7 +57,7 @@ async fn a_reset_ends_every_session_of_the_account_and_its_waiting_polls() {
     assert_eq!(sign_in(&phone, "ada", PASSWORD).await, 303);
     let room = laptop.create_public_room("Tea").await;
     let cursor = phone.cursor(room).await;
-    let waiting = wait_from(&app, &phone, room, &cursor).await;
+    let waiting = start_poll_from(&app, &phone, room, &cursor).await;
     laptop.get("/rooms").await.assert_status(200);
     let link = reset_link(&app, "ada").await;
     let tablet = app.anonymous();

@@ -1,4 +1,4 @@
-//! What outlives a restart, and what does not.
+//! Restarts.
 
 use sea_orm::{ConnectionTrait, Statement};
 
@@ -37,7 +37,7 @@ async fn an_open_page_can_still_receive_and_send_after_a_restart() {
 
     let poll = ada.poll(room, &format!("?after={cursor}")).await;
     assert_eq!(
-        (poll.status, poll.is_reset, poll.came.len()),
+        (poll.status, poll.is_reset, poll.added.len()),
         (200, true, 0)
     );
     ada.send_with(room, "after", &nonce)
@@ -45,7 +45,7 @@ async fn an_open_page_can_still_receive_and_send_after_a_restart() {
         .assert_status(303);
     let poll = ada.poll(room, &format!("?after={}", poll.cursor)).await;
     assert_eq!(
-        (poll.is_reset, poll.came),
+        (poll.is_reset, poll.added),
         (false, vec!["after".to_owned()])
     );
     drop(app);

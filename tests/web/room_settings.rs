@@ -1,10 +1,10 @@
-//! What an owner sets about a room, and what becomes of who is there.
+//! Room settings, and their effects on members and messages.
 
 use std::time::Duration;
 
-use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, wait_in};
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, start_poll};
 
-/// What the form is filled in with at first.
+/// The initial values of the form.
 const SETTINGS: [(&str, &str); 6] = [
     ("name", "Tea"),
     ("description", ""),
@@ -14,7 +14,7 @@ const SETTINGS: [(&str, &str); 6] = [
     ("posting", "everyone"),
 ];
 
-/// Saves the settings of [`SETTINGS`] but for one.
+/// Submits [`SETTINGS`] with one field changed.
 async fn set(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
     let form = SETTINGS.map(|field| {
         if field.0 == name {
@@ -104,7 +104,7 @@ async fn a_renamed_room_is_found_by_its_new_name() {
     let problem = "A room has this name already, or one that looks like it. Choose another";
     taken.assert_status(422).assert_problem("name", problem);
     taken.assert_value("#name", "cake");
-    // Its own name is not taken.
+    // A room's own name does not count as taken.
     save(&owner, room, "name", "COFFEE").await;
 }
 
@@ -263,7 +263,7 @@ async fn the_main_language_is_set_on_the_messages() {
 async fn open_pages_are_told_about_changed_settings() {
     let (app, owner, member, room) = tea(&[]).await;
     let cursor = member.cursor(room).await;
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     save(&owner, room, "name", "Coffee").await;
 
@@ -272,7 +272,7 @@ async fn open_pages_are_told_about_changed_settings() {
     assert_eq!(answer.page.header("mirage-changed"), "1");
     let query = format!("?after={}&wait=0", answer.cursor);
     assert_eq!(member.poll(room, &query).await.status, 204);
-    // A page that did not wait at that moment is told, too.
+    // A page whose poll was not waiting at that moment learns of the change, too.
     let late = member.poll(room, &format!("?after={cursor}&wait=0")).await;
     assert_eq!(late.page.header("mirage-changed"), "1");
 }
@@ -281,7 +281,7 @@ async fn open_pages_are_told_about_changed_settings() {
 async fn making_a_room_public_deletes_its_private_messages() {
     let (app, owner, member, room) = den().await;
     member.send(room, "between us").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     let link = owner.invite_to(room, "day", "ten").await;
     let question = owner.get(&format!("/rooms/{room}/settings/public")).await;
@@ -295,7 +295,7 @@ async fn making_a_room_public_deletes_its_private_messages() {
 
     page.assert_redirect(&format!("/rooms/{room}/settings?done=public"));
     let answer = poll.answer().await;
-    assert_eq!((answer.status, answer.gone.len()), (200, 1));
+    assert_eq!((answer.status, answer.removed.len()), (200, 1));
     let stranger = app.sign_up("stranger").await;
     stranger.join(room).await;
     assert!(stranger.messages(room).await.is_empty());
@@ -308,7 +308,7 @@ async fn making_a_room_public_deletes_its_private_messages() {
 async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
     let (app, owner, member, room) = tea(&[]).await;
     member.send(room, "hello").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
     let path = format!("/rooms/{room}/settings/password");
     let short = owner.post(&path, &[("password", "short")]).await;
     let sentence = "The room password must have at least 6 characters";
@@ -375,7 +375,7 @@ async fn a_new_room_password_keeps_or_removes_the_other_members() {
     member.room(room).await.assert_status(200);
     member.get(&link).await.assert_status(200);
 
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
     change("eight spoons", "go").await.assert_redirect(&done);
     assert_eq!(poll.answer().await.status, 404);
     member.room(room).await.assert_status(404);
@@ -397,12 +397,12 @@ async fn a_new_room_password_keeps_or_removes_the_other_members() {
 async fn a_room_can_be_cleared() {
     let (app, owner, member, room) = tea(&[]).await;
     member.send(room, "hello").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     let page = confirm(&owner, room, "clear").await;
 
     page.assert_redirect(&format!("/rooms/{room}/settings?done=cleared"));
-    assert_eq!(poll.answer().await.gone.len(), 1);
+    assert_eq!(poll.answer().await.removed.len(), 1);
     assert!(member.messages(room).await.is_empty());
 }
 
@@ -416,7 +416,7 @@ async fn a_deleted_room_disappears_for_everybody() {
         };
         member.send(room, "hello").await.assert_status(303);
         let nonce = member.nonce(room).await;
-        let poll = wait_in(&app, &member, room).await;
+        let poll = start_poll(&app, &member, room).await;
 
         let page = confirm(&owner, room, "delete").await;
 
@@ -429,7 +429,7 @@ async fn a_deleted_room_disappears_for_everybody() {
         unsent.assert_status(404);
         assert_eq!(unsent.text("#message"), "hello?");
         assert_eq!(app.state.messages.bytes(), 0);
-        // Its name is free again.
+        // The name is free again.
         member
             .create_public_room(if is_private { "Den" } else { "Tea" })
             .await;

@@ -1,4 +1,4 @@
-//! Requests that another site made a browser send.
+//! Cross-site request forgery.
 
 use reqwest::Method;
 
@@ -41,7 +41,7 @@ async fn cross_site_posts_are_refused_and_same_origin_posts_are_accepted() {
 
         let page = post_with(&ada, &headers).await;
 
-        // The form is empty: where it is read it is a mistake.
+        // The form is empty, so an accepted request gets 422.
         assert_eq!(
             page.status,
             if is_refused { 403 } else { 422 },

@@ -1,13 +1,13 @@
-//! The cookie, and how long the session behind it lives.
+//! The session cookie and the lifetime of sessions.
 
 use std::time::Duration;
 
-use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, wait_in};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, start_poll};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const FORM: [(&str, &str); 2] = [("name", "ada"), ("password", PASSWORD)];
 
-/// The `name=value` of the cookie that a page sets.
+/// The `name=value` of the cookie that a response sets.
 fn cookie(page: &Page) -> String {
     page.header("set-cookie")
         .split(';')
@@ -125,7 +125,7 @@ async fn the_database_stores_only_the_digest_of_the_session_key() {
 
     let stored = db_column(&app, "SELECT key_digest FROM sessions").await;
 
-    // Signed cookies are a signature of 44 characters and the value.
+    // A signed cookie is a signature of 44 characters, followed by the value.
     let key = cookie.strip_prefix("mirage=").unwrap();
     let key = &key[key.len() - 43..];
     let digest: String = {
@@ -193,7 +193,7 @@ async fn the_last_use_of_a_session_is_stored_at_most_hourly() {
     app.clock.advance(Duration::from_secs(3600));
     let before = app.db_statements();
     ada.get("/rooms/private").await;
-    // It is written in the background, and counted once it is written.
+    // The write happens in the background and is counted once it is done.
     while app.db_statements() == before {
         tokio::task::yield_now().await;
     }
@@ -247,13 +247,13 @@ async fn the_twenty_first_sign_in_ends_the_least_recently_used_session() {
     let first = app.sign_up("ada").await;
     let room = first.create_public_room("Tea").await;
     let second = app.sign_in("ada", PASSWORD).await;
-    let poll = wait_in(&app, &second, room).await;
+    let poll = start_poll(&app, &second, room).await;
     let mut others = Vec::new();
     for _ in 2..20 {
         app.clock.advance(MINUTE);
         others.push(app.sign_in("ada", PASSWORD).await);
     }
-    // Less than an hour ago: the database is not told.
+    // Within an hour of the last use, only memory is updated.
     first.get("/rooms").await.assert_status(200);
 
     let newest = app.sign_in("ada", PASSWORD).await;
@@ -274,7 +274,7 @@ async fn the_twenty_first_sign_in_ends_the_least_recently_used_session() {
 async fn an_expired_session_is_evicted_before_a_live_one() {
     let app = TestApp::spawn().await;
     let mut browsers = vec![app.sign_up("ada").await];
-    // The first is used to its last day, a year after it began.
+    // The first session is used until it expires, a year after it began.
     for _ in 0..18 {
         app.clock.advance(20 * DAY);
         browsers[0].get("/rooms").await.assert_status(200);
@@ -313,7 +313,7 @@ async fn the_session_limit_is_per_account() {
 #[actix_web::test]
 async fn signing_up_over_an_ended_session_cookie_issues_a_new_key() {
     let app = TestApp::spawn().await;
-    // A cookie that the server has signed, of a session that has ended.
+    // A cookie that the server has signed, for a session that has ended.
     let ada = app.anonymous();
     let planted = cookie(&ada.post("/register", &FORM).await);
     ada.post("/logout", &[("sign-out", "1")]).await;
