@@ -42,7 +42,7 @@ async fn open(file: &Path) -> DatabaseConnection {
 }
 
 /// Runs a query and returns the first column of its rows.
-async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
+async fn first_column(database: &DatabaseConnection, sql: &str) -> Vec<String> {
     let ask = Statement::from_string(database.get_database_backend(), sql);
     let rows = database.query_all_raw(ask).await.unwrap();
     rows.iter()
@@ -51,12 +51,19 @@ async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
 }
 
 async fn rooms_in(database: &DatabaseConnection) -> usize {
-    ask(database, "SELECT name FROM rooms").await.len()
+    first_column(database, "SELECT name FROM rooms").await.len()
 }
 
 async fn assert_sound(database: &DatabaseConnection) {
-    assert_eq!(ask(database, "PRAGMA integrity_check").await, ["ok"]);
-    assert!(ask(database, "PRAGMA foreign_key_check").await.is_empty());
+    assert_eq!(
+        first_column(database, "PRAGMA integrity_check").await,
+        ["ok"]
+    );
+    assert!(
+        first_column(database, "PRAGMA foreign_key_check")
+            .await
+            .is_empty()
+    );
 }
 
 #[actix_web::test]
@@ -154,7 +161,7 @@ async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served
             "{before} {count} {after}"
         );
         // A room and its owner's membership are inserted in one transaction.
-        let members = ask(&copy, "SELECT CAST(count(*) AS TEXT) FROM room_members").await;
+        let members = first_column(&copy, "SELECT CAST(count(*) AS TEXT) FROM room_members").await;
         assert_eq!(members, [count.to_string()]);
         copy.close().await.unwrap();
         sizes.push(count);
@@ -177,9 +184,9 @@ async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> 
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' \
                   AND name NOT LIKE 'sqlite_%' AND name != 'seaql_migrations'";
     let mut found = Vec::new();
-    for table in ask(database, tables).await {
+    for table in first_column(database, tables).await {
         let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-        let columns = ask(database, &columns).await;
+        let columns = first_column(database, &columns).await;
         found.push((table, columns));
     }
     found
@@ -195,7 +202,7 @@ async fn rows_of(
         let columns: Vec<_> = columns.iter().map(|c| format!("quote({c})")).collect();
         let columns = columns.join(" || ', ' || ");
         rows.push(
-            ask(
+            first_column(
                 database,
                 &format!("SELECT {columns} FROM {table} ORDER BY 1"),
             )
@@ -209,7 +216,7 @@ async fn rows_of(
 async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
     for (table, columns) in tables {
         let types = format!("SELECT type FROM pragma_table_info('{table}')");
-        let types = ask(database, &types).await;
+        let types = first_column(database, &types).await;
         for row in 1..=3 {
             let values: Vec<_> = columns
                 .iter()

@@ -18,7 +18,7 @@ async fn rows(app: &TestApp) -> Vec<invite::Model> {
 }
 
 /// The description of each link in the list.
-async fn listed(browser: &Browser, room: i64) -> Vec<String> {
+async fn link_descriptions(browser: &Browser, room: i64) -> Vec<String> {
     let page = browser.get(&format!("/rooms/{room}/invites")).await;
     page.assert_status(200);
     page.texts("main li p")
@@ -30,7 +30,7 @@ async fn revoke(browser: &Browser, room: i64, invite: i64) -> Page {
 }
 
 /// The URL in the QR code of a page, as a camera reads it.
-fn scanned(page: &Page) -> String {
+fn qr_code_url(page: &Page) -> String {
     const PIXELS: usize = 4;
     let size = page.attribute("svg.qr", "viewBox");
     let size: usize = size.split(' ').next_back().unwrap().parse().unwrap();
@@ -75,7 +75,7 @@ async fn a_new_link_is_shown_once_with_a_qr_code() {
     let token = link.strip_prefix(&ada.url("/invite/")).unwrap();
     assert_eq!(token.len(), 43, "256 bits in base64");
     assert_eq!(page.text("main h2 + p a"), link);
-    assert_eq!(scanned(&page), link);
+    assert_eq!(qr_code_url(&page), link);
     assert_eq!(page.attribute("svg.qr", "role"), "img");
     assert_eq!(
         page.attribute("svg.qr", "aria-label"),
@@ -143,7 +143,7 @@ async fn a_link_starts_with_the_public_url_of_the_server() {
         link.starts_with("https://chat.example.org/invite/"),
         "{link}"
     );
-    assert_eq!(scanned(&page), link);
+    assert_eq!(qr_code_url(&page), link);
 }
 
 #[actix_web::test]
@@ -151,14 +151,14 @@ async fn the_list_shows_remaining_uses_and_expiry() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
-    assert!(listed(&ada, room).await.is_empty());
+    assert!(link_descriptions(&ada, room).await.is_empty());
     ada.invite_to(room, "hour", "one").await;
     let ten = ada.invite_to(room, "day", "ten").await;
     ada.invite_to(room, "week", "no-limit").await;
     bob.accept(&ten).await.assert_status(303);
 
     assert_eq!(
-        listed(&ada, room).await,
+        link_descriptions(&ada, room).await,
         [
             "No limit of uses. Expires 29 November 2026, 13:05 UTC.",
             "9 uses left. Expires 23 November 2026, 13:05 UTC.",
@@ -211,7 +211,7 @@ async fn the_number_of_links_of_a_room_is_limited() {
     );
     app.clock.advance(HOUR);
     ada.invite_to(room, "hour", "one").await;
-    assert_eq!(listed(&ada, room).await.len(), 1);
+    assert_eq!(link_descriptions(&ada, room).await.len(), 1);
 }
 
 #[actix_web::test]
@@ -252,7 +252,7 @@ async fn a_link_can_only_be_revoked_in_its_own_room() {
     revoke(&eve, cake, 1).await.assert_status(303);
     revoke(&eve, tea, 1).await.assert_status(404);
 
-    assert_eq!(listed(&ada, tea).await.len(), 1);
+    assert_eq!(link_descriptions(&ada, tea).await.len(), 1);
 }
 
 #[actix_web::test]
@@ -286,7 +286,7 @@ async fn moderators_can_invite_and_members_cannot() {
     assert!(has_link(&bob).await);
     bob.invite_to(room, "day", "one").await;
     revoke(&bob, room, 1).await.assert_status(303);
-    assert!(listed(&bob, room).await.is_empty());
+    assert!(link_descriptions(&bob, room).await.is_empty());
 }
 
 #[actix_web::test]
@@ -319,13 +319,19 @@ async fn an_expired_link_is_not_listed_and_is_deleted_by_the_sweep() {
     app.clock.advance(HOUR - MINUTE);
     invites::delete_expired(&app.state).await.unwrap();
     assert_eq!(
-        (listed(&ada, room).await.len(), rows(&app).await.len()),
+        (
+            link_descriptions(&ada, room).await.len(),
+            rows(&app).await.len()
+        ),
         (2, 2)
     );
 
     app.clock.advance(MINUTE);
     assert_eq!(
-        (listed(&ada, room).await.len(), rows(&app).await.len()),
+        (
+            link_descriptions(&ada, room).await.len(),
+            rows(&app).await.len()
+        ),
         (1, 2)
     );
 

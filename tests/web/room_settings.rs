@@ -15,7 +15,7 @@ const SETTINGS: [(&str, &str); 6] = [
 ];
 
 /// Submits [`SETTINGS`] with one field changed.
-async fn set(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
+async fn submit_with(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
     let form = SETTINGS.map(|field| {
         if field.0 == name {
             (name, value)
@@ -27,7 +27,7 @@ async fn set(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
 }
 
 async fn save(owner: &Browser, room: i64, name: &str, value: &str) {
-    let page = set(owner, room, name, value).await;
+    let page = submit_with(owner, room, name, value).await;
     page.assert_redirect(&format!("/rooms/{room}/settings?done=saved"));
 }
 
@@ -38,7 +38,7 @@ async fn confirm(owner: &Browser, room: i64, action: &str) -> Page {
 }
 
 /// An owner, a member, and the public room Tea.
-async fn tea(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
+async fn public_room(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
     let app = TestApp::with(flags).await;
     let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     let room = owner.create_public_room("Tea").await;
@@ -47,7 +47,7 @@ async fn tea(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
 }
 
 /// An owner, a member, and the private room Den.
-async fn den() -> (TestApp, Browser, Browser, i64) {
+async fn private_room() -> (TestApp, Browser, Browser, i64) {
     let app = TestApp::spawn().await;
     let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     let room = owner.create_private_room("Den").await;
@@ -58,7 +58,7 @@ async fn den() -> (TestApp, Browser, Browser, i64) {
 
 #[actix_web::test]
 async fn the_form_shows_the_current_settings() {
-    let (_app, owner, _, room) = tea(&[]).await;
+    let (_app, owner, _, room) = public_room(&[]).await;
     let path = format!("/rooms/{room}/settings");
     let blank = owner.get(&path).await;
     blank.assert_value("#name", "Tea");
@@ -91,7 +91,7 @@ async fn the_form_shows_the_current_settings() {
 
 #[actix_web::test]
 async fn a_renamed_room_is_found_by_its_new_name() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     owner.create_public_room("Cake").await;
 
     save(&owner, room, "name", "Coffee").await;
@@ -100,7 +100,7 @@ async fn a_renamed_room_is_found_by_its_new_name() {
     let stranger = app.sign_up("stranger").await;
     let list = stranger.get("/rooms?search=coffee").await;
     assert_eq!(list.text(".rooms h2"), "Coffee");
-    let taken = set(&owner, room, "name", "cake").await;
+    let taken = submit_with(&owner, room, "name", "cake").await;
     let problem = "A room has this name already, or one that looks like it. Choose another";
     taken.assert_status(422).assert_problem("name", problem);
     taken.assert_value("#name", "cake");
@@ -110,9 +110,9 @@ async fn a_renamed_room_is_found_by_its_new_name() {
 
 #[actix_web::test]
 async fn errors_are_reported_and_input_is_kept() {
-    let (_app, owner, _, room) = tea(&[]).await;
+    let (_app, owner, _, room) = public_room(&[]).await;
     let problem = async |name, value: &str, field, sentence| {
-        let page = set(&owner, room, name, value).await;
+        let page = submit_with(&owner, room, name, value).await;
         page.assert_status(422).assert_problem(field, sentence);
         page
     };
@@ -134,7 +134,7 @@ async fn errors_are_reported_and_input_is_kept() {
 
 #[actix_web::test]
 async fn a_description_is_shown_in_lists_and_on_the_room_page() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     let text = "Tea <b>& cake</b>";
     save(&owner, room, "description", text).await;
     let stranger = app.sign_up("stranger").await;
@@ -155,7 +155,7 @@ async fn a_description_is_shown_in_lists_and_on_the_room_page() {
 
 #[actix_web::test]
 async fn a_shorter_lifespan_applies_at_once_and_a_longer_one_revives_no_message() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "old").await.assert_status(303);
     app.clock.advance(Duration::from_secs(3 * 3600));
     member.send(room, "new").await.assert_status(303);
@@ -170,21 +170,21 @@ async fn a_shorter_lifespan_applies_at_once_and_a_longer_one_revives_no_message(
 
 #[actix_web::test]
 async fn lifespans_are_offered_up_to_the_operators_maximum() {
-    let (_app, owner, _, room) = tea(&["--message-lifespan=2h"]).await;
+    let (_app, owner, _, room) = public_room(&["--message-lifespan=2h"]).await;
     let page = owner.get(&format!("/rooms/{room}/settings")).await;
 
     assert_eq!(
         page.texts("#lifespan option"),
         ["5 minutes", "30 minutes", "2 hours, the longest here"]
     );
-    set(&owner, room, "lifespan", "43200")
+    submit_with(&owner, room, "lifespan", "43200")
         .await
         .assert_status(422);
 }
 
 #[actix_web::test]
 async fn a_short_lifespan_is_shown_before_joining() {
-    let (app, owner, _, room) = tea(&[]).await;
+    let (app, owner, _, room) = public_room(&[]).await;
     let stranger = app.sign_up("stranger").await;
     let words = async || stranger.room(room).await.texts("main p")[0].clone();
     assert!(!words().await.contains("That is soon"));
@@ -205,7 +205,7 @@ async fn a_short_lifespan_is_shown_before_joining() {
 
 #[actix_web::test]
 async fn in_slow_mode_members_wait_and_keep_their_text() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     save(&owner, room, "slow-mode", "30").await;
     member.send(room, "one").await.assert_status(303);
     let refused = member.send(room, "two").await;
@@ -227,7 +227,7 @@ async fn in_slow_mode_members_wait_and_keep_their_text() {
 
 #[actix_web::test]
 async fn in_a_moderators_only_room_members_can_read_but_not_post() {
-    let (_app, owner, member, room) = tea(&[]).await;
+    let (_app, owner, member, room) = public_room(&[]).await;
     let nonce = member.nonce(room).await;
     save(&owner, room, "posting", "moderators").await;
 
@@ -247,7 +247,7 @@ async fn in_a_moderators_only_room_members_can_read_but_not_post() {
 
 #[actix_web::test]
 async fn the_main_language_is_set_on_the_messages() {
-    let (_app, owner, member, room) = tea(&[]).await;
+    let (_app, owner, member, room) = public_room(&[]).await;
     member.send(room, "שלום").await.assert_status(303);
     assert!(!member.room(room).await.has("#log [lang]"));
 
@@ -261,7 +261,7 @@ async fn the_main_language_is_set_on_the_messages() {
 
 #[actix_web::test]
 async fn open_pages_are_told_about_changed_settings() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     let cursor = member.cursor(room).await;
     let poll = start_poll(&app, &member, room).await;
 
@@ -279,7 +279,7 @@ async fn open_pages_are_told_about_changed_settings() {
 
 #[actix_web::test]
 async fn making_a_room_public_deletes_its_private_messages() {
-    let (app, owner, member, room) = den().await;
+    let (app, owner, member, room) = private_room().await;
     member.send(room, "between us").await.assert_status(303);
     let poll = start_poll(&app, &member, room).await;
 
@@ -306,7 +306,7 @@ async fn making_a_room_public_deletes_its_private_messages() {
 
 #[actix_web::test]
 async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "hello").await.assert_status(303);
     let poll = start_poll(&app, &member, room).await;
     let path = format!("/rooms/{room}/settings/password");
@@ -330,7 +330,7 @@ async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
 
 #[actix_web::test]
 async fn the_list_of_public_rooms_follows_each_change_and_is_cached_between() {
-    let (app, owner, _, room) = tea(&[]).await;
+    let (app, owner, _, room) = public_room(&[]).await;
     let reader = app.sign_up("reader").await;
     let listed = async || {
         let names = reader.get("/rooms").await.texts(".rooms h2");
@@ -357,7 +357,7 @@ async fn the_list_of_public_rooms_follows_each_change_and_is_cached_between() {
 
 #[actix_web::test]
 async fn a_new_room_password_keeps_or_removes_the_other_members() {
-    let (app, owner, member, room) = den().await;
+    let (app, owner, member, room) = private_room().await;
     let path = format!("/rooms/{room}/settings/password");
     let change = async |password, others| {
         let form = [("password", password), ("others", others)];
@@ -395,7 +395,7 @@ async fn a_new_room_password_keeps_or_removes_the_other_members() {
 
 #[actix_web::test]
 async fn a_room_can_be_cleared() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "hello").await.assert_status(303);
     let poll = start_poll(&app, &member, room).await;
 
@@ -410,9 +410,9 @@ async fn a_room_can_be_cleared() {
 async fn a_deleted_room_disappears_for_everybody() {
     for is_private in [false, true] {
         let (app, owner, member, room) = if is_private {
-            den().await
+            private_room().await
         } else {
-            tea(&[]).await
+            public_room(&[]).await
         };
         member.send(room, "hello").await.assert_status(303);
         let nonce = member.nonce(room).await;
@@ -504,7 +504,7 @@ async fn the_number_of_public_rooms_is_limited() {
 
 #[actix_web::test]
 async fn a_change_that_fails_midway_is_rolled_back() {
-    let (app, owner, member, room) = den().await;
+    let (app, owner, member, room) = private_room().await;
     let link = owner.invite_to(room, "day", "ten").await;
     let ends_links = "CREATE TRIGGER stop BEFORE DELETE ON invites \
                       BEGIN SELECT RAISE(ABORT, 'stopped'); END";

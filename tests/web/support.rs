@@ -423,7 +423,7 @@ impl Browser {
 
     pub async fn poll(&self, room: i64, query: &str) -> Poll {
         let page = self.get(&format!("/rooms/{room}/poll{query}")).await;
-        Poll::of(page)
+        Poll::parse(page)
     }
 }
 
@@ -595,7 +595,7 @@ pub struct Poll {
 }
 
 impl Poll {
-    fn of(page: Page) -> Self {
+    fn parse(page: Page) -> Self {
         Self {
             status: page.status.as_u16(),
             cursor: page.header("mirage-cursor").to_owned(),

@@ -101,7 +101,7 @@ impl Lynx {
         let Ok(printed) = tokio::time::timeout(Duration::from_secs(60), receiver).await else {
             panic!("Lynx shows no page:\n{}", self.shown());
         };
-        let screen = Screen::of(&printed.unwrap().unwrap());
+        let screen = Screen::parse(&printed.unwrap().unwrap());
         screen.assert_usable();
         screen
     }
@@ -183,7 +183,7 @@ struct Screen {
 
 impl Screen {
     /// Parses a printed page: its lines and, below them, the list of numbers.
-    fn of(printed: &str) -> Self {
+    fn parse(printed: &str) -> Self {
         let (page, list) = printed.rsplit_once("\nReferences\n").unwrap();
         let lines = |text: &str| -> Vec<String> {
             let trimmed = text.lines().map(|line| line.trim().to_owned());
