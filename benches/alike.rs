@@ -1,8 +1,8 @@
-//! Whether the time of an answer tells why somebody is not let in, though the answer does not.
+//! Timing side channels: whether the response time reveals why a sign-in or a join was refused.
 //!
-//! One request at a time goes over one connection, and one of each kind in a random order, so that all
-//! the kinds have their part of whatever else the machine does. Every answer is compared: its status, its
-//! headers but for `Date`, and its body, but for the name that was typed, which is equally long in all.
+//! Requests are sent one at a time over one connection, one of each kind in a random order per round, so
+//! that other load on the machine affects all kinds alike. Every response is compared: status, headers
+//! without `Date`, and body without the typed name, which has the same length in all kinds.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use mirage::security::secret::random_bytes;
 
 use crate::Plan;
 use crate::http::{Answer, Connection, Request};
-use crate::people::World;
-use crate::server::{Server, Under};
+use crate::people::Dataset;
+use crate::server::{Environment, Server};
 use crate::table::{median, ms, percentile, print};
 
-/// What the first tries load into memory is not measured.
+/// Rounds that are not measured, because they fill caches.
 const WARM_UP: usize = 10;
 
-/// Those who have accounts, from a number with two digits on, so that another number is as long.
+/// The first account ID and the number of accounts. All IDs have two digits, so that names are equally long.
 const FIRST: i64 = 10;
 const PEOPLE: usize = 45;
 
@@ -27,20 +27,20 @@ const OWN: &str = "Kettle club";
 const BANNED: &str = "Pepper club";
 const NONE: &str = "Basket club";
 
-/// A reason not to be let in.
+/// A reason for a refusal.
 struct Reason {
     what: &'static str,
-    /// The names that are typed, in turn. Of all reasons, those at the same place are equally long.
+    /// The names to type, in turn. Names at the same index have the same length for all reasons.
     names: Vec<String>,
     password: &'static str,
 }
 
-/// Compares wrong sign-ins, then wrong joins.
+/// Compares refused sign-ins, then refused joins.
 pub async fn run(plan: &Plan) {
-    let world = World::new(&plan.folder).await;
-    let people = world.add_people(FIRST, PEOPLE).await;
-    world.leave().await;
-    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
+    let dataset = Dataset::new(&plan.folder).await;
+    let people = dataset.add_people(FIRST, PEOPLE).await;
+    dataset.close().await;
+    let server = Server::mirage(dataset.folder(), &[], Environment::Plain).await;
     let names: Vec<String> = people.iter().map(|person| person.name.clone()).collect();
     let unknown = people.iter().map(|person| {
         let other = person.id + PEOPLE as i64;
@@ -121,7 +121,7 @@ async fn compare(plan: &Plan, server: &Server, target: &str, cookie: &str, reaso
         for (reason, answer) in reasons.iter().zip(&answers) {
             assert_eq!(
                 answer, &answers[0],
-                "{target}: {} and {} are answered differently",
+                "{target}: the responses to {} and {} differ",
                 reason.what, reasons[0].what
             );
         }
@@ -145,14 +145,14 @@ async fn compare(plan: &Plan, server: &Server, target: &str, cookie: &str, reaso
     let difference = most / least - 1.0;
     let verdict = if difference <= goal { "met" } else { "missed" };
     println!(
-        "{count} of each; status, headers but Date, and bodies are equal. The medians differ by {:.2} % \
-         at the most (target: {:.0} %, {verdict}).",
+        "{count} of each; status, headers without Date, and bodies are equal. The medians differ by at most \
+        {:.2} % (target: {:.0} %, {verdict}).",
         difference * 100.0,
         goal * 100.0
     );
 }
 
-/// What of an answer must be the same whatever the reason.
+/// The parts of a response that must not depend on the reason.
 fn without_name(answer: Answer, name: &str) -> (u16, Vec<(String, String)>, String) {
     let typed = format!(" value=\"{name}\"");
     let text = answer.text();

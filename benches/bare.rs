@@ -1,8 +1,8 @@
-//! The least that actix could do: a server whose handlers give constant bytes.
+//! The bare server: an actix server whose handlers return constant bytes, as the lower bound of the cost.
 //!
-//! It is this very program, started as `benches bare FOLDER PORT`. What it answers is what Mirage answered to
-//! the same requests, status, headers and body, which the measuring process left in the folder. It has as
-//! many workers as Mirage, actix's default, and nothing around its handlers.
+//! It is this program itself, started as `benches bare FOLDER PORT`. It returns the status, headers and body
+//! that Mirage returned to the same requests, which the measuring process wrote to the folder. It has as
+//! many workers as Mirage (actix's default), and no middleware.
 
 use std::future::ready;
 use std::path::Path;
@@ -16,15 +16,15 @@ use tokio::sync::watch;
 
 use crate::http::{Answer, Request};
 
-/// How many rooms one can wait in, numbered from 0.
+/// The number of rooms to wait in, numbered from 0.
 const ROOMS: usize = 1_000;
 
-/// An answer to all requests with this method for this path, whatever the query.
+/// The response to all requests with this method and path, with any query.
 #[derive(Clone)]
 pub struct Constant {
     method: Method,
     path: String,
-    /// Whether it is for those only who take no compression.
+    /// Whether the response is only for clients that accept no compression.
     is_plain: bool,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
@@ -32,12 +32,12 @@ pub struct Constant {
 }
 
 impl Constant {
-    /// The answer that Mirage gave, for requests like this one.
+    /// Mirage's response, for requests like this one.
     pub fn of(request: &Request, answer: &Answer) -> Self {
         let target = &request.target;
         let (path, _) = target.split_once('?').unwrap_or((target, ""));
         let headers = answer.headers.iter().filter(|(name, _)| {
-            // The server writes these by itself.
+            // actix writes these itself.
             !matches!(
                 name.as_str(),
                 "date" | "content-length" | "transfer-encoding"
@@ -71,8 +71,8 @@ impl Constant {
         }
     }
 
-    /// As a file: lines of text, an empty one, and then the body.
-    fn written(&self) -> Vec<u8> {
+    /// Serializes the response: lines of text, an empty line, and the body.
+    fn serialize(&self) -> Vec<u8> {
         let mut lines = vec![format!(
             "{} {} {} {}",
             self.method,
@@ -114,35 +114,35 @@ impl Constant {
     }
 }
 
-/// Leaves the answers in `folder`, for a bare server to give.
-pub fn leave(folder: &Path, constants: &[Constant]) {
+/// Writes the responses to `folder` for a bare server.
+pub fn write_answers(folder: &Path, constants: &[Constant]) {
     std::fs::create_dir_all(folder).expect("a folder");
     for (number, constant) in constants.iter().enumerate() {
         let file = folder.join(format!("{number}.answer"));
-        std::fs::write(file, constant.written()).expect("a file in the folder");
+        std::fs::write(file, constant.serialize()).expect("a file in the folder");
     }
 }
 
-/// What those who wait wait for.
+/// The state of waiting polls.
 struct Waiting {
     rooms: Vec<watch::Sender<()>>,
     news: Option<Constant>,
 }
 
-/// `GET /wait/{room}` gives the answer for `/wait` once something comes into the room.
+/// Handles `GET /wait/{room}`: returns the response of `/wait` at the next event in the room.
 async fn wait(waiting: Data<Waiting>, room: web::Path<usize>) -> HttpResponse {
     let mut events = waiting.rooms[*room].subscribe();
     events.changed().await.expect("a room that stays");
     waiting.news.as_ref().expect("what to answer").response()
 }
 
-/// `POST /wake/{room}` is what comes into the room.
+/// Handles `POST /wake/{room}`: an event in the room.
 async fn wake(waiting: Data<Waiting>, room: web::Path<usize>, _: Bytes) -> HttpResponse {
     waiting.rooms[*room].send_replace(());
     HttpResponse::NoContent().finish()
 }
 
-/// Gives the answers in `folder` until the process is told to end, and to `/healthz` that it serves.
+/// Serves the responses in `folder`, and `/healthz`, until the process is stopped.
 pub async fn serve(folder: &Path, port: u16) {
     let mut constants = Vec::new();
     for entry in std::fs::read_dir(folder).expect("the folder") {
@@ -154,7 +154,7 @@ pub async fn serve(folder: &Path, port: u16) {
             constants.push(Constant::read(&std::fs::read(path).expect("an answer")));
         }
     }
-    // Each is tried in turn.
+    // actix tries routes in order, so those with a guard come first.
     constants.sort_by_key(|constant| !constant.is_plain);
     let waiting = Data::new(Waiting {
         rooms: (0..ROOMS).map(|_| watch::Sender::new(())).collect(),
@@ -177,7 +177,7 @@ pub async fn serve(folder: &Path, port: u16) {
                     !context.head().headers().contains_key(ACCEPT_ENCODING)
                 }));
             }
-            // The least one can do with what is sent is to read it.
+            // Any server has to read the request body.
             let route = if constant.method == Method::POST {
                 route.to(move |_: Bytes| ready(constant.response()))
             } else {

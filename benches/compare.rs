@@ -1,79 +1,83 @@
-//! Requests a second and latencies of what people ask most, beside the bare server.
+//! Throughput and latencies of the most frequent requests, compared with the bare server.
 
 use std::time::Duration;
 
 use crate::Plan;
 use crate::bare::{self, Constant};
 use crate::http::{Answer, Connection, Purpose, Request};
-use crate::people::{Person, World};
-use crate::server::{Server, Under};
+use crate::people::{Dataset, Person};
+use crate::server::{Environment, Server};
 use crate::table::{median, ms, print};
-use crate::wrk::{Asks, CONNECTIONS, Load, Round};
+use crate::wrk::{Action, CONNECTIONS, Load, Round};
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The room that people look at, the one with news, and the one that they write in.
+/// The room that people read, the one with a new message, and the one that they write in.
 const READ: i64 = 1;
 const NEWS: i64 = 2;
 const WRITTEN: i64 = 3;
-/// Public rooms, as many as a page shows.
+/// The number of public rooms: one full page.
 const ROOMS: usize = 50;
-/// Messages on a room page, as many as it shows.
+/// The number of messages in the rooms that are read: one full page.
 const MESSAGES: usize = 100;
-/// Messages in a room at most.
+/// The default maximum of messages in a room.
 const FULL: usize = 500;
 
-/// How a message begins in a page, and a room in the list of public rooms.
+/// The start of a message in a page, and of a room in the list of public rooms.
 const MESSAGE: &str = "<li id=\"m";
 const LISTED_ROOM: &str = "<h2><bdi>";
 
 /// A kind of request.
 pub struct Kind<'a> {
-    /// What it is called in tables.
+    /// The name in tables.
     pub name: &'static str,
-    /// What is to be reached, as a part of what the bare server does.
+    /// The target, as a fraction of the bare server's throughput.
     pub target: Option<f64>,
-    /// Who asks what.
+    /// The requests and the people who send them.
     pub load: Load<'a>,
-    /// What Mirage answers each of them.
+    /// Mirage's response to each person.
     pub right: Vec<Answer>,
 }
 
-/// Mirage with people in it, a bare server that gives the same answers, and what to ask them.
-pub struct Sides {
-    /// Where Mirage is.
-    pub world: World,
+/// A running Mirage with people and rooms, and what is needed to build the requests.
+pub struct Setup {
+    /// The data of Mirage.
+    pub dataset: Dataset,
     people: Vec<Person>,
     idle: String,
     news: String,
     assets: Vec<String>,
-    /// Mirage.
+    /// The server.
     pub mirage: Server,
 }
 
-/// The bare server's side of a kind.
+/// The bare server with its responses.
 pub struct Bare {
     /// The server.
     pub server: Server,
-    /// What it answers each kind.
+    /// Its responses to each kind of request.
     pub right: Vec<Vec<Answer>>,
 }
 
-impl Sides {
-    /// Mirage, with 32 people in 50 rooms that have been written in.
-    pub async fn new(plan: &Plan, under: Under) -> Self {
-        let world = World::new(&plan.folder.join("mirage")).await;
-        let people = world.add_people(1, CONNECTIONS).await;
-        world.add_rooms(1, ROOMS, &people).await;
-        world.leave().await;
-        let mirage = Server::mirage(world.folder(), &[], under).await;
+impl Setup {
+    /// Starts Mirage with 32 people in 50 rooms, three of which have messages.
+    pub async fn new(plan: &Plan, environment: Environment) -> Self {
+        let dataset = Dataset::new(&plan.folder.join("mirage")).await;
+        let people = dataset.add_people(1, CONNECTIONS).await;
+        dataset.add_rooms(1, ROOMS, &people).await;
+        dataset.close().await;
+        let mirage = Server::mirage(dataset.folder(), &[], environment).await;
         let mut to = Connection::open(&mirage.address)
             .await
             .expect("a connection");
-        world.talk(&mut to, READ, &people, MESSAGES).await;
-        world.talk(&mut to, NEWS, &people, MESSAGES).await;
-        world.talk(&mut to, WRITTEN, &people, FULL).await;
+        dataset
+            .send_messages(&mut to, READ, &people, MESSAGES)
+            .await;
+        dataset
+            .send_messages(&mut to, NEWS, &people, MESSAGES)
+            .await;
+        dataset.send_messages(&mut to, WRITTEN, &people, FULL).await;
         let mut cursor = async |room: i64| {
             let page = Request::get(Purpose::Page, format!("/rooms/{room}"));
             let page = to
@@ -88,9 +92,9 @@ impl Sides {
         let style = page.between("<link rel=\"stylesheet\" href=\"", "\"");
         let script = page.between("<script src=\"", "\"");
         let assets = vec![style.to_owned(), script.to_owned()];
-        world.talk(&mut to, NEWS, &people, 1).await;
+        dataset.send_messages(&mut to, NEWS, &people, 1).await;
         Self {
-            world,
+            dataset,
             people,
             idle,
             news,
@@ -99,16 +103,17 @@ impl Sides {
         }
     }
 
-    /// The kinds of requests that are compared, each asked once and found right.
+    /// The kinds of requests to compare, each sent once and checked.
     pub async fn kinds(&self) -> Vec<Kind<'_>> {
         let poll = |room: i64, cursor: &str| {
             let target = format!("/rooms/{room}/poll?after={cursor}&wait=0");
-            Asks::This(Request::get(Purpose::Fetch, target))
+            Action::Repeat(Request::get(Purpose::Fetch, target))
         };
         let room = Request::get(Purpose::Page, format!("/rooms/{READ}"));
         let list = Request::get(Purpose::Page, "/rooms");
-        let asset =
-            |number: usize| Asks::This(Request::get(Purpose::Asset, self.assets[number].clone()));
+        let asset = |number: usize| {
+            Action::Repeat(Request::get(Purpose::Asset, self.assets[number].clone()))
+        };
         let kinds = [
             ("idle poll", Some(0.70), 204, poll(READ, &self.idle)),
             (
@@ -121,39 +126,39 @@ impl Sides {
                 "room page, 100 messages",
                 Some(0.65),
                 200,
-                Asks::This(room.clone()),
+                Action::Repeat(room.clone()),
             ),
             (
                 "room page, not compressed",
                 Some(0.65),
                 200,
-                Asks::This(room.plain()),
+                Action::Repeat(room.plain()),
             ),
             (
                 "public rooms, 50 rooms",
                 Some(0.60),
                 200,
-                Asks::This(list.clone()),
+                Action::Repeat(list.clone()),
             ),
             (
                 "public rooms, not compressed",
                 Some(0.60),
                 200,
-                Asks::This(list.plain()),
+                Action::Repeat(list.plain()),
             ),
-            ("send", Some(0.60), 204, Asks::ToSend(WRITTEN)),
+            ("send", Some(0.60), 204, Action::Send(WRITTEN)),
             ("style sheet", None, 200, asset(0)),
             ("room script", None, 200, asset(1)),
         ];
         let mut found = Vec::new();
-        for (name, target, status, asks) in kinds {
+        for (name, target, status, action) in kinds {
             let load = Load {
                 people: &self.people,
-                asks,
+                action,
             };
-            // The first answers load what is held in memory, and make people seen.
-            load.once(&self.world, &self.mirage).await;
-            let right = load.once(&self.world, &self.mirage).await;
+            // The first requests fill the caches and mark people as present.
+            load.once(&self.dataset, &self.mirage).await;
+            let right = load.once(&self.dataset, &self.mirage).await;
             assert!(
                 right.iter().all(|answer| answer.status == status),
                 "{name}: {right:?}"
@@ -169,7 +174,7 @@ impl Sides {
         found
     }
 
-    /// Checks what stands in the answers, not compressed.
+    /// Checks the content of the uncompressed responses.
     async fn check(&self) {
         let idle = format!("/rooms/{READ}/poll?after={}&wait=0", self.idle);
         let news = format!("/rooms/{NEWS}/poll?after={}&wait=0", self.news);
@@ -198,24 +203,24 @@ impl Sides {
         }
     }
 
-    /// The bare server, with one of Mirage's answers for each kind: one of the length in the middle.
-    pub async fn bare(&self, plan: &Plan, kinds: &[Kind<'_>], under: Under) -> Bare {
+    /// Starts the bare server, with the response of median length of each kind.
+    pub async fn bare(&self, plan: &Plan, kinds: &[Kind<'_>], environment: Environment) -> Bare {
         let folder = plan.folder.join("bare");
         let constant = |kind: &Kind<'_>| {
-            let request = match &kind.load.asks {
-                Asks::This(request) => request.clone(),
-                Asks::ToSend(room) => Request::send(*room, "", ""),
+            let request = match &kind.load.action {
+                Action::Repeat(request) => request.clone(),
+                Action::Send(room) => Request::send(*room, "", ""),
             };
             let mut by_length: Vec<&Answer> = kind.right.iter().collect();
             by_length.sort_by_key(|answer| answer.body.len());
             Constant::of(&request, by_length[by_length.len() / 2])
         };
         let constants: Vec<Constant> = kinds.iter().map(constant).collect();
-        bare::leave(&folder, &constants);
-        let server = Server::bare(&folder, under).await;
+        bare::write_answers(&folder, &constants);
+        let server = Server::bare(&folder, environment).await;
         let mut right = Vec::new();
         for kind in kinds {
-            let answers = kind.load.once(&self.world, &server).await;
+            let answers = kind.load.once(&self.dataset, &server).await;
             let status = kind.right[0].status;
             assert!(
                 answers.iter().all(|answer| answer.status == status),
@@ -227,11 +232,11 @@ impl Sides {
     }
 }
 
-/// Drives both in rounds that alternate, and prints the medians of each kind.
+/// Loads both servers in alternating rounds, and prints the medians of each kind.
 pub async fn run(plan: &Plan) {
-    let sides = Sides::new(plan, Under::Nothing).await;
-    let kinds = sides.kinds().await;
-    let bare = sides.bare(plan, &kinds, Under::Nothing).await;
+    let setup = Setup::new(plan, Environment::Plain).await;
+    let kinds = setup.kinds().await;
+    let bare = setup.bare(plan, &kinds, Environment::Plain).await;
     let (rounds, span) = if plan.is_quick {
         (1, Duration::from_secs(1))
     } else {
@@ -242,13 +247,13 @@ pub async fn run(plan: &Plan) {
         for (number, kind) in kinds.iter().enumerate() {
             let of_mirage = || {
                 kind.load
-                    .round(&sides.world, &sides.mirage, span, &kind.right)
+                    .round(&setup.dataset, &setup.mirage, span, &kind.right)
             };
             let of_bare = || {
                 kind.load
-                    .round(&sides.world, &bare.server, span, &bare.right[number])
+                    .round(&setup.dataset, &bare.server, span, &bare.right[number])
             };
-            // Neither is always the one that comes after the other.
+            // Alternates which server comes first.
             let pair = if round % 2 == 0 {
                 let first = of_mirage();
                 (first, of_bare())
@@ -260,7 +265,7 @@ pub async fn run(plan: &Plan) {
         }
         eprintln!("round {} of {rounds}", round + 1);
     }
-    sides.check().await;
+    setup.check().await;
     let rows: Vec<Vec<String>> = kinds
         .iter()
         .zip(&results)

@@ -1,5 +1,5 @@
-//! Clients that wait for what comes into rooms, as the pages of people do: each asks again as soon as it
-//! has an answer, over a connection of its own.
+//! Clients that poll rooms, as open pages do: each has its own connection and polls again as soon as it has
+//! a response.
 
 use std::time::Duration;
 
@@ -11,44 +11,44 @@ use crate::http::{Connection, Purpose, Request};
 use crate::people::Person;
 use crate::server::Server;
 
-/// The header that says from where to go on.
+/// The header with the next cursor.
 const CURSOR: &str = "mirage-cursor";
 
-/// What one client waits for.
+/// The poll of one client.
 #[derive(Clone)]
 pub struct Wait {
     /// The room.
     pub room: i64,
-    /// Where it asks: the cursor is added.
+    /// The path, to which the cursor is appended.
     pub path: String,
-    /// From where in the room's events it goes on.
+    /// The cursor to start from.
     pub cursor: String,
-    /// What its browser sends.
+    /// The session cookie.
     pub cookie: String,
 }
 
-/// A message that has come to a client.
+/// The arrival of a message at a client.
 #[derive(Debug)]
 pub struct Receipt {
-    /// Into which room.
+    /// The room of the message.
     pub room: i64,
-    /// When, by the crowd's stopwatch.
+    /// The time of arrival, by the crowd's stopwatch.
     pub at: Duration,
-    /// From where in the room's events to go on after it.
+    /// The cursor after the message.
     pub cursor: String,
 }
 
-/// Clients that wait. They stop when this is dropped.
+/// Clients that poll until this is dropped.
 pub struct Crowd {
-    /// What has come to them.
+    /// The arrivals at all clients.
     pub receipts: mpsc::UnboundedReceiver<Receipt>,
-    /// Each client ends only when its server does.
+    /// Each client ends when its server ends.
     clients: JoinSet<()>,
 }
 
 impl Crowd {
-    /// Clients of `server`, all of them waiting; `running` tells the time.
-    pub async fn gather(server: &Server, waits: Vec<Wait>, running: Stopwatch) -> Self {
+    /// Connects the clients to `server`, and returns once all polls wait. `running` is the stopwatch.
+    pub async fn connect(server: &Server, waits: Vec<Wait>, running: Stopwatch) -> Self {
         let (sender, receipts) = mpsc::unbounded_channel();
         let mut clients = JoinSet::new();
         for wait in waits {
@@ -56,11 +56,11 @@ impl Crowd {
             let connection = connection.expect("a connection");
             clients.spawn(follow(connection, wait, running, sender.clone()));
         }
-        server.settle().await;
+        server.wait_until_idle().await;
         Self { receipts, clients }
     }
 
-    /// How many they are.
+    /// The number of clients.
     pub fn size(&self) -> usize {
         self.clients.len()
     }
@@ -76,7 +76,7 @@ async fn follow(
     loop {
         let poll = format!("{}?after={cursor}", wait.path);
         let poll = Request::get(Purpose::Fetch, poll);
-        // The server stops first.
+        // The server has stopped.
         let Ok(answer) = connection.ask(&poll, &wait.cookie).await else {
             return;
         };
@@ -92,7 +92,7 @@ async fn follow(
                     at,
                     cursor: cursor.clone(),
                 };
-                // Nobody counts the receipts of who waits elsewhere.
+                // The receiver is gone if nobody counts the receipts.
                 drop(receipts.send(receipt));
             }
             204 => {}
@@ -101,7 +101,7 @@ async fn follow(
     }
 }
 
-/// From where `person` goes on in a room, to hear of what comes from now on.
+/// The current cursor of a room.
 pub async fn cursor(server: &Server, room: i64, person: &Person) -> String {
     let poll = Request::get(Purpose::Fetch, format!("/rooms/{room}/poll?wait=0"));
     let answer = server.ask(&poll, &person.cookie).await;

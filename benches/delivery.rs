@@ -1,12 +1,12 @@
-//! How soon a message is with all who wait for it, and what a waiting client takes, beside the bare server,
-//! which waits on one watch channel a room and answers the same bytes.
+//! Delivery latency to all waiting clients, and memory per waiting client, compared with the bare server,
+//! which waits on one watch channel per room and returns the same bytes.
 //!
-//! A message goes to all rooms, one room after the other as fast as sending is answered: with 500 rooms, that
-//! is 500 messages in a burst. Each receipt is measured from the sending to its own room. The next goes out
-//! when everybody waits again, to the two servers in turn.
+//! A message is sent to each room, one room after the other as fast as the server answers: with 500 rooms,
+//! that is a burst of 500 messages. The latency counts from the request that sent the message. The next
+//! burst starts when all clients wait again; bursts go to the two servers in turn.
 //!
-//! Each client is a person with a session of their own. The memory of a waiting client is all that the
-//! server has more of when they wait than before any of them had come: in Mirage their sessions, too.
+//! Each client has its own account and session. The memory per client is the growth of the server from before
+//! the first connection until all clients wait. In Mirage it includes the cached sessions.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -17,18 +17,18 @@ use crate::Plan;
 use crate::bare::{self, Constant};
 use crate::crowd::{Crowd, Wait};
 use crate::http::{Answer, Connection, Purpose, Request};
-use crate::people::{Person, World, text};
-use crate::server::{Server, Under};
+use crate::people::{Dataset, Person, text};
+use crate::server::{Environment, Server};
 use crate::table::{ms, percentile, print};
 
-/// Who waits where: clients, and the rooms that they are spread over.
+/// The number of clients, and of the rooms that they are spread over.
 const CROWDS: [(usize, usize); 4] = [(100, 1), (1_000, 1), (5_000, 1), (5_000, 500)];
-/// How often a message is sent to each room.
+/// The number of messages sent to each room.
 const MESSAGES: usize = 20;
-/// What has not come by then is lost.
+/// A message that has not arrived by then counts as lost.
 const LOST_AFTER: Duration = Duration::from_secs(20);
 
-/// A server, those who wait there, and how long messages took to them.
+/// A server, its waiting clients, and their latencies.
 struct Side {
     server: Server,
     crowd: Crowd,
@@ -39,9 +39,9 @@ struct Side {
 
 impl Side {
     async fn new(server: Server, waits: Vec<Wait>, running: Stopwatch) -> Self {
-        server.settle().await;
+        server.wait_until_idle().await;
         let before = server.memory();
-        let crowd = Crowd::gather(&server, waits, running).await;
+        let crowd = Crowd::connect(&server, waits, running).await;
         let memory = server.memory().saturating_sub(before) / crowd.size() as u64;
         Self {
             server,
@@ -52,8 +52,8 @@ impl Side {
         }
     }
 
-    /// Sends these messages, one a room, and waits until they are with everybody. Gives the cursors that
-    /// they came with in each room.
+    /// Sends these messages, one per room, and waits until all clients have them. Returns the cursors that
+    /// the clients of each room received.
     async fn deliver(
         &mut self,
         sends: &[(i64, Request, &Person)],
@@ -95,7 +95,7 @@ impl Side {
     }
 }
 
-/// Delivers to each of the crowds, at Mirage and at the bare server in turn.
+/// Measures each crowd, on Mirage and on the bare server in turn.
 pub async fn run(plan: &Plan) {
     let mut rows = Vec::new();
     for (clients, rooms) in CROWDS {
@@ -114,11 +114,11 @@ pub async fn run(plan: &Plan) {
             "Mirage, p50",
             "p99",
             "lost",
-            "a client",
+            "memory per client",
             "bare, p50",
             "p99",
             "lost",
-            "a client",
+            "memory per client",
             "p99, ratio",
             "memory, ratio",
         ],
@@ -129,15 +129,15 @@ pub async fn run(plan: &Plan) {
 
 async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
     let folder = plan.folder.join(format!("{clients}-{rooms}"));
-    let world = World::new(&folder.join("mirage")).await;
-    let people = world.add_people(1, clients).await;
+    let dataset = Dataset::new(&folder.join("mirage")).await;
+    let people = dataset.add_people(1, clients).await;
     let groups: Vec<(i64, &[Person])> = (1..).zip(people.chunks(clients / rooms)).collect();
     for (room, members) in &groups {
-        world.add_rooms(*room, 1, members).await;
+        dataset.add_rooms(*room, 1, members).await;
     }
-    world.leave().await;
+    dataset.close().await;
 
-    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
+    let server = Server::mirage(dataset.folder(), &[], Environment::Plain).await;
     let running = Stopwatch::start();
     let mut to = Connection::open(&server.address)
         .await
@@ -147,8 +147,10 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
     for (room, members) in &groups {
         let path = format!("/rooms/{room}/poll");
         let before = poll(&mut to, &path, "", &members[0]).await;
-        world.talk(&mut to, *room, &members[..1], 1).await;
-        // What a message comes as, for the bare server to answer.
+        dataset
+            .send_messages(&mut to, *room, &members[..1], 1)
+            .await;
+        // The response with a message, for the bare server.
         let answer = poll(&mut to, &path, cursor(&before), &members[0]).await;
         let cursor = cursor(&answer).to_owned();
         news = Some(answer);
@@ -161,8 +163,8 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
     }
     let wait = Request::get(Purpose::Fetch, "/wait");
     let news = Constant::of(&wait, &news.expect("a room"));
-    bare::leave(&folder.join("bare"), &[news]);
-    let bare_server = Server::bare(&folder.join("bare"), Under::Nothing).await;
+    bare::write_answers(&folder.join("bare"), &[news]);
+    let bare_server = Server::bare(&folder.join("bare"), Environment::Plain).await;
     let bare_waits = waits.iter().cloned().map(|wait| Wait {
         path: format!("/wait/{}", wait.room),
         ..wait
@@ -175,21 +177,21 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
             .iter()
             .map(|(room, members)| {
                 let author = &members[0];
-                let send = Request::send(*room, &text(number), &world.nonce(author, *room));
+                let send = Request::send(*room, &text(number), &dataset.nonce(author, *room));
                 (*room, send, author)
             })
             .collect();
-        mirage.server.settle().await;
-        bare_side.server.settle().await;
+        mirage.server.wait_until_idle().await;
+        bare_side.server.wait_until_idle().await;
         let cursors = mirage.deliver(&sends, running).await;
-        // All of a room have come equally far, by one message: none had two, or another's.
+        // All clients of a room have the same cursor, so each received exactly this message.
         for (room, cursors) in &cursors {
             assert!(
                 cursors.iter().all(|cursor| *cursor == cursors[0]),
                 "room {room}: {cursors:?}"
             );
         }
-        mirage.server.settle().await;
+        mirage.server.wait_until_idle().await;
         let wakes: Vec<_> = sends
             .into_iter()
             .map(|(room, send, author)| {

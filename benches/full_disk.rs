@@ -1,7 +1,7 @@
-//! What happens when the disk is full: forms come back with what was typed, talk goes on, and as soon as
-//! there is room, all is as before. Nothing that was answered with success is lost.
+//! A full disk: forms come back filled in, chat goes on, and everything works again as soon as there is
+//! space. No confirmed change is lost.
 //!
-//! The disk is a small one in memory, in a mount namespace of the server's own.
+//! The disk is a small tmpfs in the server's own mount namespace.
 
 use std::path::Path;
 use std::time::Duration;
@@ -11,40 +11,40 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 
 use crate::Plan;
 use crate::http::{Answer, Purpose, Request};
-use crate::server::{FILLER, Server, Under};
+use crate::server::{Environment, FILLER, Server};
 
-/// The size of the disk. Besides the filler it holds the write-ahead log, which SQLite cuts back only
-/// from 4 MiB on.
+/// The size of the disk. It holds the filler and the write-ahead log, which SQLite truncates only from
+/// 4 MiB on.
 const DISK_MIB: u32 = 6;
-/// More rooms than there is room for.
+/// More rooms than fit on the disk.
 const MOST_ROOMS: usize = 100_000;
-/// What is made when there is room again, by each of the server's connections to the database.
+/// Rooms to create when there is space again, enough to use all database connections of the server.
 const ROOMS_AFTER: usize = 20;
-/// What is said while the disk is full.
+/// Messages to send while the disk is full.
 const MESSAGES: usize = 20;
-/// How long a message may take to who waits for it.
+/// How long a message may take to reach a waiting client.
 const HEARD_WITHIN: Duration = Duration::from_secs(10);
 
 const PASSWORD: &str = "a kettle of fish";
 
-/// Fills the disk with rooms, and makes room again.
+/// Fills the disk with rooms, and then frees space.
 pub async fn run(plan: &Plan) {
     std::fs::create_dir_all(&plan.folder).expect("a folder");
     let folder = plan.folder.canonicalize().expect("a path from the root");
     let most = format!("--rooms-per-person={MOST_ROOMS}");
-    let server = Server::mirage(&folder, &[&most], Under::SmallDisk(DISK_MIB)).await;
+    let server = Server::mirage(&folder, &[&most], Environment::SmallDisk(DISK_MIB)).await;
     let ada = sign_up(&server, "ada").await;
     let bob = sign_up(&server, "bob").await;
     let tea = server.submit(&new_room("Tea"), &ada).await;
     let (tea, _) = tea.split_once('?').expect("a room's address");
     let join = Request::form(format!("{tea}/join"), &[("join", "1")]);
     server.submit(&join, &bob).await;
-    talk(&server, tea, &ada, &bob, "before").await;
+    assert_delivered(&server, tea, &ada, &bob, "before").await;
 
     let mut made = vec!["Tea".to_owned()];
     let running = Stopwatch::start();
     let refused = loop {
-        // As long as names may be, for less work.
+        // The longest possible name, to fill the disk sooner.
         let name = format!("Room {:/>59}", made.len());
         let answer = server.ask(&new_room(&name), &ada).await;
         if answer.status != 303 {
@@ -54,13 +54,13 @@ pub async fn run(plan: &Plan) {
         assert!(made.len() < MOST_ROOMS, "the disk is never full");
     };
     println!(
-        "A disk of {DISK_MIB} MiB was full after {} rooms, in {:.1} s.",
+        "The disk of {DISK_MIB} MiB was full after {} rooms and {:.1} s.",
         made.len(),
         running.elapsed().as_secs_f64()
     );
-    assert_given_back(&refused.1, &[&refused.0, "value=\"public\" checked"]);
+    assert_comes_back(&refused.1, &[&refused.0, "value=\"public\" checked"]);
 
-    // What is smaller than a room still fits into what was begun of the last one.
+    // Writes smaller than a room still fit into the last allocated pages.
     let mut changed = 0;
     while let answer = server
         .ask(&settings(tea, "Tea", &changed.to_string()), &ada)
@@ -70,18 +70,21 @@ pub async fn run(plan: &Plan) {
         changed += 1;
         assert!(changed < MOST_ROOMS, "the disk is never full");
     }
-    println!("After that, {changed} changes of settings still fitted.");
+    println!("After that, {changed} changes of settings still succeeded.");
     for (form, cookie, typed) in forms(tea, &ada) {
         let answer = server.ask(&form, cookie).await;
-        assert_given_back(&answer, &typed);
-        println!("{} came back with 503 and {typed:?}.", form.target);
+        assert_comes_back(&answer, &typed);
+        println!(
+            "{} came back with 503, filled in with {typed:?}.",
+            form.target
+        );
     }
     let running = Stopwatch::start();
     for number in 0..MESSAGES {
-        talk(&server, tea, &ada, &bob, &format!("message {number}")).await;
+        assert_delivered(&server, tea, &ada, &bob, &format!("message {number}")).await;
     }
     println!(
-        "{MESSAGES} messages came to who waited for them, in {:.2} s.",
+        "{MESSAGES} messages were delivered to a waiting client, in {:.2} s.",
         running.elapsed().as_secs_f64()
     );
     for page in [tea, "/rooms", "/rooms/mine"] {
@@ -91,7 +94,7 @@ pub async fn run(plan: &Plan) {
     let health = Request::get(Purpose::Fetch, "/healthz");
     let health = server.ask(&health, "").await;
     println!(
-        "The room, the lists of rooms and /healthz are answered with 200, 200 and {}.",
+        "The room page, the lists of rooms and /healthz return 200, 200 and {}.",
         health.status.as_u16()
     );
 
@@ -99,7 +102,7 @@ pub async fn run(plan: &Plan) {
     std::fs::remove_file(filler).expect("a filler that can be removed");
     for (form, cookie, _) in forms(tea, &ada) {
         server.submit(&form, cookie).await;
-        println!("With room on the disk again, {} is done.", form.target);
+        println!("With free space again, {} succeeds.", form.target);
     }
     made.extend(["Cake".to_owned(), "Tea with milk".to_owned()]);
     made.retain(|name| name != "Tea");
@@ -108,14 +111,14 @@ pub async fn run(plan: &Plan) {
         server.submit(&new_room(&name), &ada).await;
         made.push(name);
     }
-    talk(&server, tea, &ada, &bob, "after").await;
+    assert_delivered(&server, tea, &ada, &bob, "after").await;
 
     check(&server, &folder, &made, &refused.0).await;
     server.stop();
 }
 
-/// Forms that write, each of another kind; with the session that it is sent in, and what must stand in the
-/// page that gives it back.
+/// One form of each kind that writes to the database, with its session cookie and the values that the
+/// returned form must contain.
 fn forms<'a>(room: &str, ada: &'a str) -> [(Request, &'a str, Vec<&'static str>); 4] {
     let account = |path, name| Request::form(path, &[("name", name), ("password", PASSWORD)]);
     [
@@ -151,7 +154,7 @@ fn new_room(name: &str) -> Request {
     Request::form("/rooms/new", &form)
 }
 
-/// Makes an account, and gives its session.
+/// Creates an account and returns its session cookie.
 async fn sign_up(server: &Server, name: &str) -> String {
     let form = [("name", name), ("password", PASSWORD)];
     let answer = server.ask(&Request::form("/register", &form), "").await;
@@ -161,8 +164,8 @@ async fn sign_up(server: &Server, name: &str) -> String {
     cookie.to_owned()
 }
 
-/// That a form came back for now, with what was typed.
-fn assert_given_back(answer: &Answer, typed: &[&str]) {
+/// Asserts that a form came back with 503 and the typed values.
+fn assert_comes_back(answer: &Answer, typed: &[&str]) {
     assert_eq!(answer.status, 503, "{answer:?}");
     assert_eq!(answer.header("retry-after"), Some("5"));
     for typed in typed {
@@ -174,8 +177,8 @@ fn assert_given_back(answer: &Answer, typed: &[&str]) {
     }
 }
 
-/// That what the one says comes to the other, who waits.
-async fn talk(server: &Server, room: &str, from: &str, to: &str, text: &str) {
+/// Asserts that a message of one person reaches the waiting poll of another.
+async fn assert_delivered(server: &Server, room: &str, from: &str, to: &str, text: &str) {
     let page = server.ask(&Request::get(Purpose::Page, room), to).await;
     let cursor = page.between("data-cursor=\"", "\"");
     let poll = Request::get(Purpose::Fetch, format!("{room}/poll?after={cursor}"));
@@ -194,10 +197,10 @@ async fn talk(server: &Server, room: &str, from: &str, to: &str, text: &str) {
     assert!(heard.text().contains(text), "{text} in {}", heard.text());
 }
 
-/// That the database is whole, and has what was answered with success and nothing else.
+/// Asserts that the database is intact, and contains exactly the confirmed changes.
 async fn check(server: &Server, folder: &Path, made: &[String], refused: &str) {
-    // A copy, as a crash would leave it: SQLite does not open files by a path through another namespace.
-    server.settle().await;
+    // A copy, because SQLite cannot open files through a path into another namespace.
+    server.wait_until_idle().await;
     let copy = folder.join("copy");
     std::fs::create_dir(&copy).expect("a folder");
     for file in ["mirage.db", "mirage.db-wal"] {
@@ -221,7 +224,7 @@ async fn check(server: &Server, folder: &Path, made: &[String], refused: &str) {
     assert_eq!(people, ["ada", "bob", "cleo"]);
     database.close().await.expect("a database that closes");
     println!(
-        "integrity_check says ok, foreign_key_check nothing; all {} rooms and {} people are there.",
+        "integrity_check and foreign_key_check pass; all {} rooms and {} people are there.",
         rooms.len(),
         people.len()
     );

@@ -1,7 +1,7 @@
-//! Whether much of everything makes the server slow, and what messages take.
+//! Scaling: whether many rooms, members, messages or clients slow the server down, and memory per message.
 //!
-//! Two Mirages run beside each other, one with little and one with much of something, and are driven in
-//! alternating rounds: by one person, so that all else is equal.
+//! Two Mirage servers run side by side, one with few and one with many of something, and are loaded in
+//! alternating rounds by one person, so that everything else is equal.
 
 use std::time::Duration;
 
@@ -10,42 +10,42 @@ use mirage::clock::Stopwatch;
 use crate::Plan;
 use crate::crowd::{Crowd, Wait, cursor};
 use crate::http::{Answer, Connection, Purpose, Request};
-use crate::people::{Person, World};
-use crate::server::{Server, Under};
+use crate::people::{Dataset, Person};
+use crate::server::{Environment, Server};
 use crate::table::{median, mib, print};
-use crate::wrk::{Asks, Load};
+use crate::wrk::{Action, Load};
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(1);
-/// The room that is measured, and the first of the others.
+/// The measured room, and the first of the other rooms.
 const ROOM: i64 = 1;
 const ELSEWHERE: i64 = 2;
-/// Messages in a room at most, by default.
+/// The default maximum of messages in a room.
 const FULL: usize = 500;
 
-/// What the messages of all rooms may take by default, in bytes.
+/// The default memory limit for the messages of all rooms, in bytes.
 const BUFFER: u64 = 64 << 20;
-/// Messages of each length.
+/// The number of messages of each length.
 const MESSAGES: usize = 10_000;
-/// Their lengths, in bytes; the last is the most that is taken.
+/// The lengths of the messages, in bytes. The last one is the maximum.
 const LENGTHS: [usize; 3] = [20, 200, 2_000];
 
-/// A Mirage, and who asks it.
+/// A Mirage server and its clients.
 struct Side {
-    world: World,
+    dataset: Dataset,
     server: Server,
     people: Vec<Person>,
-    /// Who waits elsewhere.
+    /// Clients that wait in another room.
     _crowd: Option<Crowd>,
 }
 
-/// How much of everything there is.
+/// The size of the data.
 #[derive(Clone, Copy)]
 struct Size {
     rooms: usize,
-    /// In each of the rooms.
+    /// Members in each room.
     members: usize,
-    /// In the room that is measured.
+    /// Messages in the measured room.
     messages: usize,
     waiting: usize,
 }
@@ -59,25 +59,27 @@ const LITTLE: Size = Size {
 
 impl Side {
     async fn new(plan: &Plan, name: &str, size: Size) -> Self {
-        let world = World::new(&plan.folder.join(name)).await;
-        let people = world.add_people(1, size.members).await;
-        world.add_rooms(ROOM, size.rooms, &people).await;
-        // The rest are in a room of their own, where they wait.
+        let dataset = Dataset::new(&plan.folder.join(name)).await;
+        let people = dataset.add_people(1, size.members).await;
+        dataset.add_rooms(ROOM, size.rooms, &people).await;
+        // The others wait in their own room.
         let first = 1 + size.members as i64;
-        let others = world.add_people(first, size.waiting).await;
+        let others = dataset.add_people(first, size.waiting).await;
         let other_room = ROOM + size.rooms as i64;
         if size.waiting > 0 {
-            world.add_rooms(other_room, 1, &others).await;
+            dataset.add_rooms(other_room, 1, &others).await;
         }
-        world.leave().await;
+        dataset.close().await;
         let flag = format!("--max-messages={}", size.messages);
-        let server = Server::mirage(world.folder(), &[&flag], Under::Nothing).await;
+        let server = Server::mirage(dataset.folder(), &[&flag], Environment::Plain).await;
         let mut to = Connection::open(&server.address)
             .await
             .expect("a connection");
-        world.talk(&mut to, ROOM, &people[..1], size.messages).await;
+        dataset
+            .send_messages(&mut to, ROOM, &people[..1], size.messages)
+            .await;
         for room in (ELSEWHERE..).take(size.rooms - 1) {
-            world.talk(&mut to, room, &people[..1], 1).await;
+            dataset.send_messages(&mut to, room, &people[..1], 1).await;
         }
         let crowd = if others.is_empty() {
             None
@@ -90,41 +92,41 @@ impl Side {
                 cookie: person.cookie.clone(),
             };
             let waits = others.iter().map(wait).collect();
-            Some(Crowd::gather(&server, waits, Stopwatch::start()).await)
+            Some(Crowd::connect(&server, waits, Stopwatch::start()).await)
         };
         Self {
-            world,
+            dataset,
             server,
             people,
             _crowd: crowd,
         }
     }
 
-    /// Polls and sends a second.
+    /// Polls and sends per second.
     async fn rates(&self, span: Duration) -> [f64; 2] {
-        // The last messages of an earlier round may still be coming in.
-        self.server.settle().await;
+        // The last messages of the previous round may still be in flight.
+        self.server.wait_until_idle().await;
         let cursor = cursor(&self.server, ROOM, &self.people[0]).await;
         let poll = format!("/rooms/{ROOM}/poll?after={cursor}&wait=0");
-        let poll = Asks::This(Request::get(Purpose::Fetch, poll));
+        let poll = Action::Repeat(Request::get(Purpose::Fetch, poll));
         [
             self.rate(poll, span).await,
-            self.rate(Asks::ToSend(ROOM), span).await,
+            self.rate(Action::Send(ROOM), span).await,
         ]
     }
 
-    async fn rate(&self, asks: Asks, span: Duration) -> f64 {
+    async fn rate(&self, action: Action, span: Duration) -> f64 {
         let load = Load {
             people: &self.people[..1],
-            asks,
+            action,
         };
-        let right: Vec<Answer> = load.once(&self.world, &self.server).await;
+        let right: Vec<Answer> = load.once(&self.dataset, &self.server).await;
         assert_eq!(right[0].status, 204, "{right:?}");
-        load.round(&self.world, &self.server, span, &right).rate
+        load.round(&self.dataset, &self.server, span, &right).rate
     }
 }
 
-/// Measures little against much of each thing, then what messages take.
+/// Compares few with many of each thing, and then measures the memory of messages.
 pub async fn run(plan: &Plan) {
     let few = |count: usize| if plan.is_quick { count / 10 } else { count };
     let mut rows = Vec::new();
@@ -178,7 +180,7 @@ pub async fn run(plan: &Plan) {
         let much = Side::new(plan, &format!("{name}, much"), much).await;
         rows.extend(compare(plan, &title, &little, &much).await);
     }
-    print(&["", "little, 1/s", "much, 1/s", "ratio", "target"], &rows);
+    print(&["", "few, 1/s", "many, 1/s", "ratio", "target"], &rows);
     messages(plan).await;
 }
 
@@ -186,7 +188,7 @@ async fn compare(plan: &Plan, title: &str, little: &Side, much: &Side) -> Vec<Ve
     let rounds = if plan.is_quick { 1 } else { ROUNDS };
     let (mut of_little, mut of_much) = (Vec::new(), Vec::new());
     for round in 0..rounds {
-        // Neither is always the one that comes after the other.
+        // Alternates which server comes first.
         if round % 2 == 0 {
             of_little.push(little.rates(ROUND).await);
             of_much.push(much.rates(ROUND).await);
@@ -216,7 +218,7 @@ async fn compare(plan: &Plan, title: &str, little: &Side, much: &Side) -> Vec<Ve
         .collect()
 }
 
-/// What messages of some lengths take in memory, and what as many do as the server keeps.
+/// Measures the memory per message for several lengths, and the memory of a full message buffer.
 async fn messages(plan: &Plan) {
     let mut rows = Vec::new();
     for length in LENGTHS {
@@ -226,7 +228,9 @@ async fn messages(plan: &Plan) {
         let mut to = Connection::open(&side.server.address)
             .await
             .expect("a connection");
-        side.world.talk(&mut to, ROOM, &side.people, 1).await;
+        side.dataset
+            .send_messages(&mut to, ROOM, &side.people, 1)
+            .await;
         let before = side.server.memory();
         let count = if plan.is_quick {
             MESSAGES / 10
@@ -234,7 +238,7 @@ async fn messages(plan: &Plan) {
             MESSAGES
         };
         for _ in 0..count {
-            let send = Request::send(ROOM, text.trim(), &side.world.nonce(author, ROOM));
+            let send = Request::send(ROOM, text.trim(), &side.dataset.nonce(author, ROOM));
             let answer = to.ask(&send, &author.cookie).await.expect("an answer");
             assert_eq!(answer.status, 204, "{answer:?}");
         }
@@ -246,7 +250,7 @@ async fn messages(plan: &Plan) {
             format!("{more:.1}"),
         ]);
     }
-    print(&["bytes of a text", "bytes of memory", "ratio"], &rows);
+    print(&["bytes of text", "bytes of memory", "ratio"], &rows);
 
     let side = many(plan, "full").await;
     let empty = side.server.memory();
@@ -255,11 +259,13 @@ async fn messages(plan: &Plan) {
         let page = Request::get(Purpose::Page, target);
         side.server.ask(&page, &author.cookie).await
     };
-    // The first to come is the first to go.
+    // The buffer is full once the first message has been evicted.
     let mut to = Connection::open(&side.server.address)
         .await
         .expect("a connection");
-    side.world.talk(&mut to, ROOM, &side.people, 1).await;
+    side.dataset
+        .send_messages(&mut to, ROOM, &side.people, 1)
+        .await;
     let page = ask(format!("/rooms/{ROOM}")).await;
     let first = page.between("<li id=\"m", "\"");
     while ask(format!("/rooms/{ROOM}/messages/{first}/delete"))
@@ -267,13 +273,13 @@ async fn messages(plan: &Plan) {
         .status
         != 404
     {
-        side.rate(Asks::ToSend(ROOM), ROUND).await;
+        side.rate(Action::Send(ROOM), ROUND).await;
     }
-    // Messages come as fast as the oldest go.
-    side.rate(Asks::ToSend(ROOM), 2 * ROUND).await;
+    // From now on, each new message evicts old ones.
+    side.rate(Action::Send(ROOM), 2 * ROUND).await;
     let memory = side.server.memory();
     println!(
-        "Full of messages, {} by its own count, it takes {}, and took {} without any: {:.2} of them (target: 1.50).",
+        "With a full message buffer of {} the process takes {}, and {} when empty: {:.2} times the buffer (target: 1.50).",
         mib(BUFFER),
         mib(memory),
         mib(empty),
@@ -281,15 +287,20 @@ async fn messages(plan: &Plan) {
     );
 }
 
-/// A Mirage whose rooms keep as many messages as can be.
+/// Starts a Mirage server with the highest limit of messages per room.
 async fn many(plan: &Plan, name: &str) -> Side {
-    let world = World::new(&plan.folder.join(name)).await;
-    let people = world.add_people(1, 1).await;
-    world.add_rooms(ROOM, 1, &people).await;
-    world.leave().await;
-    let server = Server::mirage(world.folder(), &["--max-messages=100000"], Under::Nothing).await;
+    let dataset = Dataset::new(&plan.folder.join(name)).await;
+    let people = dataset.add_people(1, 1).await;
+    dataset.add_rooms(ROOM, 1, &people).await;
+    dataset.close().await;
+    let server = Server::mirage(
+        dataset.folder(),
+        &["--max-messages=100000"],
+        Environment::Plain,
+    )
+    .await;
     Side {
-        world,
+        dataset,
         server,
         people,
         _crowd: None,

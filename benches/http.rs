@@ -1,35 +1,35 @@
-//! Asking over HTTP/1.1: requests as a browser writes them, and answers as they come.
+//! A minimal HTTP/1.1 client that sends requests like a browser.
 //!
-//! Own code, because the clients that wait for delivery must cost little and give the moment of each
-//! receipt; the rates are measured by wrk.
+//! Own code, because thousands of waiting clients must be cheap and must record the time of each receipt.
+//! Throughput is measured by wrk.
 
 use actix_web::http::StatusCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
-/// What a browser sends a request for.
+/// The purpose of a browser's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
-    /// A page to be shown.
+    /// A navigation to a page.
     Page,
-    /// What a script fetches.
+    /// A `fetch` of a script.
     Fetch,
-    /// The style sheet or a script of a page.
+    /// A style sheet or script.
     Asset,
 }
 
-/// A request, to be written for a server and a session.
+/// A request, without its server and session.
 #[derive(Debug, Clone)]
 pub struct Request {
     /// `GET` or `POST`.
     pub method: &'static str,
     /// Path and query.
     pub target: String,
-    /// What for.
+    /// The purpose, which determines some headers.
     pub purpose: Purpose,
-    /// What a form or a script sends; nothing with `GET`.
+    /// The URL-encoded form; empty for `GET`.
     pub body: String,
-    /// Whether the answer may be compressed, as browsers like it.
+    /// Whether to accept compression, as browsers do.
     pub takes_gzip: bool,
 }
 
@@ -45,7 +45,7 @@ impl Request {
         }
     }
 
-    /// What the room page's script sends for a message.
+    /// A message, as the room page's script sends it.
     pub fn send(room: i64, text: &str, nonce: &str) -> Self {
         Self {
             method: "POST",
@@ -56,7 +56,7 @@ impl Request {
         }
     }
 
-    /// What a page's form sends.
+    /// A form, as a page submits it.
     pub fn form(target: impl Into<String>, fields: &[(&str, &str)]) -> Self {
         let fields: Vec<String> = fields
             .iter()
@@ -71,7 +71,7 @@ impl Request {
         }
     }
 
-    /// The same, for an answer that is not compressed.
+    /// The same request without `Accept-Encoding`.
     pub fn plain(self) -> Self {
         Self {
             takes_gzip: false,
@@ -79,9 +79,9 @@ impl Request {
         }
     }
 
-    /// The request as Chromium writes it to the server at `address`, with the session of `cookie`; with
-    /// none if that is empty.
-    pub fn written(&self, address: &str, cookie: &str) -> String {
+    /// Serializes the request as Chromium sends it to the server at `address`, with this cookie unless it is
+    /// empty.
+    pub fn serialize(&self, address: &str, cookie: &str) -> String {
         let (accept, mode, dest) = match self.purpose {
             Purpose::Page => (
                 "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
@@ -140,32 +140,32 @@ fn in_form(text: &str) -> String {
         .collect()
 }
 
-/// An answer, read to its end.
+/// A complete response.
 #[derive(Debug, Clone)]
 pub struct Answer {
-    /// Its status.
+    /// The status.
     pub status: StatusCode,
-    /// Its headers, as they came.
+    /// The headers, in order.
     pub headers: Vec<(String, String)>,
-    /// Its body, without the marks of its chunks.
+    /// The body, without chunk headers.
     pub body: Vec<u8>,
-    /// How many bytes it took on the way.
+    /// The size on the wire, in bytes.
     pub length: usize,
 }
 
 impl Answer {
-    /// The first header of this name, in small letters.
+    /// The first header with this lower-case name.
     pub fn header(&self, name: &str) -> Option<&str> {
         let found = self.headers.iter().find(|(header, _)| header == name);
         found.map(|(_, value)| value.as_str())
     }
 
-    /// The body, of an answer that is not compressed.
+    /// The text of an uncompressed body.
     pub fn text(&self) -> &str {
         std::str::from_utf8(&self.body).expect("an answer in UTF-8")
     }
 
-    /// What stands between these two texts in the body, where they first occur.
+    /// The part of the body between the first occurrences of these two texts.
     pub fn between(&self, before: &str, after: &str) -> &str {
         let found = self.text().split_once(before);
         let found = found.and_then(|(_, rest)| rest.split_once(after));
@@ -174,14 +174,14 @@ impl Answer {
     }
 }
 
-/// A connection that is kept open.
+/// A keep-alive connection.
 pub struct Connection {
     address: String,
     stream: BufReader<TcpStream>,
 }
 
 impl Connection {
-    /// A connection to the server at `address`.
+    /// Connects to the server at `address`.
     pub async fn open(address: &str) -> std::io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
         stream.set_nodelay(true)?;
@@ -191,18 +191,18 @@ impl Connection {
         })
     }
 
-    /// Asks with the session of `cookie`, and reads the answer.
+    /// Sends a request with this cookie, and reads the response.
     pub async fn ask(&mut self, request: &Request, cookie: &str) -> std::io::Result<Answer> {
-        let written = request.written(&self.address, cookie);
+        let written = request.serialize(&self.address, cookie);
         self.exchange(written.as_bytes()).await
     }
 
-    /// Asks as [`Connection::ask`], but for an answer that is not compressed.
+    /// Like [`Connection::ask`], but without compression.
     pub async fn ask_plain(&mut self, request: &Request, cookie: &str) -> std::io::Result<Answer> {
         self.ask(&request.clone().plain(), cookie).await
     }
 
-    /// Sends a request that is written already, and reads the answer.
+    /// Sends a serialized request, and reads the response.
     pub async fn exchange(&mut self, written: &[u8]) -> std::io::Result<Answer> {
         self.stream.get_mut().write_all(written).await?;
         self.read().await
@@ -224,7 +224,7 @@ impl Connection {
         let status = first.split(' ').nth(1).and_then(|code| code.parse().ok());
         let status = status.and_then(|code: u16| StatusCode::from_u16(code).ok());
         let mut answer = Answer {
-            status: status.unwrap_or_else(|| panic!("{first} is no answer")),
+            status: status.unwrap_or_else(|| panic!("{first} is not a response")),
             headers: Vec::new(),
             body: Vec::new(),
             length: 0,

@@ -1,49 +1,50 @@
-//! Instructions for each kind of request, counted by callgrind: a figure that does not depend on the
-//! machine's mood.
+//! Instructions per kind of request, counted by callgrind: figures that do not depend on other load on the
+//! machine.
 //!
-//! The server runs on one core with one worker, and is asked over one connection, one request at a time.
-//! What is counted is what it executes from the first request to the last answer, in all its threads; that
-//! includes what it does by the clock meanwhile, which is little. The profiles stay in
-//! `target/release/callgrind`, for `callgrind_annotate`.
+//! The server runs on one core with one worker, and gets one request at a time over one connection. The
+//! count covers all threads from the first request to the last response, including the few periodic tasks
+//! that run meanwhile. The profiles are kept in `target/release/callgrind`, for `callgrind_annotate`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::Plan;
-use crate::compare::{Kind, Sides};
+use crate::compare::{Kind, Setup};
 use crate::http::Connection;
-use crate::people::World;
-use crate::server::{Server, Under, program};
+use crate::people::Dataset;
+use crate::server::{Environment, Server, program};
 use crate::table::print;
 
-/// Requests of each kind.
+/// The number of requests of each kind.
 const REQUESTS: usize = 2_000;
 
-/// Counts for both servers.
+/// Counts the instructions of both servers.
 pub async fn run(plan: &Plan) {
     let requests = if plan.is_quick { 100 } else { REQUESTS };
-    let sides = Sides::new(plan, Under::Callgrind).await;
-    let kinds = sides.kinds().await;
-    let bare = sides.bare(plan, &kinds, Under::Callgrind).await;
+    let setup = Setup::new(plan, Environment::Callgrind).await;
+    let kinds = setup.kinds().await;
+    let bare = setup.bare(plan, &kinds, Environment::Callgrind).await;
     let profiles = program("callgrind");
     std::fs::create_dir_all(&profiles).expect("a folder for profiles");
     let mut rows = Vec::new();
     for kind in &kinds {
         let name = kind.name.replace([' ', ','], "-");
         let profile = |side: &str| profiles.join(format!("{side}-{name}"));
-        let world = &sides.world;
+        let dataset = &setup.dataset;
         let of_mirage = Counted {
-            server: &sides.mirage,
+            server: &setup.mirage,
             folder: &plan.folder.join("mirage"),
         };
         let mirage = of_mirage
-            .count(world, kind, requests, &profile("mirage"))
+            .count(dataset, kind, requests, &profile("mirage"))
             .await;
         let of_bare = Counted {
             server: &bare.server,
             folder: &plan.folder.join("bare"),
         };
-        let bare = of_bare.count(world, kind, requests, &profile("bare")).await;
+        let bare = of_bare
+            .count(dataset, kind, requests, &profile("bare"))
+            .await;
         eprintln!("{}: {mirage} and {bare}", kind.name);
         rows.push(vec![
             kind.name.to_owned(),
@@ -58,18 +59,24 @@ pub async fn run(plan: &Plan) {
 /// A server under callgrind.
 struct Counted<'a> {
     server: &'a Server,
-    /// Where callgrind writes.
+    /// The folder that callgrind writes to.
     folder: &'a Path,
 }
 
 impl Counted<'_> {
-    /// The instructions that the server executes for a request of this kind. Leaves the profile.
-    async fn count(&self, world: &World, kind: &Kind<'_>, requests: usize, profile: &Path) -> u64 {
+    /// The instructions per request of this kind. Copies the profile to `profile`.
+    async fn count(
+        &self,
+        dataset: &Dataset,
+        kind: &Kind<'_>,
+        requests: usize,
+        profile: &Path,
+    ) -> u64 {
         let mut to = Connection::open(&self.server.address)
             .await
             .expect("a connection");
-        let written = kind.load.written(world, &self.server.address, requests);
-        // What was executed before.
+        let written = kind.load.serialize(dataset, &self.server.address, requests);
+        // Resets the counters.
         self.dump();
         for request in &written {
             let answer = to.exchange(request.as_bytes()).await.expect("an answer");
@@ -85,13 +92,13 @@ impl Counted<'_> {
         total / requests as u64
     }
 
-    /// Writes what was executed since the last time to a file.
+    /// Dumps the counts since the last dump to a file, and returns its path.
     fn dump(&self) -> PathBuf {
         let before = self.dumps();
         let told = Command::new("callgrind_control")
             .arg("--dump")
             .arg(self.server.id().to_string())
-            // The pipes to valgrind are named by it, and the server has none.
+            // The names of valgrind's pipes depend on the environment, which is empty for the server.
             .env_clear()
             .env("PATH", "/usr/bin:/bin")
             .output()

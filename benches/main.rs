@@ -1,19 +1,19 @@
-//! What the speed claims of Mirage rest on, and those about security and reliability that take a stopwatch
-//! or a disk of their own: `benches/run` builds this and runs it.
+//! Measurements of Mirage's speed, and of those security and reliability properties that need a stopwatch or
+//! their own disk. `benches/run` builds and runs this program.
 //!
-//! Each part is a file: it starts servers ([`server`]) on fresh databases with people in them ([`people`]),
-//! drives them, checks that the answers are the right ones, and prints a table. What is no table goes to
-//! standard error. A figure that misses its target is a figure; a wrong answer ends the program.
+//! Each part is a file: it starts servers ([`server`]) on fresh databases with people ([`people`]), loads
+//! them, checks the responses, and prints results to standard output. Progress goes to standard error. A
+//! missed target is only reported; a wrong response ends the program.
 #![expect(
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
-    reason = "a measurement that cannot go on says so by panicking"
+    reason = "a measurement that cannot continue panics"
 )]
 #![expect(clippy::print_stdout, reason = "tables are what this program is for")]
 #![expect(
     clippy::as_conversions,
-    reason = "figures are for people to read: what a conversion rounds off does not show"
+    reason = "rounding errors do not show in figures for people"
 )]
 
 mod alike;
@@ -38,18 +38,18 @@ mod wrk;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The parts about speed, in the order in which they run.
+/// The parts about speed, in the order they run.
 const SPEED: [&str; 5] = ["compare", "delivery", "growth", "start", "instructions"];
-/// The parts about security and reliability, which run when they are named.
+/// The parts about security and reliability, which run only by name.
 const SAFETY: [&str; 5] = ["signin", "alike", "slow", "soak", "full-disk"];
 
-/// What all parts are told.
+/// The settings of all parts.
 pub struct Plan {
-    /// An empty folder, for all that is written.
+    /// An empty folder for all files.
     pub folder: PathBuf,
-    /// Whether only to see that it works: few and short rounds, whose figures mean little.
+    /// Whether to run few and short rounds, which only show that the part works.
     pub is_quick: bool,
-    /// Whether to take the time for the long versions of the parts about security and reliability.
+    /// Whether to run the long versions of the parts about security and reliability.
     pub is_long: bool,
 }
 
@@ -101,7 +101,7 @@ async fn main() -> ExitCode {
             "alike" => alike::run(&plan).await,
             "soak" => soak::run(&plan).await,
             "full-disk" => full_disk::run(&plan).await,
-            other => panic!("{other} is no part"),
+            other => panic!("{other} is not a part"),
         }
     }
     ExitCode::SUCCESS

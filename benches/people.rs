@@ -1,8 +1,8 @@
-//! People, rooms and messages to measure with.
+//! Test data: people, rooms and messages.
 //!
-//! Rows go into a fresh database by the server's own entities before it starts: signing up costs a
-//! password hash each, which would be minutes for thousands; these have one between them. A session is
-//! what signing in makes: a random key in a signed cookie, and its digest in the database. Messages go
+//! Rows are inserted into a fresh database with the server's own entities before the server starts, because
+//! signing up thousands of people would take minutes of hashing; here all share one hash. A session is as
+//! sign-in creates it: a random key in a signed cookie, and its digest in the database. Messages are sent
 //! through the server.
 
 use std::path::{Path, PathBuf};
@@ -26,7 +26,7 @@ use crate::http::{Connection, Request};
 /// Everybody's password.
 const PASSWORD: &str = "a kettle of fish";
 
-/// Rows in one statement.
+/// The number of rows per statement.
 const AT_ONCE: usize = 1_000;
 
 const NAMES: [&str; 12] = [
@@ -50,19 +50,19 @@ const WORDS: [&str; 24] = [
     "from", "Zoë’s", "shop", "at", "five", "or", "so.", "Bring", "milk", "please", "🙂",
 ];
 
-/// A person who is signed in.
+/// A signed-in person.
 #[derive(Debug, Clone)]
 pub struct Person {
-    /// Names the account.
+    /// The account ID.
     pub id: i64,
-    /// What they are called.
+    /// The account name.
     pub name: String,
-    /// What their browser sends.
+    /// The session cookie.
     pub cookie: String,
 }
 
-/// A folder with a database and a secret, for a server to be started with.
-pub struct World {
+/// A folder with a database and a secret, to start a server with.
+pub struct Dataset {
     folder: PathBuf,
     database: DatabaseConnection,
     key: Key,
@@ -71,8 +71,8 @@ pub struct World {
     now: Timestamp,
 }
 
-impl World {
-    /// A world without anybody, in `folder`.
+impl Dataset {
+    /// Creates an empty database in `folder`.
     pub async fn new(folder: &Path) -> Self {
         std::fs::create_dir_all(folder).expect("a folder");
         let at = folder.display();
@@ -92,12 +92,12 @@ impl World {
         }
     }
 
-    /// Where it is.
+    /// The folder.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// As many more people, numbered from `first`, each signed in with one browser.
+    /// Adds people with IDs from `first` on, each signed in with one browser.
     pub async fn add_people(&self, first: i64, count: usize) -> Vec<Person> {
         let mut people = Vec::new();
         let (mut users, mut sessions) = (Vec::new(), Vec::new());
@@ -114,7 +114,7 @@ impl World {
                 announcements: Set(Announcements::Each),
                 created_at: Set(self.now),
             });
-            // As long as the server's own.
+            // As long as the server's own tokens.
             let random = u128::from_be_bytes(random_bytes());
             let token = Token::sent(format!("{random:043x}"));
             sessions.push(session::ActiveModel {
@@ -143,7 +143,7 @@ impl World {
         format!("mirage={}", signed.value())
     }
 
-    /// As many more public rooms, numbered from `first`. All `members` are in each; the first owns it.
+    /// Adds public rooms with IDs from `first` on. All `members` are in each room; the first one owns it.
     pub async fn add_rooms(&self, first: i64, count: usize, members: &[Person]) {
         let (mut rooms, mut memberships) = (Vec::new(), Vec::new());
         for (id, topic) in (first..).zip(TOPICS.iter().cycle()).take(count) {
@@ -176,19 +176,25 @@ impl World {
         insert::<room_member::Entity, _>(&self.database, memberships).await;
     }
 
-    /// Leaves the database to the server.
-    pub async fn leave(&self) {
+    /// Closes the database, before the server opens it.
+    pub async fn close(&self) {
         let database = self.database.clone();
         database.close().await.expect("a database that closes");
     }
 
-    /// A nonce for a form of `person` in `room`, as the server makes them.
+    /// A valid nonce for a form of `person` in `room`.
     pub fn nonce(&self, person: &Person, room: i64) -> String {
         self.nonces.make(UserId(person.id), RoomId(room))
     }
 
-    /// Sends as many messages to `room`, of people in turn.
-    pub async fn talk(&self, to: &mut Connection, room: i64, people: &[Person], count: usize) {
+    /// Sends messages to `room`, from each person in turn.
+    pub async fn send_messages(
+        &self,
+        to: &mut Connection,
+        room: i64,
+        people: &[Person],
+        count: usize,
+    ) {
         for (number, person) in people.iter().cycle().take(count).enumerate() {
             let send = Request::send(room, &text(number), &self.nonce(person, room));
             let answer = to.ask(&send, &person.cookie).await.expect("an answer");
@@ -197,7 +203,7 @@ impl World {
     }
 }
 
-/// The text of message `number`: a sentence or a few, one in ten with a link.
+/// The text of message `number`: one or a few sentences, every tenth with a link.
 pub fn text(number: usize) -> String {
     let length = 3 + number * 7 % 29;
     let words: Vec<&str> = WORDS

@@ -1,4 +1,4 @@
-//! Servers as processes of their own: Mirage as people get it, and the bare one to compare it with.
+//! Server processes: Mirage as it is deployed, and the bare server for comparison.
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -10,45 +10,45 @@ use mirage::clock::Stopwatch;
 
 use crate::http::{Answer, Connection, Purpose, Request};
 
-/// How long a server may take to start. It is long because valgrind is slow.
+/// How long a server may take to start. This is long because valgrind is slow.
 const STARTS_WITHIN: Duration = Duration::from_secs(120);
 
-/// A file on a small disk, to be removed when there is to be more room on it.
+/// A file on the small disk, whose removal frees space.
 pub const FILLER: &str = "filler";
-/// Its size.
+/// The size of the filler.
 const FILLER_BYTES: u32 = 1 << 20;
 
-/// How a server is run.
+/// How a server process is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Under {
-    /// By itself.
-    Nothing,
-    /// Under callgrind, on one core, so that it has one worker; counting what it executes.
+pub enum Environment {
+    /// No special environment.
+    Plain,
+    /// Under callgrind, which counts instructions, on one core and so with one worker.
     Callgrind,
-    /// With its folder on a disk in memory of so many MiB, which nobody else sees, and which holds
-    /// [`FILLER`] at first. What was in the folder before is not to be seen.
+    /// With its folder on a private tmpfs of this many MiB, which contains [`FILLER`] at first. The tmpfs hides
+    /// the previous content of the folder.
     SmallDisk(u32),
 }
 
-/// A server that answers. It is stopped when this is dropped.
+/// A running server, which is killed when this is dropped.
 pub struct Server {
     child: Child,
-    /// Its host and port.
+    /// The host and port.
     pub address: String,
-    /// How long it took from its start to its first answer.
+    /// The time from the start to the first response.
     pub first_answer: Duration,
 }
 
-/// Where the program `name` is: beside this one.
+/// The path of the program `name`, next to this program.
 pub fn program(name: &str) -> PathBuf {
     let this = std::env::current_exe().expect("the path of this program");
     this.with_file_name(name)
 }
 
 impl Server {
-    /// Mirage with its default settings but for `limits=off` and `flags`, and its database, its secret and
-    /// its log in `folder`. The log is as it is by default, and goes to a file.
-    pub async fn mirage(folder: &Path, flags: &[&str], under: Under) -> Self {
+    /// Starts Mirage with default settings except `limits=off` and `flags`, with database, secret and log file
+    /// in `folder`.
+    pub async fn mirage(folder: &Path, flags: &[&str], environment: Environment) -> Self {
         let at = folder.display();
         let mut words = vec![
             program("mirage").display().to_string(),
@@ -59,11 +59,11 @@ impl Server {
         words.extend(flags.iter().map(|flag| (*flag).to_owned()));
         let port = free_port();
         words.push(format!("--bind=127.0.0.1:{port}"));
-        Self::start(&words, port, folder, under).await
+        Self::start(&words, port, folder, environment).await
     }
 
-    /// The bare server, giving the answers in `folder`.
-    pub async fn bare(folder: &Path, under: Under) -> Self {
+    /// Starts the bare server with the responses in `folder`.
+    pub async fn bare(folder: &Path, environment: Environment) -> Self {
         let port = free_port();
         let words = [
             program("benches").display().to_string(),
@@ -71,16 +71,16 @@ impl Server {
             folder.display().to_string(),
             port.to_string(),
         ];
-        Self::start(&words, port, folder, under).await
+        Self::start(&words, port, folder, environment).await
     }
 
-    async fn start(words: &[String], port: u16, folder: &Path, under: Under) -> Self {
+    async fn start(words: &[String], port: u16, folder: &Path, environment: Environment) -> Self {
         let log = folder.join(format!("log-{port}"));
         let file = File::create(&log).expect("a file for the log");
         let out = folder.join("callgrind.out");
-        let before = match under {
-            Under::Nothing => Vec::new(),
-            Under::Callgrind => vec![
+        let before = match environment {
+            Environment::Plain => Vec::new(),
+            Environment::Callgrind => vec![
                 "taskset".to_owned(),
                 "--cpu-list".to_owned(),
                 "0".to_owned(),
@@ -88,8 +88,8 @@ impl Server {
                 "--tool=callgrind".to_owned(),
                 format!("--callgrind-out-file={}", out.display()),
             ],
-            Under::SmallDisk(mib) => vec![
-                // In namespaces of its own, anybody may mount.
+            Environment::SmallDisk(mib) => vec![
+                // In its own namespaces, any user may mount.
                 "unshare".to_owned(),
                 "--user".to_owned(),
                 "--map-root-user".to_owned(),
@@ -138,40 +138,40 @@ impl Server {
         }
     }
 
-    /// Asks over a connection of its own, for an answer that is not compressed.
+    /// Sends a request over a new connection, without compression.
     pub async fn ask(&self, request: &Request, cookie: &str) -> Answer {
         let to = Connection::open(&self.address).await;
         let answer = to.expect("a connection").ask_plain(request, cookie).await;
         answer.expect("an answer")
     }
 
-    /// Sends a form that does what it is for, and gives the address that it leads to.
+    /// Submits a form that must succeed, and returns the path of the redirect.
     pub async fn submit(&self, form: &Request, cookie: &str) -> String {
         let answer = self.ask(form, cookie).await;
         assert_eq!(answer.status, 303, "{}: {answer:?}", form.target);
         answer.header("location").expect("an address").to_owned()
     }
 
-    /// Its process.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.child.id()
     }
 
-    /// How much of the machine's memory it takes now, in bytes.
+    /// The resident memory, in bytes.
     pub fn memory(&self) -> u64 {
         self.status("VmRSS:")
     }
 
-    /// The most that it took at once since [`Server::forget_peak`], in bytes.
+    /// The peak resident memory since [`Server::reset_peak`], in bytes.
     pub fn peak_memory(&self) -> u64 {
         self.status("VmHWM:")
     }
 
-    /// Lets [`Server::peak_memory`] begin anew.
-    pub fn forget_peak(&self) {
+    /// Resets [`Server::peak_memory`].
+    pub fn reset_peak(&self) {
         // `proc_pid_clear_refs(5)`.
         let file = format!("/proc/{}/clear_refs", self.id());
-        std::fs::write(file, "5").expect("a kernel that counts anew");
+        std::fs::write(file, "5").expect("a kernel that resets the peak");
     }
 
     fn status(&self, what: &str) -> u64 {
@@ -182,21 +182,20 @@ impl Server {
         kib * 1024
     }
 
-    /// How many files and sockets it has open.
+    /// The number of open files and sockets.
     pub fn descriptors(&self) -> usize {
         let open = std::fs::read_dir(format!("/proc/{}/fd", self.id()));
         open.expect("the descriptors of a process").count()
     }
 
-    /// Where a file is that the server sees at `path`, for who does not see its disks.
+    /// The path by which this process can open the server's file `path` on the small disk.
     pub fn file(&self, path: &Path) -> PathBuf {
         let path = path.strip_prefix("/").expect("a path from the root");
         PathBuf::from(format!("/proc/{}/root", self.id())).join(path)
     }
 
-    /// Waits until it has nothing left to do: until for a while it took no time of a processor, but for
-    /// what it does by the clock.
-    pub async fn settle(&self) {
+    /// Waits until the server is idle: until it uses no processor time but for periodic tasks.
+    pub async fn wait_until_idle(&self) {
         let mut before = self.ticks();
         loop {
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -208,10 +207,10 @@ impl Server {
         }
     }
 
-    /// The processor time it took so far, in hundredths of a second.
+    /// The processor time used so far, in hundredths of a second.
     fn ticks(&self) -> u64 {
         let stat = self.read("stat");
-        // The name of the program, in brackets, may have spaces.
+        // The name of the program, in brackets, may contain spaces.
         let (_, fields) = stat.rsplit_once(") ").expect("the name of a process");
         let fields = fields.split(' ').skip(11).take(2);
         fields.filter_map(|ticks| ticks.parse::<u64>().ok()).sum()
@@ -222,7 +221,7 @@ impl Server {
         std::fs::read_to_string(file).expect("what the kernel says of a process")
     }
 
-    /// Tells it to stop, as an operator does, and waits until it has.
+    /// Stops the server gracefully and waits until it has ended.
     pub fn stop(mut self) {
         let pid = self.id().to_string();
         let told = Command::new("kill").arg(pid).status();
@@ -233,13 +232,13 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        // Fails when it has ended already.
+        // Fails if the server has ended already.
         drop(self.child.kill());
         drop(self.child.wait());
     }
 }
 
-/// A port that was free a moment ago. Nobody else on the machine is given it so soon again.
+/// A port that was free a moment ago. The kernel does not reassign a port so soon.
 fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a port").port()

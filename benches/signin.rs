@@ -1,7 +1,7 @@
-//! Others, and the memory of the server, while somebody tries wrong passwords as fast as they like: 100
-//! a second, over a connection each, with limits off.
+//! A flood of wrong sign-ins: latency of other people and memory of the server during 100 attempts per
+//! second, each over its own connection, with limits off.
 //!
-//! Each takes the server some 20 ms and 19 MiB; most are told to come again, because there is a crowd.
+//! Each attempt costs the server about 20 ms and 19 MiB; most are refused because of the overload.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -13,64 +13,64 @@ use tokio::task::JoinSet;
 use crate::Plan;
 use crate::crowd::cursor;
 use crate::http::{Connection, Purpose, Request};
-use crate::people::{Person, World};
-use crate::server::{Server, Under};
+use crate::people::{Dataset, Person};
+use crate::server::{Environment, Server};
 use crate::table::{mib, ms, percentile, print};
 use crate::traffic::{self, Answered, Ask, Pace, ask_all, failures, spans};
-use crate::wrk::Asks;
+use crate::wrk::Action;
 
 const SPAN: Duration = Duration::from_secs(10);
-/// Between two tries to sign in.
+/// The interval between two sign-in attempts.
 const TRY_EVERY: Duration = Duration::from_millis(10);
-/// Between two requests of one of the others.
+/// The interval between two requests of one other person.
 const ASK_EVERY: Duration = Duration::from_millis(40);
-/// How many poll, and how many send.
+/// How many people poll, and how many send.
 const OTHERS: usize = 8;
-/// How long memory may take to be given back.
+/// How long the server may take to return memory.
 const RECOVERY: Duration = Duration::from_secs(10);
 
-/// The room where nothing happens, and the one that is written in.
+/// The room without messages, and the one that people write in.
 const QUIET: i64 = 1;
 const LOUD: i64 = 2;
 
 const POLL: &str = "idle poll";
 const SEND: &str = "send";
 
-/// Measures the others without and with the tries, and the memory before, meanwhile and after.
+/// Measures other people without and with the attempts, and memory before, during and after them.
 pub async fn run(plan: &Plan) {
     let span = if plan.is_quick { SPAN / 5 } else { SPAN };
-    let world = World::new(&plan.folder).await;
-    let people = world.add_people(1, 2 * OTHERS).await;
-    world.add_rooms(QUIET, 2, &people).await;
-    world.leave().await;
-    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
-    let world = Arc::new(world);
+    let dataset = Dataset::new(&plan.folder).await;
+    let people = dataset.add_people(1, 2 * OTHERS).await;
+    dataset.add_rooms(QUIET, 2, &people).await;
+    dataset.close().await;
+    let server = Server::mirage(dataset.folder(), &[], Environment::Plain).await;
+    let dataset = Arc::new(dataset);
     let cursor = cursor(&server, QUIET, &people[0]).await;
     let poll = format!("/rooms/{QUIET}/poll?after={cursor}&wait=0");
     let poll = Ask {
         what: POLL,
-        asks: Asks::This(Request::get(Purpose::Fetch, poll)),
+        action: Action::Repeat(Request::get(Purpose::Fetch, poll)),
         status: 204,
     };
     let send = Ask {
         what: SEND,
-        asks: Asks::ToSend(LOUD),
+        action: Action::Send(LOUD),
         status: 204,
     };
     let asks = [poll, send];
 
-    // The first answers load what is held in memory.
-    others(&world, &server, &people, &asks, span / 5).await;
-    let unloaded = others(&world, &server, &people, &asks, span).await;
-    server.settle().await;
+    // The first requests fill the caches.
+    others(&dataset, &server, &people, &asks, span / 5).await;
+    let unloaded = others(&dataset, &server, &people, &asks, span).await;
+    server.wait_until_idle().await;
     let idle = server.memory();
-    server.forget_peak();
+    server.reset_peak();
     let (loaded, tried) = tokio::join!(
-        others(&world, &server, &people, &asks, span),
+        others(&dataset, &server, &people, &asks, span),
         try_to_sign_in(&server, &people, span),
     );
     let peak = server.peak_memory();
-    server.settle().await;
+    server.wait_until_idle().await;
     tokio::time::sleep(RECOVERY).await;
     let after = server.memory();
 
@@ -96,12 +96,12 @@ pub async fn run(plan: &Plan) {
         .map(|(status, count)| format!("{count} with {status}"))
         .collect();
     println!(
-        "{asked} sign-ins in {} s were answered: {}.",
+        "Responses to {asked} sign-ins in {} s: {}.",
         span.as_secs(),
         counted.join(", ")
     );
     println!(
-        "Memory: {} when idle, {} more at the most, {} more {} s later.",
+        "Memory: {} when idle, at most {} more under load, {} more {} s later.",
         mib(idle),
         mib(peak.saturating_sub(idle)),
         mib(after.saturating_sub(idle)),
@@ -138,9 +138,9 @@ fn row(what: &str, unloaded: &[Answered], loaded: &[Answered]) -> Vec<String> {
     ]
 }
 
-/// Half of the people poll, and half send.
+/// Lets half of the people poll, and half send.
 async fn others(
-    world: &Arc<World>,
+    dataset: &Arc<Dataset>,
     server: &Server,
     people: &[Person],
     asks: &[Ask],
@@ -149,11 +149,10 @@ async fn others(
     let ask = |number: usize| vec![asks[number % 2].clone()];
     let running = Stopwatch::start();
     let every = Some(ASK_EVERY);
-    traffic::all(ask_all(world, server, people, ask, every, span, running)).await
+    traffic::all(ask_all(dataset, server, people, ask, every, span, running)).await
 }
 
-/// Tries to sign in, half of the times as somebody who has an account. Gives how many were answered with
-/// which status.
+/// Sends wrong sign-ins, half of them for existing accounts. Returns the number of responses by status.
 async fn try_to_sign_in(
     server: &Server,
     people: &[Person],

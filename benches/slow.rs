@@ -1,9 +1,8 @@
-//! What slow and greedy clients cost: other people, who go on asking for a room's page, and the server's
-//! memory; and when the sockets of such clients are gone.
+//! Slow and greedy clients: their effect on the latency of other people, who keep requesting a room page, and
+//! on the server's memory, and how soon the server closes their sockets.
 //!
-//! The clients come from an address of their own, 127.0.0.2, by which the kernel's list of sockets tells
-//! them apart. Limits are off, so that one address can have as many connections as ten have, and people
-//! here can ask faster than people do.
+//! The clients connect from 127.0.0.2, which distinguishes them in the kernel's list of sockets. Limits are
+//! off, so that one address may have ten times as many connections, and people may send faster than usual.
 
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
@@ -18,33 +17,32 @@ use tokio::time::{interval, sleep};
 
 use crate::Plan;
 use crate::http::{Connection, Purpose, Request};
-use crate::people::World;
-use crate::server::{Server, Under};
+use crate::people::Dataset;
+use crate::server::{Environment, Server};
 use crate::table::{median, mib, ms, percentile, print};
 
-/// How many clients of each kind there are.
+/// The number of clients of each kind.
 const CLIENTS: usize = 1_000;
-/// How many people ask meanwhile, and how long each waits between two requests.
+/// The number of people who send requests meanwhile, and the pause between two requests of one person.
 const PEOPLE: usize = 8;
 const PAUSE: Duration = Duration::from_millis(20);
-/// How often people are measured by themselves and then beside the clients: by itself, what the slowest of
-/// a hundred answers takes changes several times over with the machine's mood.
+/// How often people are measured alone and then beside the clients. Several rounds, because the p99 varies by
+/// a multiple even on an otherwise idle machine.
 const ROUNDS: usize = 3;
-/// How long people are measured by themselves, and how long they are at least beside the clients.
+/// How long people are measured alone, and the minimum beside the clients.
 const ALONE: Duration = Duration::from_secs(10);
-/// Over how long the clients come: in step, a thousand who send a byte each second would be one who sends a
-/// thousand.
+/// The time over which the clients connect. If all connected at once, their bytes would arrive in step, as if
+/// from one client.
 const ARRIVAL: Duration = Duration::from_secs(5);
-/// What the system holds of what a client sends, in bytes. By itself, it would take megabytes of each that
-/// goes on sending, up to where it has none left for anybody; but clients are on this machine for the
-/// measurement only, and the memory is theirs.
+/// The send buffer of a client, in bytes. With the default, greedy clients would fill megabytes each and use
+/// up the kernel's memory for sockets, which they would not share with the server in reality.
 const CLIENT_SENDS: u32 = 16 * 1024;
-/// How often it is looked who is left.
+/// How often the open sockets are counted.
 const LOOKS_EVERY: Duration = Duration::from_millis(500);
-/// Who is not gone by then will stay.
+/// A client that is still connected by then is assumed to stay.
 const STAYS_AFTER: Duration = Duration::from_secs(120);
 
-/// What a client does to others.
+/// The behaviour of a client.
 #[derive(Debug, Clone, Copy)]
 enum Kind {
     Silent,
@@ -56,18 +54,18 @@ enum Kind {
     TinyRequests,
 }
 
-/// Each kind, its name, and within what time it has to be gone.
+/// Each kind, its name, and the time in seconds within which the server must close its sockets.
 const KINDS: [(Kind, &str, u64); 7] = [
     (Kind::Silent, "silent", 10),
-    (Kind::SlowHead, "a byte of a head each second", 10),
+    (Kind::SlowHead, "one byte of the head per second", 10),
     (Kind::SlowLaterHead, "the same in a second request", 10),
-    (Kind::SlowBody, "a byte of a body each second", 20),
-    (Kind::SlowChunks, "the same in chunks, to no page", 20),
-    (Kind::NeverReading, "asks for pages, never reads", 60),
-    (Kind::TinyRequests, "the same in tiny requests", 60),
+    (Kind::SlowBody, "one byte of the body per second", 20),
+    (Kind::SlowChunks, "the same in chunks, to a 404", 20),
+    (Kind::NeverReading, "requests pages, never reads", 60),
+    (Kind::TinyRequests, "the same with tiny requests", 60),
 ];
 
-/// What a client of a kind sends first, and then each second or, if it never reads, all the time.
+/// What a client sends first, and what it then sends each second or, if it never reads, continuously.
 fn sends(kind: Kind) -> (String, String) {
     let get = "GET /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
     let head = "GET / HTTP/1.1\r\nHost: mirage\r\nX-Slow: ";
@@ -93,7 +91,7 @@ fn sends(kind: Kind) -> (String, String) {
     (first, then.to_owned())
 }
 
-/// Has each kind of client at a server of its own, beside people.
+/// Measures each kind of client on its own server.
 pub async fn run(plan: &Plan) {
     let mut rows = Vec::new();
     for (kind, name, within_s) in KINDS {
@@ -106,29 +104,29 @@ pub async fn run(plan: &Plan) {
             "people's p99 alone",
             "beside them",
             "ratio",
-            "gone after",
+            "closed after",
             "target",
             "memory alone",
-            "at most",
-            "a client",
+            "peak",
+            "per client",
         ],
         &rows,
     );
-    println!("Targets: ratio at most 2.00, gone within the time in the column.");
+    println!("Targets: ratio at most 2.00, closed within the time in the target column.");
 }
 
 async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<String> {
     let count = if plan.is_quick { CLIENTS / 10 } else { CLIENTS };
     let alone = if plan.is_quick { ALONE / 10 } else { ALONE };
-    let world = World::new(&plan.folder.join(format!("{kind:?}"))).await;
-    let people = world.add_people(1, PEOPLE).await;
-    world.add_rooms(1, 1, &people).await;
-    world.leave().await;
-    let server = Server::mirage(world.folder(), &[], Under::Nothing).await;
+    let dataset = Dataset::new(&plan.folder.join(format!("{kind:?}"))).await;
+    let people = dataset.add_people(1, PEOPLE).await;
+    dataset.add_rooms(1, 1, &people).await;
+    dataset.close().await;
+    let server = Server::mirage(dataset.folder(), &[], Environment::Plain).await;
     let mut to = Connection::open(&server.address)
         .await
         .expect("a connection");
-    world.talk(&mut to, 1, &people, 50).await;
+    dataset.send_messages(&mut to, 1, &people, 50).await;
     drop(to);
 
     let running = Stopwatch::start();
@@ -139,7 +137,7 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
         let began = running.elapsed();
         sleep(alone).await;
         let memory = server.memory();
-        server.forget_peak();
+        server.reset_peak();
         let came = running.elapsed();
         let clients = come(&server.address, kind, count).await;
         let last_came = running.elapsed();
@@ -188,21 +186,21 @@ async fn measure(plan: &Plan, kind: Kind, name: &str, within_s: u64) -> Vec<Stri
     ]
 }
 
-/// People by themselves, and then beside clients.
+/// One measurement of people alone, and then beside clients.
 struct Round {
     began: Duration,
-    /// When the first client came.
+    /// When the first client connected.
     came: Duration,
     ended: Duration,
-    /// How long after the last had come they were all gone, if they were.
+    /// The time from the last connection until all sockets were closed, if they were.
     gone: Option<Duration>,
-    /// What the server took before, and at most, in bytes.
+    /// The memory of the server before the clients, and the peak, in bytes.
     memory: u64,
     most: u64,
 }
 
 impl Round {
-    /// People's p99 by themselves, and beside the clients.
+    /// The people's p99 alone, and beside the clients.
     fn p99s(&self, spans: &[(Duration, Duration)]) -> (Duration, Duration) {
         let p99 = |from: Duration, to: Duration| {
             let wanted = spans.iter().filter(|(at, _)| (from..to).contains(at));
@@ -213,7 +211,7 @@ impl Round {
     }
 }
 
-/// Lets clients of a kind come.
+/// Connects clients of a kind.
 async fn come(address: &str, kind: Kind, count: usize) -> JoinSet<()> {
     let (first, then) = sends(kind);
     let is_greedy = matches!(kind, Kind::NeverReading | Kind::TinyRequests);
@@ -238,7 +236,7 @@ async fn connect(address: &str) -> TcpStream {
     socket.connect(address).await.expect("a connection")
 }
 
-/// Goes on until the connection is reset, and keeps its end of it all the same.
+/// Sends until the connection is reset, and keeps its own end open.
 async fn send(mut stream: TcpStream, first: String, then: String, is_greedy: bool) {
     let then = if is_greedy { then.repeat(100) } else { then };
     let mut result = stream.write_all(first.as_bytes()).await;
@@ -251,8 +249,9 @@ async fn send(mut stream: TcpStream, first: String, then: String, is_greedy: boo
     std::future::pending::<()>().await;
 }
 
-/// How many sockets with the slow clients are left at the server: those that it has, or is to have, open,
-/// and those that the kernel still holds bytes for. One of which only the client's end is open is gone.
+/// The number of the slow clients' sockets that are left at the server: those that are open or waiting to be
+/// accepted, and those that the kernel still holds bytes for. Sockets with only the client's end open do not
+/// count.
 fn left(address: &str) -> usize {
     const FIN_WAIT_2: &str = "05";
     const TIME_WAIT: &str = "06";
@@ -270,7 +269,7 @@ fn left(address: &str) -> usize {
     sockets.lines().skip(1).filter(is_left).count()
 }
 
-/// People who ask for a room's page now and then, on a thread of their own.
+/// People who keep requesting a room page, on their own thread.
 struct People {
     spans: Arc<Mutex<Vec<(Duration, Duration)>>>,
     stop: oneshot::Sender<()>,
@@ -310,7 +309,7 @@ impl People {
         }
     }
 
-    /// When each request began, and how long it took to its answer.
+    /// Stops the people and returns the start and the duration of each request.
     fn stop(self) -> Vec<(Duration, Duration)> {
         self.stop.send(()).expect("people who ask");
         self.thread.join().expect("people who all had answers");

@@ -1,9 +1,8 @@
-//! Whether the server goes on as it began: at a third of full load, whether its memory, its descriptors and
-//! its times stay as they are.
+//! Stability: whether memory, file descriptors and latencies stay constant at a third of full load.
 //!
-//! Many wait for news, and some ask this and that. Full load is what those get who ask as fast as they are
-//! answered; after that they ask at a third of that rate, whether or not the server keeps up. Messages live
-//! for half a minute, so that as many expire as come.
+//! Many clients hold polls open, and some send a mix of requests. Full load is their throughput when they
+//! send as fast as they get responses; afterwards they send at a third of that rate, whether or not the
+//! server keeps up. Messages expire after half a minute, so that as many expire as are sent.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,35 +13,36 @@ use tokio::sync::mpsc;
 use crate::Plan;
 use crate::crowd::{Crowd, Wait, cursor};
 use crate::http::{Purpose, Request};
-use crate::people::{Person, World};
-use crate::server::{Server, Under};
+use crate::people::{Dataset, Person};
+use crate::server::{Environment, Server};
 use crate::table::{mib, ms, percentile, print};
 use crate::traffic::{self, Answered, Ask, ask_all, failures, spans};
-use crate::wrk::Asks;
+use crate::wrk::Action;
 
-/// How long messages live.
+/// The lifespan of messages.
 const LIFESPAN: &str = "--message-lifespan=30s";
-/// Until as many expire as come, and what has expired is given back.
+/// The time until messages expire as fast as they are sent, and their memory has been returned.
 const WARM_UP: Duration = Duration::from_secs(45);
 const SHORT: Duration = Duration::from_secs(120);
 const LONG: Duration = Duration::from_secs(3_600);
-/// In so many parts of the time it is looked at the server.
+/// The number of intervals at whose end the server is sampled.
 const LOOKS: u32 = 12;
-/// How long full load is measured.
+/// How long to measure full load.
 const FULL: Duration = Duration::from_secs(10);
 
-/// Who ask, and who wait.
+/// The number of clients that send requests, and of those that wait.
 const ASKERS: usize = 32;
 const WAITING: usize = 128;
-/// The rooms that are written in; the one after them is quiet.
+/// The number of rooms that people write in; the room after them is quiet.
 const ROOMS: usize = 20;
 const QUIET: i64 = ROOMS as i64 + 1;
 
-/// What of the first quarter the last may be and still be as flat, for memory and descriptors, and for p99.
+/// The highest ratio of the last to the first quarter that counts as flat: for memory and descriptors, and
+/// for p99.
 const FLAT: f64 = 1.05;
 const FLAT_P99: f64 = 1.5;
 
-/// How the server was in a part of the time.
+/// A sample of the server at the end of an interval.
 struct Look {
     rate: f64,
     p50: Duration,
@@ -51,25 +51,25 @@ struct Look {
     descriptors: usize,
 }
 
-/// Measures full load, then a third of it for long.
+/// Measures full load, and then a third of it for a long time.
 pub async fn run(plan: &Plan) {
     let short = |span: Duration| if plan.is_quick { span / 10 } else { span };
     let span = short(if plan.is_long { LONG } else { SHORT });
-    let world = World::new(&plan.folder).await;
-    let people = world.add_people(1, ASKERS + WAITING).await;
-    world.add_rooms(1, ROOMS + 1, &people).await;
-    world.leave().await;
-    // What goes is to go because its time is up.
+    let dataset = Dataset::new(&plan.folder).await;
+    let people = dataset.add_people(1, ASKERS + WAITING).await;
+    dataset.add_rooms(1, ROOMS + 1, &people).await;
+    dataset.close().await;
+    // With this limit, messages are removed only when they expire.
     let flags = [LIFESPAN, "--max-messages=100000"];
-    let server = Server::mirage(world.folder(), &flags, Under::Nothing).await;
-    let world = Arc::new(world);
+    let server = Server::mirage(dataset.folder(), &flags, Environment::Plain).await;
+    let dataset = Arc::new(dataset);
     let (askers, waiting) = people.split_at(ASKERS);
     let running = Stopwatch::start();
-    let crowd = gather(&server, waiting, running).await;
+    let crowd = connect_waiting(&server, waiting, running).await;
     let asks = asks(&server, &askers[0]).await;
 
     let ask = |every: Option<Duration>, until: Duration| {
-        ask_all(&world, &server, askers, &asks, every, until, running)
+        ask_all(&dataset, &server, askers, &asks, every, until, running)
     };
 
     let began = running.elapsed();
@@ -78,7 +78,7 @@ pub async fn run(plan: &Plan) {
     assert_eq!(failures(&full), 0);
     let every = Duration::from_secs_f64(ASKERS as f64 / (full_rate / 3.0));
     println!(
-        "Full load, with {} waiting and {ASKERS} asking: {full_rate:.0} answers a second, p99 {}.",
+        "Full load with {} waiting and {ASKERS} active clients: {full_rate:.0} responses per second, p99 {}.",
         crowd.size(),
         ms(percentile(&spans(&full), 0.99))
     );
@@ -108,8 +108,8 @@ pub async fn run(plan: &Plan) {
     drop(crowd);
 }
 
-/// Those who wait, spread over all the rooms. What comes to them is not looked at.
-async fn gather(server: &Server, people: &[Person], running: Stopwatch) -> Crowd {
+/// Connects the waiting clients, spread over all rooms. Their receipts are ignored.
+async fn connect_waiting(server: &Server, people: &[Person], running: Stopwatch) -> Crowd {
     let mut waits = Vec::new();
     for (person, room) in people.iter().zip((1..=QUIET).cycle()) {
         waits.push(Wait {
@@ -119,19 +119,23 @@ async fn gather(server: &Server, people: &[Person], running: Stopwatch) -> Crowd
             cookie: person.cookie.clone(),
         });
     }
-    let mut crowd = Crowd::gather(server, waits, running).await;
+    let mut crowd = Crowd::connect(server, waits, running).await;
     crowd.receipts.close();
     crowd
 }
 
-/// What an asker asks, in turn: of 20 requests 14 polls, 3 messages, 2 room pages and 1 list of rooms.
+/// The requests of one client, in turn: of 20, 14 polls, 3 messages, 2 room pages and 1 list of rooms.
 async fn asks(server: &Server, person: &Person) -> impl Fn(usize) -> Vec<Ask> {
     let cursor = cursor(server, QUIET, person).await;
-    let ask = |what, asks, status| Ask { what, asks, status };
+    let ask = |what, action, status| Ask {
+        what,
+        action,
+        status,
+    };
     move |number| {
         let room = (number % ROOMS) as i64 + 1;
         let poll = format!("/rooms/{QUIET}/poll?after={cursor}&wait=0");
-        let get = |purpose, target| Asks::This(Request::get(purpose, target));
+        let get = |purpose, target| Action::Repeat(Request::get(purpose, target));
         let poll = ask("idle poll", get(Purpose::Fetch, poll), 204);
         let page = ask(
             "room page",
@@ -139,7 +143,7 @@ async fn asks(server: &Server, person: &Person) -> impl Fn(usize) -> Vec<Ask> {
             200,
         );
         let list = ask("public rooms", get(Purpose::Page, "/rooms".to_owned()), 200);
-        let send = ask("send", Asks::ToSend(room), 204);
+        let send = ask("send", Action::Send(room), 204);
         let mut asks = vec![poll; 20];
         for (place, other) in [
             (1, &send),
@@ -151,13 +155,13 @@ async fn asks(server: &Server, person: &Person) -> impl Fn(usize) -> Vec<Ask> {
         ] {
             asks[place] = other.clone();
         }
-        // Not all the same at the same time.
+        // Clients do not send the same kind of request at the same time.
         asks.rotate_left(number * 7 % 20);
         asks
     }
 }
 
-/// The answers that are there until the stopwatch says so.
+/// Collects the responses until the stopwatch reaches `until`.
 async fn collect(
     answers: &mut mpsc::UnboundedReceiver<Answered>,
     until: Duration,
@@ -168,7 +172,7 @@ async fn collect(
         let left = until.saturating_sub(running.elapsed());
         match tokio::time::timeout(left, answers.recv()).await {
             Ok(Some(answered)) => collected.push(answered),
-            // The last may be there a moment early.
+            // The last response may arrive a moment early.
             Ok(None) => tokio::time::sleep(left).await,
             Err(_) => return collected,
         }
@@ -206,8 +210,8 @@ fn report(looks: &[Look], each: Duration, failed: usize) {
     let p99 = ratio(|look| look.p99.as_secs_f64());
     let verdict = |ratio: f64, most: f64| if ratio <= most { "flat" } else { "NOT FLAT" };
     println!(
-        "The last quarter beside the first: memory {memory:.3} ({}), descriptors {descriptors:.3} ({}), \
-         p99 {p99:.2} ({}). {failed} failed.",
+        "Ratio of the last quarter to the first: memory {memory:.3} ({}), descriptors {descriptors:.3} ({}), \
+        p99 {p99:.2} ({}). {failed} requests failed.",
         verdict(memory, FLAT),
         verdict(descriptors, FLAT),
         verdict(p99, FLAT_P99),
@@ -218,6 +222,6 @@ fn report(looks: &[Look], each: Duration, failed: usize) {
     assert_eq!(failed, 0, "requests failed");
     assert!(
         memory <= FLAT && descriptors <= FLAT,
-        "something is left behind"
+        "memory or descriptors leak"
     );
 }

@@ -1,15 +1,15 @@
-//! How soon the server answers, and what it takes when nobody is there.
+//! Time from start to the first response, idle memory, and size of the program.
 
 use std::time::Duration;
 
 use crate::Plan;
-use crate::server::{Server, Under, program};
+use crate::server::{Environment, Server, program};
 use crate::table::{median, mib, ms, print};
 
-/// How often it is started.
+/// The number of starts.
 const STARTS: usize = 9;
 
-/// Starts it with a database that is not there yet, and with one that it made before.
+/// Starts Mirage without a database and then with the one it has created.
 pub async fn run(plan: &Plan) {
     let starts = if plan.is_quick { 2 } else { STARTS };
     let (mut cold, mut warm) = (Vec::new(), Vec::new());
@@ -19,12 +19,12 @@ pub async fn run(plan: &Plan) {
         cold.push(start(&folder).await);
         warm.push(start(&folder).await);
     }
-    // Of the bare server, with nothing to answer.
+    // The bare server, with no responses.
     let nothing = plan.folder.join("nothing");
     std::fs::create_dir_all(&nothing).expect("a folder");
     let mut bare = Vec::new();
     for _ in 0..starts {
-        let server = Server::bare(&nothing, Under::Nothing).await;
+        let server = Server::bare(&nothing, Environment::Plain).await;
         bare.push((server.first_answer, idle_memory(&server).await));
     }
     let row = |name: &str, starts: &[(Duration, u64)]| {
@@ -33,27 +33,27 @@ pub async fn run(plan: &Plan) {
         vec![name.to_owned(), ms(median(&times)), mib(median(&memory))]
     };
     print(
-        &["start", "first answer", "idle memory"],
+        &["start", "first response", "idle memory"],
         &[
             row("Mirage, new database", &cold),
-            row("Mirage, database of an earlier start", &warm),
+            row("Mirage, existing database", &warm),
             row("bare", &bare),
         ],
     );
     let size = std::fs::metadata(program("mirage"))
         .expect("the program")
         .len();
-    println!("The program has {}.", mib(size));
+    println!("Size of the program: {}.", mib(size));
 }
 
 async fn start(folder: &std::path::Path) -> (Duration, u64) {
-    let server = Server::mirage(folder, &[], Under::Nothing).await;
+    let server = Server::mirage(folder, &[], Environment::Plain).await;
     let measured = (server.first_answer, idle_memory(&server).await);
     server.stop();
     measured
 }
 
 async fn idle_memory(server: &Server) -> u64 {
-    server.settle().await;
+    server.wait_until_idle().await;
     server.memory()
 }

@@ -1,9 +1,9 @@
-//! Tables in Markdown, and what stands in them.
+//! Markdown tables, and the statistics and units in them.
 
 use std::fmt::Write;
 use std::time::Duration;
 
-/// Prints a table: the names of its columns, then its rows.
+/// Prints a table with these column names and rows.
 pub fn print(columns: &[&str], rows: &[Vec<String>]) {
     let mut text = String::from("\n");
     let width = |column: usize| {
@@ -16,7 +16,7 @@ pub fn print(columns: &[&str], rows: &[Vec<String>]) {
     let mut line = |cells: Vec<&str>| {
         for (column, cell) in cells.iter().enumerate() {
             let width = width(column);
-            // Figures stand to the right.
+            // Figures are right-aligned.
             if column == 0 {
                 write!(text, "| {cell:<width$} ").expect("text");
             } else {
@@ -39,12 +39,12 @@ pub fn print(columns: &[&str], rows: &[Vec<String>]) {
     println!("{text}");
 }
 
-/// The one in the middle of these, which must be some; the upper one of two.
+/// The median of a non-empty list; the upper one of two.
 pub fn median<T: PartialOrd + Copy>(values: &[T]) -> T {
     percentile(values, 0.5)
 }
 
-/// The one below which this part of them is, of some.
+/// The percentile of a non-empty list, for a `part` between 0 and 1.
 pub fn percentile<T: PartialOrd + Copy>(values: &[T], part: f64) -> T {
     let mut values = values.to_vec();
     values.sort_by(|one, other| one.partial_cmp(other).expect("numbers"));
@@ -52,12 +52,12 @@ pub fn percentile<T: PartialOrd + Copy>(values: &[T], part: f64) -> T {
     values[place.min(values.len() - 1)]
 }
 
-/// Milliseconds.
+/// Formats a duration in milliseconds.
 pub fn ms(span: Duration) -> String {
     format!("{:.2} ms", span.as_secs_f64() * 1e3)
 }
 
-/// Mebibytes.
+/// Formats a size in mebibytes.
 pub fn mib(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }

@@ -1,4 +1,4 @@
-//! People who ask at a steady rate, whether or not the server keeps up, or as fast as they are answered.
+//! Clients that send at a steady rate, whether or not the server keeps up, or as fast as they get responses.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,46 +7,46 @@ use mirage::clock::Stopwatch;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 
 use crate::http::{Connection, Request};
-use crate::people::{self, Person, World};
+use crate::people::{self, Dataset, Person};
 use crate::server::Server;
-use crate::wrk::Asks;
+use crate::wrk::Action;
 
-/// Something to be asked.
+/// A kind of request with its expected status.
 #[derive(Debug, Clone)]
 pub struct Ask {
-    /// What it is called in tables.
+    /// The name in tables.
     pub what: &'static str,
-    /// What is asked.
-    pub asks: Asks,
-    /// The status of the right answer.
+    /// The request.
+    pub action: Action,
+    /// The status of a correct response.
     pub status: u16,
 }
 
-/// How a request went.
+/// The outcome of a request.
 #[derive(Debug, Clone, Copy)]
 pub struct Answered {
-    /// What was asked.
+    /// The name of the request.
     pub what: &'static str,
-    /// How long it took, the time included that it was due and could not be sent.
+    /// The latency, including the time for which the request was due but could not be sent.
     pub took: Duration,
-    /// Whether the answer has the right status. It has none when the connection broke.
+    /// Whether the response has the expected status. A broken connection counts as wrong.
     pub is_right: bool,
 }
 
-/// When things are due.
+/// A schedule of due times.
 pub struct Pace {
     next: Duration,
     every: Duration,
 }
 
 impl Pace {
-    /// Something is due at `first`, by the stopwatch, and then every so often.
+    /// A schedule with the first due time by the stopwatch, and an interval.
     pub fn new(first: Duration, every: Duration) -> Self {
         Self { next: first, every }
     }
 
-    /// Waits for the next to be due, and gives the time that it is to be measured from: that at which it
-    /// was due, if that is past, and otherwise the end of the wait, which timers make a little longer.
+    /// Waits for the next due time and returns the time to measure from: the due time if it has passed, and
+    /// otherwise the end of the wait, because timers fire a little late.
     pub async fn next(&mut self, running: Stopwatch) -> Duration {
         let due = self.next;
         self.next += self.every;
@@ -59,11 +59,11 @@ impl Pace {
     }
 }
 
-/// Lets people ask a server until the stopwatch says so: each over a connection of their own what `asks` gives
-/// for their number, one such request `every` so often, or as soon as there is an answer. Gives the answers as
-/// they come.
+/// Lets people send requests until the stopwatch reaches `until`, each over their own connection. Each sends
+/// the requests that `asks` returns for their index, in turn, one per interval `every`, or as soon as there
+/// is a response. Returns the outcomes as they arrive.
 pub fn ask_all(
-    world: &Arc<World>,
+    dataset: &Arc<Dataset>,
     server: &Server,
     people: &[Person],
     asks: impl Fn(usize) -> Vec<Ask>,
@@ -74,10 +74,10 @@ pub fn ask_all(
     let (sender, receiver) = unbounded_channel();
     let now = running.elapsed();
     for (number, person) in people.iter().enumerate() {
-        // Not all at the same time.
+        // Spreads the people over the interval.
         let part = |every: Duration| every * number as u32 / people.len() as u32;
         let asker = Asker {
-            world: Arc::clone(world),
+            dataset: Arc::clone(dataset),
             person: person.clone(),
             asks: asks(number),
             pace: every.map(|every| Pace::new(now + part(every), every)),
@@ -88,7 +88,7 @@ pub fn ask_all(
     receiver
 }
 
-/// All the answers there are.
+/// Collects all outcomes.
 pub async fn all(mut answers: UnboundedReceiver<Answered>) -> Vec<Answered> {
     let mut all = Vec::new();
     while let Some(answered) = answers.recv().await {
@@ -97,12 +97,12 @@ pub async fn all(mut answers: UnboundedReceiver<Answered>) -> Vec<Answered> {
     all
 }
 
-/// How long each took.
+/// The latencies.
 pub fn spans(answered: &[Answered]) -> Vec<Duration> {
     answered.iter().map(|answered| answered.took).collect()
 }
 
-/// How many are not right.
+/// The number of wrong responses.
 pub fn failures(answered: &[Answered]) -> usize {
     answered
         .iter()
@@ -110,11 +110,11 @@ pub fn failures(answered: &[Answered]) -> usize {
         .count()
 }
 
-/// Who asks, over a connection of their own.
+/// A client with its own connection.
 struct Asker {
-    world: Arc<World>,
+    dataset: Arc<Dataset>,
     person: Person,
-    /// What they ask, in turn.
+    /// The requests to send, in turn.
     asks: Vec<Ask>,
     pace: Option<Pace>,
 }
@@ -136,10 +136,10 @@ impl Asker {
             if began >= until {
                 return;
             }
-            let request = match &ask.asks {
-                Asks::This(request) => request.clone(),
-                Asks::ToSend(room) => {
-                    let nonce = self.world.nonce(&self.person, *room);
+            let request = match &ask.action {
+                Action::Repeat(request) => request.clone(),
+                Action::Send(room) => {
+                    let nonce = self.dataset.nonce(&self.person, *room);
                     Request::send(*room, &people::text(number), &nonce)
                 }
             };
@@ -158,7 +158,7 @@ impl Asker {
             let is_right = answer.as_ref().is_ok_and(|a| a.status == ask.status);
             if !is_right {
                 eprintln!("{}: {answer:?}", request.target);
-                // Whatever is left of it.
+                // The connection may contain the rest of a response.
                 connection = None;
             }
             let answered = Answered {
@@ -166,7 +166,7 @@ impl Asker {
                 took,
                 is_right,
             };
-            // Whoever counts may have seen enough.
+            // The receiver may have been dropped.
             if answers.send(answered).is_err() {
                 return;
             }

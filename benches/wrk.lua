@@ -1,8 +1,8 @@
--- For wrk: sends the requests in a folder in turn, and says what came of it in one line.
+-- For wrk: sends the requests in a folder in turn, and prints the result in one line.
 --
--- The file `requests` has them with a zero byte after each. Where there is a file `nonces.N` for thread N,
--- a request goes out once with each line of it in place of its first "NONCE"; the threads end when
--- the lines do, which `exhausted` tells.
+-- The file `requests` contains the requests, each ended by a zero byte. If there is a file `nonces.N` for
+-- thread N, each of its lines is used once, in place of "NONCE" in a request. A thread stops when it runs
+-- out of lines, which `exhausted` counts.
 
 local threads = {}
 

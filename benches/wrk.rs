@@ -1,92 +1,98 @@
-//! How many requests a second a server answers, measured by wrk.
+//! Throughput and latency, measured by wrk.
 
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
 use crate::http::{Answer, Connection, Request};
-use crate::people::{self, Person, World};
+use crate::people::{self, Dataset, Person};
 use crate::server::Server;
 
-/// Connections that are kept open.
+/// The number of keep-alive connections.
 pub const CONNECTIONS: usize = 32;
-/// wrk's threads. Of two, none is what the others wait for on a machine with two cores.
+/// The number of wrk's threads. Two, so that wrk is not the bottleneck on a machine with two cores.
 const THREADS: usize = 2;
-/// For how many messages a second there are nonces; no machine of today gets there.
+/// The number of nonces prepared per second, which is more messages than any machine of today can send.
 const MOST_SENT: f64 = 200_000.0;
 
-/// What is asked, by each of several people in turn.
+/// A request, sent by several people in turn.
 pub struct Load<'a> {
     /// The people.
     pub people: &'a [Person],
-    /// What each of them asks.
-    pub asks: Asks,
+    /// What each of them requests.
+    pub action: Action,
 }
 
-/// What people ask.
+/// What people request.
 #[derive(Debug, Clone)]
-pub enum Asks {
-    /// All the same.
-    This(Request),
-    /// To send a message to this room.
-    ToSend(i64),
+pub enum Action {
+    /// The same request every time.
+    Repeat(Request),
+    /// Send a message to this room.
+    Send(i64),
 }
 
-/// How a round went.
+/// The result of a round.
 #[derive(Debug, Clone, Copy)]
 pub struct Round {
-    /// Requests a second.
+    /// Requests per second.
     pub rate: f64,
-    /// The time from request to answer that half of them stay below.
+    /// The median latency.
     pub p50: Duration,
-    /// The time that 99 of 100 stay below.
+    /// The 99th percentile of the latency.
     pub p99: Duration,
 }
 
 impl Load<'_> {
-    /// What person `number` asks, with this nonce if it takes one.
+    /// The request of person `number`, with this nonce if it needs one.
     fn request(&self, number: usize, nonce: &str) -> Request {
-        match &self.asks {
-            Asks::This(request) => request.clone(),
-            Asks::ToSend(room) => Request::send(*room, &people::text(number), nonce),
+        match &self.action {
+            Action::Repeat(request) => request.clone(),
+            Action::Send(room) => Request::send(*room, &people::text(number), nonce),
         }
     }
 
-    /// As many requests, written for the server at `address`, of the people in turn; with nonces of `world`.
-    pub fn written(&self, world: &World, address: &str, count: usize) -> Vec<String> {
+    /// Serializes `count` requests of the people in turn, for the server at `address`.
+    pub fn serialize(&self, dataset: &Dataset, address: &str, count: usize) -> Vec<String> {
         let people = self.people.iter().enumerate().cycle().take(count);
         let write = |(number, person): (usize, &Person)| {
-            let nonce = match self.asks {
-                Asks::This(_) => String::new(),
-                Asks::ToSend(room) => world.nonce(person, room),
+            let nonce = match self.action {
+                Action::Repeat(_) => String::new(),
+                Action::Send(room) => dataset.nonce(person, room),
             };
             self.request(number, &nonce)
-                .written(address, &person.cookie)
+                .serialize(address, &person.cookie)
         };
         people.map(write).collect()
     }
 
-    /// Asks once for each person, and gives the answers.
-    pub async fn once(&self, world: &World, server: &Server) -> Vec<Answer> {
+    /// Sends one request per person and returns the responses.
+    pub async fn once(&self, dataset: &Dataset, server: &Server) -> Vec<Answer> {
         let mut to = Connection::open(&server.address)
             .await
             .expect("a connection");
         let mut answers = Vec::new();
-        for request in self.written(world, &server.address, self.people.len()) {
+        for request in self.serialize(dataset, &server.address, self.people.len()) {
             let answer = to.exchange(request.as_bytes()).await;
             answers.push(answer.expect("an answer"));
         }
         answers
     }
 
-    /// Asks for so long over [`CONNECTIONS`], and checks by their length that the answers are like `right`.
+    /// Sends requests for `span` over [`CONNECTIONS`], and checks by their length that responses match `right`.
     ///
-    /// wrk counts answers by their status, 4xx and 5xx as errors, and all their bytes. Where all right
-    /// answers are equally long, those bytes are just so many times that length, but for what was under
-    /// way at the end; compressed pages vary a little with the nonces and times in them.
-    pub fn round(&self, world: &World, server: &Server, span: Duration, right: &[Answer]) -> Round {
-        let folder = world.folder().join("wrk");
-        self.leave(world, &folder, &server.address, span);
+    /// wrk counts 4xx and 5xx responses as errors, and the bytes of all responses. If all correct responses
+    /// have the same length, the bytes must be a multiple of that length, except for responses in flight at
+    /// the end. Compressed pages vary a little with the nonces and times in them.
+    pub fn round(
+        &self,
+        dataset: &Dataset,
+        server: &Server,
+        span: Duration,
+        right: &[Answer],
+    ) -> Round {
+        let folder = dataset.folder().join("wrk");
+        self.write_input(dataset, &folder, &server.address, span);
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk.lua");
         let output = Command::new("wrk")
             .arg(format!("--threads={THREADS}"))
@@ -108,7 +114,7 @@ impl Load<'_> {
         assert_eq!(
             (failed, exhausted),
             (0, 0),
-            "not answered, and nonces missing: {said}"
+            "failed requests, and threads that ran out of nonces: {said}"
         );
         let lengths: Vec<f64> = right.iter().map(|answer| answer.length as f64).collect();
         let length = lengths.iter().sum::<f64>() / lengths.len() as f64;
@@ -120,7 +126,7 @@ impl Load<'_> {
         let off = bytes as f64 - requests as f64 * length;
         assert!(
             off.abs() <= allowed,
-            "{requests} answers of {length} bytes are {bytes} bytes: some were others"
+            "{requests} responses of {length} bytes are {bytes} bytes: some differ"
         );
         Round {
             rate: requests as f64 * 1e6 / us as f64,
@@ -129,19 +135,19 @@ impl Load<'_> {
         }
     }
 
-    /// Leaves for `wrk.lua` what it sends.
-    fn leave(&self, world: &World, folder: &Path, address: &str, span: Duration) {
+    /// Writes the requests for `wrk.lua`.
+    fn write_input(&self, dataset: &Dataset, folder: &Path, address: &str, span: Duration) {
         std::fs::create_dir_all(folder).expect("a folder for wrk");
-        let nonce_length = match self.asks {
-            Asks::This(_) => 0,
-            Asks::ToSend(room) => world.nonce(&self.people[0], room).len(),
+        let nonce_length = match self.action {
+            Action::Repeat(_) => 0,
+            Action::Send(room) => dataset.nonce(&self.people[0], room).len(),
         };
-        // As long as a nonce, for the content length.
+        // As long as a nonce, for a correct content length.
         let place = format!("{:~<nonce_length$}", "");
         let mut requests = String::new();
         for (number, person) in self.people.iter().enumerate() {
             let request = self.request(number, &place);
-            let written = request.written(address, &person.cookie);
+            let written = request.serialize(address, &person.cookie);
             requests.push_str(&match nonce_length {
                 0 => written,
                 _ => written.replace(&place, "NONCE"),
@@ -149,11 +155,11 @@ impl Load<'_> {
             requests.push('\0');
         }
         std::fs::write(folder.join("requests"), requests).expect("a file for wrk");
-        if let Asks::ToSend(room) = self.asks {
+        if let Action::Send(room) = self.action {
             for thread in 0..THREADS {
                 let count = (MOST_SENT * span.as_secs_f64()) as usize / THREADS;
                 let people = self.people.iter().cycle().take(count);
-                let lines: Vec<String> = people.map(|person| world.nonce(person, room)).collect();
+                let lines: Vec<String> = people.map(|person| dataset.nonce(person, room)).collect();
                 let file = folder.join(format!("nonces.{thread}"));
                 std::fs::write(file, lines.join("\n")).expect("a file for wrk");
             }

@@ -1,7 +1,7 @@
-//! The schema of Mirage's database: one file a change, in the order they were made.
+//! The schema of Mirage's database: one file per migration, in chronological order.
 //!
-//! Tables and columns are named as strings, never through the entities, so that an old change keeps
-//! meaning what it meant when the entities have moved on.
+//! Tables and columns are named by strings, never through the entities, so that an old migration keeps its
+//! meaning when the entities change.
 
 pub use sea_orm_migration::prelude::MigratorTrait;
 
@@ -15,7 +15,7 @@ mod m20261122_000005_links;
 mod m20261122_000006_changes;
 mod m20261129_000007_versions;
 
-/// Every change of the schema, oldest first.
+/// All migrations, oldest first.
 pub struct Migrator;
 
 #[async_trait::async_trait]

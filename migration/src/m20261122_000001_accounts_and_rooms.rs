@@ -1,4 +1,4 @@
-//! People, rooms, who is in which room, and who is signed in.
+//! Users, rooms, memberships and sessions.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -8,7 +8,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: a start that is interrupted can be tried again.
+    /// Atomic, so that an interrupted start can be retried.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -40,11 +40,11 @@ impl MigrationTrait for Migration {
                     .col(boolean("is_private"))
                     .col(string_null("password_hash"))
                     .col(big_integer("owner_id"))
-                    // Null: as long as the server allows.
+                    // NULL: the server's maximum.
                     .col(big_integer_null("message_lifespan"))
                     .col(big_integer("created_at"))
                     .foreign_key(
-                        // A person is deleted only after their rooms have passed on or gone.
+                        // A user's rooms are passed on or deleted before the user.
                         ForeignKey::create()
                             .from("rooms", "owner_id")
                             .to("users", "id")

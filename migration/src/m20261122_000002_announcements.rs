@@ -1,4 +1,4 @@
-//! How much of what is said a screen reader is told.
+//! Which new messages screen readers announce.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

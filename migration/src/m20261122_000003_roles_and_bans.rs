@@ -1,4 +1,4 @@
-//! Moderators, and who must stay out of a room.
+//! Roles of members, and bans.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -8,7 +8,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: a start that is interrupted can be tried again.
+    /// Atomic, so that an interrupted start can be retried.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

@@ -1,4 +1,4 @@
-//! What an owner sets about a room.
+//! Room settings.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -8,7 +8,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: a start that is interrupted can be tried again.
+    /// Atomic, so that an interrupted start can be retried.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -16,13 +16,13 @@ impl MigrationTrait for Migration {
     async fn up(&self, manager: &SchemaManager) -> Result<(), DbErr> {
         let columns = [
             string("description").default("").to_owned(),
-            // Milliseconds; 0 is none.
+            // In milliseconds; 0 is off.
             big_integer("slow_mode").default(0).to_owned(),
-            // A BCP 47 tag; nothing is none.
+            // A BCP 47 tag; empty if not set.
             string("language").default("").to_owned(),
             string("posting").default("everyone").to_owned(),
         ];
-        // SQLite adds one at a time.
+        // SQLite can add only one column per statement.
         for column in columns {
             let change = Table::alter().table("rooms").add_column(column).to_owned();
             manager.alter_table(change).await?;

@@ -1,4 +1,4 @@
-//! Links that open something once, or for a time: into a room, to an account, to a new password.
+//! Invite, sign-up and password reset links, which expire or work a limited number of times.
 
 use sea_orm_migration::{prelude::*, schema::*};
 
@@ -8,7 +8,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: a start that is interrupted can be tried again.
+    /// Atomic, so that an interrupted start can be retried.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }
@@ -23,7 +23,7 @@ impl MigrationTrait for Migration {
                     .col(big_integer("room_id"))
                     .col(big_integer("created_at"))
                     .col(big_integer("expires_at"))
-                    // Null: no limit.
+                    // NULL: unlimited.
                     .col(big_integer_null("uses_left"))
                     .foreign_key(
                         ForeignKey::create()

@@ -1,4 +1,4 @@
-//! What the command line has changed, for a server that is running to notice.
+//! The change feed: changes made on the command line, for a running server to apply.
 
 use sea_orm_migration::{prelude::*, schema::*};
 

@@ -1,4 +1,4 @@
-// What axe-core finds wrong with a page.
+// Accessibility violations that axe-core finds on a page.
 
 import axe from 'axe-core/axe.min.js';
 
@@ -7,7 +7,7 @@ const RULES = {
     ...['wcag2a', 'wcag2aa', 'wcag2aaa', 'wcag21a', 'wcag21aa', 'wcag21aaa'],
     ...['wcag22a', 'wcag22aa', 'wcag22aaa', 'best-practice'],
   ],
-  // These are off unless they are asked for by name.
+  // These rules are off by default.
   rules: {
     'color-contrast-enhanced': { enabled: true },
     'identical-links-same-purpose': { enabled: true },
@@ -17,9 +17,9 @@ const RULES = {
   resultTypes: ['violations'],
 };
 
-/** What it finds in light and in dark colours, as sentences. */
+/** Returns the violations in light and in dark colours, as sentences. */
 export async function violationsIn(page) {
-  // Without the statement, the browser would send axe itself back.
+  // Without `undefined`, evaluate would return the axe object.
   await page.evaluate(`${axe.source}; undefined`);
   const found = [];
   for (const colorScheme of ['light', 'dark']) {

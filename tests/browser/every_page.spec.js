@@ -1,20 +1,20 @@
-// Every page, in every state, passes all the rules that programs can check, and can be read and worked
-// whatever the screen, the text size and the hands.
+// Every page, in every state, passes all automatic checks, and is readable and usable at every screen
+// size, at every text size, and by keyboard.
 
 import { violationsIn } from './axe.js';
 import { validate } from './htmlvalidate.js';
 import {
-  controlsShown,
-  controlsWithoutEdges,
-  linesTooLong,
-  misfits,
+  visibleControls,
+  controlsWithoutBorders,
+  overlongLines,
+  overflowsAndOverlaps,
   setTextSize,
   setTextSpacing,
   smallTargets,
-  walk,
-  waysIn,
-  whatMoves,
-  wordsShown,
+  tabThrough,
+  expectedTabStops,
+  animatedElements,
+  visibleWords,
 } from './layout.js';
 import { routesOfPages, STATES } from './pages.js';
 import { expect, test } from './site.js';
@@ -24,7 +24,7 @@ const LAPTOP = { width: 1280, height: 1024 };
 /** The laptop at a zoom of 400 %. */
 const ZOOMED = { width: 320, height: 256 };
 
-test('every page of the URL table is in the table of states', () => {
+test('every page route is in the table of states', () => {
   const listed = new Set(STATES.map((state) => state.at));
   const pages = routesOfPages();
 
@@ -32,49 +32,49 @@ test('every page of the URL table is in the table of states', () => {
   expect(pages.filter((pattern) => !listed.has(pattern))).toEqual([]);
 });
 
-// One test a state, as going there takes longer than a look; the looks are soft, so that all speak.
+// One test per state, because reaching a state is slow. Soft assertions report all problems at once.
 for (const state of STATES) {
   test(`${state.name}`, async ({ visit }) => {
     const { page, html } = await visit(state, { viewport: LAPTOP });
     const none = (faults, where) => expect.soft(faults, where).toEqual([]);
-    const atFirst = await page.evaluate(wordsShown);
+    const atFirst = await page.evaluate(visibleWords);
 
     none(await validate(html), 'html-validate');
     none(await violationsIn(page), 'axe');
 
-    none(await page.evaluate(whatMoves), 'moves');
-    none(await page.evaluate(smallTargets), 'small');
-    none(await page.evaluate(linesTooLong), 'long lines');
-    none(await page.evaluate(misfits), 'as it comes');
+    none(await page.evaluate(animatedElements), 'animated or fixed elements');
+    none(await page.evaluate(smallTargets), 'small targets');
+    none(await page.evaluate(overlongLines), 'long lines');
+    none(await page.evaluate(overflowsAndOverlaps), 'overflow or overlap');
     await page.evaluate(setTextSpacing, true);
-    none(await page.evaluate(misfits), 'with more text spacing');
+    none(await page.evaluate(overflowsAndOverlaps), 'overflow or overlap with more text spacing');
     await page.evaluate(setTextSpacing, false);
     await page.evaluate(setTextSize, '200%');
-    none(await page.evaluate(misfits), 'with text twice as large');
+    none(await page.evaluate(overflowsAndOverlaps), 'overflow or overlap with text twice as large');
     await page.evaluate(setTextSize, '');
 
     await page.setViewportSize(ZOOMED);
-    none(await page.evaluate(misfits), 'zoomed');
-    none(await page.evaluate(smallTargets), 'small, zoomed');
-    expect.soft(await page.evaluate(wordsShown), 'words that are shown, zoomed').toEqual(atFirst);
+    none(await page.evaluate(overflowsAndOverlaps), 'overflow or overlap when zoomed');
+    none(await page.evaluate(smallTargets), 'small targets when zoomed');
+    expect.soft(await page.evaluate(visibleWords), 'visible words when zoomed').toEqual(atFirst);
     await page.evaluate(setTextSpacing, true);
-    none(await page.evaluate(misfits), 'zoomed, with more text spacing');
+    none(await page.evaluate(overflowsAndOverlaps), 'overflow or overlap when zoomed with more text spacing');
     await page.evaluate(setTextSpacing, false);
 
-    const { stops, faults } = await walk(page);
-    none(faults, 'on the way by keyboard');
-    expect.soft(stops.sort(), 'stops on the way by keyboard').toEqual(await page.evaluate(waysIn));
+    const { stops, faults } = await tabThrough(page);
+    none(faults, 'focus style at tab stops');
+    expect.soft(stops.sort(), 'tab stops').toEqual(await page.evaluate(expectedTabStops));
 
     await page.emulateMedia({ forcedColors: 'active' });
-    none(await page.evaluate(controlsWithoutEdges), 'in forced colours');
+    none(await page.evaluate(controlsWithoutBorders), 'controls without borders in forced colours');
     await page.emulateMedia({ forcedColors: 'none', media: 'print' });
-    none(await page.evaluate(controlsShown), 'in print');
+    none(await page.evaluate(visibleControls), 'controls in print');
   });
 }
 
-test.describe('where scripts are off', () => {
+test.describe('without scripts', () => {
   for (const state of STATES.filter(({ problem }) => problem)) {
-    test(`${state.name}: the reader is put at the summary of what is wrong`, async ({ visit }) => {
+    test(`${state.name}: the error summary has the focus`, async ({ visit }) => {
       const { page } = await visit(state, { javaScriptEnabled: false });
 
       await expect(problemsOf(page)).toBeFocused();
@@ -84,7 +84,7 @@ test.describe('where scripts are off', () => {
   }
 });
 
-test('a skip link is the first stop, and leads to the main part', async ({ visit }) => {
+test('a skip link is the first tab stop and leads to the main content', async ({ visit }) => {
   const { page } = await visit(stateNamed('home'));
 
   await page.keyboard.press('Tab');
@@ -96,7 +96,7 @@ test('a skip link is the first stop, and leads to the main part', async ({ visit
   await expect(page.getByRole('main')).toBeFocused();
 });
 
-test('in a room, a second skip link leads to the box', async ({ visit }) => {
+test('in a room, a second skip link leads to the message box', async ({ visit }) => {
   const { page } = await visit(stateNamed('room, many messages'));
 
   await page.keyboard.press('Tab');
@@ -110,7 +110,7 @@ test('in a room, a second skip link leads to the box', async ({ visit }) => {
   await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused();
 });
 
-test('a printed room is its name, its days, and who wrote what and when', async ({ visit }) => {
+test('a printed room shows its name, and days, authors, texts and times of messages', async ({ visit }) => {
   const { page } = await visit(stateNamed('room, a talk'));
   await page.emulateMedia({ media: 'print' });
 

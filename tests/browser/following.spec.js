@@ -1,5 +1,5 @@
-// An open room follows its server through slow, lost, repeated and refused answers, and through sleep,
-// without taking the connections that its person's other tabs need.
+// An open room keeps up with the server through slow, lost, repeated and refused responses, and through
+// suspension, without using up the connections that other tabs need.
 
 import {
   announcedTo,
@@ -17,28 +17,28 @@ import {
   stopClock,
   test,
   trySending,
-  turn,
+  setVisibility,
   visit,
 } from './support.js';
 
 const lines = (...texts) => texts.map((text) => new RegExp(`: ${text} `));
 const waits = (url) => !/wait=0/.test(url);
 
-/** Lets the page write down when it polls, by its own clock. */
-async function noteWhenAsked(page) {
+/** Makes the page record its polls with times, by its own clock. */
+async function recordPolls(page) {
   await page.addInitScript(() => {
-    window.asked = [];
+    window.recordedPolls = [];
     const fetch = window.fetch.bind(window);
     window.fetch = (url, options) => {
-      if (/poll/.test(url)) window.asked.push({ url: String(url), at: performance.now() });
+      if (/poll/.test(url)) window.recordedPolls.push({ url: String(url), at: performance.now() });
       return fetch(url, options);
     };
   });
 }
 
-const asked = (page) => page.evaluate(() => window.asked);
+const recordedPolls = (page) => page.evaluate(() => window.recordedPolls);
 
-test('late answers lose nothing and keep the order', async ({ room, ada, bob }) => {
+test('with slow responses, no message is lost and the order is kept', async ({ room, ada, bob }) => {
   await ada.route(POLLS, async (route) => {
     const response = await route.fetch().catch(() => null);
     await new Promise((resolve) => setTimeout(resolve, 300));
@@ -53,7 +53,7 @@ test('late answers lose nothing and keep the order', async ({ room, ada, bob }) 
   await ada.unrouteAll({ behavior: 'ignoreErrors' });
 });
 
-test('answers that repeat what was shown change nothing', async ({ room, ada, bob }) => {
+test('repeated poll responses change nothing', async ({ room, ada, bob }) => {
   let first;
   let repeats = 0;
   await ada.route(POLLS, async (route) => {
@@ -74,39 +74,39 @@ test('answers that repeat what was shown change nothing', async ({ room, ada, bo
   await expect.poll(() => announcedTo(ada)).toEqual(['bob: Tea', 'bob: Cake']);
 });
 
-test('a lost connection is sought ever more rarely, and told once when lost and once when back', async ({
+test('polls back off after a lost connection, and its loss and return are each reported once', async ({
   room,
   ada,
   bob,
 }) => {
   let isDown = false;
   await ada.clock.install();
-  await noteWhenAsked(ada);
+  await recordPolls(ada);
   await ada.route(POLLS, (route) => (isDown ? route.abort() : route.continue()));
   await visit(ada, room);
   await messageBox(ada).fill('A draft');
   await stopClock(ada);
   isDown = true;
-  const before = (await asked(ada)).length;
+  const before = (await recordedPolls(ada)).length;
   await say(bob, room, 'Tea');
 
   const failed = async () => {
     await ada.clock.runFor(500);
-    return (await asked(ada)).length - before;
+    return (await recordedPolls(ada)).length - before;
   };
   await expect.poll(failed, { intervals: [10] }).toBe(1);
   expect(await statusesOf(ada)).toEqual([]);
   await expect.poll(failed, { intervals: [10] }).toBe(2);
   await expect(statusOf(ada)).toHaveText('Connection lost. Trying again.');
   await expect.poll(failed, { intervals: [10] }).toBe(9);
-  const times = (await asked(ada)).slice(before).map(({ at }) => at);
+  const times = (await recordedPolls(ada)).slice(before).map(({ at }) => at);
   times.slice(1).forEach((time, index) => {
     const most = Math.min(30_000, 2_000 * 2 ** index);
     expect(time - times[index]).toBeGreaterThanOrEqual(most / 2 - 1);
     expect(time - times[index]).toBeLessThanOrEqual(most + 1_000);
   });
 
-  // The browser says that the network is back: no time passes until the page asks.
+  // The browser reports that the network is back, and the page polls at once.
   isDown = false;
   await ada.evaluate(() => dispatchEvent(new Event('online')));
   await expect(statusOf(ada)).toHaveText('Connected again.');
@@ -115,7 +115,7 @@ test('a lost connection is sought ever more rarely, and told once when lost and 
   await expect(messageBox(ada)).toHaveValue('A draft');
 });
 
-test('a server that was killed and started again is followed without a reload, a repeat or a word', async ({
+test('an open page survives a server crash without a reload or announcements of missed messages', async ({
   server,
   room,
   ada,
@@ -144,11 +144,11 @@ test('a server that was killed and started again is followed without a reload, a
   expect(await loadTimeOf(ada)).toBe(load);
 });
 
-test.describe('when a waiting request is never answered', () => {
+test.describe('when a waiting poll is never answered', () => {
   test.beforeEach(async ({ room, ada, bob }) => {
     await ada.clock.install();
     await ada.route(POLLS, (route) => {
-      // One that waits is left alone.
+      // A waiting poll never gets a response.
       if (!waits(route.request().url())) return route.continue();
     });
     await visit(ada, room);
@@ -156,19 +156,19 @@ test.describe('when a waiting request is never answered', () => {
     await say(bob, room, 'Tea');
   });
 
-  test('a computer that slept catches up when it wakes', async ({ ada }) => {
+  test('a computer that was suspended catches up when it resumes', async ({ ada }) => {
     await ada.clock.fastForward('08:00:00');
     await expect(messagesOf(ada)).toHaveText(lines('Tea'));
   });
 
-  test('the page asks again after a while', async ({ ada }) => {
+  test('the page polls again after a while', async ({ ada }) => {
     await ada.clock.runFor(40_000);
     await expect(messagesOf(ada)).toHaveText(lines('Tea'));
     expect(await statusesOf(ada)).toEqual([]);
   });
 });
 
-test('a hidden tab holds no connection, asks at most every 15 seconds, and catches up when shown', async ({
+test('a hidden tab holds no poll open, polls at most every 15 seconds, and catches up when shown', async ({
   room,
   ada,
   bob,
@@ -177,50 +177,50 @@ test('a hidden tab holds no connection, asks at most every 15 seconds, and catch
   ada.on('request', (request) => isPoll(request) && open.add(request));
   for (const end of ['requestfinished', 'requestfailed']) ada.on(end, (request) => open.delete(request));
   await ada.clock.install();
-  await noteWhenAsked(ada);
+  await recordPolls(ada);
   await visit(ada, room);
   expect(open.size).toBe(1);
   await stopClock(ada);
-  const before = (await asked(ada)).length;
+  const before = (await recordedPolls(ada)).length;
 
-  await turn(ada, 'hidden');
+  await setVisibility(ada, 'hidden');
   await expect.poll(() => open.size).toBe(0);
   const from = await ada.evaluate(() => performance.now());
-  const looked = async () => {
+  const pollCount = async () => {
     await ada.clock.runFor(1_000);
-    return (await asked(ada)).length - before;
+    return (await recordedPolls(ada)).length - before;
   };
-  await expect.poll(looked, { intervals: [10] }).toBe(3);
+  await expect.poll(pollCount, { intervals: [10] }).toBe(3);
   await expect.poll(() => open.size).toBe(0);
-  const looks = (await asked(ada)).slice(before);
-  looks.forEach(({ url, at }, index) => {
+  const polls = (await recordedPolls(ada)).slice(before);
+  polls.forEach(({ url, at }, index) => {
     expect(url).toMatch(/&wait=0&hidden=1$/);
     expect(at - from).toBeGreaterThanOrEqual(15_000 * (index + 1));
   });
 
-  // No time passes when the tab is shown.
+  // A shown tab polls at once.
   await say(bob, room, 'Tea');
-  await turn(ada, 'visible');
+  await setVisibility(ada, 'visible');
   await expect(messagesOf(ada)).toHaveText(lines('Tea'));
 });
 
-test.describe('where requests wait for half a second', () => {
+test.describe('with polls that wait for half a second', () => {
   test.use({ settings: { '--poll-wait': '500ms' } });
 
-  test('what comes to a hidden tab counts as new in Your rooms', async ({
+  test('messages that arrive in a hidden tab count as new in Your rooms', async ({
     room,
     ada,
     bob,
   }) => {
     const rooms = await ada.context().newPage();
-    const newOnes = rooms
+    const newMessages = rooms
       .getByRole('listitem')
       .filter({ hasText: 'Kettle club' })
       .getByText(/new message/);
     await ada.clock.install();
     await visit(ada, room);
-    await turn(ada, 'hidden');
-    // The request that the tab gave up still waits at the server. One begun after it ends after it.
+    await setVisibility(ada, 'hidden');
+    // The poll that the tab aborted still waits at the server. This later poll ends after the aborted one.
     const cursor = await ada.locator('#log').getAttribute('data-cursor');
     await ada.context().request.get(`${room}/poll?after=${cursor}`);
     await say(bob, room, ...numbered('Tea', 2));
@@ -228,16 +228,16 @@ test.describe('where requests wait for half a second', () => {
     await expect(messagesOf(ada)).toHaveCount(2);
 
     await rooms.goto('/rooms/mine');
-    await expect(newOnes).toHaveText('2 new messages.');
+    await expect(newMessages).toHaveText('2 new messages.');
   });
 });
 
-test('a page for which the server has no place to wait asks every five seconds, for a minute', async ({
+test('a page without a slot for a waiting poll polls every five seconds for a minute', async ({
   room,
   ada,
 }) => {
   await ada.clock.install();
-  await noteWhenAsked(ada);
+  await recordPolls(ada);
   let refusals = 1;
   await ada.route(POLLS, async (route) => {
     const isRefused = waits(route.request().url()) && refusals > 0;
@@ -249,45 +249,45 @@ test('a page for which the server has no place to wait asks every five seconds, 
   });
   await visit(ada, room);
   await stopClock(ada);
-  const before = (await asked(ada)).length;
+  const before = (await recordedPolls(ada)).length;
 
   const waitsAgain = async () => {
     await ada.clock.runFor(500);
-    return (await asked(ada)).slice(before).some(({ url }) => waits(url));
+    return (await recordedPolls(ada)).slice(before).some(({ url }) => waits(url));
   };
   await expect.poll(waitsAgain, { intervals: [10] }).toBe(true);
-  const times = (await asked(ada)).slice(before - 1).map(({ at }) => at);
+  const times = (await recordedPolls(ada)).slice(before - 1).map(({ at }) => at);
   expect(times.at(-1) - times[0]).toBeGreaterThanOrEqual(60_000);
   for (const [index, time] of times.slice(1).entries()) {
     expect(time - times[index]).toBeGreaterThanOrEqual(5_000);
   }
 });
 
-test('eight windows of one person are all live, with the rest of the site still open to them', async ({
+test('eight tabs of one person are all live, and other pages still load', async ({
   room,
   ada,
   bob,
 }) => {
   const others = await Promise.all(Array.from({ length: 7 }, () => ada.context().newPage()));
   const windows = [ada, ...others];
-  // All at once are more than two cores load in good time.
+  // One after the other: two cores are too slow to load all of them at once.
   for (const window of windows) await window.goto(room);
 
   await say(bob, room, 'Tea');
   await Promise.all(windows.map((window) => expect(messagesOf(window)).toHaveText(lines('Tea'))));
 
-  // As tabs of one window: seven are hidden.
-  for (const tab of others) await turn(tab, 'hidden');
+  // Only one tab of a window is visible, so seven are hidden.
+  for (const tab of others) await setVisibility(tab, 'hidden');
   await send(ada, 'Cake');
   await expect(messagesOf(ada)).toHaveText(lines('Tea', 'Cake'));
   const ninth = await ada.context().newPage();
   await ninth.goto('/rooms/mine');
   await expect(ninth.getByRole('heading', { level: 1, name: 'Your rooms' })).toBeVisible();
-  await turn(others[3], 'visible');
+  await setVisibility(others[3], 'visible');
   await expect(messagesOf(others[3])).toHaveText(lines('Tea', 'Cake'));
 });
 
-test('five windows of one person, each in front, are all live', async ({ room, ada, bob }) => {
+test('five visible windows of one person are all live', async ({ room, ada, bob }) => {
   const others = await Promise.all(Array.from({ length: 4 }, () => ada.context().newPage()));
   const windows = [ada, ...others];
   for (const window of windows) await visit(window, room);

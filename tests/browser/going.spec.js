@@ -1,4 +1,4 @@
-// Messages that expire or are deleted go from open pages, and nothing else about the page changes.
+// Expired and deleted messages disappear from open pages, and nothing else on the page changes.
 
 import {
   announcedTo,
@@ -12,7 +12,7 @@ import {
   statusesOf,
   stopClock,
   test,
-  turn,
+  setVisibility,
   visit,
 } from './support.js';
 
@@ -24,7 +24,7 @@ async function deleteMessage(author, room, text) {
   await author.getByRole('button', { name: 'Delete message' }).click();
 }
 
-/** Gives the messages of the next page of the room these deadlines and times, oldest first. */
+/** Changes the deadlines and times of the messages on the next room page, oldest first. */
 async function alter(page, room, changes) {
   await page.route(
     (url) => url.pathname === room,
@@ -47,7 +47,7 @@ async function alter(page, room, changes) {
 test.describe('where messages live for four seconds', () => {
   test.use({ settings: { '--message-lifespan': '4s' } });
 
-  test('a message goes within two seconds of its end by the server’s clock, not the reader’s', async ({
+  test('a message disappears within two seconds of its deadline by the server’s clock', async ({
     room,
     ada,
     bob,
@@ -78,7 +78,7 @@ test.describe('where messages live for four seconds', () => {
     expect(await announcedTo(ada)).toEqual(['bob: Tea', 'bob: Cake']);
   });
 
-  test('a hidden tab whose timers slept drops what has expired as soon as it is shown', async ({
+  test('a hidden tab with suspended timers removes expired messages as soon as it is shown', async ({
     room,
     ada,
     bob,
@@ -87,21 +87,21 @@ test.describe('where messages live for four seconds', () => {
     await say(bob, room, 'Tea');
     await visit(ada, room);
     await expect(messagesOf(ada)).toHaveCount(1);
-    await turn(ada, 'hidden');
+    await setVisibility(ada, 'hidden');
     await stopClock(ada);
     await expect(async () => {
       await bob.goto(room);
       await expect(noMessagesIn(bob)).toBeVisible({ timeout: 100 });
     }).toPass();
 
-    await turn(ada, 'visible');
+    await setVisibility(ada, 'visible');
 
     await expect(messagesOf(ada)).toHaveCount(0);
     expect(await ada.evaluate(() => window.heard)).toEqual([]);
   });
 });
 
-test('a deleted message goes from every open page in silence', async ({ room, ada, bob }) => {
+test('a deleted message silently disappears from every open page', async ({ room, ada, bob }) => {
   await say(bob, room, 'Slip of the tongue', 'Tea?');
   await visit(ada, room);
   const load = await loadTimeOf(ada);
@@ -117,11 +117,11 @@ test.describe('in a room that fills several screens', () => {
   test.use({ viewport: { width: 500, height: 500 } });
 
   const topOf = (item) => item.evaluate((element) => element.getBoundingClientRect().top);
-  /** Browsers scroll by whole pixels. */
+  /** Allows a difference below one pixel, because browsers scroll by whole pixels. */
   const expectTop = async (item, top) => expect(Math.abs((await topOf(item)) - top)).toBeLessThan(1);
   const link = (page, name) => page.getByRole('link', { name, exact: true });
 
-  test('messages that come leave the draft, the caret, the focus and what is being read in place', async ({
+  test('new messages do not move the draft, the caret, the focus or the scroll position', async ({
     room,
     ada,
     bob,
@@ -144,13 +144,13 @@ test.describe('in a room that fills several screens', () => {
       await messageBox(ada).evaluate((box) => [box.selectionStart, box.selectionEnd]),
     ).toEqual([2, 5]);
 
-    // What came is out of view, so a link leads to the first of it. When it has been seen, the link goes.
+    // The new messages are out of view, so there is a link to the first one, until it has been seen.
     await link(ada, '3 new messages').click();
     await expect(messagesOf(ada).nth(30)).toBeInViewport();
     await expect(link(ada, '3 new messages')).toHaveCount(0);
   });
 
-  test('messages that come and go leave a selection alone', async ({ room, ada, bob }) => {
+  test('added and removed messages do not change the selection', async ({ room, ada, bob }) => {
     await say(bob, room, 'Deleted', ...numbered('Tea', 30));
     await visit(ada, room);
     const read = messagesOf(ada).filter({ hasText: /Tea 15 / });
@@ -167,7 +167,7 @@ test.describe('in a room that fills several screens', () => {
     expect(await ada.evaluate(() => String(getSelection()))).toBe('Tea 15');
   });
 
-  test('a reader at the end of the list stays there, with the box to write in unmoved', async ({
+  test('a reader at the end of the list stays there, and the message box does not move', async ({
     room,
     ada,
     bob,
@@ -178,7 +178,7 @@ test.describe('in a room that fills several screens', () => {
     await messageBox(ada).evaluate((box) => box.scrollIntoView({ block: 'end' }));
     const top = await topOf(messageBox(ada));
 
-    // One by one: what is lost of a pixel each time must not add up.
+    // One by one, to show that rounding errors do not add up.
     await say(bob, room, ...numbered('Cake', 20));
     await expect(messagesOf(ada)).toHaveCount(50);
     await expect(messagesOf(ada).last()).toBeInViewport();
@@ -190,7 +190,7 @@ test.describe('in a room that fills several screens', () => {
     await expectTop(messageBox(ada), top);
   });
 
-  test('messages that go above and in view leave what is being read in place', async ({
+  test('messages removed above and in view do not move the scroll position', async ({
     room,
     ada,
     bob,
@@ -201,7 +201,7 @@ test.describe('in a room that fills several screens', () => {
     await alter(ada, room, Array(16).fill({ deadline }));
     await visit(ada, room);
     const read = messagesOf(ada).filter({ hasText: /Tea 17 / });
-    // Two that will go are above it and in view.
+    // One message that will be removed is above this one, and one is in view.
     await messagesOf(ada).nth(14).evaluate((item) => item.scrollIntoView());
     const top = await topOf(read);
     expect(top).toBeGreaterThan(0);
@@ -213,7 +213,7 @@ test.describe('in a room that fills several screens', () => {
   });
 });
 
-test('the focus in a message that goes passes to the next message, or else to the heading', async ({
+test('the focus in a removed message moves to the next message, or else to the heading', async ({
   room,
   ada,
   bob,
@@ -240,10 +240,10 @@ test('the focus in a message that goes passes to the next message, or else to th
   expect(await ada.evaluate(() => window.heard)).toEqual([]);
 });
 
-test.describe('in a zone and a language far from the server’s', () => {
+test.describe('in another time zone and language than the server’s', () => {
   test.use({ timezoneId: 'Pacific/Auckland', locale: 'de-DE' });
 
-  test('days and times are the reader’s own, and the days that are over go', async ({
+  test('days and times are local to the reader, and empty days disappear', async ({
     room,
     ada,
     bob,
@@ -278,7 +278,7 @@ test.describe('in a zone and a language far from the server’s', () => {
   });
 });
 
-test('nothing on the page changes while nothing happens', async ({ room, ada, bob }) => {
+test('an idle page changes nothing', async ({ room, ada, bob }) => {
   await say(bob, room, 'Tea');
   await ada.clock.install();
   await visit(ada, room);
@@ -297,7 +297,7 @@ test('nothing on the page changes while nothing happens', async ({ room, ada, bo
 test.describe('where messages live for three seconds', () => {
   test.use({ settings: { '--message-lifespan': '3s' } });
 
-  test('a page left open while 200 messages come and go ends empty and no larger than it was', async ({
+  test('after 200 messages have come and expired, an open page is empty and has not grown', async ({
     room,
     ada,
     bob,
@@ -306,25 +306,25 @@ test.describe('where messages live for three seconds', () => {
     await visit(ada, room);
     const browser = await ada.context().newCDPSession(ada);
     const nodes = async () => {
-      // The announcer's boxes are emptied after ten seconds.
+      // The announcer is cleared after ten seconds.
       await ada.clock.runFor(10_000);
       await browser.send('HeapProfiler.collectGarbage');
       return (await browser.send('Memory.getDOMCounters')).nodes;
     };
-    const comeAndGo = async (count) => {
+    const sendAndExpire = async (count) => {
       await say(bob, room, ...numbered('Tea', count));
       await expect(messagesOf(ada).last()).toHaveText(new RegExp(`Tea ${count} `));
       await expect(messagesOf(ada)).toHaveCount(0);
     };
-    await comeAndGo(10);
+    await sendAndExpire(10);
     const before = await nodes();
 
-    await comeAndGo(200);
+    await sendAndExpire(200);
 
     await expect(noMessagesIn(ada)).toBeVisible();
     await expect(ada.locator('#log')).toBeEmpty();
     await expect(ada.locator('[role=log]')).toHaveText('');
-    // A message alone has more than ten.
+    // A single message has more than ten nodes.
     expect(await nodes()).toBeLessThan(before + 50);
     expect(await statusesOf(ada)).toEqual([]);
   });

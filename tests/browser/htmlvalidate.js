@@ -1,4 +1,4 @@
-// The rules for HTML as the server sends it.
+// Validation of the HTML that the server sends.
 
 import { HtmlValidate, StaticConfigLoader } from 'html-validate';
 
@@ -7,14 +7,14 @@ const validator = new HtmlValidate(
     root: true,
     extends: ['html-validate:recommended', 'html-validate:a11y', 'html-validate:standard'],
     rules: {
-      // Its 70 characters are what search engines show. Titles begin with what is special about a page,
-      // which may be a room's name of up to 64 characters or what somebody searched for.
+      // Search engines cut titles at 70 characters. Ours start with the specific part of the page, which may
+      // be a room name of up to 64 characters or a search query.
       'long-title': 'off',
     },
   }),
 );
 
-/** What is wrong with a page, as sentences. */
+/** Returns the problems of a page, as sentences. */
 export async function validate(html) {
   const { results } = await validator.validateString(html);
   return results

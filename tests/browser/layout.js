@@ -1,23 +1,23 @@
-// How a page is laid out, and walked through by keyboard.
+// Checks of layout and keyboard navigation.
 
-/** Presses Tab until it comes round: what it stopped at, and what was wrong with how a stop is shown. */
-export async function walk(page) {
+/** Presses Tab through the whole page; returns all tab stops, and the faults of their focus style. */
+export async function tabThrough(page) {
   const stops = new Set();
   const faults = [];
-  await page.evaluate(startAtTheTop);
+  await page.evaluate(startBeforeFirstElement);
   for (;;) {
     await page.keyboard.press('Tab');
-    const { stop, fault } = await page.evaluate(lookAtFocus);
+    const { stop, fault } = await page.evaluate(describeFocus);
     if (stops.has(stop) || stop === null) return { stops: [...stops], faults };
     stops.add(stop);
     if (fault) faults.push(`${stop}: ${fault}`);
   }
 }
 
-// What follows runs in the page.
+// The functions below run in the page.
 
-/** Names every element, and leaves the focus before the first. */
-function startAtTheTop() {
+/** Labels every element, and puts the focus before the first one. */
+function startBeforeFirstElement() {
   document.querySelectorAll('body *').forEach((element, index) => {
     const what = element.id || element.textContent.trim().slice(0, 40);
     element.dataset.stop = `${String(index).padStart(4, '0')} ${element.tagName} ${what}`;
@@ -28,7 +28,7 @@ function startAtTheTop() {
   getSelection().collapse(document.body, 0);
 }
 
-function lookAtFocus() {
+function describeFocus() {
   const element = document.activeElement;
   if (!element || element === document.body) return { stop: null };
   const luminanceOf = (colour) => {
@@ -42,7 +42,7 @@ function lookAtFocus() {
   const ground = getComputedStyle(document.body).backgroundColor;
   const [dark, light] = [luminanceOf(outlineColor), luminanceOf(ground)].sort((a, b) => a - b);
   const [box] = element.getClientRects();
-  // Of a box that is taller than the window, the part that is seen.
+  // The visible part of a box that may be taller than the window.
   const [top, bottom] = [Math.max(box.top, 0), Math.min(box.bottom, innerHeight)];
   const onTop = document.elementFromPoint(box.left + box.width / 2, (top + bottom) / 2);
   const faults = [
@@ -53,8 +53,8 @@ function lookAtFocus() {
   return { stop: element.dataset.stop, fault: faults.find(([isSo]) => isSo)?.[1] };
 }
 
-/** Where Tab should stop: at all that can be worked, of radio buttons at one of a set. */
-export function waysIn() {
+/** The expected tab stops: all controls, but only one radio button per group. */
+export function expectedTabStops() {
   const ways = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')];
   const sets = new Set();
   const stops = ways.filter((way) => {
@@ -66,11 +66,11 @@ export function waysIn() {
   return stops.map((stop) => stop.dataset.stop).sort();
 }
 
-export function wordsShown() {
+export function visibleWords() {
   return document.body.innerText.split(/\s+/).sort();
 }
 
-export function whatMoves() {
+export function animatedElements() {
   const moving = [...document.querySelectorAll('*')].filter((element) => {
     const style = getComputedStyle(element);
     const isAnimated = style.animationName !== 'none' || /[1-9]/.test(style.transitionDuration);
@@ -80,7 +80,7 @@ export function whatMoves() {
   return moving.map((element) => element.outerHTML.slice(0, 80));
 }
 
-/** Targets under 44 pixels. A link in a sentence may be; a radio button's label is part of its target. */
+/** Targets below 44 pixels, except links in sentences. The label of a radio button belongs to its target. */
 export function smallTargets() {
   const isInSentence = (link) => {
     const sentence = link.closest('p, li')?.cloneNode(true);
@@ -103,8 +103,8 @@ export function smallTargets() {
     .map(({ target, box }) => `${box.width}×${box.height} ${target.outerHTML.slice(0, 80)}`);
 }
 
-/** Paragraphs of more than 80 characters a line, taking the digit 0 as a character's width. */
-export function linesTooLong() {
+/** Paragraphs with lines of more than 80 characters, each as wide as the digit 0. */
+export function overlongLines() {
   const ruler = document.createElement('p');
   ruler.textContent = '0'.repeat(80);
   ruler.style.cssText = 'position: absolute; width: max-content; overflow-wrap: normal';
@@ -116,8 +116,8 @@ export function linesTooLong() {
     .map((block) => block.outerHTML.slice(0, 80));
 }
 
-/** What sticks out of the page, is cut off, or runs into other text. */
-export function misfits() {
+/** Elements that overflow the page, are cut off, or overlap other text. */
+export function overflowsAndOverlaps() {
   const faults = [];
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} > ${root.clientWidth}`);
@@ -154,7 +154,7 @@ export function misfits() {
   return faults;
 }
 
-/** The override of WCAG 1.4.12. */
+/** Applies the text spacing of WCAG 1.4.12. */
 export function setTextSpacing(isOn) {
   const sheet = new CSSStyleSheet();
   sheet.replaceSync(`
@@ -168,7 +168,7 @@ export function setTextSize(size) {
   document.documentElement.style.fontSize = size;
 }
 
-export function controlsWithoutEdges() {
+export function controlsWithoutBorders() {
   const controls = document.querySelectorAll('button, .button, input:not([type=hidden]), select, textarea');
   return [...controls]
     .filter((control) => !control.matches('[type=radio], [type=checkbox]'))
@@ -181,7 +181,7 @@ export function controlsWithoutEdges() {
     .map((control) => control.outerHTML.slice(0, 80));
 }
 
-export function controlsShown() {
+export function visibleControls() {
   const controls = document.querySelectorAll('nav, form, button, input, select, textarea, .skip, [role=log], [role=status]');
   return [...controls]
     .filter((control) => control.checkVisibility())

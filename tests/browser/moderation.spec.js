@@ -1,4 +1,4 @@
-// An owner and a member with the room open: what is done about people and the room shows at once.
+// Moderation and changed settings show at once on the open pages of an owner and a member.
 
 import {
   expect,
@@ -16,7 +16,7 @@ import {
 const GONE = 'You are no longer in this room.';
 const CHANGED = 'This room has changed. Load the page again.';
 
-/** Goes to what the owner can do about bob. */
+/** Opens the page for managing bob. */
 async function manageBob(owner, room) {
   await owner.goto(room);
   await owner.getByRole('link', { name: 'All members' }).click();
@@ -31,7 +31,7 @@ function follow(page, name) {
   return page.getByRole('main').getByRole('link', { name }).click();
 }
 
-test('who is removed is told so, keeps the draft, and may come back', async ({ ada, bob, room }) => {
+test('a removed member is told so, keeps the draft, and may rejoin', async ({ ada, bob, room }) => {
   await visit(bob, room);
   await messageBox(bob).fill('Half a thought');
 
@@ -47,7 +47,7 @@ test('who is removed is told so, keeps the draft, and may come back', async ({ a
   await expectRoom(bob, 'Kettle club');
 });
 
-test('who is banned is told so, and why, until the ban is lifted', async ({ ada, bob, room }) => {
+test('a banned person is told so, and why, until the ban is lifted', async ({ ada, bob, room }) => {
   await visit(bob, room);
 
   await manageBob(ada, room);
@@ -69,7 +69,7 @@ test('who is banned is told so, and why, until the ban is lifted', async ({ ada,
   await expectRoom(bob, 'Kettle club');
 });
 
-test('all messages of one person go from open pages', async ({ ada, bob, room }) => {
+test('deleting all messages of one person removes them from open pages', async ({ ada, bob, room }) => {
   await visit(bob, room);
   await send(bob, 'Buy kettles');
   await send(bob, 'Buy them now');
@@ -84,7 +84,7 @@ test('all messages of one person go from open pages', async ({ ada, bob, room })
   await expect(messagesOf(bob)).toHaveCount(1);
 });
 
-test('a moderator deletes a single message of another', async ({ ada, bob, room }) => {
+test('a moderator deletes a single message of another person', async ({ ada, bob, room }) => {
   await manageBob(ada, room);
   await press(ada, 'Make bob a moderator');
   await expect(ada.getByText('Made a moderator.')).toBeVisible();
@@ -105,7 +105,7 @@ test('a moderator deletes a single message of another', async ({ ada, bob, room 
   await carol.close();
 });
 
-test('open pages are told of new settings, and of the end of the room', async ({ ada, bob, room }) => {
+test('open pages learn of new settings, and of the deletion of the room', async ({ ada, bob, room }) => {
   await visit(bob, room);
   await ada.goto(room);
   await follow(ada, 'Settings of Kettle club');
@@ -126,7 +126,7 @@ test('open pages are told of new settings, and of the end of the room', async ({
   await expect(statusOf(bob)).toHaveText(GONE);
 });
 
-test('where only moderators write, the page of a member is live all the same', async ({
+test('in a room where only moderators write, the page of a member is live', async ({
   ada,
   bob,
   room,

@@ -1,15 +1,15 @@
-// Every page, in every state that it can be met in.
+// Every page, in every state that it can have.
 //
-// A state has a name, the pattern of its address in the URL table, what its page says, and how to get
-// there through the site: `as` somebody who is signed in, or nobody; from a `site` of site.js; with a
-// `status` other than 200. A state with a `problem` is a form that was refused.
+// A state has a name, the pattern of its route, a text on its page, and a function that opens it: `as` a
+// person who is signed in, or signed out; on a `site` of site.js; with a `status` other than 200. A state
+// with a `problem` is a refused form.
 
 import { readFileSync } from 'node:fs';
 
 import { expect, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from './site.js';
 import { messageBox, problemsOf } from './support.js';
 
-/** What people do not see: what the script asks for, what machines ask for, and files. */
+/** Routes that people do not see: for the script, for monitoring, and files. */
 export const NOT_PAGES = ['/rooms/{room}/poll', '/healthz', '/assets/{file}'];
 
 export const STATES = [
@@ -59,7 +59,7 @@ function register() {
       ...{ name: 'create an account, closed meanwhile', at, site: 'closed', status: 403 },
       ...{ says: 'has closed it to new accounts' },
       go: async ({ page }) => {
-        // As a page that was open before the server was closed.
+        // Simulates a page that was opened before sign-up was closed.
         await page.goto('/login');
         await page.locator('main form').evaluate((form) => form.setAttribute('action', '/register'));
         await page.getByRole('main').getByRole('button', { name: 'Sign in' }).click();
@@ -268,7 +268,7 @@ function newRoom() {
   ];
 }
 
-/** The room page as it is served. */
+/** The room page as the server sends it. */
 function room() {
   const at = '/rooms/{room}';
   const seen = [
@@ -383,7 +383,7 @@ function room() {
   ];
 }
 
-/** What the script makes of the room page. */
+/** States of the room page that only the script produces. */
 function liveRoom() {
   const at = '/rooms/{room}';
   return [
@@ -428,7 +428,7 @@ function members() {
   }));
 }
 
-/** What owners and moderators do about people. */
+/** The pages on which owners and moderators manage people. */
 function manage() {
   const at = '/rooms/{room}/members/{person}';
   const of = (room, name, action = '') => async ({ page, site }) =>
@@ -582,7 +582,7 @@ function messageRefused() {
         await signUp(page, site);
         await openWithoutScript(page, await joinedRoom(page, site));
         await signOut(page);
-        // Nobody can be found by such a nonce, for whom to hold the message.
+        // An invalid nonce does not identify a person, so the server cannot keep a draft.
         await page.locator('[name=nonce]').evaluate((nonce) => (nonce.value = 'x'));
         await sendMessage(page, 'Did I miss the tea?');
       },
@@ -652,7 +652,7 @@ function invites() {
   ];
 }
 
-/** A link into a private room, as whoever was given it opens it. */
+/** The page of an invite link. */
 function invite() {
   const at = '/invite/{token}';
   const name = (what) => `invite, ${what}`;
@@ -734,7 +734,7 @@ function accountSessions() {
   const at = '/account/sessions';
   const firefox = 'Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0';
   const lynx = 'Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1 GNUTLS/3.8.9';
-  /** Opens the page of somebody new, who is signed in with these browsers as well. */
+  /** Opens the page as a new person who is also signed in with these browsers. */
   const openWith = (...userAgents) => async ({ page, site }) => {
     const name = await signUp(page, site);
     for (const userAgent of userAgents) await site.signIn(name, userAgent);
@@ -776,7 +776,7 @@ function accountDelete() {
   ];
 }
 
-/** The page of errors, at addresses of all kinds. Where the database is away cannot be reached. */
+/** Error pages of all kinds, except those that need an unavailable database. */
 function errors() {
   return [
     ['no such page, signed out', '/nowhere', undefined, 404, 'There is no such page'],
@@ -826,7 +826,7 @@ function open(address) {
   return ({ page }) => page.goto(address);
 }
 
-/** Opens a form, fills it in and sends it. */
+/** Opens a form, fills it in and submits it. */
 function send(address, values, button) {
   return async ({ page }) => {
     await page.goto(address);
@@ -846,7 +846,7 @@ async function sendMessage(page, text) {
   await page.getByRole('button', { name: 'Send message' }).click();
 }
 
-/** Opens a room as it is where scripts are off; the test's own scripts go on running. */
+/** Opens a room without room.js. Scripts of the test still run. */
 async function openWithoutScript(page, room) {
   await page.route('**/room.js*', (route) => route.abort());
   await page.goto(room);
@@ -854,7 +854,7 @@ async function openWithoutScript(page, room) {
 
 let newcomers = 0;
 
-/** Signs somebody up who is in no other test, and so can be signed out. Answers the name. */
+/** Signs up a new person, whom the test may sign out; returns the name. */
 async function signUp(page, site) {
   const name = `newcomer-${(newcomers += 1)}`;
   await submit(page.context().request, `${site.url}/register`, { name, password: PASSWORD });
@@ -871,7 +871,7 @@ async function signOut(page) {
   await submit(page.context().request, '/logout', { 'sign-out': '1' });
 }
 
-/** The server's clock cannot be moved: the page is changed on its way, and its script puts the days. */
+/** Changes the times in the response, because the server's clock cannot be moved. */
 async function sendFirstMessagesADayBefore(route) {
   const answer = await route.fetch();
   let times = 0;

@@ -27,7 +27,7 @@ test('a password can be shown and hidden on every form that asks for one', async
   }
 });
 
-test('of two passwords on a form, each has a button that says which it shows', async ({ ada, server }) => {
+test('each of two passwords on a form has a button that says which one it shows', async ({ ada, server }) => {
   await ada.goto(server.url);
   await signUp(ada, 'ada');
   await ada.goto(`${server.url}/account/password`);
@@ -43,7 +43,7 @@ test('of two passwords on a form, each has a button that says which it shows', a
   ]);
 });
 
-test('a password that is shown is sent as a password', async ({ ada, server }) => {
+test('a shown password is submitted as a password field', async ({ ada, server }) => {
   await ada.goto(`${server.url}/login`);
   await ada.getByLabel('Name').fill('ada');
   await ada.locator('input[name=password]').fill('a kettle of fish');
@@ -66,7 +66,7 @@ test('a password that is shown is sent as a password', async ({ ada, server }) =
 test.describe('without scripts', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('there is no button that does nothing', async ({ ada, server }) => {
+  test('there is no dead button', async ({ ada, server }) => {
     await ada.goto(`${server.url}/login`);
 
     await expect(ada.getByRole('button')).toHaveText(['Sign in']);

@@ -1,4 +1,4 @@
-// The button that keeps an open room from changing under its reader.
+// The button that pauses the updates of an open room.
 
 import {
   announcedTo,
@@ -18,7 +18,7 @@ const pause = (page) => page.getByRole('button', { name: 'Pause updates', exact:
 const resume = (page, waiting) =>
   page.getByRole('button', { name: `Resume updates, ${waiting} waiting`, exact: true });
 
-test('pausing keeps new messages back and counts them, until updates are resumed', async ({
+test('a pause holds back and counts new messages until updates are resumed', async ({
   room,
   ada,
   bob,
@@ -44,7 +44,7 @@ test('pausing keeps new messages back and counts them, until updates are resumed
   await expect(messageBox(ada)).toHaveValue('A draft');
 });
 
-test('one’s own message is shown while paused, and those that waited take their places before it', async ({
+test('a person’s own message is shown while paused, after the held-back messages', async ({
   room,
   ada,
   bob,
@@ -63,7 +63,7 @@ test('one’s own message is shown while paused, and those that waited take thei
   await expect(ada.locator('#log ol')).toHaveCount(1);
 });
 
-test('the pause is kept when the page is loaded again', async ({ room, ada, bob }) => {
+test('a pause survives a reload', async ({ room, ada, bob }) => {
   await visit(ada, room);
   await pause(ada).click();
   await say(bob, room, 'Tea');
@@ -80,7 +80,7 @@ test('the pause is kept when the page is loaded again', async ({ room, ada, bob 
 test.describe('where messages live for eight seconds', () => {
   test.use({ settings: { '--message-lifespan': '8s' } });
 
-  test('what expires or is deleted goes while paused, from the page and from what waits', async ({
+  test('while paused, expired and deleted messages leave the page and the held-back messages', async ({
     room,
     ada,
     bob,

@@ -1,11 +1,11 @@
-// Takes the picture of a room that the README shows: results/room.png.
+// Takes the picture of a room for the README: results/room.png.
 
 import { join } from 'node:path';
 
 import {
   createPublicRoom,
   expect,
-  joinPublicly,
+  joinPublicRoom,
   messagesOf,
   openRoom,
   send,
@@ -15,11 +15,11 @@ import {
 
 test.use({ colorScheme: 'light', viewport: { width: 1000, height: 900 } });
 
-test('a room fits in a picture', async ({ ada, bob }, testInfo) => {
+test('takes the picture of a room for the README', async ({ ada, bob }, testInfo) => {
   await signUp(ada, 'ada');
   await signUp(bob, 'bob');
   await createPublicRoom(ada, 'Kettle club');
-  await joinPublicly(bob, 'Kettle club');
+  await joinPublicRoom(bob, 'Kettle club');
 
   await send(ada, 'Is anybody in the kitchen?');
   await send(bob, 'Me. The kettle is on, and there are two mugs left.');

@@ -8,12 +8,12 @@ export default defineConfig({
   retries: 0,
   forbidOnly: true,
   timeout: 60_000,
-  // Longer than messages live in these tests, so that an assertion can wait for their end.
+  // Longer than the message lifespans of these tests, so that an assertion can wait for the expiry.
   expect: { timeout: 15_000 },
   reporter: 'list',
   use: {
     actionTimeout: 15_000,
-    // Recording every test takes a sixth of the time: `npm test -- --trace on` shows one that fails.
+    // Traces take a sixth of the time. To trace a failing test, run `npm test -- --trace on`.
     trace: 'off',
     launchOptions: {
       executablePath: '/usr/bin/chromium-headless-shell',

@@ -1,4 +1,4 @@
-// The site behind nginx with TLS, by the block that the README gives.
+// The site behind nginx with TLS, with the configuration block from the README.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -13,7 +13,7 @@ import { Server } from './server.js';
 import {
   createPublicRoom,
   expect,
-  joinPublicly,
+  joinPublicRoom,
   messagesOf,
   send,
   signUp,
@@ -23,7 +23,7 @@ import {
 const README = new URL('../../README.md', import.meta.url);
 
 const test = base.extend({
-  /** The address by which people see the site. */
+  /** The public URL of the site. */
   site: async ({}, use) => {
     const port = await freePort();
     const address = `https://localhost:${port}`;
@@ -42,7 +42,7 @@ const test = base.extend({
 });
 
 async function inOwnBrowser(browser, baseURL, use) {
-  // The certificate is the test's own.
+  // The test's certificate is self-signed.
   const context = await browser.newContext({ baseURL, ignoreHTTPSErrors: true });
   await use(await context.newPage());
   await context.close();
@@ -57,16 +57,16 @@ async function freePort() {
   return port;
 }
 
-/** The README's block, with the places of this test. */
+/** The README's block, with the paths and ports of this test. */
 function configuration(port, target, folder) {
   const [, block] = /```nginx\n(.*?)```/s.exec(readFileSync(README, 'utf8'));
-  const places = [
+  const replacements = [
     ['listen 443 ', `listen 127.0.0.1:${port} `],
     ['/etc/ssl/chat.example.org.crt', join(folder, 'certificate')],
     ['/etc/ssl/chat.example.org.key', join(folder, 'key')],
     ['http://127.0.0.1:8080', target],
   ];
-  const server = places.reduce((text, [from, to]) => {
+  const server = replacements.reduce((text, [from, to]) => {
     expect(text).toContain(from);
     return text.replace(from, to);
   }, block);
@@ -104,8 +104,8 @@ async function startNginx(port, target) {
   };
 }
 
-test('two people talk live, with cookies that travel over TLS only', async ({ ada, bob }) => {
-  // nginx serves from when it has its port.
+test('two people talk live, with cookies that are sent over TLS only', async ({ ada, bob }) => {
+  // Waits until nginx listens.
   await expect(async () => ada.goto('/')).toPass();
   await signUp(ada, 'ada');
   await signUp(bob, 'bob');
@@ -114,7 +114,7 @@ test('two people talk live, with cookies that travel over TLS only', async ({ ad
     ...{ name: '__Host-mirage', secure: true, httpOnly: true, sameSite: 'Lax' },
   });
   await createPublicRoom(ada, 'Kettle club');
-  await joinPublicly(bob, 'Kettle club');
+  await joinPublicRoom(bob, 'Kettle club');
 
   await send(ada, 'Is the kettle on?');
   await send(bob, 'It is.');
@@ -124,7 +124,7 @@ test('two people talk live, with cookies that travel over TLS only', async ({ ad
   }
 });
 
-test('links lead to where people see the site, and forms from elsewhere are refused', async ({
+test('links use the public URL, and cross-site forms are refused', async ({
   ada,
   site,
 }) => {

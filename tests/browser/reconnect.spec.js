@@ -1,9 +1,9 @@
-// A room page outlives the server it came from.
+// A room page survives a restart of its server.
 
 import {
   createPublicRoom,
   expect,
-  joinPublicly,
+  joinPublicRoom,
   loadTimeOf,
   messagesOf,
   send,
@@ -11,7 +11,7 @@ import {
   test,
 } from './support.js';
 
-test('a page left open goes on receiving messages after the server was killed and started again', async ({
+test('an open page receives messages again after the server was killed and restarted', async ({
   server,
   ada,
   bob,
@@ -19,7 +19,7 @@ test('a page left open goes on receiving messages after the server was killed an
   await signUp(ada, 'ada');
   await signUp(bob, 'bob');
   await createPublicRoom(ada, 'Kettle club');
-  await joinPublicly(bob, 'Kettle club');
+  await joinPublicRoom(bob, 'Kettle club');
   await send(ada, 'Before the power cut');
   await expect(messagesOf(bob)).toHaveText([/^ada: Before the power cut/]);
   const load = await loadTimeOf(bob);

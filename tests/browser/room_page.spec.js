@@ -1,7 +1,7 @@
-// What the room page is, with its script and without.
+// The room page, with its script and without.
 
 import {
-  checkForNews,
+  checkForNewMessages,
   expect,
   messageBox,
   messagesOf,
@@ -11,12 +11,12 @@ import {
   test,
   trySending,
   visit,
-  watch,
+  watchPages,
 } from './support.js';
 
 const updates = (page) => page.getByRole('button', { name: /updates/ });
 
-test('a conversation reads as headings and lists, each message as author, words and time', async ({
+test('a conversation consists of headings and lists, each message of author, text and time', async ({
   room,
   ada,
   bob,
@@ -66,9 +66,9 @@ test('a conversation reads as headings and lists, each message as author, words 
   `);
 });
 
-test('older messages and the view that reloads itself are not followed', async ({ room, ada, bob }) => {
+test('pages of older messages and the self-reloading view do not poll', async ({ room, ada, bob }) => {
   await say(bob, room, ...numbered('Tea', 101));
-  const { complaints } = watch(ada);
+  const { consoleErrors } = watchPages(ada);
   const polls = [];
   await visit(ada, room);
   await ada.getByRole('link', { name: 'Older messages' }).click();
@@ -82,13 +82,13 @@ test('older messages and the view that reloads itself are not followed', async (
   await expect(updates(ada)).toHaveCount(0);
   await expect(messageBox(ada)).toHaveCount(0);
   expect(polls).toEqual([]);
-  expect(complaints).toEqual([]);
+  expect(consoleErrors).toEqual([]);
 });
 
 test.describe('without scripts', () => {
   test.use({ javaScriptEnabled: false });
 
-  test('sending returns to the box, which says that the message was sent', async ({ room, ada, bob }) => {
+  test('sending returns to the message box with a confirmation', async ({ room, ada, bob }) => {
     await ada.goto(room);
     await say(bob, room, ...numbered('Tea', 2));
 
@@ -99,7 +99,7 @@ test.describe('without scripts', () => {
     await expect(messageBox(ada)).toHaveAccessibleDescription(/^Sent\. 2 new messages above\./);
   });
 
-  test('the link to check for new messages leads to what is new, and says when nothing is', async ({
+  test('the link to check for new messages leads to them, or says that there are none', async ({
     room,
     ada,
     bob,
@@ -108,18 +108,18 @@ test.describe('without scripts', () => {
     await ada.goto(room);
     await say(bob, room, ...numbered('Tea', 3));
 
-    await checkForNews(ada);
+    await checkForNewMessages(ada);
     await expect(ada).toHaveTitle(/^3 new – Kettle club/);
     await expect(ada.getByRole('heading', { name: 'New messages', exact: true })).toBeInViewport();
     await expect(ada.locator('#new ~ ol > li')).toHaveCount(3);
 
-    await checkForNews(ada);
+    await checkForNewMessages(ada);
     await expect(ada).toHaveTitle(/^No new messages – Kettle club/);
     await expect(ada.getByText('No new messages.')).toBeVisible();
     await expect(ada.getByRole('heading', { name: 'New messages', exact: true })).toHaveCount(0);
   });
 
-  test('a refused message is in the box again, and the summary of what was wrong has the focus', async ({
+  test('a refused message comes back in the box, and the error summary has the focus', async ({
     room,
     ada,
   }) => {

@@ -1,10 +1,10 @@
-// The script itself: small, alone, and not needed.
+// The script is small, has no dependencies, and is optional.
 
 import { readFile } from 'node:fs/promises';
 import { gzipSync } from 'node:zlib';
 
 import {
-  checkForNews,
+  checkForNewMessages,
   expect,
   messageBox,
   messagesOf,
@@ -12,19 +12,19 @@ import {
   send,
   test,
   visit,
-  watch,
+  watchPages,
 } from './support.js';
 
 const SCRIPT = new URL('../../assets/room.js', import.meta.url);
 
-test('the script takes less than 6 KB and brings nothing along', async () => {
+test('the script takes less than 6 KB and loads nothing else', async () => {
   const script = await readFile(SCRIPT, 'utf8');
 
   expect(gzipSync(script, { level: 9 }).length).toBeLessThan(6_000);
   expect(script).not.toMatch(/\bimport\b|\brequire\b|https?:/);
 });
 
-test('a room works by its forms and links when the script throws on its first line', async ({
+test('a room works with forms and links when the script throws on its first line', async ({
   room,
   ada,
   bob,
@@ -34,21 +34,21 @@ test('a room works by its forms and links when the script throws on its first li
     const body = `throw new Error("on its first line");\n${await response.text()}`;
     await route.fulfill({ response, body });
   });
-  const { complaints } = watch(ada);
+  const { consoleErrors } = watchPages(ada);
   await ada.goto(room);
-  expect(complaints).toEqual(['on its first line']);
+  expect(consoleErrors).toEqual(['on its first line']);
   await expect(ada.getByRole('button', { name: /updates/ })).toHaveCount(0);
   await expect(ada.getByRole('checkbox')).toHaveCount(0);
 
   await say(bob, room, 'Tea?');
-  await checkForNews(ada);
+  await checkForNewMessages(ada);
   await expect(messagesOf(ada)).toHaveText([/^bob: Tea\?/]);
   await send(ada, 'Please');
   await expect(messagesOf(ada)).toHaveText([/^bob: Tea\?/, /^ada \(you\): Please/]);
   await expect(messageBox(ada)).toBeFocused();
 });
 
-test('a browser that keeps nothing for pages is no obstacle', async ({ room, ada, bob }) => {
+test('a room works in a browser without storage', async ({ room, ada, bob }) => {
   await ada.addInitScript(() => {
     for (const storage of ['localStorage', 'sessionStorage']) {
       Object.defineProperty(window, storage, {
@@ -58,7 +58,7 @@ test('a browser that keeps nothing for pages is no obstacle', async ({ room, ada
       });
     }
   });
-  const { complaints } = watch(ada);
+  const { consoleErrors } = watchPages(ada);
   await visit(ada, room);
 
   await ada.getByRole('checkbox', { name: 'Enter sends' }).check();
@@ -70,5 +70,5 @@ test('a browser that keeps nothing for pages is no obstacle', async ({ room, ada
   await ada.getByRole('button', { name: 'Resume updates, 1 waiting' }).click();
 
   await expect(messagesOf(ada)).toHaveText([/^ada \(you\): Tea\?/, /^bob: Please/]);
-  expect(complaints).toEqual([]);
+  expect(consoleErrors).toEqual([]);
 });

@@ -1,4 +1,4 @@
-// Writing and sending with the script: nothing is sent twice, and nothing that was written is lost.
+// Writing and sending with the script: no message is sent twice, and no text is lost.
 
 import {
   announcedTo,
@@ -22,7 +22,7 @@ const SENDS = /\/rooms\/\d+\/messages$/;
 const LOST = 'Not sent: the connection is lost. Your message is still in the box. Send it again.';
 const enterSends = (page) => page.getByRole('checkbox', { name: 'Enter sends' });
 
-test('sending leaves the focus in the emptied box, says "Sent" each time, and loads no page', async ({
+test('sending empties and focuses the box, says "Sent" each time, and loads no page', async ({
   room,
   ada,
 }) => {
@@ -43,7 +43,7 @@ test('sending leaves the focus in the emptied box, says "Sent" each time, and lo
   expect(await loadTimeOf(ada)).toBe(load);
 });
 
-test('Enter begins a new line until its user lets it send', async ({ room, ada }) => {
+test('Enter starts a new line until the user lets it send', async ({ room, ada }) => {
   await visit(ada, room);
   await messageBox(ada).focus();
   await ada.keyboard.type('One');
@@ -70,7 +70,7 @@ test('Enter begins a new line until its user lets it send', async ({ room, ada }
   await expect(enterSends(ada)).not.toBeChecked();
 });
 
-test('an Enter that ends the composition of a character does not send', async ({ room, ada }) => {
+test('an Enter that ends an input method composition does not send', async ({ room, ada }) => {
   let sends = 0;
   ada.on('request', (request) => (sends += SENDS.test(request.url()) ? 1 : 0));
   await visit(ada, room);
@@ -80,7 +80,7 @@ test('an Enter that ends the composition of a character does not send', async ({
 
   await keyboard.send('Input.imeSetComposition', { text: 'お茶', selectionStart: 2, selectionEnd: 2 });
   await messageBox(ada).dispatchEvent('keydown', { key: 'Enter', isComposing: true });
-  // Safari ends the composition first and then tells of the key.
+  // Safari ends the composition before it reports the key.
   await messageBox(ada).dispatchEvent('keydown', { key: 'Enter', keyCode: 229 });
   await keyboard.send('Input.insertText', { text: 'お茶' });
   await expect(messageBox(ada)).toHaveValue('お茶');
@@ -91,7 +91,7 @@ test('an Enter that ends the composition of a character does not send', async ({
   expect(sends).toBe(1);
 });
 
-test('a double click, and a key held down, send once', async ({ room, ada }) => {
+test('a double click and a key held down each send once', async ({ room, ada }) => {
   await visit(ada, room);
   await enterSends(ada).check();
 
@@ -108,7 +108,7 @@ test('a double click, and a key held down, send once', async ({ room, ada }) => 
   await expect(messagesOf(ada)).toHaveText([/: Only once/, /: Held/, /: The last/]);
 });
 
-test('a message whose answer is lost stays in the box, and sending it again does not double it', async ({
+test('a message whose response is lost stays in the box, and sending it again does not duplicate it', async ({
   room,
   ada,
 }) => {
@@ -134,7 +134,7 @@ test('a message whose answer is lost stays in the box, and sending it again does
   await expect(messagesOf(ada)).toHaveText([/: Did it arrive\?/, /: The next/]);
 });
 
-test('another text in place of one whose answer was lost is not swallowed', async ({ room, ada }) => {
+test('a different text sent after a lost response is not swallowed', async ({ room, ada }) => {
   await visit(ada, room);
   await ada.route(
     SENDS,
@@ -155,7 +155,7 @@ test('another text in place of one whose answer was lost is not swallowed', asyn
   await expect(messagesOf(ada)).toHaveText([/: First/, /: Second/]);
 });
 
-test('what is typed while a message is on its way stays, with the caret, and can be sent meanwhile', async ({
+test('text typed while a message is in flight stays, with the caret, and can be sent', async ({
   room,
   ada,
 }) => {
@@ -180,7 +180,7 @@ test('what is typed while a message is on its way stays, with the caret, and can
   await expect(messagesOf(ada)).toHaveText([/: One/, /: Two three/]);
 });
 
-test('a message sent while another is on its way follows it', async ({ room, ada }) => {
+test('a message sent while another is in flight follows it', async ({ room, ada }) => {
   await visit(ada, room);
   let answer;
   const answered = new Promise((resolve) => (answer = resolve));
@@ -199,7 +199,7 @@ test('a message sent while another is on its way follows it', async ({ room, ada
   await expect(messageBox(ada)).toHaveValue('');
 });
 
-test('a refused message stays in the box, and both the status and the field say why', async ({
+test('a refused message stays in the box, with the reason in the status and at the field', async ({
   room,
   ada,
 }) => {
@@ -224,14 +224,14 @@ test('a refused message stays in the box, and both the status and the field say 
 test.describe('with limits', () => {
   test.use({ settings: { '--limits': 'on' } });
 
-  test('a message over the limit stays in the box with the reason, and can be sent later', async ({
+  test('a rate-limited message stays in the box with the reason, and can be sent later', async ({
     room,
     ada,
   }) => {
     await visit(ada, room);
     await say(ada, room, '1', '2', '3', '4', '5');
 
-    // One passes each second: a slow machine may have to send more than six.
+    // The limit allows one message per second, so a slow machine may have to send more than six.
     const lastStatus = async () => {
       await trySending(ada, 'One too many');
       await expect(statusOf(ada)).not.toBeEmpty();
@@ -250,7 +250,7 @@ test.describe('with limits', () => {
   });
 });
 
-test('a message to a room one has left stays in the box with the reason', async ({ room, ada, bob }) => {
+test('a message to a room that was left stays in the box with the reason', async ({ room, ada, bob }) => {
   await visit(bob, room);
   await messageBox(bob).fill('Wait for me');
   await submit(bob, `${room}/leave`, { leave: '1' });
@@ -264,7 +264,7 @@ test('a message to a room one has left stays in the box with the reason', async 
   await expect(messagesOf(ada)).toHaveCount(0);
 });
 
-test('a server that is not well leaves the message in the box', async ({ room, ada }) => {
+test('a server error leaves the message in the box', async ({ room, ada }) => {
   const answers = [
     { status: 503, contentType: 'text/html', body: '<p id="reason">Try again in some seconds.</p>' },
     { status: 500, body: '' },
@@ -282,7 +282,7 @@ test('a server that is not well leaves the message in the box', async ({ room, a
   await expect(messagesOf(ada)).toHaveText([/: Tea/]);
 });
 
-test('a signed-out page says so, keeps the draft, stops asking, and signing in gives the draft back', async ({
+test('a signed-out page says so, stops polling, and restores the draft after signing in', async ({
   room,
   ada,
 }) => {
@@ -305,7 +305,7 @@ test('a signed-out page says so, keeps the draft, stops asking, and signing in g
   await expect(messagesOf(ada)).toHaveText([/: A draft/]);
 });
 
-test('a page that was signed out goes on when its person has signed in elsewhere', async ({
+test('a signed-out page continues after signing in in another tab', async ({
   room,
   ada,
   bob,

@@ -1,4 +1,4 @@
-// A Mirage server of a test's own, with a free port and an empty database.
+// A Mirage server for one test, on a free port, with an empty database.
 
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -15,7 +15,7 @@ const BINARY = resolve(REPOSITORY, process.env.MIRAGE_BINARY ?? 'target/debug/mi
 const SERVING = /serving address=127\.0\.0\.1:(\d+)/;
 
 export class Server {
-  /** What it has written, over all its starts. */
+  /** The log of all starts. */
   log = '';
   #folder = mkdtempSync(join(tmpdir(), 'mirage-'));
   #flags;
@@ -25,7 +25,7 @@ export class Server {
 
   /** @param settings such as `{ '--message-lifespan': '5s' }` */
   constructor(settings) {
-    // People in tests are faster than people, and do more.
+    // Tests act faster and do more than the default limits allow.
     const unlimited = { '--limits': 'off', '--rooms-per-person': '1000' };
     this.#flags = Object.entries({ ...unlimited, ...settings }).flat();
   }
@@ -38,7 +38,7 @@ export class Server {
     return `sqlite://${this.#folder}/mirage.db?mode=rwc`;
   }
 
-  /** Starts it; again, if it has ended, on the same port and data. */
+  /** Starts the server, or restarts it on the same port and data. */
   async start() {
     const flags = [
       ...['--bind', `127.0.0.1:${this.#port}`],
@@ -46,7 +46,7 @@ export class Server {
       ...['--secret-file', `${this.#folder}/mirage.key`],
       ...this.#flags,
     ];
-    // The environment is empty so that nobody's MIRAGE_ variables change what is tested.
+    // The environment is empty, so that no MIRAGE_ variable changes the test.
     this.#process = spawn(BINARY, flags, {
       cwd: REPOSITORY,
       env: {},
@@ -66,27 +66,27 @@ export class Server {
     this.#port = await Promise.race([serving, ended]);
   }
 
-  /** What a command of the operator prints, such as `['signup-link']`. */
+  /** Returns the output of an operator command, such as `['signup-link']`. */
   async command(words) {
     const flags = [...words, '--database-url', this.#database];
     const { stdout } = await promisify(execFile)(BINARY, flags, { env: {} });
     return stdout.trimEnd();
   }
 
-  /** Asks it to end, and waits until it has. */
+  /** Stops the server gracefully and waits until it has ended. */
   async stop() {
     this.#process.kill('SIGTERM');
     const [code, signal] = await this.#exit;
     if (code !== 0) throw new Error(`The server ended with ${code ?? signal}:\n${this.log}`);
   }
 
-  /** Ends it as a power cut would. */
+  /** Kills the server, as a power failure would. */
   async kill() {
     this.#process.kill('SIGKILL');
     await this.#exit;
   }
 
-  /** Removes its data, and stops it first if it runs. */
+  /** Stops the server if it runs, and deletes its data. */
   async discard() {
     try {
       const isRunning = this.#process?.exitCode === null && this.#process.signalCode === null;

@@ -1,6 +1,6 @@
 // Servers with people, rooms and messages, shared by the tests of a worker, and visits to their pages.
 //
-// Tests may add to a server, in rooms of their own; what it was furnished with stays as it is.
+// Tests may add new rooms to a server, but must not change its initial data.
 
 import { test as base, expect, request } from '@playwright/test';
 
@@ -16,7 +16,7 @@ const LONGEST_WORD = 'kettle'.repeat(34).slice(0, 200);
 export const LONG_NAME = 'Samovar'.repeat(10).slice(0, 64);
 export const LONG_PERSON = 'Wilhelmina'.repeat(4).slice(0, 32);
 
-/** A server that is sent its forms without pages. */
+/** A server, with methods that submit forms directly, without pages. */
 class Site {
   rooms = {};
   #server;
@@ -40,13 +40,13 @@ class Site {
     await this.#server.discard();
   }
 
-  /** The address that a command of the operator prints a link to. */
+  /** The path of the link that an operator command prints. */
   async link(...words) {
     const link = await this.#server.command([...words, '--public-url', this.url]);
     return new URL(link).pathname;
   }
 
-  /** Somebody's browser, without pages. */
+  /** A signed-in person, as a request context without pages. */
   async person(name) {
     if (!this.#people.has(name)) {
       const person = await request.newContext({ baseURL: this.url });
@@ -56,14 +56,14 @@ class Site {
     return this.#people.get(name);
   }
 
-  /** Signs somebody in with another browser, which calls itself `userAgent`. */
+  /** Signs a person in with another browser that sends this user agent. */
   async signIn(name, userAgent) {
     const browser = await request.newContext({ baseURL: this.url, userAgent });
     await submit(browser, '/login', { name, password: PASSWORD });
     await browser.dispose();
   }
 
-  /** Makes a room that its owner, members and nobody else are in. Answers its address. */
+  /** Creates a room with an owner and members; returns its path. */
   async room(owner, members = [], name = `Table ${(this.#roomsMade += 1)}`) {
     const room = await submit(await this.person(owner), '/rooms/new', { name, kind: 'public' });
     for (const member of members) {
@@ -79,14 +79,14 @@ class Site {
     return (this.rooms[name] = room);
   }
 
-  /** The address of a member, by whom they can be managed. */
+  /** The path of the page on which the owner manages a member. */
   async member(owner, room, name) {
     const members = await (await (await this.person(owner)).get(`${room}/members`)).text();
     const [, address] = new RegExp(`href="([^"]+)">Manage <bdi>${name}<`).exec(members);
     return address;
   }
 
-  /** Makes a link into a private room. Answers its address. */
+  /** Creates an invite link to a private room; returns its URL. */
   async invite(name, room) {
     const person = await this.person(name);
     const form = { life: 'week', uses: 'no-limit' };
@@ -95,13 +95,13 @@ class Site {
     return link;
   }
 
-  /** Sends messages. Answers the number of the last. */
+  /** Sends messages; returns the ID of the last one. */
   async say(name, room, ...texts) {
     const person = await this.person(name);
-    // Without messages, the page is short and marks none as read.
+    // A page without messages is short, and marks no messages as read.
     const page = await (await person.get(`${room}?before=0`)).text();
     const [, nonce] = /name="nonce" value="([^"]+)"/.exec(page);
-    // The script is given the next nonce; a form is told the message's number.
+    // Responses to the script contain the next nonce; the redirect after a form contains the message ID.
     const form = { text: texts.pop(), nonce };
     for (const text of texts) {
       const headers = { 'Mirage-Script': '1' };
@@ -114,23 +114,23 @@ class Site {
   }
 }
 
-/** Sends a form that leads on, and answers where. */
+/** Submits a form that must redirect; returns the path of the redirect. */
 export async function submit(person, address, form) {
   const answer = await person.post(address, { form, maxRedirects: 0 });
   expect(answer.status(), `${address}: ${JSON.stringify(form)}`).toBe(303);
   return new URL(answer.headers().location, answer.url()).pathname;
 }
 
-/** Server settings, and what is there, by the name of the site. */
+/** Settings and initial data of each site. */
 const SITES = {
-  busy: [{ '--contact': 'Write to help@mirage.example.' }, furnish],
+  busy: [{ '--contact': 'Write to help@mirage.example.' }, populate],
   'with one room': [{}, (site) => site.room('bob', [], 'Kettle club')],
   empty: [{}, () => {}],
   'by link': [{ '--sign-up': 'link', '--contact': 'Write to help@mirage.example.' }, () => {}],
   closed: [{ '--sign-up': 'closed' }, () => {}],
 };
 
-async function furnish(site) {
+async function populate(site) {
   const { rooms } = site;
   const arabic = 'مريم';
   const hebrew = 'עדה';
@@ -146,8 +146,8 @@ async function furnish(site) {
 
   await site.room('ada', [], 'Empty hall');
 
-  await runRoom(site, await site.room('ada', ['bob', 'dora', 'loud', hebrew], 'Greenhouse'));
-  await runRoom(site, await site.privateRoom('ada', ['bob', 'dora', 'loud', hebrew], 'Cold frame'));
+  await moderateRoom(site, await site.room('ada', ['bob', 'dora', 'loud', hebrew], 'Greenhouse'));
+  await moderateRoom(site, await site.privateRoom('ada', ['bob', 'dora', 'loud', hebrew], 'Cold frame'));
 
   await site.room('ada', [LONG_PERSON, 'bob'], LONG_NAME);
   for (const author of [LONG_PERSON, 'ada']) {
@@ -168,8 +168,8 @@ async function furnish(site) {
   for (const shelf of numbered('Shelf', 51)) await site.room('bob', [], shelf);
 }
 
-/** A room of ada's with a moderator, somebody banned, somebody gone, and settings. */
-async function runRoom(site, room) {
+/** Gives a room of ada's a moderator, a banned person, a person who has left, and settings. */
+async function moderateRoom(site, room) {
   for (const name of ['loud', 'dora', 'bob']) await site.say(name, room, `I am ${name}.`);
   const ada = await site.person('ada');
   const manage = async (name, action, form) =>
@@ -184,15 +184,15 @@ async function runRoom(site, room) {
 }
 
 export const test = base.extend({
-  /** The server of a name in `SITES`, made when it is first asked for. */
+  /** The site with this name in `SITES`, started on first use. */
   siteOf: [
     async ({}, use) => {
       const sites = new Map();
       const open = async (name) => {
-        const [settings, furnish] = SITES[name];
+        const [settings, populate] = SITES[name];
         const site = new Site(settings);
         await site.open();
-        await furnish(site);
+        await populate(site);
         return site;
       };
       await use((name) => {
@@ -204,7 +204,7 @@ export const test = base.extend({
     { scope: 'worker' },
   ],
 
-  /** Goes to a state of a page, in a browser of its own. Answers the page and its HTML as served. */
+  /** Opens a state of a page in a new browser context; returns the page and its HTML as served. */
   visit: async ({ browser, siteOf }, use) => {
     const contexts = [];
     await use(async (state, options) => {

@@ -1,8 +1,8 @@
-// What assistive technology is given of the room page and of each form, down to the last word.
+// The exact accessibility trees of the room page and of each form.
 //
-// Of the room this is the whole page, of a form the main part: around it, pages are the same. Each
-// snapshot begins with `/children: deep-equal`: what is not in it must not be on the page. When a page
-// is meant to change, change its snapshot by hand: Playwright would leave that line out.
+// The room's snapshot covers the whole page, those of forms the main part, as the rest is the same. Each
+// snapshot begins with `/children: deep-equal`, so the page must not contain anything else. When a page is
+// meant to change, edit its snapshot by hand, because Playwright would drop that line.
 
 import { STATES } from './pages.js';
 import { expect, test } from './site.js';
@@ -45,7 +45,7 @@ for (const [name, snapshot] of [
   ['room, new messages', 'room'],
   ['room, an empty message', 'room-message-refused'],
 ]) {
-  test(`${name}: says this and no more`, async ({ visit }) => {
+  test(`${name}: matches its accessibility tree exactly`, async ({ visit }) => {
     const { page } = await visit(STATES.find((state) => state.name === name));
 
     const part = page.locator(name.startsWith('room, ') ? 'body' : 'main');

@@ -1,4 +1,4 @@
-// What a screen reader is given to say while a room is open, and when it is given nothing.
+// What screen readers announce while a room is open, and when they announce nothing.
 
 import {
   announcedTo,
@@ -13,7 +13,7 @@ import {
   stopClock,
   submit,
   test,
-  turn,
+  setVisibility,
   visit,
 } from './support.js';
 
@@ -42,7 +42,7 @@ test('more than five messages in one poll are announced as one line', async ({ r
   await expect.poll(() => announcedTo(ada)).toEqual(['6 new messages, last from bob: Tea 6']);
 });
 
-test('a text equal to the one before it is made to differ, so that it is spoken too', async ({
+test('a text equal to the previous one is altered, so that it is spoken, too', async ({
   room,
   ada,
   bob,
@@ -54,7 +54,7 @@ test('a text equal to the one before it is made to differ, so that it is spoken 
   await expect.poll(() => announcedTo(ada)).toEqual(['bob: Tea', 'bob: Tea\u00a0', 'bob: Tea']);
 });
 
-test('an announcement is plain words: links by that name, lines in one, long texts cut short', async ({
+test('an announcement is plain text: links replaced, lines joined, long texts truncated', async ({
   room,
   ada,
   bob,
@@ -75,7 +75,7 @@ test('an announcement is plain words: links by that name, lines in one, long tex
     ]);
 });
 
-test('nothing is spoken on loading, on older messages, when messages go, or when someone joins', async ({
+test('loading, older messages, removed messages and joining people are not spoken', async ({
   room,
   ada,
   bob,
@@ -86,7 +86,7 @@ test('nothing is spoken on loading, on older messages, when messages go, or when
   await expect(messagesOf(ada)).toHaveCount(100);
   expect(await ada.evaluate(() => window.heard)).toEqual([]);
 
-  // Somebody joins; then Bob deletes his last message.
+  // A person joins, and then Bob deletes his last message.
   const context = await browser.newContext();
   const cleo = await context.newPage();
   await register(cleo, 'cleo');
@@ -103,7 +103,7 @@ test('nothing is spoken on loading, on older messages, when messages go, or when
   expect(await ada.evaluate(() => window.heard)).toEqual([]);
 });
 
-test("one's own messages are not announced", async ({ room, ada, bob }) => {
+test("a person's own messages are not announced", async ({ room, ada, bob }) => {
   await visit(ada, room);
 
   await messageBox(ada).fill('Mine');
@@ -114,7 +114,7 @@ test("one's own messages are not announced", async ({ room, ada, bob }) => {
   await expect.poll(() => announcedTo(ada)).toEqual(['bob: Yours']);
 });
 
-test('an announcement waits until nobody has typed for a moment', async ({ room, ada, bob }) => {
+test('an announcement waits until typing pauses', async ({ room, ada, bob }) => {
   await ada.clock.install();
   await visit(ada, room);
   await stopClock(ada);
@@ -130,7 +130,7 @@ test('an announcement waits until nobody has typed for a moment', async ({ room,
   expect(await announcedTo(ada)).toEqual(['bob: Tea']);
 });
 
-test('an announcement does not wait longer than 20 seconds for somebody who types on and on', async ({
+test('an announcement waits at most 20 seconds for continuous typing', async ({
   room,
   ada,
   bob,
@@ -154,7 +154,7 @@ test('an announcement does not wait longer than 20 seconds for somebody who type
   expect(await announcedTo(ada)).toEqual(['bob: Tea']);
 });
 
-test('what came while the tab was hidden is a number in its title, and one line when it is shown', async ({
+test('messages in a hidden tab are counted in its title, and announced as one line when it is shown', async ({
   room,
   ada,
   bob,
@@ -162,42 +162,42 @@ test('what came while the tab was hidden is a number in its title, and one line 
   await ada.clock.install();
   await visit(ada, room);
   const title = await ada.title();
-  await turn(ada, 'hidden');
+  await setVisibility(ada, 'hidden');
 
   await say(bob, room, ...numbered('Tea', 2));
   await ada.clock.runFor(15_000);
   await expect(ada).toHaveTitle(`(2) ${title}`);
   await say(bob, room, 'Cake');
   expect(await announcedTo(ada)).toEqual([]);
-  await turn(ada, 'visible');
+  await setVisibility(ada, 'visible');
 
   await expect(messagesOf(ada)).toHaveCount(3);
   await expect(ada).toHaveTitle(title);
   await expect.poll(() => announcedTo(ada)).toEqual(['3 new messages']);
 });
 
-test('a message that goes before it is announced is not announced', async ({ room, ada, bob }) => {
+test('a message removed before its announcement is not announced', async ({ room, ada, bob }) => {
   await visit(ada, room);
-  await turn(ada, 'hidden');
+  await setVisibility(ada, 'hidden');
   await say(bob, room, 'Gone soon', 'Staying');
   await bob.goto(room);
   await messagesOf(bob).first().getByRole('link', { name: 'Delete' }).click();
   await bob.getByRole('button', { name: 'Delete message' }).click();
 
-  await turn(ada, 'visible');
+  await setVisibility(ada, 'visible');
 
   await expect(messagesOf(ada)).toHaveText([/^bob: Staying/]);
   await expect.poll(() => announcedTo(ada)).toEqual(['1 new message']);
 });
 
-test('the announcer is emptied whole, at least ten seconds after its last line', async ({
+test('the announcer is cleared as a whole, at least ten seconds after its last line', async ({
   room,
   ada,
   bob,
 }) => {
   await ada.clock.install();
   await visit(ada, room);
-  // One by one, so that they are not folded into one line.
+  // One by one, so that they are not combined into one line.
   for (const text of numbered('Tea', 13)) {
     await say(bob, room, text);
     await expect.poll(() => announcedTo(ada)).toContain(`bob: ${text}`);
@@ -215,7 +215,7 @@ test('the announcer is emptied whole, at least ten seconds after its last line',
   expect(emptied[1].at - heard[12].at).toBeGreaterThan(9_900);
 });
 
-test.describe('by the setting of the account', () => {
+test.describe('with the announcement setting', () => {
   async function choose(page, choice) {
     await page.goto('/account');
     await page.getByRole('radio', { name: choice }).check();

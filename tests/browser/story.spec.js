@@ -1,13 +1,13 @@
-// What Mirage is for, as two people live through it.
+// The main use of Mirage, from start to end, by two people.
 
 import {
-  checkForNews,
+  checkForNewMessages,
   createPrivateRoom,
   createPublicRoom,
   expect,
   expectRoom,
-  joinPrivately,
-  joinPublicly,
+  joinPrivateRoom,
+  joinPublicRoom,
   loadTimeOf,
   messageBox,
   messagesOf,
@@ -19,7 +19,7 @@ import {
   statusOf,
   test,
   trySending,
-  watch,
+  watchPages,
 } from './support.js';
 
 const TOO_LONG = 'kettle '.repeat(300).trim();
@@ -31,12 +31,12 @@ test('two people talk live in a public and a private room until their messages e
   ada,
   bob,
 }) => {
-  const { complaints, origins } = watch(ada, bob);
+  const { consoleErrors, origins } = watchPages(ada, bob);
 
-  await liveThroughTheStory(ada, bob, statusOf, talkLive, expectNoneLive);
+  await playTheStory(ada, bob, statusOf, talkLive, expectEmptyLive);
 
-  // Chromium logs the two mistakes in the story, and nothing else.
-  expect(complaints).toEqual([
+  // Chromium logs the two refused requests of the story, and nothing else.
+  expect(consoleErrors).toEqual([
     expect.stringContaining('403 (Forbidden)'),
     expect.stringContaining('422 (Unprocessable Entity)'),
   ]);
@@ -50,32 +50,32 @@ test.describe('without scripts', () => {
     ada,
     bob,
   }) => {
-    await liveThroughTheStory(ada, bob, problemsOf, talkByLooking, expectNoneByLooking);
+    await playTheStory(ada, bob, problemsOf, talkByReloading, expectEmptyByReloading);
   });
 });
 
-async function liveThroughTheStory(ada, bob, refusalOf, talk, expectNone) {
+async function playTheStory(ada, bob, refusalOf, talk, expectEmpty) {
   await signUp(ada, 'ada');
   await signUp(bob, 'bob');
 
   await createPublicRoom(ada, 'Kettle club');
-  await joinPublicly(bob, 'Kettle club');
+  await joinPublicRoom(bob, 'Kettle club');
   await talk(ada, bob);
 
   await createPrivateRoom(ada, 'Night shift', 'three spoons');
-  await joinPrivately(bob, 'Night shift', 'three forks');
+  await joinPrivateRoom(bob, 'Night shift', 'three forks');
   await expect(problemsOf(bob)).toContainText(
     'Wrong password, or there is no private room with that name',
   );
-  await joinPrivately(bob, 'Night shift', 'three spoons');
+  await joinPrivateRoom(bob, 'Night shift', 'three spoons');
   await expectRoom(bob, 'Night shift');
   await trySending(ada, TOO_LONG);
   await expect(refusalOf(ada)).toContainText('The message is too long');
   await expect(messageBox(ada)).toHaveValue(TOO_LONG);
   await talk(ada, bob);
 
-  await expectNone(ada);
-  await expectNone(bob);
+  await expectEmpty(ada);
+  await expectEmpty(bob);
   await openRoom(bob, 'Kettle club');
   await expect(noMessagesIn(bob)).toBeVisible();
 }
@@ -92,26 +92,26 @@ async function talkLive(ada, bob) {
   expect(await loadTimeOf(ada)).toBe(adasLoad);
 }
 
-async function expectNoneLive(page) {
+async function expectEmptyLive(page) {
   const load = await loadTimeOf(page);
   await expect(messagesOf(page)).toHaveCount(0);
   expect(await loadTimeOf(page)).toBe(load);
 }
 
-async function talkByLooking(ada, bob) {
+async function talkByReloading(ada, bob) {
   await send(ada, 'Tea is ready');
-  await checkForNews(bob);
+  await checkForNewMessages(bob);
   await expect(messagesOf(bob)).toHaveText([/^ada: Tea is ready/]);
 
   await send(bob, 'On my way');
-  await checkForNews(ada);
+  await checkForNewMessages(ada);
   await expect(messagesOf(ada)).toHaveText([/^ada \(you\): Tea is ready/, /^bob: On my way/]);
 }
 
-async function expectNoneByLooking(page) {
-  const isEmptyAtALook = async () => {
-    await checkForNews(page);
+async function expectEmptyByReloading(page) {
+  const isEmptyAfterReload = async () => {
+    await checkForNewMessages(page);
     return noMessagesIn(page).isVisible();
   };
-  await expect.poll(isEmptyAtALook).toBe(true);
+  await expect.poll(isEmptyAfterReload).toBe(true);
 }

@@ -1,6 +1,6 @@
-// What the tests are told with: a server and two people for each test, and what people do.
+// Fixtures and actions: a server and two people for each test, and what people do on pages.
 //
-// People do everything through what a page shows them, found by role and label.
+// Actions find all elements by role and label.
 
 import { writeFile } from 'node:fs/promises';
 
@@ -11,7 +11,7 @@ import { Server } from './server.js';
 export { expect };
 
 export const test = base.extend({
-  /** The server's settings, for `test.use`. */
+  /** The command-line settings of the server, for `test.use`. */
   settings: [{}, { option: true }],
 
   server: async ({ settings }, use, testInfo) => {
@@ -35,7 +35,7 @@ export const test = base.extend({
   /** A page in Bob's browser. */
   bob: ({ browser }, use) => inOwnBrowser(browser, use),
 
-  /** The address of a public room, "Kettle club", that Ada owns and Bob is in. No page shows it yet. */
+  /** The path of the public room "Kettle club", with Ada as owner and Bob as member. No page is open yet. */
   room: async ({ ada, bob }, use) => {
     await Promise.all([register(ada, 'ada'), register(bob, 'bob')]);
     const room = await submit(ada, '/rooms/new', { name: 'Kettle club', kind: 'public' });
@@ -46,13 +46,13 @@ export const test = base.extend({
 
 async function inOwnBrowser(browser, use) {
   const context = await browser.newContext();
-  await context.addInitScript(listen);
+  await context.addInitScript(recordLiveRegions);
   await use(await context.newPage());
   await context.close();
 }
 
-/** Runs in each page: keeps what its live regions are given to say, and what is taken out of them. */
-function listen() {
+/** Runs in each page: records the texts added to its live regions, and the removals. */
+function recordLiveRegions() {
   window.heard = [];
   window.emptied = [];
   const isSpoken = (node) => (node.closest ? node : node.parentElement)?.closest('[role=log], [role=status]');
@@ -72,20 +72,20 @@ function listen() {
   new MutationObserver(watchFor).observe(document, { childList: true, subtree: true });
 }
 
-/** What the announcer was given since the page was loaded. */
+/** The announcements since the page was loaded. */
 export function announcedTo(page) {
   return page.evaluate(() => window.heard.filter((line) => line.in === 'log').map((line) => line.text));
 }
 
-/** What the status line was given since the page was loaded. */
+/** The texts of the status line since the page was loaded. */
 export function statusesOf(page) {
   return page.evaluate(() => window.heard.filter((line) => line.in === 'status').map((line) => line.text));
 }
 
-// A connection of their own, as the server closes one that is kept for some seconds without use.
+// A new connection per request, because the server closes idle connections after a few seconds.
 const headers = { Connection: 'close' };
 
-/** Sends a form without a page, and answers where it led. */
+/** Submits a form without a page; returns the path of the redirect. */
 export async function submit(person, address, form) {
   const { request } = person.context();
   const answer = await request.post(address, { form, headers, maxRedirects: 0 });
@@ -112,7 +112,7 @@ export async function say(person, room, ...texts) {
   }
 }
 
-/** "Tea 1" to "Tea 12", say. */
+/** Numbered texts, such as "Tea 1" to "Tea 12". */
 export function numbered(word, count) {
   return Array.from({ length: count }, (_, index) => `${word} ${index + 1}`);
 }
@@ -120,8 +120,8 @@ export function numbered(word, count) {
 export const POLLS = /\/rooms\/\d+\/poll\?/;
 
 /**
- * Keeps the page's polls from the server, from now on: what happens meanwhile comes in one answer
- * when the function that this returns is called.
+ * Holds back the page's polls until the returned function is called, so that everything that happens
+ * meanwhile arrives in one response.
  */
 export async function holdPolls(page) {
   let release;
@@ -135,10 +135,10 @@ export async function holdPolls(page) {
   return release;
 }
 
-// The page may have given up the request meanwhile.
+// The page may have aborted the request meanwhile.
 function ignoreClosed() {}
 
-/** Opens the room, and waits until the page waits for news. */
+/** Opens the room and waits until its page polls. */
 export async function visit(page, room) {
   const waits = page.waitForRequest((request) => isPoll(request) && !/wait=0/.test(request.url()));
   await page.goto(room);
@@ -149,18 +149,18 @@ export function isPoll(request) {
   return POLLS.test(request.url());
 }
 
-/** Stops the page's clock, for the test to move with `page.clock.runFor`. Install it before. */
+/** Stops the page's clock, which must be installed. Advance it with `page.clock.runFor`. */
 export async function stopClock(page) {
   await page.clock.pauseAt((await page.evaluate(() => Date.now())) + 1_000);
 }
 
-/** What the page's steady clock shows. */
+/** The time of the page's monotonic clock. */
 export function steadyTimeOf(page) {
   return page.evaluate(() => performance.now());
 }
 
-/** Makes the page hidden or shown, as the browser does with a tab. Headless ones are always shown. */
-export async function turn(page, state) {
+/** Makes the page hidden or visible, like a tab. Headless browsers always report pages as visible. */
+export async function setVisibility(page, state) {
   await page.evaluate((state) => {
     Object.defineProperty(document, 'visibilityState', { configurable: true, get: () => state });
     Object.defineProperty(document, 'hidden', { configurable: true, get: () => state === 'hidden' });
@@ -199,14 +199,14 @@ export async function createPrivateRoom(page, name, password) {
   await expectRoom(page, name);
 }
 
-export async function joinPublicly(page, name) {
+export async function joinPublicRoom(page, name) {
   await followNavigation(page, 'Public rooms');
   await page.getByRole('button', { name: `Join ${name}`, exact: true }).click();
   await expectRoom(page, name);
 }
 
-/** Fills in and sends the form; what comes of it is the test's to see. */
-export async function joinPrivately(page, name, password) {
+/** Fills in and submits the form, without checking the result. */
+export async function joinPrivateRoom(page, name, password) {
   await followNavigation(page, 'Join a private room');
   await page.getByRole('textbox', { name: 'Room name' }).fill(name);
   await page.getByLabel('Room password').fill(password);
@@ -236,7 +236,7 @@ export async function trySending(page, text) {
 
 export async function send(page, text) {
   await trySending(page, text);
-  // Whatever refuses a message leaves it in the box.
+  // A refused message stays in the box.
   await expect(messageBox(page)).toHaveValue('');
 }
 
@@ -245,49 +245,49 @@ export function messagesOf(page) {
   return page.getByRole('region', { name: 'Messages' }).getByRole('listitem');
 }
 
-/** The sentence that stands in for messages where there are none. */
+/** The notice in a room without messages. */
 export function noMessagesIn(page) {
   return page.getByText('There are no messages here now.');
 }
 
-/** The summary above a form of what was wrong with it. */
+/** The error summary above a form. */
 export function problemsOf(page) {
   return page.getByRole('group', { name: 'There is a problem' });
 }
 
-export async function checkForNews(page) {
+export async function checkForNewMessages(page) {
   await page.getByRole('link', { name: 'Check for new messages' }).click();
 }
 
-/** When this page was loaded: stays the same for as long as it is not loaded again. */
+/** The time at which this page was loaded, which changes when it is loaded again. */
 export function loadTimeOf(page) {
   return page.evaluate(() => performance.timeOrigin);
 }
 
-/** Collects, from now on, what the pages write to the console as errors, and whom they ask for anything. */
-export function watch(...pages) {
-  const complaints = [];
+/** Collects console errors and the origins of all requests of the pages from now on. */
+export function watchPages(...pages) {
+  const consoleErrors = [];
   const origins = new Set();
   for (const page of pages) {
     page.on('console', (message) => {
-      if (message.type() === 'error') complaints.push(message.text());
+      if (message.type() === 'error') consoleErrors.push(message.text());
     });
-    page.on('pageerror', (error) => complaints.push(error.message));
+    page.on('pageerror', (error) => consoleErrors.push(error.message));
     page.on('request', (request) => origins.add(new URL(request.url()).origin));
   }
-  return { complaints, origins };
+  return { consoleErrors, origins };
 }
 
 function followNavigation(page, name) {
   return page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).click();
 }
 
-/** Ends the session of all this person's pages, without a page. */
+/** Signs this person out without a page, which ends the session of all open pages. */
 export async function signOutElsewhere(person) {
   await submit(person, '/logout', { 'sign-out': '1' });
 }
 
-/** Fills in and sends the form that the page shows. */
+/** Signs in with the form that the page shows. */
 export async function signInAgain(page, name) {
   await page.getByRole('textbox', { name: 'Name' }).fill(name);
   await page.getByLabel('Password').fill('many small kettles');

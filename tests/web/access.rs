@@ -1,17 +1,17 @@
-//! Who gets what at every address: a row for each route of the URL table.
+//! Access control: the status that each kind of person gets from each route of the URL table.
 
 use mirage::web::routes;
 
 use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp};
 
-/// A route, and the status that each kind of person gets.
+/// A route, and the status that it returns to each kind of person.
 struct Row {
     method: &'static str,
     pattern: &'static str,
     form: &'static [(&'static str, &'static str)],
-    /// Of a public room, in the order of `PEOPLE`.
+    /// The statuses in a public room, in the order of `PEOPLE`.
     public: [u16; 6],
-    /// The same of a private room. Where no room is in the address, there is only the first.
+    /// The statuses in a private room. `None` if the pattern has no room.
     private: Option<[u16; 6]>,
 }
 
@@ -30,7 +30,7 @@ const fn row(
     }
 }
 
-/// Statuses that follow from being signed in or not, and not from a room.
+/// A row whose statuses depend only on whether the person is signed in.
 const fn anywhere(
     method: &'static str,
     pattern: &'static str,
@@ -47,7 +47,7 @@ const fn anywhere(
     )
 }
 
-/// What moderators and the owner get where nobody else may.
+/// A row that only moderators and the owner may use, with the statuses that they get.
 const fn of_moderators(
     method: &'static str,
     pattern: &'static str,
@@ -62,7 +62,7 @@ const fn of_moderators(
     )
 }
 
-/// What the owner of a public and of a private room gets where nobody else may.
+/// A row that only the owner may use, with the status in a public and in a private room.
 const fn of_owner(method: &'static str, pattern: &'static str, public: u16, private: u16) -> Row {
     row(
         method,
@@ -154,7 +154,7 @@ const TABLE: &[Row] = &[
     of_moderators("GET", "/rooms/{room}/members/{person}/owner", 403, 200),
     of_moderators("POST", "/rooms/{room}/members/{person}/owner", 403, 303),
     of_moderators("GET", "/rooms/{room}/members/{person}/remove", 200, 200),
-    // The moderator has taken them out when the owner asks.
+    // The moderator's request has already removed the member when the owner asks.
     of_moderators("POST", "/rooms/{room}/members/{person}/remove", 303, 404),
     of_moderators("GET", "/rooms/{room}/members/{person}/ban", 200, 200),
     of_moderators("POST", "/rooms/{room}/members/{person}/ban", 422, 422),
@@ -206,7 +206,7 @@ const PEOPLE: [&str; 6] = [
     "the owner",
 ];
 
-/// The address of a row, for a room, and for the member whom something is done about.
+/// The path of a row in a room. `{person}` is [`MEMBER`].
 fn path_of(row: &Row, room: i64) -> String {
     let room = room.to_string();
     row.pattern
@@ -217,11 +217,11 @@ fn path_of(row: &Row, room: i64) -> String {
         .replace("{invite}", "1")
         .replace("{token}", "no-such-token")
         .replace("{file}", "app.css")
-        // Whoever has a link may use it, and nobody has this one.
+        // No link has this token.
         .replace("{token}", "x")
 }
 
-/// The number of the member's account, which is the first to be made.
+/// The ID of the member's account, which is created first.
 const MEMBER: &str = "1";
 
 async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
@@ -233,7 +233,7 @@ async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
     page.status.as_u16()
 }
 
-/// The six kinds of people, and a room of the kind that some of them are in.
+/// Signs up the six kinds of people and creates a room for them.
 async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
     let member = app.sign_up("member").await;
     let stranger = app.sign_up("stranger").await;
@@ -261,9 +261,9 @@ async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
 }
 
 #[actix_web::test]
-async fn every_route_answers_everybody_as_the_table_says() {
+async fn every_route_answers_each_kind_of_person_as_the_table_says() {
     for is_private in [false, true] {
-        // What is only looked at does not change what another answers.
+        // GET requests change nothing, so all of them can share one server.
         let app = TestApp::spawn().await;
         let (everybody, room) = people(&app, is_private).await;
         for row in TABLE.iter().filter(|row| row.method == "GET") {
@@ -311,7 +311,7 @@ fn every_route_is_in_the_table() {
     assert_eq!(rows, routes);
 }
 
-/// What a browser is answered at a row's address in two rooms, but for the time of day.
+/// The responses to a row's request in two rooms, without their timestamps.
 async fn answers(browser: &Browser, row: &Row, form: Form, rooms: [i64; 2]) -> [Page; 2] {
     let answer = async |room: i64| {
         let path = path_of(row, room);
@@ -320,7 +320,7 @@ async fn answers(browser: &Browser, row: &Row, form: Form, rooms: [i64; 2]) -> [
             _ => browser.post(&path, form).await,
         };
         page.headers.remove("date");
-        // Where an address is led to, it is named.
+        // Redirects name the room.
         let location = page.location().replace(&format!("/rooms/{room}"), "…");
         page.headers.remove("location");
         page.body = format!("{location}{}", page.body);
@@ -331,20 +331,20 @@ async fn answers(browser: &Browser, row: &Row, form: Form, rooms: [i64; 2]) -> [
 
 type Form = &'static [(&'static str, &'static str)];
 
-/// A form of a message, and one of nothing.
+/// A message form and an empty form.
 const FORMS: [Form; 2] = [&[("text", "hello"), ("nonce", "x")], &[]];
 
-fn rows_of_rooms() -> impl Iterator<Item = &'static Row> {
+fn rows_with_a_room() -> impl Iterator<Item = &'static Row> {
     TABLE.iter().filter(|row| row.pattern.contains("{room}"))
 }
 
 #[actix_web::test]
-async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there() {
+async fn strangers_and_banned_people_cannot_tell_a_private_room_from_a_missing_one() {
     let app = TestApp::spawn().await;
     let ([nobody, stranger, banned, _, _, owner], room) = people(&app, true).await;
     owner.send(room, "between us").await.assert_status(303);
 
-    for row in rows_of_rooms() {
+    for row in rows_with_a_room() {
         for form in FORMS {
             for browser in [&nobody, &stranger, &banned] {
                 let [hidden, missing] = answers(browser, row, form, [room, room + 1_000]).await;
@@ -356,7 +356,7 @@ async fn a_private_room_is_to_strangers_and_the_banned_as_one_that_is_not_there(
 }
 
 #[actix_web::test]
-async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
+async fn nobody_can_tell_a_deleted_room_from_one_that_never_existed() {
     for is_private in [false, true] {
         let app = TestApp::spawn().await;
         let (everybody, room) = people(&app, is_private).await;
@@ -368,7 +368,7 @@ async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
             .await
             .assert_status(303);
 
-        for row in rows_of_rooms() {
+        for row in rows_with_a_room() {
             for form in FORMS {
                 for (browser, who) in everybody.iter().zip(PEOPLE) {
                     let rooms = [room, room + 1_000];
@@ -382,10 +382,10 @@ async fn a_room_that_was_deleted_is_to_everybody_as_one_that_never_was() {
 }
 
 #[actix_web::test]
-async fn a_private_room_costs_strangers_and_the_banned_as_many_queries_as_one_that_is_not_there() {
+async fn private_and_missing_rooms_cost_strangers_and_banned_people_equally_many_queries() {
     let app = TestApp::spawn().await;
     let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
-    // Whoever asks for the first time is looked up first.
+    // The first request of a session loads the session from the database.
     for browser in [&owner, &stranger, &banned] {
         browser.get("/account").await.assert_status(200);
     }

@@ -1,5 +1,5 @@
-//! What every page does for its readers, over a table of all pages and their states. The numbers are
-//! those of the requirements this project keeps (WCAG 2.2, and GOV.UK's patterns for forms).
+//! Accessibility checks over a table of all pages in all their states. The row numbers refer to the
+//! project's list of requirements (WCAG 2.2 and GOV.UK's form patterns).
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,9 +12,9 @@ use crate::support::{
     Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link, text_of,
 };
 
-/// A page in one of its states.
+/// A page in one state.
 struct State {
-    /// The pattern of its address.
+    /// The pattern of its URL.
     pattern: &'static str,
     name: &'static str,
     page: Page,
@@ -23,7 +23,7 @@ struct State {
 const ARABIC: &str = "مريم";
 const HEBREW_ROOM: &str = "חדר התה";
 
-/// All pages in all their states, made once for all tests.
+/// All pages in all their states, created once for all tests.
 async fn all_states() -> &'static [State] {
     static STATES: OnceCell<Vec<State>> = OnceCell::const_new();
     STATES.get_or_init(make_states).await
@@ -332,7 +332,7 @@ async fn make_states() -> Vec<State> {
     states
 }
 
-/// What owners and moderators see, in a private and in a public room.
+/// The pages that only owners and moderators see, in a private and in a public room.
 async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
     let (owner, moderator) = (app.sign_up("dora").await, app.sign_up("דנה").await);
     let (member, loud) = (app.sign_up("emil").await, app.sign_up("loud").await);
@@ -354,9 +354,9 @@ async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
         }
         owner.make_moderator(room, "דנה").await;
         let base = format!("/rooms/{room}");
-        let emil = owner.number_of(room, "emil").await;
-        let dana = owner.number_of(room, "דנה").await;
-        let loud_one = owner.number_of(room, "loud").await;
+        let emil = owner.member_id(room, "emil").await;
+        let dana = owner.member_id(room, "דנה").await;
+        let loud_one = owner.member_id(room, "loud").await;
         moderator.ban(room, "loud", "صاخب <b>").await;
         let settings = [
             ("name", name),
@@ -453,7 +453,7 @@ fn select<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {
     html.select(&Selector::parse(selector).unwrap()).collect()
 }
 
-/// Runs `check` on every state, which says what is wrong; all that is wrong is told at once.
+/// Runs `check` on every state and reports the problems of all states at once.
 async fn check(check: impl Fn(&State, &Html) -> Vec<String>) {
     let states = all_states().await;
     let mut wrong = Vec::new();
@@ -467,13 +467,13 @@ async fn check(check: impl Fn(&State, &Html) -> Vec<String>) {
 }
 
 #[actix_web::test]
-async fn every_page_of_the_url_table_is_in_the_table_of_states() {
+async fn every_page_route_is_in_the_table_of_states() {
     let listed: BTreeSet<_> = all_states()
         .await
         .iter()
         .map(|state| state.pattern)
         .collect();
-    // What is no page: machines ask for it, or it only leads on.
+    // These routes have no page: scripts or monitors use them, or they only redirect.
     let no_pages = [
         "/rooms/{room}/poll",
         "/healthz",
@@ -497,7 +497,7 @@ async fn every_page_of_the_url_table_is_in_the_table_of_states() {
 
 /// Rows 1, 20, 21, 19.
 #[actix_web::test]
-async fn documents_are_sound() {
+async fn documents_have_a_language_one_h1_and_no_forbidden_markup() {
     check(|state, html| {
         let mut wrong = Vec::new();
         if select(html, "html[lang=en]").len() != 1 {
@@ -510,7 +510,7 @@ async fn documents_are_sound() {
         if levels.iter().filter(|level| **level == 1).count() != 1 {
             wrong.push(format!("not one h1: {levels:?}"));
         }
-        // The summary of problems comes first, above the h1, as GOV.UK's does.
+        // The error summary comes before the h1, as in GOV.UK's pattern.
         let after_h1 = levels
             .iter()
             .skip_while(|level| **level != 1)
@@ -543,7 +543,7 @@ async fn documents_are_sound() {
 
 /// Row 1: titles.
 #[actix_web::test]
-async fn titles_name_the_page_and_the_site_and_differ() {
+async fn titles_end_with_the_site_name_and_differ_between_pages() {
     let states = all_states().await;
     let mut titles = BTreeMap::<String, BTreeSet<String>>::new();
     for state in states {
@@ -566,7 +566,7 @@ async fn titles_name_the_page_and_the_site_and_differ() {
 
 /// Rows 2, 3, 5.
 #[actix_web::test]
-async fn landmarks_and_skip_links_are_in_their_places() {
+async fn every_page_has_named_landmarks_and_working_skip_links() {
     check(|_, html| {
         let mut wrong = Vec::new();
         let focusable = select(
@@ -611,7 +611,7 @@ async fn landmarks_and_skip_links_are_in_their_places() {
 
 /// Row 4.
 #[actix_web::test]
-async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
+async fn the_navigation_is_the_same_everywhere_and_marks_the_current_page() {
     let states = all_states().await;
     let mut menus = BTreeMap::<(bool, bool), BTreeSet<Vec<String>>>::new();
     for state in states {
@@ -644,7 +644,7 @@ async fn the_navigation_is_the_same_everywhere_and_says_where_one_is() {
 
 /// Rows 6, 24, 27, 26.
 #[actix_web::test]
-async fn forms_post_and_leave_checking_to_the_server() {
+async fn forms_use_post_and_leave_validation_to_the_server() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for form in select(html, "form") {
@@ -701,7 +701,7 @@ async fn forms_post_and_leave_checking_to_the_server() {
 
 /// Rows 23, 29, 30.
 #[actix_web::test]
-async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
+async fn fields_have_labels_hints_and_autocomplete_tokens() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for field in select(html, "input:not([type=hidden]), textarea") {
@@ -738,7 +738,7 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
                 ) => "new-password",
                 ("/account/password", "current") => "current-password",
                 ("/login" | "/account/delete", "password") => "current-password",
-                // Managers must not put the account's password here, nor keep this one in its place.
+                // Password managers must neither fill in the account's password here nor replace it.
                 ("/rooms/private", "password") => "one-time-code",
                 _ => "off",
             };
@@ -770,7 +770,7 @@ async fn fields_have_labels_hints_and_what_browsers_need_to_fill_them() {
 
 /// Row 25.
 #[actix_web::test]
-async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words() {
+async fn errors_appear_in_the_summary_and_beside_the_field_in_the_same_words() {
     let mut with_problems = 0;
     for state in all_states().await {
         let html = state.page.html();
@@ -785,7 +785,7 @@ async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words()
         );
         assert_eq!(
             select(&html, "[aria-invalid]").is_empty(),
-            // Radio buttons are marked by their group's description alone.
+            // Radio buttons have no aria-invalid: the description of their group reports the error.
             !is_error || ["/account", "/rooms/{room}/invites"].contains(&state.pattern)
         );
         let Some(summary) = summary.first() else {
@@ -809,7 +809,7 @@ async fn problems_are_told_in_a_summary_and_beside_the_field_in_the_same_words()
 
 /// Row 7.
 #[actix_web::test]
-async fn names_of_links_and_buttons_tell_where_they_lead() {
+async fn links_and_buttons_with_the_same_name_lead_to_the_same_place() {
     check(|_, html| {
         let mut wrong = Vec::new();
         let mut places = BTreeMap::<String, BTreeSet<String>>::new();
@@ -838,7 +838,7 @@ async fn names_of_links_and_buttons_tell_where_they_lead() {
 
 /// Row 8.
 #[actix_web::test]
-async fn names_and_texts_of_people_are_isolated_from_the_direction_around_them() {
+async fn user_text_is_isolated_from_the_surrounding_text_direction() {
     check(|_, html| {
         let mut wrong = Vec::new();
         for node in html.root_element().descendants() {
@@ -864,7 +864,7 @@ async fn names_and_texts_of_people_are_isolated_from_the_direction_around_them()
 
 /// Rows 10, 39, 43, 44, 45, 46.
 #[actix_web::test]
-async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
+async fn the_room_page_reads_in_a_logical_order() {
     check(|state, html| {
         let mut wrong = Vec::new();
         for time in select(html, "time") {
@@ -926,9 +926,9 @@ async fn the_room_page_is_made_to_be_read_from_top_to_bottom() {
     .await;
 }
 
-/// Row 17, and decision 3: nothing moves, and nothing is drawn by other sites.
+/// Row 17, and decision 3: no animation, and nothing loaded from other sites.
 #[test]
-fn the_style_sheet_moves_nothing_and_loads_nothing() {
+fn the_style_sheet_animates_nothing_and_loads_nothing() {
     let style = std::fs::read_to_string("assets/app.css").unwrap();
     let style: String = style
         .split("/*")
@@ -960,9 +960,9 @@ fn the_style_sheet_moves_nothing_and_loads_nothing() {
     }
 }
 
-/// Rows 34, 35: a question before what cannot be undone; success in words, first in the title.
+/// Rows 34, 35: destructive actions ask first; success is stated in words, first in the title.
 #[actix_web::test]
-async fn success_is_said_on_the_page_and_first_in_the_title() {
+async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     let mut told = 0;
     for state in all_states().await {
         for sentence in state.page.texts("main .done") {
@@ -977,7 +977,7 @@ async fn success_is_said_on_the_page_and_first_in_the_title() {
     assert!(told >= 5, "the table has pages that tell of success");
 }
 
-/// Row 32, 28 and 33 are in `login.rs` and `register.rs`; here: the two pages cannot be mixed up.
+/// The two pages cannot be confused. Rows 32, 28 and 33 are in `login.rs` and `register.rs`.
 #[actix_web::test]
 async fn signing_in_and_creating_an_account_have_different_headings_and_buttons() {
     let app = TestApp::spawn().await;
@@ -994,7 +994,7 @@ async fn signing_in_and_creating_an_account_have_different_headings_and_buttons(
     assert_eq!(login.text("main button"), "Sign in");
 }
 
-/// Gets a page as browsers do, compressed, and gives its size on the wire.
+/// Fetches a page compressed, as browsers do, and returns its size on the wire in bytes.
 async fn size_of(browser: &Browser, path: &str) -> usize {
     let request = browser
         .client

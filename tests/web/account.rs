@@ -1,7 +1,7 @@
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn each_message_is_announced_until_somebody_chooses_otherwise() {
+async fn every_message_is_announced_until_the_setting_is_changed() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -30,7 +30,7 @@ async fn each_message_is_announced_until_somebody_chooses_otherwise() {
 }
 
 #[actix_web::test]
-async fn the_choice_outlives_a_restart_and_is_of_one_person() {
+async fn the_announcement_setting_survives_a_restart_and_is_per_account() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.post("/account", &[("announcements", "none")])
@@ -51,7 +51,7 @@ async fn the_choice_outlives_a_restart_and_is_of_one_person() {
 }
 
 #[actix_web::test]
-async fn a_choice_that_is_not_offered_is_refused() {
+async fn an_unknown_announcement_setting_is_refused() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -62,7 +62,7 @@ async fn a_choice_that_is_not_offered_is_refused() {
 }
 
 #[actix_web::test]
-async fn the_page_leads_to_all_that_one_can_do_about_the_account() {
+async fn the_account_page_links_to_every_account_action() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 

@@ -3,7 +3,7 @@ use std::time::Duration;
 use mirage::domain::{Role, RoomId, UserId};
 use mirage::services::moderation::{self, Moderated};
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, wait_from};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/delete";
 
@@ -12,7 +12,7 @@ async fn delete_account(browser: &Browser) -> Page {
 }
 
 #[actix_web::test]
-async fn deleting_asks_first_and_says_what_goes() {
+async fn deleting_an_account_asks_first_and_says_what_will_be_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -33,7 +33,7 @@ async fn deleting_asks_first_and_says_what_goes() {
 }
 
 #[actix_web::test]
-async fn a_deleted_account_is_gone_and_its_name_is_free() {
+async fn a_deleted_account_cannot_be_used_and_its_name_is_free() {
     let app = TestApp::spawn().await;
     let ada = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -59,7 +59,7 @@ async fn a_deleted_account_is_gone_and_its_name_is_free() {
 }
 
 #[actix_web::test]
-async fn without_the_password_nothing_is_deleted() {
+async fn without_the_password_the_account_is_not_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -80,7 +80,7 @@ async fn without_the_password_nothing_is_deleted() {
 }
 
 #[actix_web::test]
-async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
+async fn rooms_of_a_deleted_account_pass_to_moderators_then_members_and_empty_rooms_are_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let (bob, cleo) = (app.sign_up("bob").await, app.sign_up("cleo").await);
@@ -122,7 +122,7 @@ async fn their_rooms_pass_on_to_moderators_then_to_members_and_empty_ones_go() {
 }
 
 #[actix_web::test]
-async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
+async fn messages_of_a_deleted_account_disappear_and_other_messages_stay() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let (tea, cake) = (
@@ -142,20 +142,20 @@ async fn their_messages_go_from_pages_and_polls_and_those_of_others_stay() {
         page.attributes("#log li", "id")[0].clone(),
         page.attribute("#log", "data-cursor"),
     );
-    let waiting = wait_from(&app, &bob, tea, &cursor).await;
+    let waiting = start_poll_from(&app, &bob, tea, &cursor).await;
 
     delete_account(&ada).await.assert_status(303);
 
     let poll = waiting.answer().await;
-    assert_eq!(poll.gone, [first]);
+    assert_eq!(poll.removed, [first]);
     for room in [tea, cake] {
         assert_eq!(bob.messages(room).await, ["of bob"]);
-        assert_eq!(bob.poll(room, "").await.came, ["of bob"]);
+        assert_eq!(bob.poll(room, "").await.added, ["of bob"]);
     }
 }
 
 #[actix_web::test]
-async fn their_waiting_polls_end_at_once_in_every_browser() {
+async fn deleting_an_account_ends_its_waiting_polls_in_every_browser() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let other = app.sign_in("ada", PASSWORD).await;
@@ -173,7 +173,7 @@ async fn their_waiting_polls_end_at_once_in_every_browser() {
         (&other, shared),
     ] {
         let cursor = browser.cursor(room).await;
-        waiting.push(wait_from(&app, browser, room, &cursor).await);
+        waiting.push(start_poll_from(&app, browser, room, &cursor).await);
     }
 
     delete_account(&ada).await.assert_status(303);
@@ -194,7 +194,7 @@ async fn their_waiting_polls_end_at_once_in_every_browser() {
 }
 
 #[actix_web::test]
-async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
+async fn an_open_page_of_a_deleted_account_cannot_post() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = bob.create_public_room("Tea").await;
@@ -207,7 +207,7 @@ async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
         .assert_status(303);
 
     assert!(bob.messages(room).await.is_empty());
-    // Nor by whoever has the name next.
+    // The next account with the same name cannot use the nonce either.
     let heir = app.sign_up("ada").await;
     heir.join(room).await;
     assert_eq!(heir.room(room).await.text("#message"), "");
@@ -216,14 +216,14 @@ async fn a_message_from_a_page_left_open_is_sent_by_nobody() {
 }
 
 #[actix_web::test]
-async fn a_deletion_that_is_interrupted_deletes_nothing() {
+async fn an_interrupted_account_deletion_is_rolled_back() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let shared = ada.create_public_room("Shared").await;
     let alone = ada.create_public_room("Alone").await;
     bob.join(shared).await;
     ada.send(shared, "hello").await.assert_status(303);
-    // The last of the statements fails: the rooms have passed on or gone by then.
+    // The last statement fails, after the rooms have been passed on or deleted.
     app.execute(
         "CREATE TRIGGER interrupt BEFORE DELETE ON users \
          BEGIN SELECT RAISE(ABORT, 'interrupted'); END",

@@ -1,6 +1,6 @@
 use mirage::domain::RoomId;
 
-use crate::support::{PASSWORD, TestApp, wait_from};
+use crate::support::{PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/password";
 const NEW: &str = "another kettle of fish";
@@ -8,7 +8,7 @@ const FORM: [(&str, &str); 2] = [("current", PASSWORD), ("password", NEW)];
 const WRONG: &str = "The current password is wrong. Check it and try again";
 
 #[actix_web::test]
-async fn a_changed_password_is_the_one_to_sign_in_with() {
+async fn after_a_change_only_the_new_password_signs_in() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -31,7 +31,7 @@ async fn a_changed_password_is_the_one_to_sign_in_with() {
 }
 
 #[actix_web::test]
-async fn the_browser_it_was_changed_with_stays_signed_in_and_its_old_key_is_worthless() {
+async fn changing_the_password_keeps_this_browser_signed_in_under_a_new_session_key() {
     let app = TestApp::spawn().await;
     let ada = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -58,15 +58,15 @@ async fn the_browser_it_was_changed_with_stays_signed_in_and_its_old_key_is_wort
 }
 
 #[actix_web::test]
-async fn every_other_browser_is_signed_out_and_its_waiting_polls_end_at_once() {
+async fn changing_the_password_signs_out_other_browsers_and_ends_their_polls() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let other = app.sign_in("ada", PASSWORD).await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_from(&app, &other, room, &cursor).await;
-    let of_bob = wait_from(&app, &bob, room, &cursor).await;
+    let waiting = start_poll_from(&app, &other, room, &cursor).await;
+    let of_bob = start_poll_from(&app, &bob, room, &cursor).await;
 
     ada.post(AT, &FORM).await.assert_status(303);
 
@@ -76,10 +76,10 @@ async fn every_other_browser_is_signed_out_and_its_waiting_polls_end_at_once() {
         .get("/rooms")
         .await
         .assert_redirect("/login?next=/rooms");
-    // Who else waits in the room goes on waiting.
+    // Bob's poll in the same room keeps waiting.
     assert_eq!(app.core.messages.subscriber_count(RoomId(room)), 1);
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(of_bob.answer().await.came, ["hello"]);
+    assert_eq!(of_bob.answer().await.added, ["hello"]);
 }
 
 #[actix_web::test]
@@ -103,7 +103,7 @@ async fn a_wrong_current_password_changes_nothing() {
 }
 
 #[actix_web::test]
-async fn a_new_password_is_held_to_the_rules_of_the_first() {
+async fn a_new_password_must_meet_the_sign_up_rules() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("kettle-club").await;
 
@@ -132,7 +132,7 @@ async fn a_new_password_is_held_to_the_rules_of_the_first() {
 }
 
 #[actix_web::test]
-async fn empty_fields_are_named() {
+async fn empty_fields_are_reported() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -146,7 +146,7 @@ async fn empty_fields_are_named() {
 }
 
 #[actix_web::test]
-async fn of_two_changes_at_once_one_wins_and_one_browser_is_signed_in() {
+async fn of_two_concurrent_password_changes_exactly_one_succeeds() {
     let app = TestApp::spawn().await;
     let browsers = [app.sign_up("ada").await, app.sign_in("ada", PASSWORD).await];
     let forms = [NEW, "a kettle of cats"].map(|new| [("current", PASSWORD), ("password", new)]);
@@ -156,7 +156,7 @@ async fn of_two_changes_at_once_one_wins_and_one_browser_is_signed_in() {
         browsers[1].post(AT, &forms[1])
     );
 
-    // The other one is told that the password is wrong, or that they are signed out.
+    // The loser learns that the password is wrong, or is signed out.
     let has_won = [one, other].map(|page| page.location() == "/account?done=password");
     assert_ne!(has_won[0], has_won[1]);
     for number in 0..2 {
@@ -170,14 +170,14 @@ async fn of_two_changes_at_once_one_wins_and_one_browser_is_signed_in() {
 }
 
 #[actix_web::test]
-async fn a_change_that_is_interrupted_changes_nothing() {
+async fn an_interrupted_password_change_is_rolled_back() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let other = app.sign_in("ada", PASSWORD).await;
     let room = ada.create_public_room("Tea").await;
     let cursor = other.cursor(room).await;
-    let waiting = wait_from(&app, &other, room, &cursor).await;
-    // The last of the statements fails: the password is set by then, and the sessions are deleted.
+    let waiting = start_poll_from(&app, &other, room, &cursor).await;
+    // The last statement fails, after the password was set and the sessions were deleted.
     app.execute(
         "CREATE TRIGGER interrupt BEFORE INSERT ON sessions \
          BEGIN SELECT RAISE(ABORT, 'interrupted'); END",
@@ -191,7 +191,7 @@ async fn a_change_that_is_interrupted_changes_nothing() {
         browser.get("/rooms").await.assert_status(200);
     }
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(waiting.answer().await.came, ["hello"]);
+    assert_eq!(waiting.answer().await.added, ["hello"]);
     app.sign_in("ada", PASSWORD).await;
     let app = app.restart().await;
     other.get("/rooms").await.assert_status(200);

@@ -2,7 +2,7 @@ use std::time::Duration;
 
 use reqwest::header::USER_AGENT;
 
-use crate::support::{Browser, PASSWORD, TestApp, wait_from};
+use crate::support::{Browser, PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/sessions";
 const END: [(&str, &str); 1] = [("end", "1")];
@@ -11,7 +11,7 @@ const IPHONE: &str = "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) App
                       (KHTML, like Gecko) Version/26.1 Mobile/15E148 Safari/604.1";
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Signs in with a browser that calls itself `user_agent`.
+/// Signs in with a browser that sends this `User-Agent`.
 async fn sign_in_as(app: &TestApp, name: &str, user_agent: &str) -> Browser {
     let browser = app.anonymous();
     let form = [("name", name), ("password", PASSWORD)];
@@ -21,7 +21,7 @@ async fn sign_in_as(app: &TestApp, name: &str, user_agent: &str) -> Browser {
     browser
 }
 
-/// Where the form that signs out this browser leads.
+/// The action of the form whose button begins with `button`.
 async fn form_for(browser: &Browser, button: &str) -> String {
     let page = browser.get(AT).await;
     let buttons = page.texts(".sessions button");
@@ -31,7 +31,7 @@ async fn form_for(browser: &Browser, button: &str) -> String {
 }
 
 #[actix_web::test]
-async fn one_session_is_this_browser_and_needs_no_button() {
+async fn a_single_session_is_listed_as_this_browser_without_a_button() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -48,7 +48,7 @@ async fn one_session_is_this_browser_and_needs_no_button() {
 }
 
 #[actix_web::test]
-async fn sessions_are_listed_with_browser_and_times_the_latest_first() {
+async fn sessions_are_listed_with_browser_and_times_newest_first() {
     let app = TestApp::spawn().await;
     app.sign_up("bob").await;
     let ada = app.sign_up("ada").await;
@@ -57,7 +57,7 @@ async fn sessions_are_listed_with_browser_and_times_the_latest_first() {
     app.clock.advance(MINUTE);
     sign_in_as(&app, "ada", FIREFOX).await;
     app.clock.advance(MINUTE);
-    // Used within the hour: the database is not told, memory knows.
+    // A second use within the hour is kept in memory only, not in the database.
     phone.get("/rooms").await.assert_status(200);
     app.clock.advance(MINUTE);
 
@@ -91,7 +91,7 @@ async fn sessions_are_listed_with_browser_and_times_the_latest_first() {
 }
 
 #[actix_web::test]
-async fn sessions_that_are_alike_have_buttons_that_are_not() {
+async fn identical_sessions_have_distinct_button_names() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.clock.advance(MINUTE);
@@ -111,7 +111,7 @@ async fn sessions_that_are_alike_have_buttons_that_are_not() {
 }
 
 #[actix_web::test]
-async fn a_session_that_has_expired_is_not_listed() {
+async fn an_expired_session_is_not_listed() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     sign_in_as(&app, "ada", FIREFOX).await;
@@ -123,7 +123,7 @@ async fn a_session_that_has_expired_is_not_listed() {
 }
 
 #[actix_web::test]
-async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_at_once() {
+async fn ending_a_session_from_another_browser_ends_its_waiting_poll() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -132,7 +132,7 @@ async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_a
         sign_in_as(&app, "ada", FIREFOX).await,
     );
     let cursor = lost.cursor(room).await;
-    let waiting = wait_from(&app, &lost, room, &cursor).await;
+    let waiting = start_poll_from(&app, &lost, room, &cursor).await;
     let address = form_for(&ada, "Sign out Safari on iPhone").await;
 
     ada.post(&address, &END)
@@ -149,20 +149,20 @@ async fn a_session_can_be_ended_from_another_browser_and_its_waiting_poll_ends_a
     assert_eq!(page.text(".done"), "Browser signed out.");
     assert!(page.text("title").starts_with("Browser signed out – "));
     assert_eq!(page.texts(".sessions li").len(), 2);
-    // A second click on the same page finds it as it should be.
+    // A second click on the same page succeeds, too.
     ada.post(&address, &END)
         .await
         .assert_redirect("/account/sessions?done=ended");
 }
 
 #[actix_web::test]
-async fn a_session_that_has_ended_stays_so_over_a_restart() {
+async fn an_ended_session_stays_ended_after_a_restart() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let lost = sign_in_as(&app, "ada", IPHONE).await;
     let app = app.restart().await;
 
-    // Its browser has not been here since the start: there is only the database to end it in.
+    // The other browser has sent nothing since the restart, so its session is only in the database.
     let address = form_for(&ada, "Sign out Safari on iPhone").await;
     ada.post(&address, &END).await.assert_status(303);
 
@@ -173,7 +173,7 @@ async fn a_session_that_has_ended_stays_so_over_a_restart() {
 }
 
 #[actix_web::test]
-async fn ending_the_session_of_this_browser_is_signing_out() {
+async fn ending_the_session_of_this_browser_signs_it_out() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let other = sign_in_as(&app, "ada", IPHONE).await;
@@ -190,12 +190,12 @@ async fn ending_the_session_of_this_browser_is_signing_out() {
 }
 
 #[actix_web::test]
-async fn a_session_of_somebody_else_is_as_one_that_is_not_there() {
+async fn another_accounts_session_looks_like_a_missing_one() {
     let app = TestApp::spawn().await;
     let (ada, eve) = (app.sign_up("ada").await, app.sign_up("eve").await);
     sign_in_as(&app, "ada", IPHONE).await;
     let of_ada = form_for(&ada, "Sign out Safari on iPhone").await;
-    // Whoever asks for the first time is looked up first.
+    // The first request of a session loads the session from the database.
     eve.get(AT).await.assert_status(200);
     let end = async |address: &str| {
         let before = app.db_statements();
@@ -217,7 +217,7 @@ async fn a_session_of_somebody_else_is_as_one_that_is_not_there() {
 }
 
 #[actix_web::test]
-async fn signing_out_everywhere_else_leaves_this_browser_and_other_people() {
+async fn signing_out_everywhere_else_keeps_this_browser_and_other_accounts_signed_in() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -228,7 +228,7 @@ async fn signing_out_everywhere_else_leaves_this_browser_and_other_people() {
     let mut waiting = Vec::new();
     for other in &others {
         let cursor = other.cursor(room).await;
-        waiting.push(wait_from(&app, other, room, &cursor).await);
+        waiting.push(start_poll_from(&app, other, room, &cursor).await);
     }
 
     ada.post("/account/sessions/end-others", &END)

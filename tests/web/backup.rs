@@ -1,4 +1,4 @@
-//! A copy of the database, made while the server writes, and databases that earlier versions made.
+//! Backups made while the server writes, and migrations from the schema of every earlier version.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -27,9 +27,9 @@ async fn back_up(database_url: String, file: &Path) -> Output {
         .unwrap()
 }
 
-/// The one sentence that a command has said which has not done its work.
+/// The one-sentence error of a command that failed.
 #[track_caller]
-fn complaint(output: &Output) -> String {
+fn error_line(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert_eq!(said.lines().count(), 1, "{said}");
@@ -41,8 +41,8 @@ async fn open(file: &Path) -> DatabaseConnection {
     Database::connect(url).await.unwrap()
 }
 
-/// The first column of what a question brings.
-async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
+/// Runs a query and returns the first column of its rows.
+async fn first_column(database: &DatabaseConnection, sql: &str) -> Vec<String> {
     let ask = Statement::from_string(database.get_database_backend(), sql);
     let rows = database.query_all_raw(ask).await.unwrap();
     rows.iter()
@@ -51,16 +51,23 @@ async fn ask(database: &DatabaseConnection, sql: &str) -> Vec<String> {
 }
 
 async fn rooms_in(database: &DatabaseConnection) -> usize {
-    ask(database, "SELECT name FROM rooms").await.len()
+    first_column(database, "SELECT name FROM rooms").await.len()
 }
 
 async fn assert_sound(database: &DatabaseConnection) {
-    assert_eq!(ask(database, "PRAGMA integrity_check").await, ["ok"]);
-    assert!(ask(database, "PRAGMA foreign_key_check").await.is_empty());
+    assert_eq!(
+        first_column(database, "PRAGMA integrity_check").await,
+        ["ok"]
+    );
+    assert!(
+        first_column(database, "PRAGMA foreign_key_check")
+            .await
+            .is_empty()
+    );
 }
 
 #[actix_web::test]
-async fn a_copy_is_all_that_the_database_holds_and_for_its_owner_only() {
+async fn a_backup_is_complete_and_readable_only_by_its_owner() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -87,7 +94,7 @@ async fn a_copy_is_all_that_the_database_holds_and_for_its_owner_only() {
 }
 
 #[actix_web::test]
-async fn a_file_that_is_there_is_left_alone() {
+async fn a_backup_never_overwrites_a_file() {
     let app = TestApp::spawn().await;
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("letter.txt");
@@ -99,16 +106,16 @@ async fn a_file_that_is_there_is_left_alone() {
     let nothing = format!("sqlite://{}/missing.db?mode=rwc", folder.path().display());
     let empty = back_up(nothing, &folder.path().join("copy.db")).await;
 
-    assert!(complaint(&there).contains("letter.txt"));
+    assert!(error_line(&there).contains("letter.txt"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "Dear ada");
-    assert!(complaint(&missing).contains("nowhere/copy.db"));
-    assert!(complaint(&empty).contains("there is no database of Mirage"));
+    assert!(error_line(&missing).contains("nowhere/copy.db"));
+    assert!(error_line(&empty).contains("there is no database of Mirage"));
     let names = std::fs::read_dir(folder.path()).unwrap();
     assert_eq!(names.count(), 1, "nothing was made");
 }
 
 #[actix_web::test]
-async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
+async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served() {
     let app = TestApp::with(&["--rooms-per-person=100000"]).await;
     let stop = CancellationToken::new();
     let mut writers = Vec::new();
@@ -132,7 +139,7 @@ async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
     for number in 0..if is_long() { 100 } else { 5 } {
         let made = async || rooms_in(&app.core.database).await;
         let before = made().await;
-        // At least one room more each time: people do write.
+        // Each backup starts after at least one more room was created, so there are writes meanwhile.
         while made().await == before {}
         let file = folder.path().join(format!("{number}.db"));
         let output = back_up(app.database_url(), &file).await;
@@ -153,8 +160,8 @@ async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
             (before..=after).contains(&&count),
             "{before} {count} {after}"
         );
-        // A room and its owner's membership are one change.
-        let members = ask(&copy, "SELECT CAST(count(*) AS TEXT) FROM room_members").await;
+        // A room and its owner's membership are inserted in one transaction.
+        let members = first_column(&copy, "SELECT CAST(count(*) AS TEXT) FROM room_members").await;
         assert_eq!(members, [count.to_string()]);
         copy.close().await.unwrap();
         sizes.push(count);
@@ -172,20 +179,20 @@ async fn a_copy_made_while_people_write_is_of_one_moment_and_can_be_served() {
     );
 }
 
-/// The tables that are there, each with its columns.
+/// The tables of the database, each with its columns.
 async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> {
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' \
                   AND name NOT LIKE 'sqlite_%' AND name != 'seaql_migrations'";
     let mut found = Vec::new();
-    for table in ask(database, tables).await {
+    for table in first_column(database, tables).await {
         let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-        let columns = ask(database, &columns).await;
+        let columns = first_column(database, &columns).await;
         found.push((table, columns));
     }
     found
 }
 
-/// The rows of these tables in these columns.
+/// The rows of these tables, in these columns.
 async fn rows_of(
     database: &DatabaseConnection,
     tables: &[(String, Vec<String>)],
@@ -195,7 +202,7 @@ async fn rows_of(
         let columns: Vec<_> = columns.iter().map(|c| format!("quote({c})")).collect();
         let columns = columns.join(" || ', ' || ");
         rows.push(
-            ask(
+            first_column(
                 database,
                 &format!("SELECT {columns} FROM {table} ORDER BY 1"),
             )
@@ -205,11 +212,11 @@ async fn rows_of(
     rows
 }
 
-/// Puts three rows into each table: numbers, which name each other's rows, and texts.
+/// Inserts three rows into each table: small numbers, which also serve as foreign keys, and texts.
 async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
     for (table, columns) in tables {
         let types = format!("SELECT type FROM pragma_table_info('{table}')");
-        let types = ask(database, &types).await;
+        let types = first_column(database, &types).await;
         for row in 1..=3 {
             let values: Vec<_> = columns
                 .iter()
@@ -228,7 +235,7 @@ async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
 }
 
 #[actix_web::test]
-async fn every_earlier_schema_is_brought_up_to_date_with_all_its_rows() {
+async fn every_earlier_schema_is_migrated_with_all_its_rows() {
     let changes = u32::try_from(Migrator::migrations().len()).unwrap();
     for seen in 1..=changes {
         let folder = tempfile::tempdir().unwrap();
@@ -238,7 +245,7 @@ async fn every_earlier_schema_is_brought_up_to_date_with_all_its_rows() {
         let old = Database::connect(options).await.unwrap();
         Migrator::up(&old, Some(seen)).await.unwrap();
         let tables = tables_in(&old).await;
-        // In whatever order the tables come.
+        // The tables are filled in any order, so rows may refer to rows that come later.
         old.execute_unprepared("PRAGMA foreign_keys = OFF")
             .await
             .unwrap();

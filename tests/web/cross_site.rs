@@ -1,4 +1,4 @@
-//! Every route that changes something, asked from everywhere; and every other, which changes nothing.
+//! Cross-site requests to every route that changes data, and proof that all other routes change none.
 
 use mirage::clock::Clock;
 use mirage::domain::{RoomId, UserId};
@@ -9,7 +9,7 @@ use crate::support::{
     Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, dump, reset_link, sign_up_link,
 };
 
-/// What browsers say of where a request comes from.
+/// The values of `Sec-Fetch-Site`.
 const SITES: [Option<&str>; 5] = [
     None,
     Some("same-origin"),
@@ -38,7 +38,7 @@ const ORIGINS: [Origin; 6] = [
 ];
 
 impl Origin {
-    /// The header, of the server that people reach by the scheme and authority of `ours`.
+    /// The `Origin` header for a server whose own origin is `ours`.
     fn header(self, ours: &str) -> Option<String> {
         let (scheme, authority) = ours.split_once("://").unwrap();
         let (host, _) = authority.rsplit_once(':').unwrap_or((authority, ""));
@@ -53,7 +53,7 @@ impl Origin {
         }
     }
 
-    /// Whether it is ours. Without a public URL the server cannot know its own scheme.
+    /// Whether the server accepts this origin as its own. Without a public URL it cannot know its scheme.
     fn is_ours(self, has_public_url: bool) -> bool {
         match self {
             Self::Absent | Self::Ours => true,
@@ -63,10 +63,10 @@ impl Origin {
     }
 }
 
-/// A server with a room in which there is one of everything.
-struct Place {
+/// A server with a room, a message, an invite, a ban and a session to act on.
+struct Fixture {
     app: TestApp,
-    /// The owner, a member, and somebody who is not in the room.
+    /// The owner, a member, and a person who is not in the room.
     people: [Browser; 3],
     room: i64,
     message: String,
@@ -76,8 +76,8 @@ struct Place {
     links: [(&'static str, String); 3],
 }
 
-impl Place {
-    async fn furnish() -> Self {
+impl Fixture {
+    async fn create() -> Self {
         let app = TestApp::spawn().await;
         let owner = app.sign_up("ada").await;
         let (member, stranger) = (app.sign_up("bob").await, app.sign_up("cleo").await);
@@ -113,7 +113,7 @@ impl Place {
         }
     }
 
-    /// The address of something that is there.
+    /// The path of a pattern, with the IDs of existing things.
     fn path_of(&self, pattern: &str) -> String {
         let link = self.links.iter().find(|(of, _)| *of == pattern);
         let path = link.map_or(pattern, |(_, link)| link);
@@ -128,22 +128,22 @@ impl Place {
         path
     }
 
-    /// All that lasts, and all that was said.
-    async fn all_there_is(&self) -> (Vec<String>, String) {
+    /// The whole database, and the messages of the room.
+    async fn snapshot(&self) -> (Vec<String>, String) {
         let state = &self.app.core;
         let now = self.app.clock.site_time();
         let page = state.messages.page(RoomId(self.room), None, now).await;
         (dump(&state.database).await, format!("{page:?}"))
     }
 
-    /// A nonce of the owner.
+    /// A nonce for the owner.
     fn nonce(&self) -> String {
         self.app.core.nonces.make(UserId(1), RoomId(self.room))
     }
 }
 
-/// A form that has whatever a route could ask for.
-fn whatever(nonce: &str) -> [(&str, &str); 12] {
+/// A form with every field that a route could read.
+fn full_form(nonce: &str) -> [(&str, &str); 12] {
     [
         ("name", "mallory"),
         ("password", "twelve angry geese"),
@@ -188,40 +188,45 @@ fn is_refused(page: &Page) -> bool {
     page.status == 403 && page.texts("h1") == ["This came from another site"]
 }
 
-/// Asks each route that changes something in each way; gives how often it was refused and let in.
-async fn ask_in_every_way(place: &Place, browser: &Browser, public_url: Option<&str>) -> [u32; 2] {
-    let own = format!("http://{}", place.app.address);
+/// Sends every combination of headers to each route that changes data; returns how many requests were
+/// refused and how many were accepted.
+async fn send_every_combination(
+    fixture: &Fixture,
+    browser: &Browser,
+    public_url: Option<&str>,
+) -> [u32; 2] {
+    let own = format!("http://{}", fixture.app.address);
     let ours = public_url.unwrap_or(&own);
     let ways = SITES.into_iter().flat_map(|site| {
         ORIGINS.map(|origin| {
-            let is_let_in = match site {
+            let is_accepted = match site {
                 Some(site) => matches!(site, "same-origin" | "none"),
                 None => origin.is_ours(public_url.is_some()),
             };
-            (headers_of(site, origin, ours), is_let_in)
+            (headers_of(site, origin, ours), is_accepted)
         })
     });
-    let (allowed, refused): (Vec<_>, Vec<_>) = ways.partition(|(_, is_let_in)| *is_let_in);
-    let nonce = place.nonce();
-    let form = whatever(&nonce);
-    let before = place.all_there_is().await;
+    let (allowed, refused): (Vec<_>, Vec<_>) = ways.partition(|(_, is_accepted)| *is_accepted);
+    let nonce = fixture.nonce();
+    let form = full_form(&nonce);
+    let before = fixture.snapshot().await;
     let routes = routes::table();
     let unsafe_routes = routes.iter().filter(|route| route.method != "GET");
     let unsafe_routes: Vec<_> = unsafe_routes.collect();
 
-    // What is refused comes first: of what is let in, some ends the session.
+    // Requests that must be refused come first, because some of the accepted ones end the session.
     for route in &unsafe_routes {
-        let path = place.path_of(route.pattern);
+        let path = fixture.path_of(route.pattern);
         for (headers, _) in &refused {
             let page = send(browser, method_of(route), &path, headers, &form).await;
             assert!(is_refused(&page), "{path} {headers:?}: {}", page.status);
         }
-        assert!(place.all_there_is().await == before, "{path} has changed");
+        assert!(fixture.snapshot().await == before, "{path} has changed");
     }
     for route in &unsafe_routes {
-        let path = place.path_of(route.pattern);
+        let path = fixture.path_of(route.pattern);
         for (number, (headers, _)) in allowed.iter().enumerate() {
-            // Once is enough of what takes long to do.
+            // A full form makes the server hash a password, so it is sent only once per route.
             let form = if number == 0 {
                 form.as_slice()
             } else {
@@ -234,7 +239,7 @@ async fn ask_in_every_way(place: &Place, browser: &Browser, public_url: Option<&
     }
     if public_url.is_none() {
         assert!(
-            place.all_there_is().await != before,
+            fixture.snapshot().await != before,
             "what is let in does something"
         );
     }
@@ -242,66 +247,67 @@ async fn ask_in_every_way(place: &Place, browser: &Browser, public_url: Option<&
 }
 
 #[actix_web::test]
-async fn every_route_that_changes_something_refuses_what_another_site_sent() {
-    let place = Place::furnish().await;
-    let [refused, allowed] = ask_in_every_way(&place, &place.people[0], None).await;
+async fn every_route_that_changes_data_refuses_cross_site_requests() {
+    let fixture = Fixture::create().await;
+    let [refused, allowed] = send_every_combination(&fixture, &fixture.people[0], None).await;
     eprintln!("without a public URL: {refused} refused, {allowed} let in");
 
     let ours = "https://chat.example.org";
-    // Cookies of https do not come here over http, so who asks is signed out.
-    let place = Place {
+    // The client does not send `Secure` cookies over HTTP, so this browser is signed out.
+    let fixture = Fixture {
         app: TestApp::with(&["--public-url=https://chat.example.org"]).await,
-        ..Place::furnish().await
+        ..Fixture::create().await
     };
-    let [refused, allowed] = ask_in_every_way(&place, &place.app.anonymous(), Some(ours)).await;
+    let [refused, allowed] =
+        send_every_combination(&fixture, &fixture.app.anonymous(), Some(ours)).await;
     eprintln!("behind a proxy: {refused} refused, {allowed} let in");
 }
 
 #[actix_web::test]
-async fn other_unsafe_methods_are_refused_from_other_sites_too() {
-    let place = Place::furnish().await;
+async fn other_unsafe_methods_are_refused_cross_site_too() {
+    let fixture = Fixture::create().await;
     let headers = headers_of(Some("cross-site"), Origin::Foreign, "http://127.0.0.1");
-    let nonce = place.nonce();
-    let form = whatever(&nonce);
-    let before = place.all_there_is().await;
+    let nonce = fixture.nonce();
+    let form = full_form(&nonce);
+    let before = fixture.snapshot().await;
 
     for route in routes::table() {
-        let path = place.path_of(route.pattern);
+        let path = fixture.path_of(route.pattern);
         for method in [
             Method::PUT,
             Method::PATCH,
             Method::DELETE,
             Method::from_bytes(b"NONSENSE").unwrap(),
         ] {
-            let page = send(&place.people[0], method.clone(), &path, &headers, &form).await;
+            let page = send(&fixture.people[0], method.clone(), &path, &headers, &form).await;
             assert!(is_refused(&page), "{method} {path}: {}", page.status);
         }
     }
-    assert!(place.all_there_is().await == before);
+    assert!(fixture.snapshot().await == before);
 }
 
 #[actix_web::test]
-async fn no_get_changes_anything() {
+async fn no_get_request_changes_anything() {
     const QUERY: &str = "?done=deleted&moderate=1&before=9&after=9&at=9&held=1&reload=1&wait=0\
                          &search=a&page=2&next=/rooms&sent=9&x=1";
-    let place = Place::furnish().await;
-    let before = place.all_there_is().await;
-    let anonymous = place.app.anonymous();
+    let fixture = Fixture::create().await;
+    let before = fixture.snapshot().await;
+    let anonymous = fixture.app.anonymous();
     let mut asked = 0;
 
     for route in routes::table() {
         if route.method != "GET" {
             continue;
         }
-        let path = place.path_of(route.pattern);
-        for browser in place.people.iter().chain([&anonymous]) {
+        let path = fixture.path_of(route.pattern);
+        for browser in fixture.people.iter().chain([&anonymous]) {
             for (method, query) in [(Method::GET, ""), (Method::HEAD, ""), (Method::GET, QUERY)] {
                 let page = browser.request(method, &format!("{path}{query}")).await;
                 assert!(!page.status.is_server_error(), "{path}{query}");
                 asked += 1;
             }
         }
-        assert!(place.all_there_is().await == before, "{path} has changed");
+        assert!(fixture.snapshot().await == before, "{path} has changed");
     }
     eprintln!("{asked} requests to look have changed nothing");
 }

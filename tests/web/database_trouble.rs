@@ -1,12 +1,12 @@
-//! A database that cannot be written for a while: who talks goes on talking, who fills in a form can try
-//! again, and nobody has to start anything anew.
+//! A database that cannot be written for a while: chat goes on, forms come back filled in, and everything
+//! works again afterwards without a restart.
 
 use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
 
 use crate::errors::BUSY;
-use crate::support::{Browser, PASSWORD, Page, TestApp, wait_in};
+use crate::support::{Browser, PASSWORD, Page, TestApp, start_poll};
 
-/// Two people in a room that they have open.
+/// Signs up two people who have the same room open.
 async fn two_in_a_room(app: &TestApp) -> (Browser, Browser, i64) {
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -17,15 +17,15 @@ async fn two_in_a_room(app: &TestApp) -> (Browser, Browser, i64) {
     (ada, bob, room)
 }
 
-/// That what the one says reaches the other, who waits.
-async fn assert_they_talk(app: &TestApp, (ada, bob, room): &(Browser, Browser, i64), text: &str) {
-    let waiting = wait_in(app, bob, *room).await;
+/// Asserts that a message of the first person reaches the waiting poll of the second.
+async fn assert_chat_works(app: &TestApp, (ada, bob, room): &(Browser, Browser, i64), text: &str) {
+    let waiting = start_poll(app, bob, *room).await;
     ada.send(*room, text).await.assert_status(303);
-    assert_eq!(waiting.answer().await.came, [text]);
+    assert_eq!(waiting.answer().await.added, [text]);
 }
 
-/// A form that writes: whose it is, where it goes, what is typed into its fields, and the first of them,
-/// beside which the reason is said.
+/// A form that writes to the database: who sends it, where to, its fields, and the field beside which the
+/// error appears.
 struct Form<'a> {
     browser: &'a Browser,
     path: String,
@@ -33,7 +33,7 @@ struct Form<'a> {
     first: &'static str,
 }
 
-/// Forms that write, each of another kind.
+/// One form of each kind that writes to the database.
 fn forms<'a>(nobody: &'a Browser, (ada, _, room): &'a (Browser, Browser, i64)) -> [Form<'a>; 5] {
     let form = |browser, path: &str, typed: &[_]| Form {
         browser,
@@ -63,7 +63,7 @@ fn forms<'a>(nobody: &'a Browser, (ada, _, room): &'a (Browser, Browser, i64)) -
     ]
 }
 
-/// Sends all forms at once, and gives what they are answered.
+/// Sends all forms at once and returns the responses.
 async fn submit(forms: &[Form<'_>; 5]) -> [Page; 5] {
     let [a, b, c, d, e] = forms
         .each_ref()
@@ -72,9 +72,9 @@ async fn submit(forms: &[Form<'_>; 5]) -> [Page; 5] {
     [a, b, c, d, e]
 }
 
-/// That a form came back with what was typed, and the word that it is to be sent again soon.
+/// Asserts that a form came back filled in, asking the person to send it again soon.
 #[track_caller]
-fn assert_given_back(form: &Form<'_>, page: &Page) {
+fn assert_comes_back(form: &Form<'_>, page: &Page) {
     page.assert_status(503).assert_problem(form.first, BUSY);
     assert_eq!(page.header("retry-after"), "5");
     for (name, value) in &form.typed {
@@ -89,29 +89,29 @@ fn assert_given_back(form: &Form<'_>, page: &Page) {
                 let chosen = format!("[name={name}][checked]");
                 assert_eq!(page.attribute(&chosen, "value"), *value);
             }
-            // Passwords are typed again.
+            // Passwords are never sent back.
             _ => (),
         }
     }
 }
 
-/// That every form that writes is given back, and a page without a field says the same.
-async fn assert_nothing_is_written(app: &TestApp, people: &(Browser, Browser, i64)) {
+/// Asserts that every form that writes comes back, and that a button without fields gets a 503 page.
+async fn assert_forms_come_back(app: &TestApp, people: &(Browser, Browser, i64)) {
     let nobody = app.anonymous();
     let (forms, leave) = (forms(&nobody, people), format!("/rooms/{}/leave", people.2));
 
     let (pages, left) = tokio::join!(submit(&forms), people.1.post(&leave, &[("leave", "1")]));
 
     for (form, page) in forms.iter().zip(&pages) {
-        assert_given_back(form, page);
+        assert_comes_back(form, page);
     }
     left.assert_status(503);
     assert_eq!(left.header("retry-after"), "5");
     assert_eq!(left.text("h1"), "Mirage cannot do that just now");
 }
 
-/// That every form that writes does so, by itself, as soon as it can.
-async fn assert_all_is_written(app: &TestApp, people: &(Browser, Browser, i64)) {
+/// Asserts that every form succeeds once the database can be written again, without a restart.
+async fn assert_forms_succeed(app: &TestApp, people: &(Browser, Browser, i64)) {
     let nobody = app.anonymous();
     for page in submit(&forms(&nobody, people)).await {
         page.assert_status(303);
@@ -119,7 +119,7 @@ async fn assert_all_is_written(app: &TestApp, people: &(Browser, Browser, i64)) 
     people.1.leave(people.2).await;
 }
 
-/// Runs a statement on each connection of the server.
+/// Runs a statement on each of the server's connections to the database.
 async fn on_all_connections(app: &TestApp, sql: &str) {
     let mut held = Vec::new();
     for _ in 0..4 {
@@ -132,7 +132,7 @@ async fn on_all_connections(app: &TestApp, sql: &str) {
 }
 
 #[actix_web::test]
-async fn a_database_that_another_has_locked() {
+async fn while_the_database_is_locked_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     let other = Database::connect(app.database_url()).await.unwrap();
@@ -143,37 +143,37 @@ async fn a_database_that_another_has_locked() {
 
     let talk = async {
         for number in 0..20 {
-            assert_they_talk(&app, &people, &format!("message {number}")).await;
+            assert_chat_works(&app, &people, &format!("message {number}")).await;
         }
     };
-    // Each waits for five seconds, so this is a lock of ten.
-    tokio::join!(assert_nothing_is_written(&app, &people), talk);
-    assert_nothing_is_written(&app, &people).await;
-    assert_they_talk(&app, &people, "still here").await;
+    // Each call waits for the busy timeout of five seconds, so the lock lasts ten.
+    tokio::join!(assert_forms_come_back(&app, &people), talk);
+    assert_forms_come_back(&app, &people).await;
+    assert_chat_works(&app, &people, "still here").await;
     lock.rollback().await.unwrap();
 
-    assert_all_is_written(&app, &people).await;
+    assert_forms_succeed(&app, &people).await;
 }
 
 #[actix_web::test]
-async fn a_database_that_can_only_be_read() {
+async fn while_the_database_is_read_only_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     on_all_connections(&app, "PRAGMA query_only = ON").await;
 
-    assert_nothing_is_written(&app, &people).await;
-    assert_they_talk(&app, &people, "still here").await;
+    assert_forms_come_back(&app, &people).await;
+    assert_chat_works(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
     on_all_connections(&app, "PRAGMA query_only = OFF").await;
 
-    assert_all_is_written(&app, &people).await;
+    assert_forms_succeed(&app, &people).await;
 }
 
 #[actix_web::test]
-async fn a_disk_that_is_full() {
+async fn while_the_disk_is_full_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
-    // Fewer than it has, which means: no more than it has.
+    // SQLite raises a limit below the current size to the current size: the database cannot grow.
     on_all_connections(&app, "PRAGMA max_page_count = 1").await;
 
     let mut made = 0;
@@ -192,20 +192,20 @@ async fn a_disk_that_is_full() {
     };
     refused.assert_status(503).assert_problem("name", BUSY);
     refused.assert_value("#name", &format!("Room {made}"));
-    assert_they_talk(&app, &people, "still here").await;
+    assert_chat_works(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
     on_all_connections(&app, "PRAGMA max_page_count = 1000000").await;
 
-    assert_all_is_written(&app, &people).await;
+    assert_forms_succeed(&app, &people).await;
     eprintln!("{made} rooms had room on the full disk");
 }
 
 #[actix_web::test]
-async fn after_a_transaction_that_sqlite_ended_by_itself_what_is_answered_with_success_is_there() {
+async fn writes_are_committed_after_sqlite_has_rolled_back_a_transaction_by_itself() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
-    // As it does when a commit finds the disk full: sqlx does not notice.
+    // SQLite rolls back by itself when a commit finds the disk full, and sqlx does not notice.
     let mut held = Vec::new();
     for _ in 0..4 {
         held.push(app.core.database.begin().await.unwrap());
@@ -215,7 +215,7 @@ async fn after_a_transaction_that_sqlite_ended_by_itself_what_is_answered_with_s
         drop(connection);
     }
 
-    // Refused and done by turns, so that each connection has had both.
+    // A refused and an accepted form in turn, so that each connection serves both.
     for number in 0..8 {
         let taken = [("name", "Tea"), ("kind", "public")];
         let page = ada.post("/rooms/new", &taken).await;

@@ -1,12 +1,12 @@
 use crate::support::{Browser, TestApp};
 
-/// The address of the delete page of the only message one may delete.
+/// The path of the delete page of the only message that this person may delete.
 async fn delete_link(browser: &Browser, room: i64) -> String {
     browser.room(room).await.attribute("#log a.delete", "href")
 }
 
 #[actix_web::test]
-async fn ones_own_messages_can_be_deleted_after_a_question() {
+async fn an_author_can_delete_a_message_after_confirming() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -34,7 +34,7 @@ async fn ones_own_messages_can_be_deleted_after_a_question() {
 }
 
 #[actix_web::test]
-async fn a_poll_tells_that_a_message_was_deleted() {
+async fn a_poll_reports_a_deleted_message() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -47,11 +47,11 @@ async fn a_poll_tells_that_a_message_was_deleted() {
         .await;
 
     let poll = bob.poll(room, &format!("?after={cursor}")).await;
-    assert_eq!((poll.came.len(), poll.gone), (0, vec![id]));
+    assert_eq!((poll.added.len(), poll.removed), (0, vec![id]));
 }
 
 #[actix_web::test]
-async fn messages_of_others_and_those_that_are_gone_cannot_be_deleted() {
+async fn other_peoples_messages_and_missing_messages_cannot_be_deleted() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;

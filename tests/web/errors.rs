@@ -1,11 +1,11 @@
-//! What goes wrong, shown in plain words in the site's layout.
+//! Error pages, in plain words and in the site's layout.
 
 use reqwest::Method;
 use sea_orm::ConnectionTrait;
 
 use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link};
 
-/// That an error is a page of the site: its layout, what happened, what to do, and a link onwards.
+/// Asserts that an error page has the site's layout, an explanation in plain words and a link to go on.
 #[track_caller]
 fn assert_plain_page(page: &Page, status: u16, h1: &str) {
     page.assert_status(status);
@@ -29,7 +29,7 @@ fn assert_plain_page(page: &Page, status: u16, h1: &str) {
 }
 
 #[actix_web::test]
-async fn an_address_that_leads_nowhere() {
+async fn an_unknown_path_gets_a_404_page() {
     let app = TestApp::spawn().await;
 
     for path in ["/nowhere", "/rooms/", "/favicon.ico", "/assets/nothing.js"] {
@@ -39,7 +39,7 @@ async fn an_address_that_leads_nowhere() {
 }
 
 #[actix_web::test]
-async fn a_room_that_is_not_there() {
+async fn a_missing_room_gets_a_404_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -57,7 +57,7 @@ async fn a_room_that_is_not_there() {
 }
 
 #[actix_web::test]
-async fn a_method_an_address_is_not_made_for() {
+async fn an_unsupported_method_gets_a_405_page() {
     let app = TestApp::spawn().await;
 
     for (method, path, allowed) in [
@@ -82,7 +82,7 @@ async fn a_head_request_gets_the_headers_of_the_page() {
 }
 
 #[actix_web::test]
-async fn a_request_that_cannot_be_read() {
+async fn an_unreadable_request_gets_a_400_page() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
     let post = |content_type: &'static str, body: &'static str| {
@@ -101,7 +101,7 @@ async fn a_request_that_cannot_be_read() {
 }
 
 #[actix_web::test]
-async fn cookies_that_cannot_be_read_are_none() {
+async fn unreadable_cookies_are_ignored() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
 
@@ -123,7 +123,7 @@ async fn cookies_that_cannot_be_read_are_none() {
 }
 
 #[actix_web::test]
-async fn a_form_that_is_too_large() {
+async fn an_oversized_form_gets_a_413_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -134,7 +134,7 @@ async fn a_form_that_is_too_large() {
 }
 
 #[actix_web::test]
-async fn a_fault_of_the_server_tells_nothing_of_itself() {
+async fn a_server_error_page_reveals_no_details() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.core
@@ -155,7 +155,7 @@ async fn a_fault_of_the_server_tells_nothing_of_itself() {
 }
 
 #[actix_web::test]
-async fn a_database_that_is_away() {
+async fn an_unavailable_database_gets_a_503_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.get("/rooms/mine").await.assert_status(200);
@@ -168,7 +168,7 @@ async fn a_database_that_is_away() {
 }
 
 #[actix_web::test]
-async fn a_database_that_is_away_when_the_session_is_looked_for() {
+async fn an_unavailable_database_during_session_lookup_gets_a_503_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.core.sessions.sweep();
@@ -180,10 +180,10 @@ async fn a_database_that_is_away_when_the_session_is_looked_for() {
     assert_plain_page(&page, 503, "Mirage cannot do that just now");
 }
 
-/// The names of a form's fields, and what is typed into them.
+/// The names and values of a form's fields.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
-/// What a form says that cannot be dealt with now.
+/// The error on a form that the server cannot process now.
 pub const BUSY: &str = "Mirage cannot do that just now. Wait 5 seconds, then try again";
 
 #[track_caller]
@@ -194,7 +194,7 @@ fn assert_form_for_later(page: &Page, field: &str) {
 }
 
 #[actix_web::test]
-async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() {
+async fn under_overload_every_password_form_comes_back_filled_in() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -247,7 +247,7 @@ async fn in_a_crowd_every_form_with_a_password_comes_back_with_what_was_typed() 
 }
 
 #[actix_web::test]
-async fn a_form_that_meets_a_database_that_is_away_comes_back_with_what_was_typed() {
+async fn with_the_database_unavailable_a_form_comes_back_filled_in() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
     app.core.database.clone().close().await.unwrap();

@@ -6,7 +6,7 @@ use mirage::domain::{RoomId, Timestamp};
 use mirage::live::messages::{Appended, NewMessage, Wish};
 
 use crate::program::Running;
-use crate::support::{Browser, PASSWORD, START, TestApp, wait_from};
+use crate::support::{Browser, PASSWORD, START, TestApp, start_poll_from};
 
 const LIFESPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -15,7 +15,7 @@ fn one_millisecond_before(moment: Timestamp) -> Timestamp {
 }
 
 #[actix_web::test]
-async fn a_message_is_on_the_page_until_its_deadline_and_not_at_it() {
+async fn a_message_leaves_the_page_exactly_at_its_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -30,7 +30,7 @@ async fn a_message_is_on_the_page_until_its_deadline_and_not_at_it() {
 }
 
 #[actix_web::test]
-async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
+async fn a_message_leaves_polls_exactly_at_its_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -42,10 +42,10 @@ async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
     assert_eq!(
         ada.poll(room, &format!("?after={cursor}&wait=0"))
             .await
-            .came,
+            .added,
         ["hello"]
     );
-    assert_eq!(ada.poll(room, "?wait=0").await.came, ["hello"]);
+    assert_eq!(ada.poll(room, "?wait=0").await.added, ["hello"]);
 
     app.clock.advance_to(START.plus(LIFESPAN));
     assert_eq!(
@@ -54,19 +54,19 @@ async fn a_message_is_in_a_poll_until_its_deadline_and_not_at_it() {
             .status,
         204
     );
-    assert!(ada.poll(room, "?wait=0").await.came.is_empty());
+    assert!(ada.poll(room, "?wait=0").await.added.is_empty());
 }
 
 #[actix_web::test]
-async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
+async fn a_waiting_poll_never_returns_an_expired_message() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let cursor = bob.cursor(room).await;
-    let waiting = wait_from(&app, &bob, room, &cursor).await;
+    let waiting = start_poll_from(&app, &bob, room, &cursor).await;
 
-    // Its deadline has come by the time it wakes the poll.
+    // The message has expired by the time it wakes the poll.
     app.clock.advance(Duration::from_secs(1));
     let room_held = app.core.rooms.held(RoomId(room)).unwrap();
     let wish = Wish {
@@ -88,11 +88,11 @@ async fn a_poll_that_waits_brings_no_message_whose_deadline_has_come() {
     assert!(matches!(appended, Appended::New(_)));
     ada.send(room, "longer-lived").await;
 
-    assert_eq!(waiting.answer().await.came, ["longer-lived"]);
+    assert_eq!(waiting.answer().await.added, ["longer-lived"]);
 }
 
 #[actix_web::test]
-async fn deadlines_are_on_the_page_for_the_script() {
+async fn the_page_tells_the_script_each_deadline() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -104,7 +104,7 @@ async fn deadlines_are_on_the_page_for_the_script() {
 }
 
 #[actix_web::test]
-async fn a_clock_that_steps_back_revives_nothing() {
+async fn a_clock_that_steps_back_revives_no_message() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -118,7 +118,7 @@ async fn a_clock_that_steps_back_revives_nothing() {
 }
 
 #[actix_web::test]
-async fn memory_is_freed_without_traffic() {
+async fn expired_messages_are_freed_without_traffic() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -137,7 +137,7 @@ async fn memory_is_freed_without_traffic() {
 }
 
 #[actix_web::test]
-async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
+async fn memory_of_100_000_expired_messages_is_freed_without_traffic() {
     let app = TestApp::with(&["--max-messages=1000", "--buffer-bytes=1GiB"]).await;
     for number in 0..100_000_u128 {
         let wish = Wish {
@@ -172,7 +172,7 @@ async fn the_memory_of_100_000_messages_is_freed_without_traffic() {
     eprintln!("{bytes} bytes of messages were freed");
 }
 
-/// Sends one long message after the other, as the script does.
+/// Sends long messages one after the other, as the script does.
 async fn send_long(browser: Browser, room: i64, messages: usize) {
     let text = "漢".repeat(2_000);
     let mut nonce = browser.nonce(room).await;
@@ -187,7 +187,7 @@ async fn send_long(browser: Browser, room: i64, messages: usize) {
 }
 
 #[actix_web::test]
-async fn the_system_has_the_memory_of_expired_messages_back_without_traffic() {
+async fn memory_of_expired_messages_returns_to_the_system_without_traffic() {
     const SENDERS: usize = 4;
     const MESSAGES: usize = 2_000;
     let folder = tempfile::tempdir().unwrap();
@@ -232,7 +232,7 @@ async fn the_system_has_the_memory_of_expired_messages_back_without_traffic() {
 }
 
 #[actix_web::test]
-async fn a_full_quiet_room_keeps_its_messages_while_a_loud_one_floods() {
+async fn a_flooded_room_does_not_evict_the_messages_of_a_quiet_one() {
     let app = TestApp::with(&["--buffer-bytes=64KiB", "--max-messages=10"]).await;
     let ada = app.sign_up("ada").await;
     let quiet = ada.create_public_room("Quiet").await;

@@ -1,4 +1,4 @@
-//! What every answer carries.
+//! Response headers.
 
 use std::io::Read;
 
@@ -28,7 +28,7 @@ fn assert_guarded(page: &Page) {
 }
 
 #[actix_web::test]
-async fn every_kind_of_answer_is_guarded_and_kept_by_nobody() {
+async fn every_kind_of_response_has_security_headers_and_is_not_cached() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -51,7 +51,7 @@ async fn every_kind_of_answer_is_guarded_and_kept_by_nobody() {
 }
 
 #[actix_web::test]
-async fn files_are_kept_for_good_under_the_address_with_their_fingerprint() {
+async fn assets_are_cached_forever_under_their_fingerprinted_url() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
     let style = browser
@@ -73,7 +73,7 @@ async fn files_are_kept_for_good_under_the_address_with_their_fingerprint() {
 }
 
 #[actix_web::test]
-async fn pages_and_files_are_the_same_when_they_are_compressed() {
+async fn compressed_pages_and_assets_decode_to_the_same_bytes() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
 
@@ -104,7 +104,7 @@ async fn pages_and_files_are_the_same_when_they_are_compressed() {
 }
 
 #[actix_web::test]
-async fn only_the_files_of_the_pages_are_given_out() {
+async fn only_the_assets_of_the_pages_are_served() {
     let app = TestApp::spawn().await;
 
     for path in ["/assets/", "/assets/..%2fCargo.toml", "/assets/.gitignore"] {
@@ -112,7 +112,7 @@ async fn only_the_files_of_the_pages_are_given_out() {
     }
 }
 
-/// What every answer has.
+/// The headers of every response.
 const EVERYWHERE: [&str; 5] = [
     "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
@@ -122,10 +122,10 @@ const EVERYWHERE: [&str; 5] = [
     "x-content-type-options: nosniff",
 ];
 
-/// The time of the server's clock, which a test does not move.
+/// The time of the server's clock, which stands still here.
 const TIME: &str = "mirage-time: 1795352700000";
 
-/// The headers of an answer but for what differs each time.
+/// The headers of a response, without the values that differ each time.
 fn headers_of(page: &Page) -> Vec<String> {
     let differs = |name: &str| matches!(name, "date" | "last-modified" | "etag");
     let there = page
@@ -143,7 +143,7 @@ fn headers_of(page: &Page) -> Vec<String> {
 }
 
 #[actix_web::test]
-async fn the_headers_of_each_kind_of_answer_are_these() {
+async fn each_kind_of_response_has_exactly_these_headers() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
     let room = ada.create_public_room("Tea").await;
@@ -161,7 +161,7 @@ async fn the_headers_of_each_kind_of_answer_are_these() {
         "content-length: …",
         "content-type: text/html; charset=utf-8",
     ];
-    // Long enough to be compressed for whoever takes that.
+    // Long enough to be compressed if the client accepts that.
     let html = [&fragment[..], &["vary: accept-encoding"]].concat();
     let news = [
         &fragment[..],

@@ -1,4 +1,4 @@
-//! Who has a room open.
+//! The number of people who have a room open.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ fn heading(page: &Page) -> String {
 }
 
 #[actix_web::test]
-async fn the_room_page_says_how_many_had_it_open_in_the_last_minute() {
+async fn the_room_page_counts_who_had_it_open_in_the_last_minute() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -24,7 +24,7 @@ async fn the_room_page_says_how_many_had_it_open_in_the_last_minute() {
 }
 
 #[actix_web::test]
-async fn a_page_that_polls_is_open_and_one_in_a_hidden_tab_is_not() {
+async fn a_polling_page_counts_as_present_and_a_hidden_tab_does_not() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -38,7 +38,7 @@ async fn a_page_that_polls_is_open_and_one_in_a_hidden_tab_is_not() {
 }
 
 #[actix_web::test]
-async fn a_prefetched_page_is_not_open() {
+async fn a_prefetched_page_does_not_count_as_present() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -53,7 +53,7 @@ async fn a_prefetched_page_is_not_open() {
 }
 
 #[actix_web::test]
-async fn who_leaves_is_not_here() {
+async fn a_person_who_leaves_is_no_longer_counted() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -66,7 +66,7 @@ async fn who_leaves_is_not_here() {
 }
 
 #[actix_web::test]
-async fn the_list_of_public_rooms_says_how_many_are_there() {
+async fn the_list_of_public_rooms_says_how_many_people_are_present() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;

@@ -1,7 +1,7 @@
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn the_start_page_says_what_this_is_and_how_to_get_in() {
+async fn the_home_page_says_what_mirage_is_and_how_to_get_in() {
     let app = TestApp::spawn().await;
 
     let page = app.anonymous().get("/").await;
@@ -12,7 +12,7 @@ async fn the_start_page_says_what_this_is_and_how_to_get_in() {
 }
 
 #[actix_web::test]
-async fn who_is_signed_in_is_led_to_the_public_rooms_and_later_to_their_own() {
+async fn a_signed_in_person_is_redirected_to_the_public_rooms_and_later_to_their_own() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.get("/").await.assert_redirect("/rooms");
@@ -23,7 +23,7 @@ async fn who_is_signed_in_is_led_to_the_public_rooms_and_later_to_their_own() {
 }
 
 #[actix_web::test]
-async fn the_server_says_that_it_is_well() {
+async fn the_health_check_succeeds() {
     let app = TestApp::spawn().await;
 
     let page = app.anonymous().get("/healthz").await;
@@ -33,7 +33,7 @@ async fn the_server_says_that_it_is_well() {
 }
 
 #[actix_web::test]
-async fn the_server_says_that_its_database_is_away() {
+async fn the_health_check_fails_without_the_database() {
     let app = TestApp::spawn().await;
     app.core.database.clone().close().await.unwrap();
 

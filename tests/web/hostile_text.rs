@@ -1,7 +1,7 @@
-//! Text that would like to be markup, in every field that is ever shown.
+//! Injection attempts in every field that is ever shown.
 //!
-//! A page with it must be built as the same page with harmless text is, element by element and attribute by
-//! attribute, and show the text as it was typed. `MIRAGE_LONG=1` tries every text everywhere.
+//! A page with hostile text must have the same elements and attributes as the same page with harmless text,
+//! and show the text as it was typed. `MIRAGE_LONG=1` tries every text everywhere.
 
 use std::collections::{HashMap, HashSet};
 
@@ -226,8 +226,8 @@ const UNICODE: &[&str] = &[
     "a\u{3000}b",
 ];
 
-/// What turns writing round, or is drawn as nothing.
-const UNSEEN: &[char] = &[
+/// Characters that change the direction of text, or are invisible.
+const INVISIBLE: &[char] = &[
     '\u{61c}',
     '\u{200b}',
     '\u{200c}',
@@ -254,11 +254,11 @@ const UNSEEN: &[char] = &[
     '\u{e0001}',
 ];
 
-/// All texts; each can be told from the others.
+/// All hostile texts, each of them different.
 fn payloads() -> Vec<String> {
     let written = [MARKUP, ATTRIBUTES, ENTITIES, ADDRESSES, TEMPLATES, UNICODE].concat();
     let written = written.into_iter().map(str::to_owned);
-    let unseen = UNSEEN.iter().map(|c| format!("a{c}<b>{c}"));
+    let unseen = INVISIBLE.iter().map(|c| format!("a{c}<b>{c}"));
     let control = (0..0x20_u8).chain(0x7f..=0x9f).map(char::from);
     let control = control.map(|c| format!("a{c}b<i>{c}c"));
     let payloads: Vec<_> = written.chain(unseen).chain(control).collect();
@@ -266,22 +266,23 @@ fn payloads() -> Vec<String> {
     payloads
 }
 
-/// Every how many texts are tried where all are tried elsewhere.
-fn some() -> usize {
+/// The step by which texts are sampled in fields that need not try all of them.
+fn sample_step() -> usize {
     if is_long() { 1 } else { 10 }
 }
 
-/// What a parser of HTML makes of a text in an attribute or a text area: it has no NUL and one line end.
+/// A text as an HTML parser returns it from an attribute or a text area: with `\n` line ends, and U+FFFD
+/// for NUL.
 fn as_parsed(text: &str) -> String {
     text.replace("\r\n", "\n")
         .replace('\r', "\n")
         .replace('\0', "\u{fffd}")
 }
 
-/// How a page is built: each element with how deep it is and the names of its attributes.
+/// The structure of a page: each element with its depth and the names of its attributes.
 ///
-/// The links that a message's text is shown with are left out, when they are what they should be.
-fn build_of(page: &Page) -> Vec<String> {
+/// Leaves out the links that message text is rendered with, after checking each of them.
+fn structure_of(page: &Page) -> Vec<String> {
     let html = page.html();
     let mut build = vec![page.status.to_string()];
     for node in html.tree.root().descendants() {
@@ -343,8 +344,8 @@ fn assert_is_link(link: ElementRef<'_>) {
 }
 
 #[track_caller]
-fn assert_same_build(page: &Page, harmless: &Page, of: &str) {
-    let (build, expected) = (build_of(page), build_of(harmless));
+fn assert_same_structure(page: &Page, harmless: &Page, of: &str) {
+    let (build, expected) = (structure_of(page), structure_of(harmless));
     if build != expected {
         let at = build.iter().zip(&expected).position(|(a, b)| a != b);
         panic!(
@@ -356,7 +357,7 @@ fn assert_same_build(page: &Page, harmless: &Page, of: &str) {
     }
 }
 
-/// The texts of the elements that match, each character of them, with line breaks as such.
+/// The exact texts of the matching elements, with `<br>` as a line break.
 fn exact_texts(page: &Page, selector: &str) -> Vec<String> {
     let html = page.html();
     let selector = Selector::parse(selector).unwrap();
@@ -371,7 +372,7 @@ fn exact_texts(page: &Page, selector: &str) -> Vec<String> {
     html.select(&selector).map(exact).collect()
 }
 
-/// Pages with a form that came back, by what was wrong: the same page with harmless text.
+/// Refused forms with harmless text, by the errors on the page.
 struct Returned(HashMap<Vec<String>, Page>);
 
 impl Returned {
@@ -389,32 +390,32 @@ impl Returned {
     }
 
     #[track_caller]
-    fn assert_same_build(&self, page: &Page, of: &str) {
+    fn assert_same_structure(&self, page: &Page, of: &str) {
         let problems = Self::problems(page);
         let harmless = self.0.get(&problems);
         let harmless = harmless.unwrap_or_else(|| panic!("{of:?}: {problems:?}\n{}", page.body));
-        assert_same_build(page, harmless, of);
+        assert_same_structure(page, harmless, of);
     }
 }
 
-/// Fields of a form beside the one that is tried.
-type Others<'a> = &'a [(&'a str, &'a str)];
+/// The other fields of a form, beside the one under test.
+type OtherFields<'a> = &'a [(&'a str, &'a str)];
 
 #[actix_web::test]
-async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
+async fn forms_return_hostile_text_without_injecting_markup() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
     let bob = app.sign_up("bob").await;
     let room = ada.create_public_room("Tea").await;
     let quiet = ada.create_public_room("Quiet").await;
     bob.join(room).await;
-    let person = ada.number_of(room, "bob").await;
+    let person = ada.member_id(room, "bob").await;
     let paths = [
         format!("/rooms/{room}/settings"),
         format!("/rooms/{room}/members/{person}/ban"),
     ];
-    // A second field is always wrong, so that no form of these is taken.
-    let forms: [(&Browser, &str, &str, Others<'_>); 6] = [
+    // Another field is always invalid, so that none of these forms is accepted.
+    let forms: [(&Browser, &str, &str, OtherFields<'_>); 6] = [
         (&anonymous, "/register", "name", &[("password", "x")]),
         (&anonymous, "/login", "name", &[("password", "")]),
         (&ada, "/rooms/new", "name", &[("kind", "")]),
@@ -428,16 +429,16 @@ async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
             browser.post(path, &typed).await
         };
         let returned = Returned::of(&answer, &["", HARMLESS, &HARMLESS.repeat(40)]).await;
-        // Every text in a field of each kind; in the others, some.
+        // Every text in one field of each kind, a sample in the others.
         let is_first = path == "/register" || path == "/rooms/new" || field == "description";
         for text in payloads()
             .into_iter()
-            .step_by(if is_first { 1 } else { some() })
+            .step_by(if is_first { 1 } else { sample_step() })
         {
             let page = answer(&text).await;
 
             page.assert_status(422);
-            returned.assert_same_build(&page, &text);
+            returned.assert_same_structure(&page, &text);
             let given_back = if field == "description" {
                 exact_texts(&page, "textarea[name=description]")[0].clone()
             } else {
@@ -447,7 +448,7 @@ async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
         }
     }
 
-    // Texts that are wrong for being too long, and those of a message that one may not send.
+    // Texts that are too long, and texts in messages that the sender may not send.
     let nonce = bob.nonce(room).await;
     let in_quiet = format!("/rooms/{quiet}/messages");
     let in_room = format!("/rooms/{room}/messages");
@@ -466,19 +467,19 @@ async fn forms_give_back_what_was_typed_and_no_markup_of_it() {
             once.repeat(length.div_ceil(once.chars().count()))
         };
         let harmless = answer(&long(HARMLESS)).await;
-        let step = if field == "reason" { 1 } else { some() };
+        let step = if field == "reason" { 1 } else { sample_step() };
         for text in payloads().into_iter().step_by(step) {
             let text = long(&text);
             let page = answer(&text).await;
 
-            assert_same_build(&page, &harmless, &text);
+            assert_same_structure(&page, &harmless, &text);
             assert_eq!(exact_texts(&page, selector), [as_parsed(&text)]);
         }
     }
 }
 
 #[actix_web::test]
-async fn addresses_put_no_markup_into_pages() {
+async fn urls_inject_no_markup_into_pages() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
     let room = ada.create_private_room("Tea").await;
@@ -506,7 +507,7 @@ async fn addresses_put_no_markup_into_pages() {
     let mut seen = HashSet::new();
     for (browser, path, names) in pages {
         for name in names {
-            // Every text in each name once; where it comes again, some.
+            // Every text once for each parameter name, a sample where the name occurs again.
             let step = if is_long() || seen.insert(*name) {
                 1
             } else {
@@ -520,10 +521,10 @@ async fn addresses_put_no_markup_into_pages() {
             for text in payloads().into_iter().step_by(step) {
                 let page = ask(&text).await;
 
-                // These three lead to pages, and `1` or a name in it may be right.
+                // A text that is a safe path is a valid `next`, so its page may differ.
                 let is_right = next_pages.safe(&text).is_some();
                 if !is_right {
-                    assert_same_build(&page, &harmless, &format!("{path}?{name}={text}"));
+                    assert_same_structure(&page, &harmless, &format!("{path}?{name}={text}"));
                 }
                 if *name == "search" {
                     let typed = as_parsed(text.trim());
@@ -538,7 +539,7 @@ async fn addresses_put_no_markup_into_pages() {
 }
 
 #[actix_web::test]
-async fn messages_are_shown_as_they_were_typed() {
+async fn messages_show_hostile_text_exactly_as_typed() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -573,21 +574,21 @@ async fn messages_are_shown_as_they_were_typed() {
             .await;
         let nonce = app.core.nonces.make(app.user_id("ada").await, RoomId(room));
         ada.send_with(room, &text, &nonce).await.assert_status(303);
-        // Each text in what a poll brings; in the other views, which hold the same, some.
-        let is_anywhere = number.is_multiple_of(some());
+        // Each text in the poll, a sample in the other views, which render the same HTML.
+        let is_anywhere = number.is_multiple_of(sample_step());
         for ((browser, path), harmless) in views.iter().zip(&expected) {
             if !is_anywhere && !path.contains("/poll") {
                 continue;
             }
             let page = browser.get(path).await;
 
-            assert_same_build(&page, harmless, &text);
+            assert_same_structure(&page, harmless, &text);
             assert_eq!(exact_texts(&page, ".text"), [shown.as_str()], "{text:?}");
         }
         if is_anywhere {
             let id = ada.room(room).await.attribute("#log li", "id")[1..].to_owned();
             let page = delete(&id).await;
-            assert_same_build(&page, &harmless_delete, &text);
+            assert_same_structure(&page, &harmless_delete, &text);
         }
         let is_noncharacter = |c| matches!(u32::from(c) & 0xffff, 0xfdd0 | 0xfffe..);
         let is_plain = !text.contains(|c: char| c.is_control() || is_noncharacter(c));
@@ -597,7 +598,7 @@ async fn messages_are_shown_as_they_were_typed() {
     }
 }
 
-/// What a room is like whose name, description and bans are hostile: all its pages, by each kind of reader.
+/// Rooms with a hostile name, description and ban, and a browser for each kind of reader.
 struct Room {
     readers: [Browser; 3],
     owner: Browser,
@@ -610,7 +611,7 @@ struct Room {
 }
 
 impl Room {
-    async fn furnish(app: &TestApp) -> Self {
+    async fn create(app: &TestApp) -> Self {
         let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
         let (cleo, dan) = (app.sign_up("cleo").await, app.sign_up("dan").await);
         let private = ada.create_private_room("Tea").await;
@@ -625,7 +626,7 @@ impl Room {
         }
         ada.send(private, "hello").await.assert_status(303);
         Self {
-            person: ada.number_of(private, "bob").await,
+            person: ada.member_id(private, "bob").await,
             banned: app.user_id("dan").await.0,
             invite: ada.invite_to(private, "day", "ten").await,
             message: ada.room(private).await.attribute("#log li", "id")[1..].to_owned(),
@@ -636,7 +637,8 @@ impl Room {
         }
     }
 
-    /// Gives both rooms this name (with a number before it, to keep their order), where it is one, this description and this reason for a ban.
+    /// Gives both rooms this name if it is valid (with a number before it, to keep their order), this
+    /// description, and this reason for a ban.
     async fn write(&self, text: &str) -> (Option<String>, String) {
         let name = RoomName::parse(&format!("1 {text}")).ok();
         let description = Description::parse(text).unwrap();
@@ -661,7 +663,7 @@ impl Room {
         (name, description.as_str().to_owned())
     }
 
-    /// The pages on which something of a room is shown: all of the table that name one, and some more.
+    /// The pages that show something of a room: all routes with a room in the pattern, and a few more.
     fn paths(&self) -> Vec<String> {
         let mut paths = vec![
             "/rooms".to_owned(),
@@ -688,13 +690,13 @@ impl Room {
 }
 
 #[actix_web::test]
-async fn rooms_and_bans_are_shown_as_they_were_typed() {
+async fn rooms_and_bans_show_hostile_text_exactly_as_typed() {
     let app = TestApp::spawn().await;
-    let room = Room::furnish(&app).await;
+    let room = Room::create(&app).await;
     let paths = room.paths();
     room.write(HARMLESS).await;
     let mut harmless = HashMap::new();
-    // The first look at a room is another: all in it is new.
+    // The first visit to a room differs: all its messages are new.
     for (path, reader) in paths
         .iter()
         .flat_map(|p| room.readers.iter().map(move |r| (p, r)))
@@ -714,25 +716,25 @@ async fn rooms_and_bans_are_shown_as_they_were_typed() {
 
     for (number, text) in payloads().into_iter().enumerate() {
         let (name, description) = room.write(&text).await;
-        // Without any description, a page has no paragraph for it.
+        // A page has no paragraph for an empty description.
         if description.is_empty() {
             continue;
         }
         for (path_number, path) in paths.iter().enumerate() {
-            // Each page with some texts, each text on some pages.
+            // Each page with a sample of the texts, each text on some pages.
             if !(number + path_number).is_multiple_of(step) {
                 continue;
             }
             for (reader_number, reader) in room.readers.iter().enumerate() {
                 let page = reader.get(path).await;
                 let of = format!("{path} {text}");
-                assert_same_build(&page, &harmless[&(path, reader_number)], &of);
+                assert_same_structure(&page, &harmless[&(path, reader_number)], &of);
                 looked_at += 1;
             }
         }
         let own = format!("/rooms/{}", room.private);
         let page = room.owner.get(&own).await;
-        assert_same_build(&page, &harmless[&(&own, 0)], &text);
+        assert_same_structure(&page, &harmless[&(&own, 0)], &text);
         assert_eq!(exact_texts(&page, "h1 + p[dir=auto]"), [description]);
         if let Some(name) = name {
             assert_eq!(exact_texts(&page, "h1 bdi"), [name.as_str()]);
@@ -746,14 +748,14 @@ async fn rooms_and_bans_are_shown_as_they_were_typed() {
         let page = room.owner.get(&members).await;
         assert_eq!(exact_texts(&page, "p > b + bdi"), [reason.as_str()]);
         let page = dan.post(&join, &[("join", "1")]).await;
-        assert_same_build(&page, &refused, &text);
+        assert_same_structure(&page, &refused, &text);
         assert_eq!(exact_texts(&page, "blockquote"), [reason.as_str()]);
     }
     println!("{looked_at} pages with hostile text are built as with harmless text");
 }
 
 #[actix_web::test]
-async fn hosts_and_names_of_browsers_put_no_markup_into_pages() {
+async fn host_and_user_agent_headers_inject_no_markup_into_pages() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -771,12 +773,12 @@ async fn hosts_and_names_of_browsers_put_no_markup_into_pages() {
         Browser::answer(request.header(HOST, host).form(&form))
     };
     let harmless = sessions(HeaderValue::from_static(HARMLESS)).await;
-    for (text, value) in values.step_by(some() / 2 + 1) {
+    for (text, value) in values.step_by(sample_step() / 2 + 1) {
         let stored = text.replace('\'', "''");
         app.execute(&format!("UPDATE sessions SET user_agent = '{stored}'"))
             .await;
         let page = sessions(value.clone()).await;
-        assert_same_build(&page, &harmless, &text);
+        assert_same_structure(&page, &harmless, &text);
 
         let page = invite(value).await;
         app.execute("DELETE FROM invites").await;
@@ -793,7 +795,7 @@ async fn hosts_and_names_of_browsers_put_no_markup_into_pages() {
 }
 
 #[actix_web::test]
-async fn an_account_name_is_never_markup() {
+async fn an_account_name_can_never_be_markup() {
     let app = TestApp::spawn().await;
     let anonymous = app.anonymous();
     let mut taken = 0;

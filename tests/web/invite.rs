@@ -17,7 +17,7 @@ async fn uses_left(app: &TestApp) -> Vec<Option<i64>> {
     rows.unwrap().iter().map(|row| row.uses_left).collect()
 }
 
-/// Writes to a room's row what its settings would.
+/// Sets a column of a room, as its settings form would.
 async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<sea_orm::Value>) {
     room::Entity::update_many()
         .col_expr(column, Expr::value(value))
@@ -35,7 +35,7 @@ async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {
     assert_eq!(done.unwrap(), moderation::Moderated::Done);
 }
 
-/// The page that somebody gets at a link, by GET and by POST, without what differs at each request.
+/// The responses of a link to GET and POST, without the values that differ at each request.
 async fn answers(browser: &Browser, link: &str) -> [Page; 2] {
     let mut pages = [browser.get(link).await, browser.accept(link).await];
     for page in &mut pages {
@@ -45,7 +45,7 @@ async fn answers(browser: &Browser, link: &str) -> [Page; 2] {
 }
 
 #[actix_web::test]
-async fn a_link_shows_the_room_and_only_the_button_joins() {
+async fn an_invite_link_shows_the_room_and_only_its_button_joins() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea club").await;
@@ -84,7 +84,7 @@ async fn a_link_shows_the_room_and_only_the_button_joins() {
 }
 
 #[actix_web::test]
-async fn a_short_life_of_messages_is_told_before_joining() {
+async fn a_short_message_lifespan_is_shown_before_joining() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -100,7 +100,7 @@ async fn a_short_life_of_messages_is_told_before_joining() {
 }
 
 #[actix_web::test]
-async fn each_who_joins_spends_a_use_and_the_last_one_ends_the_link() {
+async fn each_join_spends_one_use_and_the_last_use_ends_the_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -113,7 +113,7 @@ async fn each_who_joins_spends_a_use_and_the_last_one_ends_the_link() {
         guest.accept(&ten).await.assert_redirect(&joined);
     }
 
-    assert!(uses_left(&app).await.is_empty(), "the row is gone");
+    assert!(uses_left(&app).await.is_empty(), "the row is deleted");
     let late = app.sign_up("late").await;
     late.accept(&ten).await.assert_status(404);
     let no_limit = ada.invite_to(room, "day", "no-limit").await;
@@ -122,7 +122,7 @@ async fn each_who_joins_spends_a_use_and_the_last_one_ends_the_link() {
 }
 
 #[actix_web::test]
-async fn who_is_in_the_room_already_spends_nothing() {
+async fn a_member_who_follows_an_invite_spends_no_use() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -146,7 +146,7 @@ async fn who_is_in_the_room_already_spends_nothing() {
 }
 
 #[actix_web::test]
-async fn of_two_who_take_the_last_use_at_once_one_comes_in() {
+async fn of_two_concurrent_joins_with_one_use_left_exactly_one_succeeds() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let (bob, cleo) = (app.sign_up("bob").await, app.sign_up("cleo").await);
@@ -168,7 +168,7 @@ async fn of_two_who_take_the_last_use_at_once_one_comes_in() {
 }
 
 #[actix_web::test]
-async fn pressing_twice_at_once_spends_one_use() {
+async fn a_double_click_spends_one_use() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -185,7 +185,7 @@ async fn pressing_twice_at_once_spends_one_use() {
 }
 
 #[actix_web::test]
-async fn a_link_leads_through_making_an_account() {
+async fn an_invite_link_continues_after_creating_an_account() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -213,7 +213,7 @@ async fn a_link_leads_through_making_an_account() {
 }
 
 #[actix_web::test]
-async fn a_link_leads_through_signing_in() {
+async fn an_invite_link_continues_after_signing_in() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.sign_up("bob").await;
@@ -229,7 +229,7 @@ async fn a_link_leads_through_signing_in() {
     let form = [("name", "bob"), ("password", PASSWORD), ("next", &next)];
     bob.post("/login", &form).await.assert_redirect(&link);
 
-    // Somebody whose session ended on the way is led there and back, too.
+    // A person whose session ended meanwhile is redirected to sign in and back, too.
     let gone = app.anonymous().accept(&link).await;
     gone.assert_redirect(&format!("/login?next={link}"));
     bob.accept(&link)
@@ -238,7 +238,7 @@ async fn a_link_leads_through_signing_in() {
 }
 
 #[actix_web::test]
-async fn links_that_do_not_work_look_the_same_whatever_the_cause() {
+async fn all_dead_invite_links_look_the_same() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -290,7 +290,7 @@ async fn links_that_do_not_work_look_the_same_whatever_the_cause() {
 }
 
 #[actix_web::test]
-async fn a_link_works_until_the_moment_it_expires() {
+async fn an_invite_link_works_until_it_expires() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -309,7 +309,7 @@ async fn a_link_works_until_the_moment_it_expires() {
 }
 
 #[actix_web::test]
-async fn a_full_room_takes_nobody_and_no_use() {
+async fn joining_a_full_room_fails_and_spends_no_use() {
     let app = TestApp::with(&["--members-per-room=2"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -331,7 +331,7 @@ async fn a_full_room_takes_nobody_and_no_use() {
 }
 
 #[actix_web::test]
-async fn links_outlive_a_restart() {
+async fn invite_links_survive_a_restart() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;

@@ -7,7 +7,7 @@ use mirage::services::moderation;
 use sea_orm::EntityTrait;
 use sha2::{Digest, Sha256};
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, START, TestApp, room_in};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, START, TestApp, room_from_redirect};
 
 const HOUR: Duration = Duration::from_secs(3_600);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -17,8 +17,8 @@ async fn rows(app: &TestApp) -> Vec<invite::Model> {
     rows.unwrap()
 }
 
-/// What the list of links says of each.
-async fn listed(browser: &Browser, room: i64) -> Vec<String> {
+/// The description of each link in the list.
+async fn link_descriptions(browser: &Browser, room: i64) -> Vec<String> {
     let page = browser.get(&format!("/rooms/{room}/invites")).await;
     page.assert_status(200);
     page.texts("main li p")
@@ -29,8 +29,8 @@ async fn revoke(browser: &Browser, room: i64, invite: i64) -> Page {
     browser.post(&address, &[("revoke", "1")]).await
 }
 
-/// The address in the QR code on a page, as a camera reads it.
-fn scanned(page: &Page) -> String {
+/// The URL in the QR code of a page, as a camera reads it.
+fn qr_code_url(page: &Page) -> String {
     const PIXELS: usize = 4;
     let size = page.attribute("svg.qr", "viewBox");
     let size: usize = size.split(' ').next_back().unwrap().parse().unwrap();
@@ -56,7 +56,7 @@ fn scanned(page: &Page) -> String {
 }
 
 #[actix_web::test]
-async fn the_link_is_shown_once_with_a_code_to_scan() {
+async fn a_new_link_is_shown_once_with_a_qr_code() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -75,7 +75,7 @@ async fn the_link_is_shown_once_with_a_code_to_scan() {
     let token = link.strip_prefix(&ada.url("/invite/")).unwrap();
     assert_eq!(token.len(), 43, "256 bits in base64");
     assert_eq!(page.text("main h2 + p a"), link);
-    assert_eq!(scanned(&page), link);
+    assert_eq!(qr_code_url(&page), link);
     assert_eq!(page.attribute("svg.qr", "role"), "img");
     assert_eq!(
         page.attribute("svg.qr", "aria-label"),
@@ -86,7 +86,7 @@ async fn the_link_is_shown_once_with_a_code_to_scan() {
 }
 
 #[actix_web::test]
-async fn the_database_knows_only_the_digest_of_a_link() {
+async fn the_database_stores_only_the_digest_of_a_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -117,9 +117,9 @@ async fn the_database_knows_only_the_digest_of_a_link() {
 }
 
 #[actix_web::test]
-async fn a_link_leads_to_the_address_that_people_reach_the_server_by() {
+async fn a_link_starts_with_the_public_url_of_the_server() {
     let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
-    // Over plain HTTP a browser would not give such a server its cookie back.
+    // The client does not send `Secure` cookies over HTTP, so the test sends the cookie itself.
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
     let signed_up = browser.post("/register", &form).await;
@@ -133,7 +133,7 @@ async fn a_link_leads_to_the_address_that_people_reach_the_server_by() {
         ("kind", "private"),
         ("password", ROOM_PASSWORD),
     ];
-    let room = room_in(&post("/rooms/new", &form).await);
+    let room = room_from_redirect(&post("/rooms/new", &form).await);
 
     let form = [("life", "hour"), ("uses", "one")];
     let page = post(&format!("/rooms/{room}/invites"), &form).await;
@@ -143,22 +143,22 @@ async fn a_link_leads_to_the_address_that_people_reach_the_server_by() {
         link.starts_with("https://chat.example.org/invite/"),
         "{link}"
     );
-    assert_eq!(scanned(&page), link);
+    assert_eq!(qr_code_url(&page), link);
 }
 
 #[actix_web::test]
-async fn the_list_tells_how_many_uses_are_left_and_until_when() {
+async fn the_list_shows_remaining_uses_and_expiry() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
-    assert!(listed(&ada, room).await.is_empty());
+    assert!(link_descriptions(&ada, room).await.is_empty());
     ada.invite_to(room, "hour", "one").await;
     let ten = ada.invite_to(room, "day", "ten").await;
     ada.invite_to(room, "week", "no-limit").await;
     bob.accept(&ten).await.assert_status(303);
 
     assert_eq!(
-        listed(&ada, room).await,
+        link_descriptions(&ada, room).await,
         [
             "No limit of uses. Expires 29 November 2026, 13:05 UTC.",
             "9 uses left. Expires 23 November 2026, 13:05 UTC.",
@@ -168,7 +168,7 @@ async fn the_list_tells_how_many_uses_are_left_and_until_when() {
 }
 
 #[actix_web::test]
-async fn what_was_not_chosen_is_named_and_what_was_is_kept() {
+async fn missing_choices_are_reported_and_made_choices_are_kept() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -195,7 +195,7 @@ async fn what_was_not_chosen_is_named_and_what_was_is_kept() {
 }
 
 #[actix_web::test]
-async fn a_room_has_so_many_links_and_no_more() {
+async fn the_number_of_links_of_a_room_is_limited() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -211,11 +211,11 @@ async fn a_room_has_so_many_links_and_no_more() {
     );
     app.clock.advance(HOUR);
     ada.invite_to(room, "hour", "one").await;
-    assert_eq!(listed(&ada, room).await.len(), 1);
+    assert_eq!(link_descriptions(&ada, room).await.len(), 1);
 }
 
 #[actix_web::test]
-async fn a_revoked_link_is_gone_from_the_list_and_works_no_more() {
+async fn a_revoked_link_leaves_the_list_and_stops_working() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -237,12 +237,12 @@ async fn a_revoked_link_is_gone_from_the_list_and_works_no_more() {
     assert_eq!(page.texts("main li h3"), ["Link 2"]);
     bob.get(&link).await.assert_status(404);
     bob.accept(&link).await.assert_status(404);
-    // Somebody who presses the button on an old page has what they wanted.
+    // Pressing the button on an outdated page succeeds, too.
     revoke(&ada, room, 1).await.assert_status(303);
 }
 
 #[actix_web::test]
-async fn a_link_is_revoked_only_from_its_own_room() {
+async fn a_link_can_only_be_revoked_in_its_own_room() {
     let app = TestApp::spawn().await;
     let (ada, eve) = (app.sign_up("ada").await, app.sign_up("eve").await);
     let tea = ada.create_private_room("Tea").await;
@@ -252,11 +252,11 @@ async fn a_link_is_revoked_only_from_its_own_room() {
     revoke(&eve, cake, 1).await.assert_status(303);
     revoke(&eve, tea, 1).await.assert_status(404);
 
-    assert_eq!(listed(&ada, tea).await.len(), 1);
+    assert_eq!(link_descriptions(&ada, tea).await.len(), 1);
 }
 
 #[actix_web::test]
-async fn moderators_invite_and_members_do_not() {
+async fn moderators_can_invite_and_members_cannot() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -286,7 +286,7 @@ async fn moderators_invite_and_members_do_not() {
     assert!(has_link(&bob).await);
     bob.invite_to(room, "day", "one").await;
     revoke(&bob, room, 1).await.assert_status(303);
-    assert!(listed(&bob, room).await.is_empty());
+    assert!(link_descriptions(&bob, room).await.is_empty());
 }
 
 #[actix_web::test]
@@ -309,7 +309,7 @@ async fn a_public_room_needs_no_invites() {
 }
 
 #[actix_web::test]
-async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
+async fn an_expired_link_is_not_listed_and_is_deleted_by_the_sweep() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -319,13 +319,19 @@ async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
     app.clock.advance(HOUR - MINUTE);
     invites::delete_expired(&app.core).await.unwrap();
     assert_eq!(
-        (listed(&ada, room).await.len(), rows(&app).await.len()),
+        (
+            link_descriptions(&ada, room).await.len(),
+            rows(&app).await.len()
+        ),
         (2, 2)
     );
 
     app.clock.advance(MINUTE);
     assert_eq!(
-        (listed(&ada, room).await.len(), rows(&app).await.len()),
+        (
+            link_descriptions(&ada, room).await.len(),
+            rows(&app).await.len()
+        ),
         (1, 2)
     );
 
@@ -334,7 +340,7 @@ async fn an_expired_link_is_not_listed_and_is_deleted_now_and_then() {
 }
 
 #[actix_web::test]
-async fn the_links_of_a_room_go_with_it() {
+async fn deleting_a_room_deletes_its_links() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -346,9 +352,9 @@ async fn the_links_of_a_room_go_with_it() {
     ada.get(&link).await.assert_status(404);
 }
 
-/// What a page saw before is not what counts: the service looks again within its transaction.
+/// A page's earlier check does not count: the service checks again within its transaction.
 #[actix_web::test]
-async fn the_service_lets_nobody_else_make_or_revoke_a_link() {
+async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;

@@ -1,7 +1,7 @@
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn one_click_joins_a_public_room_and_leads_into_it() {
+async fn one_click_joins_a_public_room_and_opens_it() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -22,7 +22,7 @@ async fn one_click_joins_a_public_room_and_leads_into_it() {
 }
 
 #[actix_web::test]
-async fn joining_twice_is_the_same_as_once() {
+async fn joining_twice_is_the_same_as_joining_once() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -40,7 +40,7 @@ async fn joining_twice_is_the_same_as_once() {
 }
 
 #[actix_web::test]
-async fn the_button_does_not_join_a_private_room() {
+async fn the_join_form_does_not_admit_to_a_private_room() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;

@@ -1,7 +1,7 @@
-//! The program killed at any moment while people change things: what was answered with success is there
-//! when it starts again, and what was not is there wholly or not at all.
+//! Crash safety: the server is killed at random moments while people change data. After a restart, every
+//! confirmed change is there, and every unconfirmed change is there completely or not at all.
 //!
-//! One database goes through all runs, so what a run did must outlive those after it too.
+//! All runs share one database, so the changes of a run must also survive the kills after it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -16,28 +16,28 @@ use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statem
 use tokio::sync::watch;
 
 use crate::program::Running;
-use crate::support::{Browser, PASSWORD, chance, is_long};
+use crate::support::{Browser, PASSWORD, is_long, seeded_rng};
 
 const SEED: u64 = 10;
 
-/// They act at the same time, each doing one thing after the other: of each, the answer to one thing
-/// at most is lost.
-const HOUSEHOLDS: usize = 5;
+/// The number of groups that act concurrently. Each sends one request after the other, so a kill leaves at
+/// most one request per group unanswered.
+const GROUPS: usize = 5;
 
-/// The most people of a household who act. Those who came first keep what they have.
+/// The most people per group who still act. The earliest ones keep their rooms and memberships.
 const ACTING: usize = 5;
 
-/// Requests are not to be refused, and the log is to have nothing but what is wrong and the address.
+/// Flags without rate limits, and with a log of nothing but warnings and the address.
 const FLAGS: [&str; 3] = [
     "--limits=off",
     "--rooms-per-person=1000000",
     "--log=warn,mirage=info,mirage::web::request_log=warn",
 ];
 
-/// How long a program may take to start before the test takes it for hung.
+/// How long the server may take to start before the test treats it as hung.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// What there is, as sentences.
+/// The expected or actual state of the database, as sentences.
 type Facts = BTreeSet<String>;
 
 fn account(name: &str) -> String {
@@ -48,7 +48,7 @@ fn owned(room: &str, name: &str) -> String {
     format!("{room} is {name}'s")
 }
 
-fn inside(room: &str, name: &str, role: &str) -> String {
+fn member_of(room: &str, name: &str, role: &str) -> String {
     format!("{name} is in {room} as {role}")
 }
 
@@ -56,39 +56,39 @@ fn banned(room: &str, name: &str) -> String {
     format!("{name} is banned from {room}")
 }
 
-/// What a request changes.
+/// The facts that a request adds and removes.
 struct Change {
     kind: &'static str,
-    gone: Vec<String>,
-    new: Vec<String>,
+    removed: Vec<String>,
+    added: Vec<String>,
 }
 
 impl Change {
     fn apply(&self, facts: &mut Facts) {
-        for fact in &self.gone {
+        for fact in &self.removed {
             assert!(facts.remove(fact), "{fact}: it was not so");
         }
-        facts.extend(self.new.iter().cloned());
+        facts.extend(self.added.iter().cloned());
     }
 }
 
-/// What a household does in a run that has a password to hash.
+/// The one action of a group in a run that needs a password hash.
 #[derive(Clone, Copy)]
 enum Password {
     SignUp,
     Change,
 }
 
-/// The server was killed before it answered.
-struct Lost;
+/// The server was killed before it answered the request.
+struct Unanswered;
 
 struct Person {
     name: String,
-    /// Known once the account was seen in the database.
+    /// Known once the account has been read from the database.
     id: Option<i64>,
-    /// The latest is the last. More than one, if it is not known whether the latest was taken.
+    /// The newest password is last. There are two while it is unknown whether a change succeeded.
     passwords: Vec<String>,
-    /// Whether somebody is to sign in after the restart.
+    /// Whether this person must sign in after the restart.
     is_to_sign_in: bool,
     browser: Browser,
 }
@@ -100,7 +100,7 @@ impl Person {
             id: None,
             passwords: vec![PASSWORD.to_owned()],
             is_to_sign_in: true,
-            browser: Browser::of(address),
+            browser: Browser::new(address),
         }
     }
 }
@@ -112,24 +112,24 @@ struct Room {
     owner: String,
 }
 
-/// How many requests of a run were answered: with passwords to hash, and without.
+/// How many requests of a run were answered, with and without a password hash.
 #[derive(Debug, Default)]
 struct Answered {
     hashed: usize,
     other: usize,
 }
 
-/// What the households of a run share.
+/// The state that the groups of a run share.
 struct Run {
     address: String,
-    /// Rooms that anybody may join.
+    /// Rooms that people of any group may join.
     rooms: Vec<Room>,
     answered: watch::Sender<Answered>,
     is_killed: AtomicBool,
 }
 
 impl Run {
-    fn on(running: &Running, rooms: Vec<Room>) -> Self {
+    fn new(running: &Running, rooms: Vec<Room>) -> Self {
         Self {
             address: running.browser.address.clone(),
             rooms,
@@ -139,35 +139,35 @@ impl Run {
     }
 }
 
-/// People whose memberships only their own requests change, so that it is known what there must be.
-struct Household {
+/// People whose data only their own group's requests change, so that the expected state is known.
+struct Group {
     number: usize,
-    chance: TestRng,
+    rng: TestRng,
     people: Vec<Person>,
-    /// Those that its people own.
+    /// The rooms that people of this group own.
     rooms: Vec<Room>,
     facts: Facts,
-    under_way: Option<Change>,
+    in_flight: Option<Change>,
     names: usize,
     answered: BTreeMap<&'static str, usize>,
 }
 
-impl Household {
+impl Group {
     fn new(number: usize) -> Self {
         Self {
             number,
-            chance: chance(SEED + 1 + u64::try_from(number).unwrap()),
+            rng: seeded_rng(SEED + 1 + u64::try_from(number).unwrap()),
             people: Vec::new(),
             rooms: Vec::new(),
             facts: Facts::new(),
-            under_way: None,
+            in_flight: None,
             names: 0,
             answered: BTreeMap::new(),
         }
     }
 
-    /// Changes one thing after the other until the server is killed.
-    async fn live(mut self, run: Arc<Run>, password: Option<Password>) -> Self {
+    /// Sends random requests one after the other until the server is killed.
+    async fn act(mut self, run: Arc<Run>, password: Option<Password>) -> Self {
         let at = self.pick(3);
         for step in 0.. {
             let password = password.filter(|_| step == at);
@@ -187,7 +187,7 @@ impl Household {
     }
 
     fn pick(&mut self, of: usize) -> usize {
-        self.chance.random_range(0..of)
+        self.rng.random_range(0..of)
     }
 
     fn new_name(&mut self, of: &str) -> String {
@@ -195,21 +195,21 @@ impl Household {
         format!("{of}-{}-{}", self.number, self.names)
     }
 
-    /// Sends a form that is to lead to a page whose address begins with `to`, and gives that address.
+    /// Submits a form, asserts a redirect to a path that starts with `to`, and returns the path.
     async fn change(
         &mut self,
         run: &Run,
         person: usize,
         (path, form, to): (&str, &[(&str, &str)], &str),
         change: Change,
-    ) -> Result<String, Lost> {
+    ) -> Result<String, Unanswered> {
         let browser = &self.people[person].browser;
         let request = browser.client.post(browser.url(path)).form(form);
         let kind = change.kind;
-        self.under_way = Some(change);
+        self.in_flight = Some(change);
         let response = match request.send().await {
             Ok(response) => response,
-            Err(_) if run.is_killed.load(Ordering::SeqCst) => return Err(Lost),
+            Err(_) if run.is_killed.load(Ordering::SeqCst) => return Err(Unanswered),
             Err(error) => panic!("{kind}: {error:?}"),
         };
         let location = response.headers().get("location");
@@ -218,7 +218,7 @@ impl Household {
             let status = response.status();
             panic!("{kind}: {status} {location}: {:?}", response.text().await);
         }
-        self.under_way.take().unwrap().apply(&mut self.facts);
+        self.in_flight.take().unwrap().apply(&mut self.facts);
         *self.answered.entry(kind).or_default() += 1;
         run.answered.send_modify(|answered| {
             if matches!(kind, "sign-up" | "password change") {
@@ -230,13 +230,13 @@ impl Household {
         Ok(location)
     }
 
-    async fn sign_up(&mut self, run: &Run) -> Result<(), Lost> {
+    async fn sign_up(&mut self, run: &Run) -> Result<(), Unanswered> {
         let name = self.new_name("person");
         self.people.push(Person::new(&name, &run.address));
         let change = Change {
             kind: "sign-up",
-            gone: vec![],
-            new: vec![account(&name)],
+            removed: vec![],
+            added: vec![account(&name)],
         };
         let form = [("name", name.as_str()), ("password", PASSWORD)];
         let last = self.people.len() - 1;
@@ -245,7 +245,7 @@ impl Household {
         Ok(())
     }
 
-    async fn change_password(&mut self, run: &Run) -> Result<(), Lost> {
+    async fn change_password(&mut self, run: &Run) -> Result<(), Unanswered> {
         let number = self.pick(self.people.len());
         let new = self.new_name("a kettle of other fish");
         let person = &mut self.people[number];
@@ -255,8 +255,8 @@ impl Household {
         let form = [("current", current.as_str()), ("password", &new)];
         let change = Change {
             kind: "password change",
-            gone: vec![],
-            new: vec![],
+            removed: vec![],
+            added: vec![],
         };
         let request = ("/account/password", &form[..], "/account?done=password");
         self.change(run, number, request, change).await?;
@@ -264,13 +264,13 @@ impl Household {
         Ok(())
     }
 
-    async fn create_room(&mut self, run: &Run) -> Result<(), Lost> {
+    async fn create_room(&mut self, run: &Run) -> Result<(), Unanswered> {
         let number = self.pick(self.people.len());
         let (room, owner) = (self.new_name("room"), self.people[number].name.clone());
         let change = Change {
             kind: "room creation",
-            gone: vec![],
-            new: vec![owned(&room, &owner), inside(&room, &owner, "owner")],
+            removed: vec![],
+            added: vec![owned(&room, &owner), member_of(&room, &owner, "owner")],
         };
         let form = [("name", room.as_str()), ("kind", "public")];
         let location = self
@@ -285,17 +285,21 @@ impl Household {
         Ok(())
     }
 
-    async fn join(&mut self, run: &Run) -> Result<(), Lost> {
+    async fn join(&mut self, run: &Run) -> Result<(), Unanswered> {
         let number = self.pick(self.people.len());
-        // Mostly at home, so that there is somebody to hand over to and to ban.
-        let is_at_home = run.rooms.is_empty() || self.pick(4) > 0;
-        let rooms = if is_at_home { &self.rooms } else { &run.rooms };
+        // Mostly rooms of the own group, so that there are members to hand over to and to ban.
+        let is_own_group = run.rooms.is_empty() || self.pick(4) > 0;
+        let rooms = if is_own_group {
+            &self.rooms
+        } else {
+            &run.rooms
+        };
         let name = self.people[number].name.clone();
         let may_join = |room: &&Room| {
             let roles = ["member", "moderator", "owner"];
             !roles
                 .iter()
-                .any(|role| self.facts.contains(&inside(&room.name, &name, role)))
+                .any(|role| self.facts.contains(&member_of(&room.name, &name, role)))
                 && !self.facts.contains(&banned(&room.name, &name))
         };
         let rooms: Vec<_> = rooms.iter().filter(may_join).cloned().collect();
@@ -305,8 +309,8 @@ impl Household {
         let room = &rooms[self.pick(rooms.len())];
         let change = Change {
             kind: "join",
-            gone: vec![],
-            new: vec![inside(&room.name, &name, "member")],
+            removed: vec![],
+            added: vec![member_of(&room.name, &name, "member")],
         };
         let path = format!("/rooms/{}/join", room.id);
         let to = format!("/rooms/{}?done=joined", room.id);
@@ -315,14 +319,16 @@ impl Household {
         Ok(())
     }
 
-    /// A room of the household, its owner, and another of the household who is in it, with their role.
-    fn pair(&mut self) -> Option<(usize, usize, usize, &'static str)> {
+    /// Picks a room of the group, its owner, and another member from the group with their role.
+    fn pick_room_and_member(&mut self) -> Option<(usize, usize, usize, &'static str)> {
         let mut pairs = Vec::new();
         for (number, room) in self.rooms.iter().enumerate() {
             let owner = self.people.iter().position(|p| p.name == room.owner);
             for (other, person) in self.people.iter().enumerate() {
-                let is_in =
-                    |role: &&str| self.facts.contains(&inside(&room.name, &person.name, role));
+                let is_in = |role: &&str| {
+                    self.facts
+                        .contains(&member_of(&room.name, &person.name, role))
+                };
                 let role = ["member", "moderator"].into_iter().find(is_in);
                 if let (Some(owner), Some(role), Some(_)) = (owner, role, person.id) {
                     pairs.push((number, owner, other, role));
@@ -332,8 +338,8 @@ impl Household {
         (!pairs.is_empty()).then(|| pairs[self.pick(pairs.len())])
     }
 
-    async fn hand_over(&mut self, run: &Run) -> Result<(), Lost> {
-        let Some((number, owner, heir, role)) = self.pair() else {
+    async fn hand_over(&mut self, run: &Run) -> Result<(), Unanswered> {
+        let Some((number, owner, heir, role)) = self.pick_room_and_member() else {
             return self.create_room(run).await;
         };
         let Room { id, name: room, .. } = self.rooms[number].clone();
@@ -341,15 +347,15 @@ impl Household {
         let new_owner = new.clone();
         let change = Change {
             kind: "handover",
-            gone: vec![
+            removed: vec![
                 owned(&room, old),
-                inside(&room, old, "owner"),
-                inside(&room, new, role),
+                member_of(&room, old, "owner"),
+                member_of(&room, new, role),
             ],
-            new: vec![
+            added: vec![
                 owned(&room, new),
-                inside(&room, new, "owner"),
-                inside(&room, old, "moderator"),
+                member_of(&room, new, "owner"),
+                member_of(&room, old, "moderator"),
             ],
         };
         let person = self.people[heir].id.unwrap();
@@ -361,16 +367,16 @@ impl Household {
         Ok(())
     }
 
-    async fn ban(&mut self, run: &Run) -> Result<(), Lost> {
-        let Some((number, owner, other, role)) = self.pair() else {
+    async fn ban(&mut self, run: &Run) -> Result<(), Unanswered> {
+        let Some((number, owner, other, role)) = self.pick_room_and_member() else {
             return self.create_room(run).await;
         };
         let Room { id, name: room, .. } = self.rooms[number].clone();
         let name = &self.people[other].name;
         let change = Change {
             kind: "ban",
-            gone: vec![inside(&room, name, role)],
-            new: vec![banned(&room, name)],
+            removed: vec![member_of(&room, name, role)],
+            added: vec![banned(&room, name)],
         };
         let person = self.people[other].id.unwrap();
         let path = format!("/rooms/{id}/members/{person}/ban");
@@ -380,9 +386,9 @@ impl Household {
         Ok(())
     }
 
-    /// Goes on from what was found: signs in who has a new password or account, and forgets whose account
-    /// was never made.
-    async fn settle(&mut self, address: &str, found: &Found) {
+    /// Resumes from the database after a restart: drops people whose account was not created, and signs in
+    /// people with a new account or password.
+    async fn resume(&mut self, address: &str, found: &Found) {
         let there = &found.people;
         self.people
             .retain(|person| there.contains_key(&person.name));
@@ -391,7 +397,7 @@ impl Household {
             person.browser.address = address.to_owned();
             while person.is_to_sign_in {
                 let password = person.passwords.last();
-                let password = password.unwrap_or_else(|| panic!("{} is shut out", person.name));
+                let password = password.unwrap_or_else(|| panic!("{} cannot sign in", person.name));
                 let form = [("name", person.name.as_str()), ("password", password)];
                 let page = person.browser.post("/login", &form).await;
                 if page.status == 303 {
@@ -415,43 +421,43 @@ fn newest(rooms: &[Room], most: usize) -> Vec<Room> {
     rooms[rooms.len().saturating_sub(most)..].to_vec()
 }
 
-/// What the database says.
+/// The content of the database.
 struct Found {
     people: BTreeMap<String, i64>,
     rooms: Vec<Room>,
     facts: Facts,
 }
 
-async fn ask<T>(
+async fn query<T>(
     database: &DatabaseConnection,
     sql: &str,
     read: impl Fn(&QueryResult) -> T,
 ) -> Vec<T> {
-    let ask = Statement::from_string(database.get_database_backend(), sql);
-    let rows = database.query_all_raw(ask).await.unwrap();
+    let statement = Statement::from_string(database.get_database_backend(), sql);
+    let rows = database.query_all_raw(statement).await.unwrap();
     rows.iter().map(read).collect()
 }
 
-async fn look(folder: &Path) -> Found {
+async fn read_database(folder: &Path) -> Found {
     let url = format!("sqlite://{}/data/mirage.db?mode=rw", folder.display());
     let database = Database::connect(url).await.unwrap();
     let text = |row: &QueryResult, column: usize| row.try_get_by_index::<String>(column).unwrap();
     let number = |row: &QueryResult, column: usize| row.try_get_by_index::<i64>(column).unwrap();
 
-    let integrity = ask(&database, "PRAGMA integrity_check", |row| text(row, 0)).await;
+    let integrity = query(&database, "PRAGMA integrity_check", |row| text(row, 0)).await;
     assert_eq!(integrity, ["ok"]);
-    let dangling = ask(&database, "PRAGMA foreign_key_check", |row| text(row, 0)).await;
+    let dangling = query(&database, "PRAGMA foreign_key_check", |row| text(row, 0)).await;
     assert_eq!(dangling, [""; 0]);
     let without_owner = "SELECT name FROM rooms WHERE NOT EXISTS (SELECT 1 FROM room_members \
                          WHERE room_id = rooms.id AND user_id = rooms.owner_id)";
-    let without_owner = ask(&database, without_owner, |row| text(row, 0)).await;
+    let without_owner = query(&database, without_owner, |row| text(row, 0)).await;
     assert_eq!(without_owner, [""; 0]);
 
     let people = "SELECT name, id FROM users";
-    let people = ask(&database, people, |row| (text(row, 0), number(row, 1))).await;
+    let people = query(&database, people, |row| (text(row, 0), number(row, 1))).await;
     let rooms = "SELECT r.id, r.name, u.name FROM rooms r JOIN users u ON u.id = r.owner_id \
                  ORDER BY r.id";
-    let rooms = ask(&database, rooms, |row| Room {
+    let rooms = query(&database, rooms, |row| Room {
         id: number(row, 0),
         name: text(row, 1),
         owner: text(row, 2),
@@ -460,13 +466,13 @@ async fn look(folder: &Path) -> Found {
     let members = "SELECT r.name, u.name, CASE WHEN u.id = r.owner_id THEN 'owner' ELSE m.role END \
                    FROM room_members m JOIN rooms r ON r.id = m.room_id \
                    JOIN users u ON u.id = m.user_id";
-    let members = ask(&database, members, |row| {
-        inside(&text(row, 0), &text(row, 1), &text(row, 2))
+    let members = query(&database, members, |row| {
+        member_of(&text(row, 0), &text(row, 1), &text(row, 2))
     });
     let members = members.await;
     let bans = "SELECT r.name, u.name FROM room_bans b JOIN rooms r ON r.id = b.room_id \
                 JOIN users u ON u.id = b.user_id";
-    let bans = ask(&database, bans, |row| banned(&text(row, 0), &text(row, 1))).await;
+    let bans = query(&database, bans, |row| banned(&text(row, 0), &text(row, 1))).await;
     database.close().await.unwrap();
 
     let accounts = people.iter().map(|(name, _)| account(name));
@@ -479,7 +485,7 @@ async fn look(folder: &Path) -> Found {
     }
 }
 
-/// Starts the program on the files in `folder`; gives how long it took to its first answer, too.
+/// Starts the server on the files in `folder`, and returns the time to its first answer, too.
 async fn start(folder: &Path) -> (Running, Duration) {
     let watch = Stopwatch::start();
     let folder = folder.to_owned();
@@ -491,98 +497,98 @@ async fn start(folder: &Path) -> (Running, Duration) {
     (running, watch.elapsed())
 }
 
-/// Lets the households live, kills the server at some moment, and gives them back as they then are.
-async fn live_and_kill(
+/// Lets the groups act, kills the server at a random moment, and returns the groups as they are then.
+async fn act_and_kill(
     running: Running,
     run: Run,
-    households: Vec<Household>,
+    groups: Vec<Group>,
     number: usize,
-    chance: &mut TestRng,
-) -> Vec<Household> {
+    rng: &mut TestRng,
+) -> Vec<Group> {
     let run = Arc::new(run);
-    let lives = households.into_iter().map(|household| {
-        // Passwords take long: one household has to do with them, in every other run.
-        let is_turn = number.is_multiple_of(2) && number / 4 % HOUSEHOLDS == household.number;
+    let tasks = groups.into_iter().map(|group| {
+        // Hashing is slow, so only one group uses a password, in every other run.
+        let is_turn = number.is_multiple_of(2) && number / 4 % GROUPS == group.number;
         let password = is_turn.then_some(if number.is_multiple_of(4) {
             Password::SignUp
         } else {
             Password::Change
         });
-        tokio::spawn(household.live(Arc::clone(&run), password))
+        tokio::spawn(group.act(Arc::clone(&run), password))
     });
-    let lives: Vec<_> = lives.collect();
+    let tasks: Vec<_> = tasks.collect();
 
     let mut answered = run.answered.subscribe();
-    // What takes long would seldom be answered before the kill, were it not waited for now and then.
+    // Requests with a hash are slow and would rarely finish before the kill, so some runs wait for one.
     let enough = if number.is_multiple_of(10) {
         Answered {
             hashed: 1,
             other: 0,
         }
     } else {
-        let other = chance.random_range(0..=20);
+        let other = rng.random_range(0..=20);
         Answered { hashed: 0, other }
     };
     let is_enough = |now: &Answered| now.hashed >= enough.hashed && now.other >= enough.other;
     let waited = tokio::time::timeout(HUNG, answered.wait_for(is_enough)).await;
     waited.unwrap().unwrap();
-    // Some moment between two answers.
-    tokio::time::sleep(Duration::from_micros(chance.random_range(0..5_000))).await;
+    // A random moment between two answers.
+    tokio::time::sleep(Duration::from_micros(rng.random_range(0..5_000))).await;
 
     run.is_killed.store(true, Ordering::SeqCst);
     let kill = tokio::task::spawn_blocking(move || running.stop("-KILL"));
-    let mut households = Vec::new();
-    for life in lives {
-        households.push(life.await.unwrap());
+    let mut groups = Vec::new();
+    for task in tasks {
+        groups.push(task.await.unwrap());
     }
     let (_, log) = kill.await.unwrap();
-    assert_eq!(log, "", "something went wrong before");
-    households
+    assert_eq!(log, "", "the server logged a problem before the kill");
+    groups
 }
 
 #[actix_web::test]
-async fn what_was_answered_with_success_outlives_a_kill_at_any_moment() {
+async fn confirmed_changes_survive_a_kill_at_any_moment() {
     let runs = if is_long() { 1_000 } else { 50 };
     let folder = tempfile::tempdir().unwrap();
-    let mut chance = chance(SEED);
+    let mut rng = seeded_rng(SEED);
     let (mut running, _) = start(folder.path()).await;
-    let mut households: Vec<_> = (0..HOUSEHOLDS).map(Household::new).collect();
-    let run = Run::on(&running, Vec::new());
-    for household in &mut households {
+    let mut groups: Vec<_> = (0..GROUPS).map(Group::new).collect();
+    let run = Run::new(&running, Vec::new());
+    for group in &mut groups {
         for _ in 0..3 {
-            assert!(household.sign_up(&run).await.is_ok());
+            assert!(group.sign_up(&run).await.is_ok());
         }
     }
     let mut starts = Vec::new();
-    // Of each kind, what was under way at a kill: found done, and not done.
+    // By kind, the requests in flight at a kill: how many were committed, and how many were not.
     let mut lost: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
-    let mut found = look(folder.path()).await;
+    let mut found = read_database(folder.path()).await;
 
     for number in 0..runs {
-        for household in &mut households {
-            household.settle(&running.browser.address, &found).await;
+        for group in &mut groups {
+            group.resume(&running.browser.address, &found).await;
         }
         let rooms = newest(&found.rooms, 60);
-        let run = Run::on(&running, rooms);
-        households = live_and_kill(running, run, households, number, &mut chance).await;
+        let run = Run::new(&running, rooms);
+        groups = act_and_kill(running, run, groups, number, &mut rng).await;
 
         let took;
         (running, took) = start(folder.path()).await;
         starts.push(took);
-        found = look(folder.path()).await;
+        found = read_database(folder.path()).await;
         let mut expected = Facts::new();
-        for household in &mut households {
-            if let Some(change) = household.under_way.take() {
-                let is_done = change.new.iter().any(|fact| found.facts.contains(fact));
+        for group in &mut groups {
+            if let Some(change) = group.in_flight.take() {
+                let is_done = change.added.iter().any(|fact| found.facts.contains(fact));
                 if is_done {
-                    change.apply(&mut household.facts);
+                    change.apply(&mut group.facts);
                 }
-                // Which password holds shows when they sign in.
-                if !change.new.is_empty() {
+                // Which password is valid shows at the next sign-in.
+                if !change.added.is_empty() {
                     lost.entry(change.kind).or_default()[usize::from(!is_done)] += 1;
                 }
             }
-            expected.extend(household.facts.iter().cloned());
+            expected.extend(group.facts.iter().cloned());
         }
         let missing: Vec<_> = expected.difference(&found.facts).collect();
         let unexpected: Vec<_> = found.facts.difference(&expected).collect();
@@ -591,20 +597,20 @@ async fn what_was_answered_with_success_outlives_a_kill_at_any_moment() {
             "seed {SEED}, run {number}: missing {missing:?}, unexpected {unexpected:?}"
         );
     }
-    for household in &mut households {
-        household.settle(&running.browser.address, &found).await;
+    for group in &mut groups {
+        group.resume(&running.browser.address, &found).await;
     }
 
     let mut answered: BTreeMap<&str, usize> = BTreeMap::new();
-    for (kind, times) in households.iter().flat_map(|h| &h.answered) {
+    for (kind, times) in groups.iter().flat_map(|h| &h.answered) {
         *answered.entry(kind).or_default() += times;
     }
     starts.sort();
     let median = starts[starts.len() / 2];
-    println!("{runs} runs of seed {SEED}; answered with success and there: {answered:?}");
-    println!("under way at a kill, found done and not done: {lost:?}");
+    println!("{runs} runs with seed {SEED}; confirmed and found after the kill: {answered:?}");
+    println!("in flight at a kill, committed and not committed: {lost:?}");
     println!(
-        "from the start to the first answer: {median:?} in the middle, {:?} at most",
+        "time from start to first answer: median {median:?}, maximum {:?}",
         starts[starts.len() - 1]
     );
     for kind in [

@@ -1,7 +1,7 @@
 use crate::support::{ROOM_PASSWORD, TestApp};
 
 #[actix_web::test]
-async fn leaving_asks_first_and_then_leaves() {
+async fn leaving_asks_for_confirmation_first() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -24,7 +24,7 @@ async fn leaving_asks_first_and_then_leaves() {
 }
 
 #[actix_web::test]
-async fn when_the_owner_leaves_the_longest_standing_member_owns_the_room() {
+async fn when_the_owner_leaves_the_longest_standing_member_becomes_owner() {
     let app = TestApp::spawn().await;
     let (ada, bob, eve) = (
         app.sign_up("ada").await,
@@ -49,7 +49,7 @@ async fn when_the_owner_leaves_the_longest_standing_member_owns_the_room() {
 }
 
 #[actix_web::test]
-async fn when_somebody_else_leaves_the_owner_stays_the_owner() {
+async fn when_another_member_leaves_the_owner_stays_owner() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -64,7 +64,7 @@ async fn when_somebody_else_leaves_the_owner_stays_the_owner() {
 }
 
 #[actix_web::test]
-async fn a_room_that_everybody_left_is_gone_and_its_name_is_free() {
+async fn when_the_last_member_leaves_the_room_is_deleted_and_its_name_is_free() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     for is_private in [false, true] {
@@ -83,7 +83,7 @@ async fn a_room_that_everybody_left_is_gone_and_its_name_is_free() {
 }
 
 #[actix_web::test]
-async fn the_last_one_is_told_that_the_room_goes_with_them() {
+async fn the_last_member_is_warned_that_leaving_deletes_the_room() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;

@@ -1,12 +1,12 @@
-//! Who does something too often gets their form back, and is told how long to wait.
+//! Rate limits: a refused form comes back with the time to wait.
 
 use std::time::Duration;
 
 use crate::support::{
-    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, room_in, sign_up_link,
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, room_from_redirect, sign_up_link,
 };
 
-/// A server with limits, and with the test as its proxy, so that people come from many addresses.
+/// Starts a server with limits that trusts the test as its proxy, so that requests can come from any address.
 async fn behind_a_proxy(flags: &[&str]) -> TestApp {
     TestApp::with(&[&["--limits=on", "--trusted-proxies=127.0.0.1"], flags].concat()).await
 }
@@ -21,9 +21,9 @@ async fn get_from(address: &str, browser: &Browser, path: &str) -> Page {
     Browser::answer(request.header("x-forwarded-for", address)).await
 }
 
-/// That the form came back with 429, the time to wait, and the name that was typed.
+/// Asserts that the form came back with 429, the time to wait, and the typed name.
 #[track_caller]
-fn assert_too_often(page: &Page, name: &str, wait_s: u64, words: &str) {
+fn assert_rate_limited(page: &Page, name: &str, wait_s: u64, words: &str) {
     let sentence = format!("This was tried too often. Wait {words}, then try again");
     page.assert_status(429)
         .assert_problem("name", &sentence)
@@ -32,7 +32,7 @@ fn assert_too_often(page: &Page, name: &str, wait_s: u64, words: &str) {
 }
 
 #[actix_web::test]
-async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
+async fn sign_in_attempts_are_limited_per_name_and_address() {
     let app = behind_a_proxy(&[]).await;
     let ada = app.sign_up("Ada").await;
     let thief = app.anonymous();
@@ -47,8 +47,8 @@ async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
     let refused = post_from("192.0.2.1", &thief, "/login", &wrong).await;
     let with_the_password = post_from("192.0.2.1", &thief, "/login", &right).await;
 
-    assert_too_often(&refused, "ADA", 30, "30 seconds");
-    assert_too_often(&with_the_password, "ada", 30, "30 seconds");
+    assert_rate_limited(&refused, "ADA", 30, "30 seconds");
+    assert_rate_limited(&with_the_password, "ada", 30, "30 seconds");
     assert_eq!(
         app.core.probes.hashing.computed(),
         hashes,
@@ -63,7 +63,7 @@ async fn a_name_that_is_tried_too_often_from_one_address_is_free_from_others() {
 }
 
 #[actix_web::test]
-async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
+async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
     let app = behind_a_proxy(&["--limit-sign-in=3+1/30s"]).await;
     let ada = app.sign_up("Ada").await;
     let change = [
@@ -73,7 +73,7 @@ async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
     let delete = [("password", "a kettle of cats")];
     let from = "192.0.2.1";
     let guess = async |path, form: &[(&str, &str)]| post_from(from, &ada, path, form).await;
-    // What is not tried is not counted.
+    // An empty form checks no password and does not count.
     guess("/account/password", &[]).await.assert_status(422);
     guess("/account/delete", &[]).await.assert_status(422);
     for _ in 0..2 {
@@ -109,7 +109,7 @@ async fn a_password_can_be_guessed_no_faster_where_somebody_is_signed_in() {
 }
 
 #[actix_web::test]
-async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
+async fn an_unknown_name_is_limited_after_as_many_attempts() {
     let app = TestApp::with(&["--limits=on"]).await;
     let browser = app.anonymous();
     for name in ["nobody", "!?"] {
@@ -120,12 +120,12 @@ async fn a_name_that_nobody_has_is_refused_after_as_many_tries() {
 
         let page = browser.post("/login", &form).await;
 
-        assert_too_often(&page, name, 30, "30 seconds");
+        assert_rate_limited(&page, name, 30, "30 seconds");
     }
 }
 
 #[actix_web::test]
-async fn who_has_an_ipv6_address_has_all_its_neighbours() {
+async fn an_ipv6_network_counts_as_one_address() {
     let app = behind_a_proxy(&["--limit-sign-in=2+1/30s"]).await;
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -145,7 +145,7 @@ async fn who_has_an_ipv6_address_has_all_its_neighbours() {
 }
 
 #[actix_web::test]
-async fn names_are_tried_from_one_address_only_so_often() {
+async fn sign_in_attempts_across_names_are_limited_per_address() {
     let app = TestApp::with(&["--limits=on", "--limit-sign-in-address=3+1/1s"]).await;
     let browser = app.anonymous();
     for name in ["one", "two", "three"] {
@@ -156,11 +156,11 @@ async fn names_are_tried_from_one_address_only_so_often() {
     let form = [("name", "four"), ("password", PASSWORD)];
     let page = browser.post("/login", &form).await;
 
-    assert_too_often(&page, "four", 1, "1 second");
+    assert_rate_limited(&page, "four", 1, "1 second");
 }
 
 #[actix_web::test]
-async fn what_a_stranger_writes_into_the_proxies_header_changes_nothing() {
+async fn a_forged_proxy_header_does_not_evade_the_rate_limit() {
     let app = TestApp::with(&["--limits=on", "--limit-sign-in=2+1/30s"]).await;
     let browser = app.anonymous();
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -186,27 +186,27 @@ async fn a_trusted_proxy_itself_is_not_limited_by_its_address() {
 }
 
 #[actix_web::test]
-async fn only_so_many_accounts_an_hour_are_made_from_one_address() {
+async fn new_accounts_are_limited_per_address_and_hour() {
     let app = behind_a_proxy(&["--limit-sign-up=2+2/1h"]).await;
     let sign_up = async |address: &str, name: &str| {
         let form = [("name", name), ("password", PASSWORD)];
         post_from(address, &app.anonymous(), "/register", &form).await
     };
     sign_up("192.0.2.1", "ada").await.assert_status(303);
-    // A mistake does not count.
+    // An invalid form does not count.
     sign_up("192.0.2.1", "?").await.assert_status(422);
     sign_up("192.0.2.1", "bob").await.assert_status(303);
 
     let refused = sign_up("192.0.2.1", "eve").await;
 
-    assert_too_often(&refused, "eve", 1800, "30 minutes");
+    assert_rate_limited(&refused, "eve", 1800, "30 minutes");
     sign_up("192.0.2.2", "eve").await.assert_status(303);
     app.clock.advance(Duration::from_secs(1800));
     sign_up("192.0.2.1", "zoe").await.assert_status(303);
 }
 
 #[actix_web::test]
-async fn a_person_tries_to_join_private_rooms_only_so_often() {
+async fn attempts_to_join_private_rooms_are_limited_per_person() {
     let app = TestApp::with(&["--limits=on", "--limit-join=3+1/1min"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -219,7 +219,7 @@ async fn a_person_tries_to_join_private_rooms_only_so_often() {
 
     let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
 
-    assert_too_often(&page, "Tea", 60, "1 minute");
+    assert_rate_limited(&page, "Tea", 60, "1 minute");
     assert_eq!(
         app.core.probes.hashing.computed(),
         hashes,
@@ -232,7 +232,7 @@ async fn a_person_tries_to_join_private_rooms_only_so_often() {
 }
 
 #[actix_web::test]
-async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_alike() {
+async fn rate_limited_private_rooms_and_missing_rooms_are_refused_alike() {
     let app = TestApp::with(&["--limits=on", "--limit-join-name=2+2/1h"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -244,7 +244,7 @@ async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_al
             last = Some(person.join_privately(name, "open barley").await);
         }
         let page = last.unwrap();
-        assert_too_often(&page, names[2], 1800, "30 minutes");
+        assert_rate_limited(&page, names[2], 1800, "30 minutes");
         pages.push(page.body.replace(names[2], "NAME"));
     }
 
@@ -252,7 +252,7 @@ async fn a_room_that_is_tried_too_often_and_one_that_is_not_there_are_refused_al
 }
 
 #[actix_web::test]
-async fn a_person_makes_only_so_many_rooms_an_hour() {
+async fn new_rooms_are_limited_per_person_and_hour() {
     let app = TestApp::with(&["--limits=on", "--limit-rooms=2+2/1h"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let create = async |browser: &Browser, name| {
@@ -264,24 +264,24 @@ async fn a_person_makes_only_so_many_rooms_an_hour() {
         browser.post("/rooms/new", &form).await
     };
     for name in ["Tea", "Cake"] {
-        room_in(&create(&ada, name).await);
+        room_from_redirect(&create(&ada, name).await);
     }
     let hashes = app.core.probes.hashing.computed();
 
     let page = create(&ada, "Pie").await;
 
-    assert_too_often(&page, "Pie", 1800, "30 minutes");
+    assert_rate_limited(&page, "Pie", 1800, "30 minutes");
     assert!(page.has("#kind-private[checked]"));
     assert_eq!(
         app.core.probes.hashing.computed(),
         hashes,
         "nothing was hashed"
     );
-    room_in(&create(&bob, "Pie").await);
+    room_from_redirect(&create(&bob, "Pie").await);
 }
 
 #[actix_web::test]
-async fn links_are_tried_from_one_address_only_so_often() {
+async fn attempts_to_open_links_are_limited_per_address() {
     let app = behind_a_proxy(&["--limit-links=3+30/1min"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
@@ -308,18 +308,18 @@ async fn links_are_tried_from_one_address_only_so_often() {
         page.assert_status(429);
     }
     let page = post_from("192.0.2.1", &browser, &link, &form).await;
-    assert_too_often(&page, "bob", 2, "2 seconds");
+    assert_rate_limited(&page, "bob", 2, "2 seconds");
     assert_eq!(page.attribute("main form", "action"), link);
 
     let page = get_from("192.0.2.2", &browser, &link).await;
     page.assert_status(200);
-    // Whoever needs no link is not kept waiting.
+    // Sign-up without a link is not limited by the attempts at links.
     let page = post_from("192.0.2.1", &browser, "/register", &form).await;
     page.assert_status(303);
 }
 
 #[actix_web::test]
-async fn rates_of_messages_are_settings() {
+async fn message_rate_limits_are_configurable() {
     let app = TestApp::with(&[
         "--limits=on",
         "--limit-messages=2+1/1min",

@@ -1,11 +1,11 @@
-//! Where links and forms lead: to pages that are there.
+//! Every link and form of the site leads to an existing page.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use crate::support::{Browser, ROOM_PASSWORD, TestApp};
 
-/// Follows every link of the site from `start` on, and gives the addresses of the pages found.
-async fn walk(browser: &Browser, start: &str) -> BTreeSet<String> {
+/// Crawls the site from `start` and returns the paths of all pages.
+async fn crawl(browser: &Browser, start: &str) -> BTreeSet<String> {
     let mut seen = BTreeSet::from([start.to_owned()]);
     let mut ahead = VecDeque::from([start.to_owned()]);
     while let Some(address) = ahead.pop_front() {
@@ -58,8 +58,8 @@ async fn every_link_leads_to_a_page() {
         ada.send(tea, &format!("message {number}")).await;
     }
 
-    let signed_in = walk(&ada, "/rooms").await;
-    let signed_out = walk(&app.anonymous(), "/").await;
+    let signed_in = crawl(&ada, "/rooms").await;
+    let signed_out = crawl(&app.anonymous(), "/").await;
 
     for page in [
         "/rooms/mine",

@@ -6,7 +6,7 @@ use crate::support::{PASSWORD, Page, TestApp, db_column};
 const REFUSED: &str = "The name or the password is wrong. Check both and try again";
 
 #[actix_web::test]
-async fn signing_in_takes_the_name_in_any_letter_case_and_the_exact_password() {
+async fn signing_in_ignores_the_case_of_the_name_but_not_of_the_password() {
     let app = TestApp::spawn().await;
     app.sign_up("Ada").await;
     let browser = app.anonymous();
@@ -23,7 +23,7 @@ async fn signing_in_takes_the_name_in_any_letter_case_and_the_exact_password() {
 }
 
 #[actix_web::test]
-async fn a_wrong_password_and_an_unknown_name_are_answered_alike_after_the_same_work() {
+async fn a_wrong_password_and_an_unknown_name_get_the_same_answer_for_the_same_work() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let attempt = async |name, password| {
@@ -52,7 +52,7 @@ async fn a_wrong_password_and_an_unknown_name_are_answered_alike_after_the_same_
 }
 
 #[actix_web::test]
-async fn empty_fields_are_named() {
+async fn empty_fields_are_reported() {
     let app = TestApp::spawn().await;
 
     let page = app
@@ -68,7 +68,7 @@ async fn empty_fields_are_named() {
 }
 
 #[actix_web::test]
-async fn a_page_for_people_who_are_signed_in_leads_to_signing_in_and_back() {
+async fn a_protected_page_redirects_to_sign_in_and_back() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let browser = app.anonymous();
@@ -87,7 +87,7 @@ async fn a_page_for_people_who_are_signed_in_leads_to_signing_in_and_back() {
 }
 
 #[actix_web::test]
-async fn signing_in_leads_to_no_other_site() {
+async fn signing_in_never_redirects_to_another_site() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
 
@@ -107,7 +107,7 @@ async fn signing_in_leads_to_no_other_site() {
 }
 
 #[actix_web::test]
-async fn where_to_go_on_to_survives_a_mistake_and_the_way_to_the_other_form() {
+async fn the_return_path_survives_a_mistake_and_switching_to_the_other_form() {
     let app = TestApp::spawn().await;
 
     let form = [
@@ -125,7 +125,7 @@ async fn where_to_go_on_to_survives_a_mistake_and_the_way_to_the_other_form() {
 }
 
 #[actix_web::test]
-async fn the_form_says_how_long_one_stays_signed_in_and_whom_to_ask() {
+async fn the_form_says_how_long_sessions_last_and_whom_to_ask() {
     let app = TestApp::with(&["--contact=Ask Grace at the library"]).await;
 
     let page = app.anonymous().get("/login").await;
@@ -136,7 +136,7 @@ async fn the_form_says_how_long_one_stays_signed_in_and_whom_to_ask() {
     assert!(says(&page, "Ask Grace at the library"));
 }
 
-/// A hash of [`PASSWORD`] as one was made long ago: an older version, with less work.
+/// An outdated hash of [`PASSWORD`]: an older Argon2 version with a lower cost.
 fn old_hash() -> String {
     let params = Params::new(1024, 1, 1, None).unwrap();
     let hash: PasswordHash = Argon2::new(Algorithm::Argon2i, Version::V0x10, params)
@@ -151,7 +151,7 @@ async fn stored_hash(app: &TestApp) -> String {
 }
 
 #[actix_web::test]
-async fn a_hash_that_was_made_long_ago_is_made_anew_when_its_owner_signs_in() {
+async fn an_outdated_password_hash_is_upgraded_at_sign_in() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let old = old_hash();
@@ -173,7 +173,7 @@ async fn a_hash_that_was_made_long_ago_is_made_anew_when_its_owner_signs_in() {
 }
 
 #[actix_web::test]
-async fn of_four_browsers_that_sign_in_at_once_by_an_old_hash_all_are_signed_in() {
+async fn four_concurrent_sign_ins_with_an_outdated_hash_all_succeed() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let old = old_hash();

@@ -4,7 +4,7 @@ use crate::support::TestApp;
 async fn signing_out_ends_the_session_for_good() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    // The same cookie in another hand.
+    // A copy of the session cookie, as a thief would have it.
     let copy = ada.get("/rooms").await;
     copy.assert_status(200);
 
@@ -22,7 +22,7 @@ async fn signing_out_ends_the_session_for_good() {
 }
 
 #[actix_web::test]
-async fn a_key_that_was_signed_out_opens_nothing() {
+async fn a_signed_out_session_key_gives_no_access() {
     let app = TestApp::spawn().await;
     let ada = app.anonymous();
     let form = [("name", "ada"), ("password", crate::support::PASSWORD)];
@@ -49,7 +49,7 @@ async fn a_key_that_was_signed_out_opens_nothing() {
 }
 
 #[actix_web::test]
-async fn signing_out_without_being_signed_in_is_no_mistake() {
+async fn signing_out_while_signed_out_is_not_an_error() {
     let app = TestApp::spawn().await;
 
     app.anonymous()

@@ -1,14 +1,14 @@
-//! The site, tried over HTTP by people with browsers: one file a page, and some across all pages.
+//! HTTP tests of the site: one file per page, and some files that cover all pages.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
     clippy::indexing_slicing,
     clippy::string_slice,
-    reason = "a test that cannot go on says so by panicking"
+    reason = "a test that cannot continue panics"
 )]
 #![expect(
     clippy::print_stdout,
-    reason = "figures, for who runs the tests with --nocapture"
+    reason = "prints measurements for runs with --nocapture"
 )]
 
 mod support;

@@ -1,4 +1,4 @@
-//! Requests as no browser sends them, over raw sockets to the program: it answers or hangs up, and goes on.
+//! Fuzzing over raw sockets: the server answers malformed requests or closes the connection, and runs on.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -14,32 +14,32 @@ use proptest::prelude::RngExt;
 use proptest::test_runner::TestRng;
 
 use crate::program::{Running, printed};
-use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, chance, is_long};
+use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, is_long, seeded_rng};
 
 const SEED: u64 = 8;
 
-/// How many send at the same time.
+/// The number of concurrent senders.
 const SENDERS: usize = 8;
 
-/// How long the program may take for an answer, or to hang up, before it counts as hung.
+/// How long the server may take to answer or to close a connection before it counts as hung.
 const HUNG: Duration = Duration::from_secs(60);
 
-/// The most bytes that a header's name has here. One of more than 65,535 makes actix-http 3.x panic: that
-/// is tried by [`a_panic_of_actix_ends_one_connection_and_nobody_else_notices`].
+/// The longest header name in bytes. More than 65,535 bytes make actix-http 3.x panic, which is tested by
+/// [`a_panic_in_actix_ends_only_the_connection_that_caused_it`].
 const LONGEST_NAME: usize = 60_000;
 
-/// What may grow in memory while all are sent, in KiB.
+/// How much the memory of the server may grow during the test, in KiB.
 const GROWTH: u64 = 32 * 1024;
 
-/// The log is to have nothing but what is wrong and the address. What actix-http cannot read, it logs; a
-/// panic is written without the log.
+/// Flags for a log of nothing but warnings and the address. actix-http logs requests that it cannot parse; a
+/// panic goes to standard error directly.
 const FLAGS: [&str; 3] = [
     "--limits=off",
     "--rooms-per-person=1000000",
     "--log=error,mirage=info,mirage::web::request_log=warn,actix_http=off",
 ];
 
-/// Texts that something may not be ready for, to stand as they are or percent-encoded.
+/// Texts that parsers may mishandle, sent raw or percent-encoded.
 const NASTY: [&[u8]; 48] = [
     b"",
     b" ",
@@ -91,60 +91,60 @@ const NASTY: [&[u8]; 48] = [
     b"\"><img src=x>",
 ];
 
-/// Numbers of bytes at and beyond what is read.
+/// Sizes in bytes, at and beyond the limits of the server.
 const SIZES: [usize; 10] = [
     2, 33, 129, 301, 2_001, 8_193, 30_000, 50_001, 65_537, 140_000,
 ];
 
-/// A number of bytes, seldom a great one: they take long to read.
-fn size(chance: &mut TestRng) -> usize {
-    let most = if chance.random_range(0..6) == 0 {
+/// Picks a size, rarely a large one, because large requests are slow.
+fn size(rng: &mut TestRng) -> usize {
+    let most = if rng.random_range(0..6) == 0 {
         SIZES.len()
     } else {
         5
     };
-    SIZES[chance.random_range(0..most)]
+    SIZES[rng.random_range(0..most)]
 }
 
-/// Something that no form would send, as it is.
-fn nasty(chance: &mut TestRng) -> Vec<u8> {
-    nasty_as(chance, <[u8]>::to_vec)
+/// Picks a nasty text, raw.
+fn nasty(rng: &mut TestRng) -> Vec<u8> {
+    nasty_as(rng, <[u8]>::to_vec)
 }
 
-/// Something that no form would send, percent-encoded.
-fn nasty_encoded(chance: &mut TestRng) -> Vec<u8> {
-    nasty_as(chance, encoded)
+/// Picks a nasty text, percent-encoded.
+fn nasty_encoded(rng: &mut TestRng) -> Vec<u8> {
+    nasty_as(rng, encoded)
 }
 
-/// Something that no form would send, in either way.
-fn nasty_in_line(chance: &mut TestRng) -> Vec<u8> {
-    if chance.random() {
-        nasty_encoded(chance)
+/// Picks a nasty text, raw or percent-encoded.
+fn nasty_in_line(rng: &mut TestRng) -> Vec<u8> {
+    if rng.random() {
+        nasty_encoded(rng)
     } else {
-        nasty(chance)
+        nasty(rng)
     }
 }
 
-fn nasty_as(chance: &mut TestRng, written: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
-    let some = |chance: &mut TestRng| written(NASTY[chance.random_range(0..NASTY.len())]);
-    match chance.random_range(0..8) {
+fn nasty_as(rng: &mut TestRng, written: fn(&[u8]) -> Vec<u8>) -> Vec<u8> {
+    let some = |rng: &mut TestRng| written(NASTY[rng.random_range(0..NASTY.len())]);
+    match rng.random_range(0..8) {
         0 => {
-            let (unit, long) = ([b"a", some(chance).as_slice()].concat(), size(chance));
+            let (unit, long) = ([b"a", some(rng).as_slice()].concat(), size(rng));
             let mut text = unit.repeat(long / unit.len() + 1);
             text.truncate(long);
             text
         }
         1 => {
-            let length = chance.random_range(0..40);
-            let bytes: Vec<u8> = (0..length).map(|_| chance.random()).collect();
+            let length = rng.random_range(0..40);
+            let bytes: Vec<u8> = (0..length).map(|_| rng.random()).collect();
             written(&bytes)
         }
-        2 => [some(chance), some(chance), some(chance)].concat(),
-        _ => some(chance),
+        2 => [some(rng), some(rng), some(rng)].concat(),
+        _ => some(rng),
     }
 }
 
-/// Percent-encoded, but for letters, digits and what is left of an encoding.
+/// Percent-encodes everything but ASCII letters, digits, `-`, `_` and `.`.
 fn encoded(text: &[u8]) -> Vec<u8> {
     let mut result = Vec::with_capacity(text.len());
     for byte in text {
@@ -157,16 +157,16 @@ fn encoded(text: &[u8]) -> Vec<u8> {
     result
 }
 
-/// How a request says where its body ends.
+/// How a request marks the end of its body.
 #[derive(Debug, Clone)]
 enum Framing {
-    /// As it should.
+    /// A correct `Content-Length`.
     Length,
-    /// By these lengths, as they are.
+    /// One `Content-Length` header for each of these values.
     Lengths(Vec<Vec<u8>>),
-    /// In chunks of about so many bytes.
+    /// Chunks of up to this many bytes.
     Chunks(usize),
-    /// Not at all.
+    /// No header.
     None,
 }
 
@@ -178,11 +178,11 @@ struct Request {
     version: Vec<u8>,
     headers: Vec<(Vec<u8>, Vec<u8>)>,
     form: Vec<(Vec<u8>, Vec<u8>)>,
-    /// Sent in place of the form.
+    /// Sent instead of the form.
     body: Option<Vec<u8>>,
     framing: Framing,
     line_end: &'static [u8],
-    /// Whether the server must see the end where the sender does, and answer once.
+    /// Whether the end of the request is unambiguous, so that the server must answer exactly once.
     has_clear_end: bool,
 }
 
@@ -249,7 +249,7 @@ impl Request {
     }
 }
 
-/// One way to spoil a request.
+/// A function that makes a request malformed in one way.
 type Mutation = fn(&mut Request, &mut TestRng);
 
 const MUTATIONS: [Mutation; 24] = [
@@ -279,7 +279,7 @@ const MUTATIONS: [Mutation; 24] = [
     chunks,
 ];
 
-fn method(request: &mut Request, chance: &mut TestRng) {
+fn method(request: &mut Request, rng: &mut TestRng) {
     const METHODS: [&[u8]; 12] = [
         b"HEAD",
         b"POST",
@@ -294,23 +294,23 @@ fn method(request: &mut Request, chance: &mut TestRng) {
         b"M-SEARCH",
         b"_",
     ];
-    request.method = if chance.random_range(0..4) == 0 {
-        nasty_in_line(chance)
+    request.method = if rng.random_range(0..4) == 0 {
+        nasty_in_line(rng)
     } else {
-        METHODS[chance.random_range(0..METHODS.len())].to_vec()
+        METHODS[rng.random_range(0..METHODS.len())].to_vec()
     };
     request.has_clear_end &= is_in_line(&request.method);
 }
 
-/// Whether this can stand in the head without ending a line of it.
+/// Whether this text can be part of the head without ending the line.
 fn is_in_line(text: &[u8]) -> bool {
     !text.iter().any(|byte| b"\r\n".contains(byte))
 }
 
-fn target(request: &mut Request, chance: &mut TestRng) {
-    let nasty = nasty_in_line(chance);
+fn target(request: &mut Request, rng: &mut TestRng) {
+    let nasty = nasty_in_line(rng);
     let target = request.target.clone();
-    request.target = match chance.random_range(0..9) {
+    request.target = match rng.random_range(0..9) {
         0 => b"*".to_vec(),
         1 => [b"http://example.org".as_slice(), &target].concat(),
         2 => b"127.0.0.1:80".to_vec(),
@@ -324,15 +324,15 @@ fn target(request: &mut Request, chance: &mut TestRng) {
     request.has_clear_end &= is_in_line(&request.target);
 }
 
-fn path_segment(request: &mut Request, chance: &mut TestRng) {
+fn path_segment(request: &mut Request, rng: &mut TestRng) {
     let mut parts: Vec<_> = request.target.split(|b| *b == b'/').collect();
-    let nasty = nasty_encoded(chance);
-    let number = chance.random_range(0..parts.len());
+    let nasty = nasty_encoded(rng);
+    let number = rng.random_range(0..parts.len());
     parts[number] = &nasty;
     request.target = parts.join(&b'/');
 }
 
-fn query(request: &mut Request, chance: &mut TestRng) {
+fn query(request: &mut Request, rng: &mut TestRng) {
     const NAMES: [&str; 16] = [
         "page", "search", "before", "after", "at", "wait", "next", "done", "moderate", "held",
         "sent", "hidden", "reload", "v", "x", "",
@@ -342,27 +342,27 @@ fn query(request: &mut Request, chance: &mut TestRng) {
     } else {
         b"?"
     };
-    let name = NAMES[chance.random_range(0..NAMES.len())].as_bytes();
-    let value = match chance.random_range(0..4) {
-        0 => nasty(chance),
-        _ => nasty_encoded(chance),
+    let name = NAMES[rng.random_range(0..NAMES.len())].as_bytes();
+    let value = match rng.random_range(0..4) {
+        0 => nasty(rng),
+        _ => nasty_encoded(rng),
     };
     request.has_clear_end &= is_in_line(&value);
     if let Some(last) = request.target.iter().rposition(|byte| *byte == b'=')
-        && chance.random()
+        && rng.random()
     {
         request.target.truncate(last + 1);
         request.target.extend_from_slice(&value);
         return;
     }
-    for _ in 0..chance.random_range(1..3) {
+    for _ in 0..rng.random_range(1..3) {
         request
             .target
             .extend_from_slice(&[mark, name, b"=", &value].concat());
     }
 }
 
-fn version(request: &mut Request, chance: &mut TestRng) {
+fn version(request: &mut Request, rng: &mut TestRng) {
     const VERSIONS: [&[u8]; 8] = [
         b"HTTP/1.0",
         b"HTTP/0.9",
@@ -373,31 +373,31 @@ fn version(request: &mut Request, chance: &mut TestRng) {
         b"HTTP/1.1 ",
         b"",
     ];
-    request.version = VERSIONS[chance.random_range(0..VERSIONS.len())].to_vec();
+    request.version = VERSIONS[rng.random_range(0..VERSIONS.len())].to_vec();
     request.has_clear_end = false;
 }
 
-fn lost_header(request: &mut Request, chance: &mut TestRng) {
-    let number = chance.random_range(0..request.headers.len());
+fn lost_header(request: &mut Request, rng: &mut TestRng) {
+    let number = rng.random_range(0..request.headers.len());
     request.headers.remove(number);
 }
 
-fn header_value(request: &mut Request, chance: &mut TestRng) {
-    let number = chance.random_range(0..request.headers.len());
-    request.headers[number].1 = nasty_in_line(chance);
+fn header_value(request: &mut Request, rng: &mut TestRng) {
+    let number = rng.random_range(0..request.headers.len());
+    request.headers[number].1 = nasty_in_line(rng);
     request.has_clear_end &= is_in_line(&request.headers[number].1);
 }
 
-fn header_name(request: &mut Request, chance: &mut TestRng) {
-    let mut name = nasty_in_line(chance);
+fn header_name(request: &mut Request, rng: &mut TestRng) {
+    let mut name = nasty_in_line(rng);
     name.truncate(LONGEST_NAME);
-    let number = chance.random_range(0..request.headers.len());
+    let number = rng.random_range(0..request.headers.len());
     request.has_clear_end &= is_in_line(&name);
     request.headers[number].0 = name;
 }
 
-/// Headers that servers look at, with values that make sense or none.
-fn more_headers(request: &mut Request, chance: &mut TestRng) {
+/// Adds headers that servers interpret, with sensible and nonsensical values.
+fn more_headers(request: &mut Request, rng: &mut TestRng) {
     const HEADERS: [(&str, &str); 36] = [
         ("connection", "close"),
         ("connection", "keep-alive, upgrade"),
@@ -436,9 +436,9 @@ fn more_headers(request: &mut Request, chance: &mut TestRng) {
         ("trailer", "content-length"),
         ("user-agent", "\u{ff}\u{fe}"),
     ];
-    for _ in 0..chance.random_range(1..4) {
-        let (name, value) = HEADERS[chance.random_range(0..HEADERS.len())];
-        if chance.random() {
+    for _ in 0..rng.random_range(1..4) {
+        let (name, value) = HEADERS[rng.random_range(0..HEADERS.len())];
+        if rng.random() {
             request.headers.push((name.into(), value.into()));
         } else {
             request.set(name, value);
@@ -447,75 +447,75 @@ fn more_headers(request: &mut Request, chance: &mut TestRng) {
     request.has_clear_end = false;
 }
 
-fn many_headers(request: &mut Request, chance: &mut TestRng) {
-    for number in 0..chance.random_range(60..140) {
+fn many_headers(request: &mut Request, rng: &mut TestRng) {
+    for number in 0..rng.random_range(60..140) {
         let name = format!("x-{number}").into_bytes();
         request.headers.push((name, b"x".to_vec()));
     }
 }
 
-fn line_end(request: &mut Request, chance: &mut TestRng) {
+fn line_end(request: &mut Request, rng: &mut TestRng) {
     const ENDS: [&[u8]; 5] = [b"\n", b"\r", b"\r\r\n", b"\r\n ", b""];
-    request.line_end = ENDS[chance.random_range(0..ENDS.len())];
+    request.line_end = ENDS[rng.random_range(0..ENDS.len())];
     request.has_clear_end = false;
 }
 
-fn cookie(request: &mut Request, chance: &mut TestRng) {
+fn cookie(request: &mut Request, rng: &mut TestRng) {
     let Some(cookie) = request.header("cookie") else {
         return;
     };
     let whole = cookie.clone();
-    let at = chance.random_range(0..=whole.len());
-    *cookie = match chance.random_range(0..8) {
+    let at = rng.random_range(0..=whole.len());
+    *cookie = match rng.random_range(0..8) {
         0 => whole[..at].to_vec(),
         1 => [&whole[..at], b"A", &whole[at..]].concat(),
         2 => [whole.as_slice(), b"; ", &whole].concat(),
         3 => [b"=; ;;, mirage; mirage=; ".as_slice(), &whole].concat(),
-        4 => [whole.as_slice(), b"; x=", &nasty_encoded(chance)].concat(),
-        5 => [b"mirage=".as_slice(), &nasty_encoded(chance)].concat(),
-        6 => b"a=b; ".repeat(size(chance).min(30_000) / 6 + 1),
+        4 => [whole.as_slice(), b"; x=", &nasty_encoded(rng)].concat(),
+        5 => [b"mirage=".as_slice(), &nasty_encoded(rng)].concat(),
+        6 => b"a=b; ".repeat(size(rng).min(30_000) / 6 + 1),
         _ => encoded(&whole),
     };
 }
 
-fn field_value(request: &mut Request, chance: &mut TestRng) {
+fn field_value(request: &mut Request, rng: &mut TestRng) {
     if request.form.is_empty() {
         return;
     }
-    let number = chance.random_range(0..request.form.len());
-    request.form[number].1 = nasty_in_line(chance);
+    let number = rng.random_range(0..request.form.len());
+    request.form[number].1 = nasty_in_line(rng);
 }
 
-fn field_name(request: &mut Request, chance: &mut TestRng) {
+fn field_name(request: &mut Request, rng: &mut TestRng) {
     if request.form.is_empty() {
         return;
     }
-    let number = chance.random_range(0..request.form.len());
-    request.form[number].0 = nasty(chance);
+    let number = rng.random_range(0..request.form.len());
+    request.form[number].0 = nasty(rng);
 }
 
-/// The form as a whole: fields left out, twice, in another order, or something else.
-fn fields(request: &mut Request, chance: &mut TestRng) {
+/// Changes the form as a whole: drops, repeats or reorders fields, or replaces the body.
+fn fields(request: &mut Request, rng: &mut TestRng) {
     let count = request.form.len();
-    match chance.random_range(0..6) {
+    match rng.random_range(0..6) {
         0 => request.form.clear(),
         1 if count > 0 => {
-            request.form.remove(chance.random_range(0..count));
+            request.form.remove(rng.random_range(0..count));
         }
         2 if count > 0 => {
-            let again = request.form[chance.random_range(0..count)].clone();
+            let again = request.form[rng.random_range(0..count)].clone();
             request.form.push(again);
         }
         3 => request.form.reverse(),
         4 => {
-            let size = size(chance);
+            let size = size(rng);
             request.form.push((b"x".to_vec(), vec![b'x'; size]));
         }
-        _ => request.body = Some(nasty(chance)),
+        _ => request.body = Some(nasty(rng)),
     }
 }
 
-fn media_type(request: &mut Request, chance: &mut TestRng) {
+fn media_type(request: &mut Request, rng: &mut TestRng) {
     const TYPES: [&str; 9] = [
         "application/x-www-form-urlencoded; charset=utf-16",
         "application/x-www-form-urlencoded; charset=nonsense",
@@ -527,24 +527,24 @@ fn media_type(request: &mut Request, chance: &mut TestRng) {
         "/",
         "",
     ];
-    request.set("content-type", TYPES[chance.random_range(0..TYPES.len())]);
+    request.set("content-type", TYPES[rng.random_range(0..TYPES.len())]);
 }
 
-/// A body that says it is compressed: it may be much larger than it seems, or not be that at all.
-fn coding(request: &mut Request, chance: &mut TestRng) {
+/// Claims that the body is compressed: it may be a decompression bomb, or not compressed at all.
+fn coding(request: &mut Request, rng: &mut TestRng) {
     const CODINGS: [&str; 6] = ["gzip", "deflate", "br", "zstd", "identity", "gzip, gzip"];
     request.set(
         "content-encoding",
-        CODINGS[chance.random_range(0..CODINGS.len())],
+        CODINGS[rng.random_range(0..CODINGS.len())],
     );
-    if chance.random() {
-        request.body = Some(gzip_of(chance.random_range(0..2_000)));
+    if rng.random() {
+        request.body = Some(gzip_of(rng.random_range(0..2_000)));
     }
     request.has_clear_end = false;
 }
 
-/// A letter x, and 258 more in 13 bits for each repetition, by gzip (RFC 1952, RFC 1951);
-/// the check at the end is wrong.
+/// A gzip stream (RFC 1952, RFC 1951) of a letter x and 258 more in 13 bits for each repetition, with a
+/// wrong checksum.
 fn gzip_of(repetitions: usize) -> Vec<u8> {
     const LAST_BLOCK_OF_FIXED_CODES: &str = "110";
     const LETTER_X: &str = "10101000";
@@ -561,9 +561,9 @@ fn gzip_of(repetitions: usize) -> Vec<u8> {
     bytes
 }
 
-fn length(request: &mut Request, chance: &mut TestRng) {
+fn length(request: &mut Request, rng: &mut TestRng) {
     let right = request.body().len();
-    let lengths: Vec<String> = match chance.random_range(0..12) {
+    let lengths: Vec<String> = match rng.random_range(0..12) {
         0 => vec![(right / 2).to_string()],
         1 => vec![(right + 1 + right / 2).to_string()],
         2 => vec![right.to_string(); 2],
@@ -577,7 +577,7 @@ fn length(request: &mut Request, chance: &mut TestRng) {
         10 => vec![format!(" {right}\t")],
         _ => vec![String::new()],
     };
-    request.framing = if chance.random_range(0..12) == 0 {
+    request.framing = if rng.random_range(0..12) == 0 {
         Framing::None
     } else {
         Framing::Lengths(lengths.into_iter().map(String::into_bytes).collect())
@@ -585,7 +585,7 @@ fn length(request: &mut Request, chance: &mut TestRng) {
     request.has_clear_end = false;
 }
 
-fn chunks(request: &mut Request, chance: &mut TestRng) {
+fn chunks(request: &mut Request, rng: &mut TestRng) {
     const CHUNKED: [&[u8]; 12] = [
         b"ffffffffffffffff\r\n",
         b"fffffffffffffffff\r\nx",
@@ -600,10 +600,10 @@ fn chunks(request: &mut Request, chance: &mut TestRng) {
         b"5\r\nhe",
         b"g\r\n",
     ];
-    match chance.random_range(0..4) {
-        0 => request.framing = Framing::Chunks(chance.random_range(1..3_000)),
+    match rng.random_range(0..4) {
+        0 => request.framing = Framing::Chunks(rng.random_range(1..3_000)),
         1 => {
-            // Both: who reads the one and who reads the other see two requests.
+            // Request smuggling: both headers, which parsers may resolve differently.
             let length = request.body().len().to_string().into_bytes();
             request
                 .headers
@@ -621,20 +621,20 @@ fn chunks(request: &mut Request, chance: &mut TestRng) {
                 .headers
                 .push((b"transfer-encoding".to_vec(), coding.to_vec()));
             request.framing = Framing::None;
-            request.body = Some(CHUNKED[chance.random_range(0..CHUNKED.len())].to_vec());
+            request.body = Some(CHUNKED[rng.random_range(0..CHUNKED.len())].to_vec());
             request.has_clear_end = false;
         }
     }
 }
 
-/// Spoils a request as it is on the wire.
-fn spoil_bytes(bytes: &mut Vec<u8>, chance: &mut TestRng) {
-    for _ in 0..chance.random_range(1..4) {
-        let at = chance.random_range(0..bytes.len());
-        match chance.random_range(0..5) {
-            0 => bytes[at] ^= 1 << chance.random_range(0..8),
-            1 => bytes[at] = chance.random(),
-            2 => bytes.insert(at, chance.random()),
+/// Corrupts the bytes of a request.
+fn corrupt_bytes(bytes: &mut Vec<u8>, rng: &mut TestRng) {
+    for _ in 0..rng.random_range(1..4) {
+        let at = rng.random_range(0..bytes.len());
+        match rng.random_range(0..5) {
+            0 => bytes[at] ^= 1 << rng.random_range(0..8),
+            1 => bytes[at] = rng.random(),
+            2 => bytes.insert(at, rng.random()),
             3 => bytes.truncate(at + 1),
             _ => {
                 bytes.remove(at);
@@ -646,13 +646,13 @@ fn spoil_bytes(bytes: &mut Vec<u8>, chance: &mut TestRng) {
     }
 }
 
-/// An answer, as far as it came.
+/// A response, possibly truncated.
 #[derive(Debug)]
 struct Answer {
     status: u16,
     head: String,
     body: Vec<u8>,
-    /// Whether the server hangs up after it.
+    /// Whether the server closes the connection after this response.
     is_last: bool,
 }
 
@@ -663,7 +663,7 @@ impl Answer {
     }
 }
 
-/// A connection to the program.
+/// A connection to the server.
 struct Connection {
     stream: TcpStream,
     received: Vec<u8>,
@@ -681,7 +681,7 @@ impl Connection {
         }
     }
 
-    /// Waits for more; gives whether some came. A connection that was reset has no more.
+    /// Waits for more bytes and returns whether any arrived. A reset counts as the end.
     fn receive(&mut self) -> bool {
         let mut some = [0; 16 * 1024];
         match self.stream.read(&mut some) {
@@ -695,7 +695,7 @@ impl Connection {
         }
     }
 
-    /// Sends; gives whether all could be sent. A server need not read what it has refused already.
+    /// Sends bytes and returns whether all of them were sent. The server need not read what it has refused.
     fn send(&mut self, bytes: &[u8]) -> bool {
         match self.stream.write_all(bytes) {
             Err(error) if is_hung(&error) => panic!("nothing was read for {HUNG:?}"),
@@ -703,7 +703,7 @@ impl Connection {
         }
     }
 
-    /// The next answer, to a request by this method; none if the connection ends before.
+    /// Reads the response to a request with this method, or returns `None` if the connection ends first.
     fn answer(&mut self, method: &[u8]) -> Option<Answer> {
         let end = loop {
             if let Some(end) = find(&self.received, b"\r\n\r\n") {
@@ -784,27 +784,27 @@ fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     bytes.windows(wanted.len()).position(|part| part == wanted)
 }
 
-/// What there is, to be asked for.
-struct Place {
+/// The accounts, members and links that requests refer to.
+struct Fixture {
     address: String,
-    /// The cookies of an owner, a member, somebody in no room, and somebody who is signed out now and then.
+    /// The cookies of an owner, a member, a person in no room, and a person who is sometimes signed out.
     cookies: [String; 4],
-    /// The number of the member.
+    /// The account ID of the member.
     person: i64,
-    /// What patterns with a link stand for.
+    /// The paths for the route patterns with a link.
     links: [(&'static str, String); 3],
 }
 
 const OWNER: usize = 0;
 const MEMBER: usize = 1;
-const SIGNED_OUT_NOW_AND_THEN: usize = 3;
+const SOMETIMES_SIGNED_OUT: usize = 3;
 
-impl Place {
-    async fn furnish(running: &Running, folder: &Path) -> Self {
+impl Fixture {
+    async fn create(running: &Running, folder: &Path) -> Self {
         let mut cookies = Vec::new();
         let mut people = Vec::new();
         for name in ["ada", "bob", "cleo", "eve"] {
-            let person = Browser::of(&running.browser.address);
+            let person = Browser::new(&running.browser.address);
             let form = [("name", name), ("password", PASSWORD)];
             let page = person.post("/register", &form).await;
             page.assert_status(303);
@@ -812,7 +812,7 @@ impl Place {
             people.push(person);
         }
         let [ada, bob, ..] = people.as_slice() else {
-            panic!("nobody is there")
+            panic!("there are no people")
         };
         let tea = ada.create_private_room("Tea").await;
         bob.join_privately("Tea", ROOM_PASSWORD)
@@ -825,7 +825,7 @@ impl Place {
         Self {
             address: running.browser.address.clone(),
             cookies: cookies.try_into().unwrap(),
-            person: ada.number_of(tea, "bob").await,
+            person: ada.member_id(tea, "bob").await,
             links: [
                 (
                     "/invite/{token}",
@@ -847,32 +847,32 @@ impl Place {
     }
 }
 
-/// The cookie that is set, without what browsers are told about it.
+/// The name and value of a `Set-Cookie` header, without its attributes.
 fn cookie_in(header: &str) -> &str {
     header.split(';').next().unwrap()
 }
 
-/// Sends spoiled requests, and looks at the answers.
+/// Sends malformed requests and checks the responses.
 struct Sender {
-    place: Arc<Place>,
+    fixture: Arc<Fixture>,
     cookies: [String; 4],
-    chance: TestRng,
+    rng: TestRng,
     connection: Connection,
     room: String,
     message: String,
     nonce: String,
-    /// The number of each status; of no answer at all, under 0.
+    /// How often each status was received. 0 stands for no response.
     statuses: BTreeMap<u16, usize>,
     sent: usize,
 }
 
 impl Sender {
-    fn new(place: &Arc<Place>, number: u64) -> Self {
+    fn new(fixture: &Arc<Fixture>, number: u64) -> Self {
         Self {
-            place: Arc::clone(place),
-            cookies: place.cookies.clone(),
-            chance: chance(SEED + 1 + number),
-            connection: Connection::open(&place.address),
+            fixture: Arc::clone(fixture),
+            cookies: fixture.cookies.clone(),
+            rng: seeded_rng(SEED + 1 + number),
+            connection: Connection::open(&fixture.address),
             room: String::new(),
             message: String::new(),
             nonce: String::new(),
@@ -887,23 +887,23 @@ impl Sender {
                 self.sign_in_again();
             }
             if self.sent.is_multiple_of(100) {
-                self.furnish();
+                self.ensure_room();
             }
             self.sent += 1;
-            let request = self.spoilt();
+            let request = self.malformed();
             self.exchange(&request);
         }
         self
     }
 
-    /// Asks for something, as a browser would, and gives the answer.
+    /// Sends a well-formed request, as a browser would, and returns the response.
     fn ask(&mut self, who: usize, method: &str, path: &str, form: &[(&str, &str)]) -> Answer {
         let mut request = self.request(method, path.to_owned(), Some(who));
         let fields = form.iter();
         let fields =
             fields.map(|(name, value)| (encoded(name.as_bytes()), encoded(value.as_bytes())));
         request.form = fields.collect();
-        self.connection = Connection::open(&self.place.address);
+        self.connection = Connection::open(&self.fixture.address);
         assert!(self.connection.send(&request.bytes()));
         let answer = self.connection.answer(&request.method);
         answer.unwrap_or_else(|| panic!("{method} {path} was not answered"))
@@ -911,16 +911,16 @@ impl Sender {
 
     fn sign_in_again(&mut self) {
         let form = [("name", "eve"), ("password", PASSWORD)];
-        let answer = self.ask(SIGNED_OUT_NOW_AND_THEN, "POST", "/login", &form);
+        let answer = self.ask(SOMETIMES_SIGNED_OUT, "POST", "/login", &form);
         let cookie = answer.header("set-cookie");
-        // Somebody may have got her a new password by the link.
+        // Another sender may have changed her password with the reset link.
         if let Some(cookie) = cookie {
-            self.cookies[SIGNED_OUT_NOW_AND_THEN] = cookie_in(cookie).to_owned();
+            self.cookies[SOMETIMES_SIGNED_OUT] = cookie_in(cookie).to_owned();
         }
     }
 
-    /// Sees to it that there is a room with a message.
-    fn furnish(&mut self) {
+    /// Ensures that there is a room with a message.
+    fn ensure_room(&mut self) {
         let path = format!("/rooms/{}", self.room);
         let is_there = !self.room.is_empty()
             && [OWNER, MEMBER].iter().all(|who| {
@@ -930,7 +930,7 @@ impl Sender {
         if is_there {
             return;
         }
-        let name: u64 = self.chance.random();
+        let name: u64 = self.rng.random();
         let form = [("name", &*format!("room {name}")), ("kind", "public")];
         let answer = self.ask(OWNER, "POST", "/rooms/new", &form);
         let location = answer.header("location").unwrap().to_owned();
@@ -953,9 +953,9 @@ impl Sender {
         self.message = sent.trim_end_matches("#message").to_owned();
     }
 
-    /// A request as a browser sends it.
+    /// A well-formed request.
     fn request(&self, method: &str, target: String, who: Option<usize>) -> Request {
-        let address = &self.place.address;
+        let address = &self.fixture.address;
         let mut headers = vec![
             ("host", address.clone()),
             (
@@ -991,24 +991,24 @@ impl Sender {
         }
     }
 
-    /// A request to some route, before it is spoilt.
+    /// A well-formed request to a random route.
     fn request_to_a_route(&mut self) -> Request {
         let (method, pattern) = loop {
-            let (method, pattern) = &ROUTES[self.chance.random_range(0..ROUTES.len())];
-            // What takes away what others are to ask for comes less often.
+            let (method, pattern) = &ROUTES[self.rng.random_range(0..ROUTES.len())];
+            // Requests that remove what others need are sent less often.
             let is_last = ["/leave", "/owner", "/ban", "/remove", "/settings/delete"]
                 .iter()
                 .any(|end| pattern.ends_with(end));
-            if !is_last || method == "GET" || self.chance.random_range(0..10) == 0 {
+            if !is_last || method == "GET" || self.rng.random_range(0..10) == 0 {
                 break (method, pattern);
             }
         };
-        let link = self.place.links.iter().find(|(of, _)| of == pattern);
+        let link = self.fixture.links.iter().find(|(of, _)| of == pattern);
         let path = link.map_or(*pattern, |(_, link)| link);
         let mut path = path
             .replace("{room}", &self.room)
             .replace("{message}", &self.message)
-            .replace("{person}", &self.place.person.to_string())
+            .replace("{person}", &self.fixture.person.to_string())
             .replace("{session}", &"0".repeat(64))
             .replace("{invite}", "1")
             .replace("{file}", "room.js");
@@ -1020,12 +1020,12 @@ impl Sender {
             ("GET", "/register" | "/login") => "?next=/rooms/mine",
             _ => "",
         });
-        // They end the session that they come with.
+        // These routes end the session of the request.
         let ends_sessions = ["/log", "/register", "/reset", "/account/"]
             .iter()
             .any(|start| pattern.starts_with(start));
-        let who = match self.chance.random_range(0..10) {
-            _ if ends_sessions => Some(SIGNED_OUT_NOW_AND_THEN),
+        let who = match self.rng.random_range(0..10) {
+            _ if ends_sessions => Some(SOMETIMES_SIGNED_OUT),
             0..5 => Some(OWNER),
             5..7 => Some(MEMBER),
             7 => Some(2),
@@ -1033,8 +1033,8 @@ impl Sender {
         };
         let mut request = self.request(method, path, who);
         if method == "POST" {
-            // To hash passwords takes longer than all else: mostly there is none.
-            let is_short = self.chance.random_range(0..500) > 0;
+            // Hashing dominates the time, so the password is usually empty.
+            let is_short = self.rng.random_range(0..500) > 0;
             let password = if is_short { "" } else { "twelve angry geese" };
             let form = [
                 ("name", "mallory"),
@@ -1064,34 +1064,34 @@ impl Sender {
         request
     }
 
-    /// A request to some route, spoilt.
-    fn spoilt(&mut self) -> Spoilt {
+    /// A malformed request to a random route.
+    fn malformed(&mut self) -> Malformed {
         let mut request = self.request_to_a_route();
-        for _ in 0..self.chance.random_range(1..4) {
-            let mutation = MUTATIONS[self.chance.random_range(0..MUTATIONS.len())];
-            mutation(&mut request, &mut self.chance);
+        for _ in 0..self.rng.random_range(1..4) {
+            let mutation = MUTATIONS[self.rng.random_range(0..MUTATIONS.len())];
+            mutation(&mut request, &mut self.rng);
         }
         let mut bytes = request.bytes();
         let mut has_clear_end = request.has_clear_end
             && (request.method == b"POST" || matches!(request.framing, Framing::Length));
-        if self.chance.random_range(0..8) == 0 {
-            spoil_bytes(&mut bytes, &mut self.chance);
+        if self.rng.random_range(0..8) == 0 {
+            corrupt_bytes(&mut bytes, &mut self.rng);
             has_clear_end = false;
         }
-        Spoilt {
+        Malformed {
             method: request.method,
             bytes,
             has_clear_end,
         }
     }
 
-    fn exchange(&mut self, request: &Spoilt) {
+    fn exchange(&mut self, request: &Malformed) {
         let mut is_answered = self.try_to_exchange(request);
         if !is_answered && request.has_clear_end {
-            // Actix hangs up without a word after a body that it did not read. Browsers send again then
-            // (RFC 9112, section 9.3.1).
+            // actix closes the connection after a body that it did not read. Browsers then retry (RFC 9112,
+            // section 9.3.1).
             is_answered = self.try_to_exchange(request);
-            // Who is still sending when the server hangs up may lose the answer.
+            // A client that is still sending when the server closes the connection may lose the response.
             let may_be_lost = request.bytes.len() > 60_000;
             assert!(is_answered || may_be_lost, "no answer to {request}");
         }
@@ -1100,12 +1100,12 @@ impl Sender {
         }
     }
 
-    /// Sends, and gives whether there was an answer. Without one, or after the last, the next request is
-    /// sent over another connection.
-    fn try_to_exchange(&mut self, request: &Spoilt) -> bool {
+    /// Sends a request and returns whether there was a response. Opens a new connection if there was none, or
+    /// if it was the last on this connection.
+    fn try_to_exchange(&mut self, request: &Malformed) -> bool {
         let is_sent = self.connection.send(&request.bytes);
         if !request.has_clear_end {
-            // Then the server does not wait for more.
+            // Ends the request for the server.
             drop(self.connection.stream.shutdown(Shutdown::Write));
         }
         let mut is_answered = false;
@@ -1120,41 +1120,41 @@ impl Sender {
             }
         }
         if is_over || !is_answered {
-            self.connection = Connection::open(&self.place.address);
+            self.connection = Connection::open(&self.fixture.address);
         }
         is_answered
     }
 }
 
-/// What there is to ask for: methods and patterns.
+/// The methods and patterns of all routes.
 static ROUTES: LazyLock<Vec<(String, &str)>> = LazyLock::new(|| {
     let routes = routes::table().into_iter();
     let routes = routes.map(|route| (route.method.to_string(), route.pattern));
     routes.collect()
 });
 
-/// What is sent.
-struct Spoilt {
+/// A malformed request.
+struct Malformed {
     method: Vec<u8>,
     bytes: Vec<u8>,
     has_clear_end: bool,
 }
 
-impl fmt::Display for Spoilt {
+impl fmt::Display for Malformed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = String::from_utf8_lossy(&self.bytes);
         write!(f, "{}", text.escape_debug())
     }
 }
 
-/// How much memory a process has, in KiB.
+/// The resident memory of a process, in KiB.
 fn resident(process: u32) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{process}/status")).unwrap();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     line.unwrap().trim_end_matches("kB").trim().parse().unwrap()
 }
 
-/// Lets all send so many, at the same time.
+/// Sends `many` requests in total, from all senders concurrently.
 fn send(senders: Vec<Sender>, many: usize) -> Vec<Sender> {
     std::thread::scope(|scope| {
         let share = many / SENDERS;
@@ -1166,19 +1166,19 @@ fn send(senders: Vec<Sender>, many: usize) -> Vec<Sender> {
 }
 
 #[actix_web::test]
-async fn malformed_requests_are_refused_and_cost_nothing() {
+async fn malformed_requests_are_refused_without_errors_or_memory_growth() {
     let many = if is_long() { 1_000_000 } else { 20_000 };
     let folder = tempfile::tempdir().unwrap();
     let flags = [&FLAGS[..], &["--poll-wait=100ms"]].concat();
     let running = Running::start(folder.path(), &flags);
-    let place = Arc::new(Place::furnish(&running, folder.path()).await);
+    let fixture = Arc::new(Fixture::create(&running, folder.path()).await);
     let process = running.id();
     let watch = Stopwatch::start();
 
     let sending = tokio::task::spawn_blocking(move || {
         let senders = (0..)
             .take(SENDERS)
-            .map(|number| Sender::new(&place, number));
+            .map(|number| Sender::new(&fixture, number));
         let senders = send(senders.collect(), many / 10);
         let warm = resident(process);
         (send(senders, many - many / 10), warm)
@@ -1192,10 +1192,10 @@ async fn malformed_requests_are_refused_and_cost_nothing() {
         *statuses.entry(*status).or_default() += times;
     }
     println!(
-        "{many} requests of seed {SEED} in {took:?}, answered (0 is not at all): {statuses:?}"
+        "{many} requests with seed {SEED} in {took:?}; by status (0: no response): {statuses:?}"
     );
-    println!("memory has grown by {grown} KiB from {warm} KiB");
-    let alive = Browser::of(&running.browser.address).get("/healthz").await;
+    println!("memory grew by {grown} KiB from {warm} KiB");
+    let alive = Browser::new(&running.browser.address).get("/healthz").await;
     alive.assert_status(200);
     let (code, log) = running.stop("-TERM");
     assert_eq!(code, Some(0));
@@ -1211,7 +1211,7 @@ async fn malformed_requests_are_refused_and_cost_nothing() {
 }
 
 #[actix_web::test]
-async fn a_panic_of_actix_ends_one_connection_and_nobody_else_notices() {
+async fn a_panic_in_actix_ends_only_the_connection_that_caused_it() {
     let folder = tempfile::tempdir().unwrap();
     let flags = [&FLAGS[..], &["--poll-wait=2min"]].concat();
     let running = Running::start(folder.path(), &flags);
@@ -1224,7 +1224,7 @@ async fn a_panic_of_actix_ends_one_connection_and_nobody_else_notices() {
         let ada = ada.clone();
         tokio::spawn(async move { ada.poll(room, &format!("?after={cursor}")).await })
     };
-    // The first request by which somebody is here is the poll: then the server has it.
+    // Only the poll marks ada as present, so this page shows that the server holds the poll.
     while !ada.get("/rooms").await.texts(".rooms p")[0].contains("1 here now") {}
     let address = running.browser.address.clone();
     let keep = tokio::task::spawn_blocking(move || {
@@ -1235,7 +1235,7 @@ async fn a_panic_of_actix_ends_one_connection_and_nobody_else_notices() {
         };
         asks_on(&mut before);
 
-        // More than there are workers.
+        // More panics than there are workers.
         for _ in 0..64 {
             let mut bad = Connection::open(&address);
             let name = "x".repeat(usize::from(u16::MAX) + 1);
@@ -1248,7 +1248,7 @@ async fn a_panic_of_actix_ends_one_connection_and_nobody_else_notices() {
     keep.await.unwrap();
 
     ada.send(room, "hello").await.assert_status(303);
-    assert_eq!(waiting.await.unwrap().came, ["hello"]);
+    assert_eq!(waiting.await.unwrap().added, ["hello"]);
     let (code, log) = running.stop("-TERM");
     assert_eq!(code, Some(0));
     let panics = log.lines().filter(|line| line.contains("panicked at"));

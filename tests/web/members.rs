@@ -15,7 +15,7 @@ async fn members_see_who_is_in_the_room() {
 }
 
 #[actix_web::test]
-async fn others_are_not_told_who_is_in_a_public_room_but_how_to_join_it() {
+async fn outsiders_see_how_to_join_a_public_room_but_not_its_members() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;

@@ -1,7 +1,7 @@
 use crate::support::{ROOM_PASSWORD, TestApp};
 
 #[actix_web::test]
-async fn sending_leads_back_to_the_box_and_says_so() {
+async fn sending_returns_to_the_message_box_and_confirms() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -15,7 +15,7 @@ async fn sending_leads_back_to_the_box_and_says_so() {
 }
 
 #[actix_web::test]
-async fn a_message_that_cannot_be_sent_comes_back_in_the_box() {
+async fn a_refused_message_comes_back_in_the_message_box() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -31,14 +31,14 @@ async fn a_message_that_cannot_be_sent_comes_back_in_the_box() {
         let page = ada.send(room, text).await;
 
         page.assert_status(422).assert_problem("message", sentence);
-        // HTML leaves out one line end at the beginning of a text area, and the page adds one.
+        // HTML drops a line end at the start of a text area, so the page adds one.
         assert!(page.body.contains(&format!(">\n{text}</textarea>")));
     }
     assert!(ada.messages(room).await.is_empty());
 }
 
 #[actix_web::test]
-async fn a_form_of_another_room_or_person_or_none_at_all_sends_nothing_and_keeps_the_text() {
+async fn a_nonce_of_another_room_or_person_or_none_sends_nothing_and_keeps_the_text() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_public_room("Tea").await;
@@ -61,7 +61,7 @@ async fn a_form_of_another_room_or_person_or_none_at_all_sends_nothing_and_keeps
 }
 
 #[actix_web::test]
-async fn sending_a_form_again_sends_nothing_new_and_leads_to_the_same_place() {
+async fn resubmitting_a_form_sends_nothing_new_and_redirects_to_the_same_place() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -75,7 +75,7 @@ async fn sending_a_form_again_sends_nothing_new_and_leads_to_the_same_place() {
 }
 
 #[actix_web::test]
-async fn who_is_not_in_a_public_room_gets_their_text_back_with_a_join_button() {
+async fn a_non_member_of_a_public_room_gets_their_text_back_with_a_join_button() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -94,7 +94,7 @@ async fn who_is_not_in_a_public_room_gets_their_text_back_with_a_join_button() {
 }
 
 #[actix_web::test]
-async fn who_is_not_in_a_private_room_gets_their_text_back_as_from_a_room_that_is_not_there() {
+async fn a_non_member_of_a_private_room_gets_their_text_back_as_if_it_were_missing() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea").await;
@@ -112,7 +112,7 @@ async fn who_is_not_in_a_private_room_gets_their_text_back_as_from_a_room_that_i
 }
 
 #[actix_web::test]
-async fn a_tab_restored_at_the_address_of_the_form_leads_to_the_room() {
+async fn a_tab_restored_at_the_form_address_redirects_to_the_room() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 

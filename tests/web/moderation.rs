@@ -1,6 +1,6 @@
-//! Roles: who is what, and what moderators and owners do about people.
+//! Roles and moderation.
 
-use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, wait_in};
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, start_poll};
 
 /// A public room with its owner, a moderator and a member.
 struct Tea {
@@ -41,7 +41,7 @@ impl Tea {
 }
 
 #[actix_web::test]
-async fn the_members_page_tells_roles_and_offers_what_one_may_do() {
+async fn the_members_page_shows_roles_and_permitted_actions() {
     let tea = Tea::spawn().await;
     let offers = async |browser: &Browser| {
         let page = browser.get(&format!("/rooms/{}/members", tea.room)).await;
@@ -61,7 +61,7 @@ async fn the_members_page_tells_roles_and_offers_what_one_may_do() {
 }
 
 #[actix_web::test]
-async fn the_owner_makes_and_unmakes_moderators() {
+async fn the_owner_can_appoint_and_dismiss_moderators() {
     let tea = Tea::spawn().await;
     tea.owner.make_moderator(tea.room, "member").await;
     let form = [("role", "member")];
@@ -82,7 +82,7 @@ async fn the_owner_makes_and_unmakes_moderators() {
 }
 
 #[actix_web::test]
-async fn nobody_is_made_an_owner_by_the_form_for_roles() {
+async fn the_role_form_cannot_make_an_owner() {
     let tea = Tea::spawn().await;
 
     let form = [("role", "owner")];
@@ -93,7 +93,7 @@ async fn nobody_is_made_an_owner_by_the_form_for_roles() {
 }
 
 #[actix_web::test]
-async fn a_room_is_handed_over_to_a_member() {
+async fn an_owner_can_hand_over_a_room_to_a_member() {
     let tea = Tea::spawn().await;
 
     let page = tea
@@ -116,7 +116,7 @@ async fn a_room_is_handed_over_to_a_member() {
 }
 
 #[actix_web::test]
-async fn a_room_is_not_handed_over_to_who_owns_as_many_as_one_may() {
+async fn a_room_cannot_be_handed_over_to_a_person_at_the_room_limit() {
     let app = TestApp::with(&["--rooms-per-person=1"]).await;
     let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     let room = owner.create_public_room("Tea").await;
@@ -136,10 +136,10 @@ async fn a_room_is_not_handed_over_to_who_owns_as_many_as_one_may() {
 }
 
 #[actix_web::test]
-async fn a_moderator_does_nothing_to_the_owner_or_another_moderator() {
+async fn a_moderator_cannot_act_on_the_owner_or_another_moderator() {
     let tea = Tea::spawn().await;
     tea.owner.make_moderator(tea.room, "member").await;
-    let (owner, other) = (1, tea.owner.number_of(tea.room, "member").await);
+    let (owner, other) = (1, tea.owner.member_id(tea.room, "member").await);
     for person in [owner, other] {
         let base = format!("/rooms/{}/members/{person}", tea.room);
         tea.moderator.get(&base).await.assert_status(403);
@@ -168,11 +168,11 @@ async fn a_moderator_does_nothing_to_the_owner_or_another_moderator() {
 }
 
 #[actix_web::test]
-async fn who_is_removed_is_out_at_once_and_may_come_back() {
+async fn a_removed_member_is_out_at_once_and_may_rejoin() {
     let tea = Tea::spawn().await;
     tea.member.send(tea.room, "hello").await.assert_status(303);
     let nonce = tea.member.nonce(tea.room).await;
-    let poll = wait_in(&tea.app, &tea.member, tea.room).await;
+    let poll = start_poll(&tea.app, &tea.member, tea.room).await;
 
     let page = tea
         .moderator
@@ -189,9 +189,9 @@ async fn who_is_removed_is_out_at_once_and_may_come_back() {
 }
 
 #[actix_web::test]
-async fn who_is_banned_from_a_public_room_is_told_why_when_they_try_to_join() {
+async fn a_person_banned_from_a_public_room_is_told_why_when_joining() {
     let tea = Tea::spawn().await;
-    let poll = wait_in(&tea.app, &tea.member, tea.room).await;
+    let poll = start_poll(&tea.app, &tea.member, tea.room).await;
 
     tea.moderator
         .ban(tea.room, "member", "Too <b>loud</b> for tea")
@@ -226,7 +226,7 @@ async fn a_ban_is_listed_with_its_reason_and_can_be_lifted() {
 }
 
 #[actix_web::test]
-async fn a_ban_takes_a_reason() {
+async fn a_ban_requires_a_reason() {
     let tea = Tea::spawn().await;
 
     let page = tea
@@ -247,14 +247,14 @@ async fn a_ban_takes_a_reason() {
 }
 
 #[actix_web::test]
-async fn who_is_banned_from_a_private_room_gets_what_a_stranger_gets() {
+async fn a_person_banned_from_a_private_room_sees_what_a_stranger_sees() {
     let app = TestApp::spawn().await;
     let owner = app.sign_up("owner").await;
     let room = owner.create_private_room("Den").await;
     let (banned, stranger) = (app.sign_up("banned").await, app.sign_up("stranger").await);
     let joined = banned.join_privately("Den", ROOM_PASSWORD).await;
     joined.assert_status(303);
-    let poll = wait_in(&app, &banned, room).await;
+    let poll = start_poll(&app, &banned, room).await;
 
     owner.ban(room, "banned", "Loud").await;
 
@@ -269,7 +269,7 @@ async fn who_is_banned_from_a_private_room_gets_what_a_stranger_gets() {
 }
 
 #[actix_web::test]
-async fn all_messages_of_one_person_go_from_everybodys_page() {
+async fn all_messages_of_one_person_can_be_deleted_from_every_page() {
     let tea = Tea::spawn().await;
     tea.member.send(tea.room, "buy").await.assert_status(303);
     tea.owner.send(tea.room, "no").await.assert_status(303);
@@ -290,11 +290,11 @@ async fn all_messages_of_one_person_go_from_everybodys_page() {
         .owner
         .poll(tea.room, &format!("?after={cursor}&wait=0"))
         .await;
-    assert_eq!(poll.gone.len(), 2);
+    assert_eq!(poll.removed.len(), 2);
 }
 
 #[actix_web::test]
-async fn who_has_left_messages_behind_can_still_be_moderated() {
+async fn a_person_who_left_messages_behind_can_still_be_moderated() {
     let tea = Tea::spawn().await;
     tea.member.send(tea.room, "buy").await.assert_status(303);
     tea.member.leave(tea.room).await;
@@ -310,7 +310,7 @@ async fn who_has_left_messages_behind_can_still_be_moderated() {
         .assert_status(303);
 
     assert!(tea.owner.messages(tea.room).await.is_empty());
-    // Of people who have nothing to do with the room nobody learns anything here.
+    // The page reveals nothing about people without any connection to the room.
     let path = format!("/rooms/{}/members/3", tea.room);
     let page = tea.moderator.get(&path).await;
     page.assert_status(404);
@@ -318,7 +318,7 @@ async fn who_has_left_messages_behind_can_still_be_moderated() {
 }
 
 #[actix_web::test]
-async fn moderators_delete_single_messages_in_a_view_of_their_own() {
+async fn moderators_delete_single_messages_in_the_moderation_view() {
     let tea = Tea::spawn().await;
     for (browser, text) in [
         (&tea.member, "buy"),
@@ -330,7 +330,7 @@ async fn moderators_delete_single_messages_in_a_view_of_their_own() {
     let path = format!("/rooms/{}?moderate=1", tea.room);
     let links = async |browser: &Browser| browser.get(&path).await.texts("#log .delete");
 
-    // The owner's message is not the moderator's to delete, the owner may delete all.
+    // The moderator may not delete the owner's message; the owner may delete every message.
     assert_eq!(
         links(&tea.moderator).await,
         [
@@ -355,7 +355,7 @@ async fn moderators_delete_single_messages_in_a_view_of_their_own() {
 }
 
 #[actix_web::test]
-async fn a_room_passes_on_to_the_longest_standing_moderator() {
+async fn a_room_without_an_owner_passes_to_the_longest_standing_moderator() {
     let tea = Tea::spawn().await;
     let late = tea.app.sign_up("late").await;
     late.join(tea.room).await;
@@ -378,7 +378,7 @@ async fn a_room_passes_on_to_the_longest_standing_moderator() {
 }
 
 #[actix_web::test]
-async fn a_handover_or_a_ban_that_fails_in_the_middle_changes_nothing() {
+async fn a_handover_or_a_ban_that_fails_midway_is_rolled_back() {
     let tea = Tea::spawn().await;
     let before = tea.members().await;
     for (statement, action, form) in [

@@ -1,7 +1,7 @@
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn without_rooms_the_page_says_how_to_get_into_one() {
+async fn without_rooms_the_page_says_how_to_join_one() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -14,7 +14,7 @@ async fn without_rooms_the_page_says_how_to_get_into_one() {
 }
 
 #[actix_web::test]
-async fn ones_rooms_are_told_apart_in_words_with_a_way_in_and_a_way_out() {
+async fn each_room_is_described_with_links_to_open_and_leave_it() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_private_room("Tea").await;

@@ -1,4 +1,4 @@
-//! Whatever refuses a message gives its text back with the reason, and no message is sent twice.
+//! No message is lost or sent twice: every refusal returns the text with the reason.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::support::{Browser, PASSWORD, Page, TestApp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Sends as room.js does.
+/// Sends a message as `room.js` does.
 async fn send_by_script(browser: &Browser, room: i64, text: &str, nonce: &str) -> Page {
     let request = browser
         .client
@@ -23,7 +23,7 @@ async fn sign_in(browser: &Browser, name: &str, next: &str) -> Page {
 }
 
 #[actix_web::test]
-async fn the_script_gets_the_next_forms_nonce() {
+async fn the_script_receives_the_next_nonce() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -38,7 +38,7 @@ async fn the_script_gets_the_next_forms_nonce() {
 }
 
 #[actix_web::test]
-async fn two_tabs_have_two_nonces() {
+async fn two_tabs_have_different_nonces() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -47,7 +47,7 @@ async fn two_tabs_have_two_nonces() {
 }
 
 #[actix_web::test]
-async fn sixteen_sendings_of_one_form_at_once_are_one_message() {
+async fn sixteen_concurrent_submissions_of_one_form_send_one_message() {
     let app = TestApp::with(&["--limits=on"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -72,7 +72,7 @@ async fn sixteen_sendings_of_one_form_at_once_are_one_message() {
 }
 
 #[actix_web::test]
-async fn another_text_in_a_form_that_was_sent_comes_back_in_the_box() {
+async fn a_different_text_under_a_used_nonce_comes_back_in_the_box() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -93,7 +93,7 @@ async fn another_text_in_a_form_that_was_sent_comes_back_in_the_box() {
 }
 
 #[actix_web::test]
-async fn a_message_too_many_comes_back_with_the_time_to_wait() {
+async fn a_rate_limited_message_comes_back_with_the_time_to_wait() {
     let app = TestApp::with(&["--limits=on"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -119,7 +119,7 @@ async fn a_message_too_many_comes_back_with_the_time_to_wait() {
 }
 
 #[actix_web::test]
-async fn what_was_sent_after_the_session_had_ended_is_in_the_box_after_signing_in() {
+async fn a_message_sent_after_the_session_ended_is_in_the_box_after_signing_in() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -159,7 +159,7 @@ async fn what_was_sent_after_the_session_had_ended_is_in_the_box_after_signing_i
 }
 
 #[actix_web::test]
-async fn a_held_text_is_given_only_to_its_author_and_for_a_day() {
+async fn a_draft_is_restored_only_to_its_author_and_for_a_day() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -180,7 +180,7 @@ async fn a_held_text_is_given_only_to_its_author_and_for_a_day() {
 }
 
 #[actix_web::test]
-async fn without_a_form_of_ours_nothing_is_held_and_the_text_comes_back_at_once() {
+async fn without_a_valid_nonce_no_draft_is_kept_and_the_text_comes_back_at_once() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -196,7 +196,7 @@ async fn without_a_form_of_ours_nothing_is_held_and_the_text_comes_back_at_once(
 }
 
 #[actix_web::test]
-async fn the_script_is_told_why_in_the_words_of_the_page() {
+async fn the_script_receives_the_same_error_text_as_the_page() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -222,7 +222,7 @@ async fn the_script_is_told_why_in_the_words_of_the_page() {
 }
 
 #[actix_web::test]
-async fn when_the_database_is_away_the_text_comes_back() {
+async fn with_the_database_unavailable_the_text_comes_back() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -241,7 +241,7 @@ async fn when_the_database_is_away_the_text_comes_back() {
 }
 
 #[actix_web::test]
-async fn when_the_database_is_away_those_who_are_there_talk_on() {
+async fn with_the_database_unavailable_members_already_in_the_room_can_chat() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;

@@ -1,14 +1,14 @@
-//! What is said is nowhere but in memory.
+//! Messages are kept in memory only.
 
 use std::path::{Path, PathBuf};
 
 use crate::program::Running;
 use crate::support::{Browser, PASSWORD};
 
-/// What each message has in it.
+/// A text that every message contains.
 const MARKER: &str = "zqxjkvbp";
 
-/// The files below a folder.
+/// All files below a folder.
 fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
@@ -22,7 +22,7 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
     files
 }
 
-/// The files that a process has open, also those that have no name any more.
+/// The open files of a process, including deleted ones.
 fn files_of(process: u32) -> Vec<PathBuf> {
     let open = files_in(Path::new(&format!("/proc/{process}/fd")));
     let is_file = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file());
@@ -43,7 +43,7 @@ fn assert_nowhere(files: &[PathBuf]) -> usize {
     bytes
 }
 
-/// Sends one message after the other, as the script does.
+/// Sends messages one after the other, as the script does.
 async fn send(browser: Browser, room: i64, messages: usize) {
     let mut nonce = browser.nonce(room).await;
     let path = browser.url(&format!("/rooms/{room}/messages"));
@@ -58,7 +58,7 @@ async fn send(browser: Browser, room: i64, messages: usize) {
 }
 
 #[actix_web::test]
-async fn messages_are_in_no_file_and_no_line_of_the_log() {
+async fn messages_are_written_to_no_file_and_no_log_line() {
     const MESSAGES: usize = 10_000;
     const SENDERS: usize = 8;
     let folder = tempfile::tempdir().unwrap();
@@ -75,7 +75,7 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
     for sender in senders {
         sender.await.unwrap();
     }
-    // Others that hold a text for a while.
+    // A draft is stored, too, when a signed-out person sends a message.
     let signed_out = Browser {
         client: reqwest::Client::builder()
             .redirect(reqwest::redirect::Policy::none())
@@ -100,13 +100,13 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
     let left = assert_nowhere(&files_in(folder.path()));
     assert!(log.contains("answered") && !log.contains(MARKER));
     eprintln!(
-        "{MESSAGES} messages are not in {in_use} bytes of files in use, {left} of files left and {} of log",
+        "{MESSAGES} messages are not in {in_use} bytes of open files, {left} bytes of remaining files and {} bytes of log",
         log.len()
     );
 }
 
 #[actix_web::test]
-async fn a_crash_writes_no_memory_to_the_disk() {
+async fn a_crash_writes_no_core_dump() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path(), &[]);
 

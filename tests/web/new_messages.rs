@@ -1,4 +1,4 @@
-//! Where one stands: what came since one last looked.
+//! New messages since the last visit.
 
 use std::time::Duration;
 
@@ -8,44 +8,47 @@ fn parts(page: &Page) -> Vec<String> {
     page.texts("#log h3, #log .text")
 }
 
-async fn tea_with(app: &TestApp) -> (Browser, Browser, i64) {
+async fn create_shared_room(app: &TestApp) -> (Browser, Browser, i64) {
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     (ada, bob, room)
 }
 
-fn new_words(page: &Page) -> Vec<String> {
+fn new_message_counts(page: &Page) -> Vec<String> {
     page.texts(".rooms strong")
 }
 
 #[actix_web::test]
-async fn your_rooms_says_how_many_messages_of_others_came_since_one_looked() {
+async fn your_rooms_counts_other_peoples_messages_since_the_last_visit() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     bob.room(room).await;
-    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+    assert!(new_message_counts(&bob.get("/rooms/mine").await).is_empty());
 
     ada.send(room, "one").await;
-    assert_eq!(new_words(&bob.get("/rooms/mine").await), ["1 new message."]);
+    assert_eq!(
+        new_message_counts(&bob.get("/rooms/mine").await),
+        ["1 new message."]
+    );
     ada.send(room, "two").await;
     assert_eq!(
-        new_words(&bob.get("/rooms/mine").await),
+        new_message_counts(&bob.get("/rooms/mine").await),
         ["2 new messages."]
     );
     assert!(
-        new_words(&ada.get("/rooms/mine").await).is_empty(),
+        new_message_counts(&ada.get("/rooms/mine").await).is_empty(),
         "one's own are not new"
     );
 
     bob.room(room).await;
-    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+    assert!(new_message_counts(&bob.get("/rooms/mine").await).is_empty());
 }
 
 #[actix_web::test]
-async fn the_room_page_marks_and_counts_them_once() {
+async fn the_room_page_marks_and_counts_new_messages_once() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     ada.send(room, "old").await;
     bob.room(room).await;
     ada.send(room, "one").await;
@@ -66,7 +69,7 @@ async fn the_room_page_marks_and_counts_them_once() {
 #[actix_web::test]
 async fn checking_says_when_there_is_nothing_new() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     ada.send(room, "old").await;
     let check = bob.room(room).await.attribute("#updates a", "href");
 
@@ -80,9 +83,9 @@ async fn checking_says_when_there_is_nothing_new() {
 }
 
 #[actix_web::test]
-async fn after_sending_the_box_says_how_many_came_meanwhile() {
+async fn after_sending_the_page_says_how_many_messages_arrived_meanwhile() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     let nonce = bob.nonce(room).await;
     ada.send(room, "one").await;
     ada.send(room, "two").await;
@@ -98,31 +101,34 @@ async fn after_sending_the_box_says_how_many_came_meanwhile() {
 }
 
 #[actix_web::test]
-async fn what_a_shown_page_has_is_not_new_and_what_a_hidden_one_has_is() {
+async fn messages_on_a_visible_page_are_read_and_on_a_hidden_page_are_new() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     let cursor = bob.cursor(room).await;
     ada.send(room, "one").await;
 
     let brought = bob.poll(room, &format!("?after={cursor}&wait=0")).await;
-    assert_eq!(brought.came, ["one"]);
+    assert_eq!(brought.added, ["one"]);
     assert_eq!(
-        new_words(&bob.get("/rooms/mine").await),
+        new_message_counts(&bob.get("/rooms/mine").await),
         ["1 new message."],
         "it may not have arrived"
     );
 
     let after = format!("?after={}&wait=0", brought.cursor);
     bob.poll(room, &format!("{after}&hidden=1")).await;
-    assert_eq!(new_words(&bob.get("/rooms/mine").await), ["1 new message."]);
+    assert_eq!(
+        new_message_counts(&bob.get("/rooms/mine").await),
+        ["1 new message."]
+    );
     bob.poll(room, &after).await;
-    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+    assert!(new_message_counts(&bob.get("/rooms/mine").await).is_empty());
 }
 
 #[actix_web::test]
-async fn what_was_said_before_one_came_is_not_marked() {
+async fn messages_from_before_joining_are_not_marked_as_new() {
     let app = TestApp::spawn().await;
-    let (ada, _, room) = tea_with(&app).await;
+    let (ada, _, room) = create_shared_room(&app).await;
     ada.send(room, "old").await;
     let eve = app.sign_up("eve").await;
 
@@ -132,20 +138,20 @@ async fn what_was_said_before_one_came_is_not_marked() {
 }
 
 #[actix_web::test]
-async fn what_expires_is_not_new() {
+async fn expired_messages_do_not_count_as_new() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     ada.send(room, "one").await;
 
     app.clock.advance(Duration::from_secs(86_400));
 
-    assert!(new_words(&bob.get("/rooms/mine").await).is_empty());
+    assert!(new_message_counts(&bob.get("/rooms/mine").await).is_empty());
 }
 
 #[actix_web::test]
-async fn the_reading_view_reloads_itself_and_has_no_box_to_lose_a_draft_in() {
+async fn the_reading_view_reloads_itself_and_has_no_message_box() {
     let app = TestApp::spawn().await;
-    let (ada, bob, room) = tea_with(&app).await;
+    let (ada, bob, room) = create_shared_room(&app).await;
     ada.send(room, "hello").await;
     assert_eq!(bob.room(room).await.header("refresh"), "");
 

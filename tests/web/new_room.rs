@@ -1,9 +1,9 @@
-use crate::support::{ROOM_PASSWORD, TestApp, room_in};
+use crate::support::{ROOM_PASSWORD, TestApp, room_from_redirect};
 
 const TAKEN: &str = "A room has this name already, or one that looks like it. Choose another";
 
 #[actix_web::test]
-async fn the_maker_of_a_room_owns_it_and_is_in_it() {
+async fn the_creator_of_a_room_is_its_owner_and_a_member() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -14,7 +14,7 @@ async fn the_maker_of_a_room_owns_it_and_is_in_it() {
         )
         .await;
 
-    let room = room_in(&page);
+    let room = room_from_redirect(&page);
     page.assert_redirect(&format!("/rooms/{room}?done=created"));
     let page = ada.get(page.location()).await;
     assert_eq!(page.text(".done"), "Room created.");
@@ -23,7 +23,7 @@ async fn the_maker_of_a_room_owns_it_and_is_in_it() {
 }
 
 #[actix_web::test]
-async fn a_room_needs_a_name_and_to_be_public_or_private() {
+async fn a_room_needs_a_name_and_a_choice_of_public_or_private() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -108,7 +108,7 @@ async fn a_name_with_characters_that_cannot_be_shown_is_refused() {
 }
 
 #[actix_web::test]
-async fn a_password_for_a_public_room_is_taken_as_a_mistake() {
+async fn a_password_for_a_public_room_is_refused() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 

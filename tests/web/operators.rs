@@ -1,5 +1,5 @@
-//! What an operator does from the command line while the server runs: the program itself, beside a
-//! server that is to notice within two seconds.
+//! Operator commands: the real program, run on the database of a server that must apply the changes within
+//! two seconds.
 
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
@@ -11,12 +11,12 @@ use mirage::domain::RoomId;
 use mirage::services::operators;
 use sea_orm::Database;
 
-use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, wait_from};
+use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
 
-/// How soon a server notices what the command line has done.
+/// How soon a server must apply the changes of a command.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
 
-/// A server by the machine's clock, by which the commands go, too.
+/// Starts a server with the system time, which the commands use, too.
 async fn spawn() -> TestApp {
     let app = TestApp::spawn().await;
     app.clock.set_wall(SystemClock::start().now());
@@ -40,7 +40,7 @@ async fn run(app: &TestApp, words: &[&str]) -> Output {
         .unwrap()
 }
 
-/// What a command has printed, which has succeeded in silence otherwise.
+/// The standard output of a command, which must succeed and print no error.
 #[track_caller]
 fn printed(output: &Output) -> String {
     let said = String::from_utf8_lossy(&output.stderr);
@@ -48,9 +48,9 @@ fn printed(output: &Output) -> String {
     String::from_utf8(output.stdout.clone()).unwrap()
 }
 
-/// The one sentence that a command has said which has not done its work.
+/// The one-sentence error of a command that failed with this exit code.
 #[track_caller]
-fn complaint(output: &Output, code: i32) -> String {
+fn error_line(output: &Output, code: i32) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
     assert_eq!(output.status.code(), Some(code), "{said}");
     assert!(output.stdout.is_empty());
@@ -58,16 +58,16 @@ fn complaint(output: &Output, code: i32) -> String {
     said.trim_end().to_owned()
 }
 
-/// Returns when `is_so`; so long may a server take to notice.
-async fn is_noticed(is_so: impl AsyncFn() -> bool) {
-    let comes_true = async { while !is_so().await {} };
+/// Waits until `condition` holds, at most two seconds.
+async fn wait_until(condition: impl AsyncFn() -> bool) {
+    let comes_true = async { while !condition().await {} };
     tokio::time::timeout(Duration::from_secs(2), comes_true)
         .await
         .unwrap();
 }
 
 #[actix_web::test]
-async fn a_deleted_person_is_gone_from_everywhere() {
+async fn a_deleted_account_disappears_from_a_running_server() {
     let app = spawn().await;
     let (ada, bob, cleo) = (
         app.sign_up("Ada").await,
@@ -81,20 +81,20 @@ async fn a_deleted_person_is_gone_from_everywhere() {
     ada.send(tea, "mine").await.assert_status(303);
     bob.send(tea, "yours").await.assert_status(303);
     let cursor = ada.cursor(tea).await;
-    let waiting = wait_from(&app, &ada, tea, &cursor).await;
-    let watching = wait_from(&app, &bob, tea, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, tea, &cursor).await;
+    let watching = start_poll_from(&app, &bob, tea, &cursor).await;
 
     let output = run(&app, &["user", "delete", "aDA", "--yes"]).await;
 
     assert_eq!(printed(&output), "Deleted Ada.\n");
-    is_noticed(async || {
+    wait_until(async || {
         let page = bob.room(tea).await;
         page.texts("#log li .text") == ["yours"]
             && page.texts(".members li") == ["cleo, owner", "bob (you)"]
     })
     .await;
     assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
-    assert_eq!(watching.answer_within(TWO_SECONDS).await.gone.len(), 1);
+    assert_eq!(watching.answer_within(TWO_SECONDS).await.removed.len(), 1);
     ada.get("/rooms")
         .await
         .assert_redirect("/login?next=/rooms");
@@ -105,7 +105,8 @@ async fn a_deleted_person_is_gone_from_everywhere() {
 }
 
 #[actix_web::test]
-async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_longest_member() {
+async fn rooms_of_a_deleted_account_pass_to_a_moderator_first_then_to_the_longest_standing_member()
+{
     let app = spawn().await;
     let (ada, bob, cleo) = (
         app.sign_up("ada").await,
@@ -131,7 +132,7 @@ async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_long
                     WHERE room_id = (SELECT id FROM rooms WHERE name = 'Tea') \
                     AND user_id = (SELECT id FROM users WHERE name = 'cleo')";
     app.execute(moderate).await;
-    // Held in memory, to be noticed as another.
+    // Loads both rooms into the cache, so that the server must apply the change to it.
     for room in [tea, cake] {
         bob.room(room).await.assert_status(200);
     }
@@ -141,7 +142,7 @@ async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_long
 
     printed(&run(&app, &["user", "delete", "ada", "--yes"]).await);
 
-    is_noticed(async || {
+    wait_until(async || {
         let first = |page: crate::support::Page| page.texts(".members li")[0].clone();
         cleo.get(&format!("/rooms/{alone}")).await.status == 404
             && first(bob.room(cake).await) == "cleo, owner"
@@ -157,7 +158,7 @@ async fn rooms_of_a_deleted_person_pass_on_to_a_moderator_first_then_to_the_long
 }
 
 #[actix_web::test]
-async fn a_deleted_room_is_gone_for_who_is_in_it() {
+async fn a_deleted_room_disappears_for_its_members() {
     let app = spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_public_room("Kettle club").await;
@@ -165,14 +166,14 @@ async fn a_deleted_room_is_gone_for_who_is_in_it() {
     ada.send(tea, "anybody?").await.assert_status(303);
     let cursor = ada.cursor(tea).await;
     let polls = [
-        wait_from(&app, &ada, tea, &cursor).await,
-        wait_from(&app, &bob, tea, &cursor).await,
+        start_poll_from(&app, &ada, tea, &cursor).await,
+        start_poll_from(&app, &bob, tea, &cursor).await,
     ];
 
     let output = run(&app, &["room", "delete", " KETTLE   club", "--yes"]).await;
 
     assert_eq!(printed(&output), "Deleted the room Kettle club.\n");
-    is_noticed(async || ada.room(tea).await.status == 404).await;
+    wait_until(async || ada.room(tea).await.status == 404).await;
     for poll in polls {
         assert_eq!(poll.answer_within(TWO_SECONDS).await.status, 404);
     }
@@ -185,7 +186,7 @@ async fn a_deleted_room_is_gone_for_who_is_in_it() {
 }
 
 #[actix_web::test]
-async fn the_server_looks_for_changes_at_its_own_cost() {
+async fn polling_the_change_feed_is_not_counted_as_request_statements() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     let tea = ada.create_public_room("Tea").await;
@@ -193,10 +194,9 @@ async fn the_server_looks_for_changes_at_its_own_cost() {
     let before = app.db_statements();
 
     let now = app.clock.now();
-    // Beside the server, over a connection of its own.
     let beside = Database::connect(app.database_url()).await.unwrap();
     operators::delete_room(&beside, "tea", now).await.unwrap();
-    is_noticed(async || {
+    wait_until(async || {
         tokio::task::yield_now().await;
         app.core.messages.bytes().await == 0
     })
@@ -207,7 +207,7 @@ async fn the_server_looks_for_changes_at_its_own_cost() {
 }
 
 #[actix_web::test]
-async fn what_was_noticed_is_kept_for_an_hour() {
+async fn the_change_feed_keeps_changes_for_an_hour() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -239,7 +239,7 @@ async fn what_was_noticed_is_kept_for_an_hour() {
 }
 
 #[actix_web::test]
-async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
+async fn a_starting_server_skips_changes_from_before() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -252,17 +252,17 @@ async fn a_server_that_starts_leaves_alone_what_was_noticed_before() {
     let cake = ada.create_public_room("Cake").await;
     ada.send(cake, "mine").await.assert_status(303);
     printed(&run(&app, &["room", "delete", "Cake", "--yes"]).await);
-    is_noticed(async || ada.room(cake).await.status == 404).await;
+    wait_until(async || ada.room(cake).await.status == 404).await;
     assert_ne!(latest().await, before);
 }
 
 #[actix_web::test]
-async fn a_link_from_the_command_line_changes_a_password() {
+async fn a_reset_link_from_the_command_line_changes_a_password() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_from(&app, &ada, room, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, room, &cursor).await;
 
     let link = printed(&run(&app, &["user", "reset-password", "ADA"]).await);
 
@@ -281,7 +281,7 @@ async fn a_link_from_the_command_line_changes_a_password() {
 }
 
 #[actix_web::test]
-async fn a_link_from_the_command_line_creates_an_account() {
+async fn a_sign_up_link_from_the_command_line_creates_an_account() {
     let app = TestApp::with(&["--sign-up=link"]).await;
     app.clock.set_wall(SystemClock::start().now());
 
@@ -308,11 +308,11 @@ async fn links_begin_with_the_public_url() {
     assert!(sign_up.starts_with("https://chat.example.org/register/"));
     assert!(reset.starts_with("https://chat.example.org/reset/"));
     let output = run(&app, &["signup-link", "--bind=127.0.0.1:0"]).await;
-    assert!(complaint(&output, 2).contains("--public-url"));
+    assert!(error_line(&output, 2).contains("--public-url"));
 }
 
 #[actix_web::test]
-async fn lists_have_a_line_each_for_people_and_for_pipes() {
+async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
     let app = spawn().await;
     let now = app.clock.now().machine();
     assert_eq!(printed(&run(&app, &["user", "list"]).await), "");
@@ -343,7 +343,7 @@ async fn lists_have_a_line_each_for_people_and_for_pipes() {
 }
 
 #[actix_web::test]
-async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
+async fn an_unknown_name_fails_with_one_sentence_and_exit_code_1() {
     let app = spawn().await;
     app.sign_up("ada").await;
 
@@ -357,13 +357,13 @@ async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
 
         let what = if words[0] == "user" { "person" } else { "room" };
         let sentence = format!("mirage: there is no {what} of the name {}", words[2]);
-        assert_eq!(complaint(&output, 1), sentence.trim_end());
+        assert_eq!(error_line(&output, 1), sentence.trim_end());
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
 }
 
 #[actix_web::test]
-async fn nothing_is_deleted_without_a_yes() {
+async fn nothing_is_deleted_without_confirmation() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -371,21 +371,21 @@ async fn nothing_is_deleted_without_a_yes() {
     for words in [["user", "delete", "ada"], ["room", "delete", "Tea"]] {
         let output = run(&app, &words).await;
 
-        assert!(complaint(&output, 2).contains("--yes"));
+        assert!(error_line(&output, 2).contains("--yes"));
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
     assert_eq!(db_column(&app, "SELECT name FROM rooms").await, ["Tea"]);
 }
 
 #[actix_web::test]
-async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
+async fn on_a_terminal_the_command_asks_and_only_yes_deletes() {
     use std::io::Write;
     let app = spawn().await;
     app.sign_up("ada").await;
     let answer = async |answer: &'static str| {
         let program = env!("CARGO_BIN_EXE_mirage");
         let command = format!("{program} user delete ADA");
-        // Gives the command a terminal.
+        // Runs the command in a terminal.
         let mut script = Command::new("script");
         script
             .args(["-qec", &command, "/dev/null"])
@@ -415,14 +415,14 @@ async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
 }
 
 #[test]
-fn a_command_makes_no_database() {
+fn a_command_creates_no_database() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     drop(std::fs::File::create(path("empty.db")).unwrap());
     let complains = |url: &str| {
         let flag = format!("--database-url={url}");
         let output = program(&["user", "list", &flag]).output().unwrap();
-        complaint(&output, 1)
+        error_line(&output, 1)
     };
 
     let missing = complains(&format!("sqlite://{}?mode=rwc", path("missing.db")));
@@ -456,12 +456,12 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
         .output()
         .unwrap();
 
-    assert!(complaint(&output, 1).contains("m29990101_000001_the_future"));
+    assert!(error_line(&output, 1).contains("m29990101_000001_the_future"));
     assert_eq!(std::fs::read(&file).unwrap(), before);
 }
 
 #[test]
-fn every_command_is_explained() {
+fn every_command_has_help() {
     for (words, says) in [
         (&["--help"][..], "signup-link"),
         (&["user", "--help"], "reset-password"),
@@ -476,8 +476,8 @@ fn every_command_is_explained() {
 }
 
 #[test]
-fn a_wrong_command_is_one_sentence_and_exit_code_2() {
+fn an_invalid_command_fails_with_one_sentence_and_exit_code_2() {
     for words in [&["user"][..], &["user", "delete"], &["usr", "list"]] {
-        complaint(&program(words).output().unwrap(), 2);
+        error_line(&program(words).output().unwrap(), 2);
     }
 }

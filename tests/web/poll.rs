@@ -1,9 +1,9 @@
 use std::time::Duration;
 
-use crate::support::{Page, TestApp, text_of, wait_from};
+use crate::support::{Page, TestApp, start_poll_from, text_of};
 
 #[actix_web::test]
-async fn a_poll_brings_what_came_after_its_cursor() {
+async fn a_poll_returns_the_messages_after_its_cursor() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -15,7 +15,7 @@ async fn a_poll_brings_what_came_after_its_cursor() {
     let poll = bob.poll(room, &format!("?after={cursor}")).await;
 
     assert_eq!((poll.status, poll.is_reset), (200, false));
-    assert_eq!(poll.came, ["after"]);
+    assert_eq!(poll.added, ["after"]);
     assert_ne!(poll.cursor, cursor);
     assert_eq!(poll.page.header("content-type"), "text/html; charset=utf-8");
     assert_eq!(
@@ -24,7 +24,7 @@ async fn a_poll_brings_what_came_after_its_cursor() {
     );
 }
 
-/// The HTML of the message with this text.
+/// The HTML of the list item with this message text.
 fn item_with(text: &str, page: &Page) -> String {
     let html = page.html();
     let items = scraper::Selector::parse("li[data-deadline]").unwrap();
@@ -48,7 +48,7 @@ async fn a_poll_with_nothing_new_is_a_204_with_the_cursor() {
 }
 
 #[actix_web::test]
-async fn a_poll_waits_no_longer_than_it_is_set_to() {
+async fn a_poll_waits_no_longer_than_configured() {
     let app = TestApp::with(&["--poll-wait=100ms"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -60,22 +60,22 @@ async fn a_poll_waits_no_longer_than_it_is_set_to() {
 }
 
 #[actix_web::test]
-async fn a_waiting_poll_is_answered_when_a_message_comes() {
+async fn a_waiting_poll_is_answered_when_a_message_arrives() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
     let cursor = bob.cursor(room).await;
-    let waiting = wait_from(&app, &bob, room, &cursor).await;
+    let waiting = start_poll_from(&app, &bob, room, &cursor).await;
 
     ada.send(room, "hello").await;
 
     let poll = waiting.answer().await;
-    assert_eq!((poll.status, poll.came), (200, vec!["hello".to_owned()]));
+    assert_eq!((poll.status, poll.added), (200, vec!["hello".to_owned()]));
 }
 
 #[actix_web::test]
-async fn without_a_cursor_that_can_be_followed_a_poll_brings_all_there_is() {
+async fn a_poll_with_an_unusable_cursor_returns_all_messages() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -85,12 +85,12 @@ async fn without_a_cursor_that_can_be_followed_a_poll_brings_all_there_is() {
         let poll = ada.poll(room, query).await;
 
         assert_eq!((poll.status, poll.is_reset), (200, true), "{query}");
-        assert_eq!(poll.came, ["hello"]);
+        assert_eq!(poll.added, ["hello"]);
     }
 }
 
 #[actix_web::test]
-async fn a_poll_tells_what_was_given_up() {
+async fn a_poll_reports_evicted_messages() {
     let app = TestApp::with(&["--max-messages=2"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -105,8 +105,8 @@ async fn a_poll_tells_what_was_given_up() {
 
     let poll = ada.poll(room, &format!("?after={cursor}")).await;
 
-    assert_eq!(poll.gone, [first]);
-    assert_eq!(poll.came, ["two", "three"]);
+    assert_eq!(poll.removed, [first]);
+    assert_eq!(poll.added, ["two", "three"]);
 }
 
 #[actix_web::test]
@@ -131,7 +131,7 @@ async fn a_warm_poll_makes_no_database_query() {
 }
 
 #[actix_web::test]
-async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
+async fn leaving_the_room_ends_a_waiting_poll_at_once_without_content() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let public = ada.create_public_room("Tea").await;
@@ -142,7 +142,7 @@ async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
 
     for (room, status) in [(public, 403), (private, 404)] {
         let cursor = bob.cursor(room).await;
-        let waiting = wait_from(&app, &bob, room, &cursor).await;
+        let waiting = start_poll_from(&app, &bob, room, &cursor).await;
 
         bob.leave(room).await;
 
@@ -152,12 +152,12 @@ async fn who_leaves_while_waiting_is_told_at_once_and_nothing_more() {
 }
 
 #[actix_web::test]
-async fn a_waiting_poll_ends_when_the_room_does() {
+async fn a_waiting_poll_ends_when_the_room_is_deleted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_from(&app, &ada, room, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, room, &cursor).await;
 
     ada.leave(room).await;
 
@@ -165,12 +165,12 @@ async fn a_waiting_poll_ends_when_the_room_does() {
 }
 
 #[actix_web::test]
-async fn who_signs_out_while_waiting_is_told_at_once() {
+async fn signing_out_ends_a_waiting_poll_at_once() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_from(&app, &ada, room, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, room, &cursor).await;
 
     ada.post("/logout", &[("sign-out", "1")]).await;
 
@@ -179,7 +179,7 @@ async fn who_signs_out_while_waiting_is_told_at_once() {
 }
 
 #[actix_web::test]
-async fn a_session_has_at_most_four_polls_waiting() {
+async fn a_session_has_at_most_four_waiting_polls() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -187,7 +187,7 @@ async fn a_session_has_at_most_four_polls_waiting() {
     let cursor = ada.cursor(room).await;
     let mut waiting = Vec::new();
     for _ in 0..4 {
-        waiting.push(wait_from(&app, &ada, room, &cursor).await);
+        waiting.push(start_poll_from(&app, &ada, room, &cursor).await);
     }
 
     let fifth = ada.poll(room, &format!("?after={cursor}")).await;
@@ -196,16 +196,16 @@ async fn a_session_has_at_most_four_polls_waiting() {
 
     bob.send(room, "hello").await;
     for poll in waiting {
-        assert_eq!(poll.answer().await.came, ["hello"]);
+        assert_eq!(poll.answer().await.added, ["hello"]);
     }
     let cursor = ada.cursor(room).await;
-    let again = wait_from(&app, &ada, room, &cursor).await;
+    let again = start_poll_from(&app, &ada, room, &cursor).await;
     bob.send(room, "again").await;
-    assert_eq!(again.answer().await.came, ["again"]);
+    assert_eq!(again.answer().await.added, ["again"]);
 }
 
 #[actix_web::test]
-async fn what_a_script_asks_for_is_refused_with_a_bare_status() {
+async fn script_requests_are_refused_with_a_status_and_no_page() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let public = ada.create_public_room("Tea").await;
@@ -233,12 +233,12 @@ async fn what_a_script_asks_for_is_refused_with_a_bare_status() {
 }
 
 #[actix_web::test]
-async fn a_stop_answers_who_waits_and_is_done_within_five_seconds() {
+async fn a_shutdown_answers_waiting_polls_and_ends_within_five_seconds() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let waiting = wait_from(&app, &ada, room, &cursor).await;
+    let waiting = start_poll_from(&app, &ada, room, &cursor).await;
 
     tokio::time::timeout(Duration::from_secs(5), app.stop())
         .await

@@ -3,7 +3,7 @@ use crate::support::{Browser, ROOM_PASSWORD, TestApp};
 const REFUSED: &str = "Wrong password, or there is no private room with that name";
 
 #[actix_web::test]
-async fn name_and_password_lead_into_a_private_room() {
+async fn name_and_password_admit_to_a_private_room() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_private_room("Tea club").await;
@@ -24,7 +24,7 @@ async fn name_and_password_lead_into_a_private_room() {
 }
 
 #[actix_web::test]
-async fn empty_fields_are_named() {
+async fn empty_fields_are_reported() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
 
@@ -46,7 +46,7 @@ async fn empty_fields_are_named() {
 }
 
 #[actix_web::test]
-async fn whatever_keeps_somebody_out_they_are_answered_alike_after_the_same_work() {
+async fn every_reason_for_refusal_gets_the_same_answer_for_the_same_work() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -65,7 +65,7 @@ async fn whatever_keeps_somebody_out_they_are_answered_alike_after_the_same_work
         let statements = app.db_statements() - statements;
         (page.body.replace(&value, ""), hashes, statements)
     };
-    // The first page loads who asks.
+    // The first request of a session loads the session from the database.
     bob.get("/rooms/private").await.assert_status(200);
 
     let wrong_password = attempt("Tea", "open barley").await;
@@ -83,7 +83,7 @@ async fn whatever_keeps_somebody_out_they_are_answered_alike_after_the_same_work
 }
 
 #[actix_web::test]
-async fn it_takes_one_hash_to_be_let_in_too() {
+async fn a_successful_join_also_computes_one_hash() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     ada.create_private_room("Tea").await;
@@ -101,7 +101,7 @@ async fn it_takes_one_hash_to_be_let_in_too() {
 }
 
 #[actix_web::test]
-async fn the_name_of_a_public_room_simply_joins_it() {
+async fn the_name_of_a_public_room_joins_that_room() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -112,7 +112,7 @@ async fn the_name_of_a_public_room_simply_joins_it() {
 }
 
 #[actix_web::test]
-async fn who_is_in_the_room_already_is_led_into_it() {
+async fn a_member_of_the_room_is_redirected_into_it() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;

@@ -1,4 +1,4 @@
-//! The program itself: its command line, how it starts, what it logs and how it stops.
+//! The program: command line, startup, logging and shutdown.
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::Path;
@@ -31,14 +31,14 @@ fn run(folder: &Path, flags: &[&str]) -> Output {
     program(folder, flags).output().unwrap()
 }
 
-/// What a command prints that does its work.
+/// The standard output of a command, which must succeed.
 pub fn printed(folder: &Path, words: &[&str]) -> String {
     let output = run(folder, words);
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The sentence a program that did not start has said, its only line.
+/// The one-line error of a program that did not start.
 #[track_caller]
 fn sentence(output: &Output) -> String {
     let said = String::from_utf8(output.stderr.clone()).unwrap();
@@ -55,7 +55,7 @@ fn send(process: u32, signal: &str) {
     assert!(kill.unwrap().success());
 }
 
-/// A process that does not outlive its test.
+/// A process that is killed when it is dropped.
 struct Process(Child);
 
 impl Drop for Process {
@@ -65,16 +65,16 @@ impl Drop for Process {
     }
 }
 
-/// A program that serves, and a browser for it.
+/// A running server, and a browser for it.
 pub struct Running {
     process: Process,
     pub browser: Browser,
-    /// Reads the log to its end: a pipe that nobody reads would stop the program.
+    /// Reads the log to its end: a full pipe would block the server.
     log: JoinHandle<String>,
 }
 
 impl Running {
-    /// Starts the program, with all its files in `folder`. Its log must have the line that it serves.
+    /// Starts the server with all its files in `folder`, and reads its address from the log.
     pub fn start(folder: &Path, flags: &[&str]) -> Self {
         let child = program(folder, flags).stderr(Stdio::piped()).spawn();
         let mut process = Process(child.unwrap());
@@ -85,7 +85,7 @@ impl Running {
             assert_ne!(
                 log.read_line(&mut line).unwrap(),
                 0,
-                "it ended before it served"
+                "the server ended during startup"
             );
             if line.contains("serving") && line.contains("address") {
                 let start = line.find("127.0.0.1:").unwrap();
@@ -100,17 +100,17 @@ impl Running {
         });
         Self {
             process,
-            browser: Browser::of(&address),
+            browser: Browser::new(&address),
             log,
         }
     }
 
-    /// Its number among the processes.
+    /// The process ID.
     pub fn id(&self) -> u32 {
         self.process.0.id()
     }
 
-    /// How much memory it takes.
+    /// The resident memory, in MiB.
     pub fn mebibytes(&self) -> u64 {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
         let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -118,7 +118,7 @@ impl Running {
         kibibytes.parse::<u64>().unwrap() / 1024
     }
 
-    /// Sends a signal, waits for the end, and gives the exit code and the rest of the log.
+    /// Sends a signal, waits for the process to end, and returns the exit code and the rest of the log.
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         send(self.id(), signal);
         let code = self.process.0.wait().unwrap().code();
@@ -127,7 +127,7 @@ impl Running {
 }
 
 #[test]
-fn help_explains_and_succeeds() {
+fn help_is_printed_with_exit_code_0() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = run(folder.path(), &["--help"]);
@@ -138,7 +138,7 @@ fn help_explains_and_succeeds() {
 }
 
 #[test]
-fn a_wrong_value_is_one_sentence_and_exit_code_2() {
+fn an_invalid_flag_value_fails_with_one_sentence_and_exit_code_2() {
     let folder = tempfile::tempdir().unwrap();
 
     for flags in [["--poll-wait", "soon"], ["--log", "[nonsense"]] {
@@ -155,7 +155,7 @@ fn a_wrong_value_is_one_sentence_and_exit_code_2() {
 }
 
 #[test]
-fn a_wrong_value_in_the_environment_is_the_same() {
+fn an_invalid_environment_value_fails_the_same_way() {
     let folder = tempfile::tempdir().unwrap();
 
     let output = program(folder.path(), &[])
@@ -168,7 +168,7 @@ fn a_wrong_value_in_the_environment_is_the_same() {
 }
 
 #[test]
-fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
+fn an_unusable_file_or_address_fails_with_one_sentence_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();
     std::fs::write(path("letter.db"), "Dear database, ".repeat(1000)).unwrap();
@@ -217,12 +217,12 @@ fn what_cannot_be_used_is_one_sentence_and_exit_code_1() {
 }
 
 #[test]
-fn whoever_forgets_to_name_the_proxy_is_told() {
+fn a_missing_trusted_proxy_setting_is_warned_about() {
     let folder = tempfile::tempdir().unwrap();
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let bind = format!("--bind={}", taken.local_addr().unwrap());
     let is_told = |flags: &[&str]| {
-        // It says so before it finds that it cannot serve.
+        // The warning precedes the error about the taken port.
         let output = run(folder.path(), &[&[bind.as_str()], flags].concat());
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr)
@@ -238,7 +238,7 @@ fn whoever_forgets_to_name_the_proxy_is_told() {
 }
 
 #[actix_web::test]
-async fn a_database_that_can_only_be_read_is_refused() {
+async fn a_read_only_database_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");
     let file = folder.path().join("data/mirage.db");
@@ -272,7 +272,7 @@ async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
 }
 
 #[actix_web::test]
-async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
+async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() {
     for signal in ["-TERM", "-INT"] {
         let folder = tempfile::tempdir().unwrap();
         let running = Running::start(folder.path(), &[]);
@@ -286,7 +286,7 @@ async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
             let ada = ada.clone();
             tokio::spawn(async move { ada.poll(room, &format!("?after={cursor}")).await })
         };
-        // The first request by which somebody is here is the poll: then the server has it.
+        // Only the poll marks ada as present, so this page shows that the server holds the poll.
         while !ada.get("/rooms").await.texts(".rooms p")[0].contains("1 here now") {}
 
         let stop = tokio::task::spawn_blocking(move || running.stop(signal));
@@ -301,10 +301,10 @@ async fn both_signals_stop_it_with_exit_code_0_while_polls_wait() {
 }
 
 #[test]
-fn a_signal_that_comes_while_it_starts_stops_it_too() {
+fn a_signal_during_startup_stops_the_server() {
     let folder = tempfile::tempdir().unwrap();
     let secret = folder.path().join("secret");
-    // A pipe: the program is still starting until something is written to it.
+    // The secret is a named pipe: the startup blocks until something is written to it.
     let made = Command::new("mkfifo").arg(&secret).status();
     assert!(made.unwrap().success());
     let flag = format!("--secret-file={}", secret.display());
@@ -318,7 +318,7 @@ fn a_signal_that_comes_while_it_starts_stops_it_too() {
         .unwrap();
 
     send(process.0.id(), "-TERM");
-    // Who was killed reads no more.
+    // The write fails if the server has ended already.
     drop(writer.write_all(&[7; 64]));
     drop(writer);
 
@@ -330,7 +330,7 @@ fn a_signal_that_comes_while_it_starts_stops_it_too() {
 }
 
 #[actix_web::test]
-async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
+async fn the_log_has_one_line_per_request_and_no_secrets() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(
         folder.path(),
@@ -401,7 +401,7 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
 }
 
 #[actix_web::test]
-async fn polls_are_logged_for_debugging_only() {
+async fn polls_are_logged_only_at_debug_level() {
     let folder = tempfile::tempdir().unwrap();
     let running = Running::start(folder.path(), &[]);
     let ada = running.browser.clone();
@@ -419,7 +419,7 @@ async fn polls_are_logged_for_debugging_only() {
 }
 
 #[actix_web::test]
-async fn the_secret_and_the_folder_made_for_it_are_for_their_owner_only() {
+async fn the_secret_file_and_its_folder_are_accessible_only_to_their_owner() {
     use std::os::unix::fs::PermissionsExt;
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");

@@ -13,7 +13,7 @@ async fn without_rooms_the_page_offers_to_create_one() {
 }
 
 #[actix_web::test]
-async fn every_public_room_is_listed_with_its_members_and_a_way_in() {
+async fn every_public_room_is_listed_with_its_member_count_and_a_join_button_or_link() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_public_room("Tea").await;
@@ -39,11 +39,11 @@ async fn every_public_room_is_listed_with_its_members_and_a_way_in() {
 }
 
 #[actix_web::test]
-async fn rooms_come_in_pages_of_fifty_by_name() {
+async fn rooms_are_listed_by_name_in_pages_of_fifty() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     for number in (1..=101).rev() {
-        // Words with no digits that look alike: 1 and l are the same to the eye.
+        // Letters instead of digits, because names may not look alike (1 and l do).
         let name: String = format!("{number:03}")
             .bytes()
             .map(|digit| char::from(digit - b'0' + b'a'))
@@ -68,7 +68,7 @@ async fn rooms_come_in_pages_of_fifty_by_name() {
 }
 
 #[actix_web::test]
-async fn a_page_that_is_not_there_is_the_nearest_one() {
+async fn a_page_number_out_of_range_shows_the_nearest_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -80,7 +80,7 @@ async fn a_page_that_is_not_there_is_the_nearest_one() {
 }
 
 #[actix_web::test]
-async fn rooms_with_the_latest_messages_come_first_and_then_by_name() {
+async fn rooms_are_sorted_by_latest_message_and_then_by_name() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let mut rooms = Vec::new();
@@ -105,7 +105,7 @@ async fn rooms_with_the_latest_messages_come_first_and_then_by_name() {
 }
 
 #[actix_web::test]
-async fn rooms_with_messages_and_without_are_paged_as_one_list() {
+async fn rooms_with_and_without_messages_are_paged_as_one_list() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let mut names = Vec::new();
@@ -129,7 +129,7 @@ async fn rooms_with_messages_and_without_are_paged_as_one_list() {
 }
 
 #[actix_web::test]
-async fn a_room_is_found_by_a_part_of_its_name() {
+async fn a_search_finds_a_room_by_part_of_its_name() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     for name in ["Kettle club", "Teapots", "100% tea", "under_score"] {
@@ -151,7 +151,7 @@ async fn a_room_is_found_by_a_part_of_its_name() {
 }
 
 #[actix_web::test]
-async fn a_search_that_finds_nothing_says_so_and_keeps_what_was_typed() {
+async fn a_search_without_results_says_so_and_keeps_the_query() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
@@ -167,7 +167,7 @@ async fn a_search_that_finds_nothing_says_so_and_keeps_what_was_typed() {
 }
 
 #[actix_web::test]
-async fn a_search_for_more_than_any_name_can_hold_finds_nothing() {
+async fn a_search_longer_than_any_name_finds_nothing() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;

@@ -1,11 +1,11 @@
-//! Two at once: exactly one wins.
+//! Races: of two concurrent requests, exactly one wins.
 
 use crate::support::{ROOM_PASSWORD, TestApp};
 
 const ROUNDS: usize = 20;
 
 #[actix_web::test]
-async fn an_owner_hands_over_once_however_often_they_ask_at_the_same_moment() {
+async fn of_two_concurrent_handovers_exactly_one_succeeds() {
     for _ in 0..ROUNDS {
         let app = TestApp::spawn().await;
         let (owner, one, other) = (
@@ -16,7 +16,7 @@ async fn an_owner_hands_over_once_however_often_they_ask_at_the_same_moment() {
         let room = owner.create_public_room("Tea").await;
         one.join(room).await;
         other.join(room).await;
-        let to = async |name| owner.number_of(room, name).await;
+        let to = async |name| owner.member_id(room, name).await;
         let paths = [to("one").await, to("other").await]
             .map(|person| format!("/rooms/{room}/members/{person}/owner"));
 
@@ -36,7 +36,7 @@ async fn an_owner_hands_over_once_however_often_they_ask_at_the_same_moment() {
 }
 
 #[actix_web::test]
-async fn once_somebody_is_removed_nothing_of_theirs_comes_in() {
+async fn a_removed_member_cannot_post() {
     for round in 0..ROUNDS {
         let app = TestApp::spawn().await;
         let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
@@ -45,7 +45,7 @@ async fn once_somebody_is_removed_nothing_of_theirs_comes_in() {
         joined.assert_status(303);
         let nonce = member.nonce(room).await;
         let removal = async {
-            // Now the one is a little earlier, now the other.
+            // Varies which of the two requests comes first.
             for _ in 0..round {
                 tokio::task::yield_now().await;
             }
@@ -60,14 +60,14 @@ async fn once_somebody_is_removed_nothing_of_theirs_comes_in() {
 
         let is_in = sent.status == 303;
         assert!(is_in || sent.status == 404, "{}", sent.status);
-        // What was there when the removal was answered is all there is.
+        // No message was added after the removal was answered.
         assert_eq!(there, usize::from(is_in));
         assert_eq!(owner.messages(room).await.len(), there);
     }
 }
 
 #[actix_web::test]
-async fn two_people_do_not_take_the_last_place() {
+async fn two_people_cannot_both_take_the_last_place_in_a_room() {
     for _ in 0..ROUNDS {
         let app = TestApp::with(&["--members-per-room=2"]).await;
         let owner = app.sign_up("owner").await;

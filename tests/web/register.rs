@@ -5,7 +5,7 @@ use crate::support::{PASSWORD, TestApp, db_column, reset_link, sign_up_link};
 const TAKEN: &str = "Somebody has this name already, or one that looks like it. Choose another";
 
 #[actix_web::test]
-async fn creating_an_account_signs_in_and_leads_to_the_public_rooms() {
+async fn creating_an_account_signs_in_and_opens_the_public_rooms() {
     let app = TestApp::spawn().await;
     let ada = app.anonymous();
 
@@ -18,7 +18,7 @@ async fn creating_an_account_signs_in_and_leads_to_the_public_rooms() {
 }
 
 #[actix_web::test]
-async fn creating_an_account_leads_on_to_where_one_wanted_to_go() {
+async fn creating_an_account_redirects_to_the_return_path() {
     let app = TestApp::spawn().await;
     let form = app.anonymous().get("/register?next=/rooms/private").await;
     assert_eq!(form.attribute("[name=next]", "value"), "/rooms/private");
@@ -36,7 +36,7 @@ async fn creating_an_account_leads_on_to_where_one_wanted_to_go() {
 }
 
 #[actix_web::test]
-async fn creating_an_account_leads_to_no_other_site() {
+async fn creating_an_account_never_redirects_to_another_site() {
     let app = TestApp::spawn().await;
     let form = app.anonymous().get("/register?next=//example.org").await;
     assert!(!form.has("[name=next]"));
@@ -54,7 +54,7 @@ async fn creating_an_account_leads_to_no_other_site() {
 }
 
 #[actix_web::test]
-async fn a_name_that_cannot_be_is_refused_and_kept_in_the_form() {
+async fn an_invalid_name_is_refused_and_kept_in_the_form() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
 
@@ -105,7 +105,7 @@ async fn a_password_that_is_too_short_too_common_or_the_name_is_refused() {
 }
 
 #[actix_web::test]
-async fn all_problems_are_told_at_once() {
+async fn all_errors_are_reported_at_once() {
     let app = TestApp::spawn().await;
 
     let page = app.anonymous().post("/register", &[]).await;
@@ -134,7 +134,7 @@ async fn two_people_cannot_have_names_that_look_alike() {
 }
 
 #[actix_web::test]
-async fn of_eight_people_who_want_a_name_at_once_one_gets_it() {
+async fn of_eight_concurrent_sign_ups_for_one_name_exactly_one_succeeds() {
     let app = TestApp::spawn().await;
     let form = [("name", "ada"), ("password", PASSWORD)];
     let browsers: Vec<_> = (0..8).map(|_| app.anonymous()).collect();
@@ -163,7 +163,7 @@ async fn has_accounts(app: &TestApp) -> bool {
 }
 
 #[actix_web::test]
-async fn where_the_operator_wants_no_new_accounts_that_is_said_and_none_is_offered() {
+async fn with_sign_up_closed_the_pages_say_so_and_offer_no_account() {
     for (policy, h1) in [
         ("--sign-up=link", "Creating an account takes a link"),
         ("--sign-up=closed", "New accounts cannot be created here"),
@@ -195,7 +195,7 @@ async fn where_the_operator_wants_no_new_accounts_that_is_said_and_none_is_offer
 }
 
 #[actix_web::test]
-async fn who_has_an_account_signs_in_whoever_may_create_one() {
+async fn existing_accounts_can_sign_in_under_every_sign_up_policy() {
     for policy in ["--sign-up=link", "--sign-up=closed"] {
         let app = TestApp::with(&[policy]).await;
         let page = app.anonymous().get("/").await;
@@ -206,7 +206,7 @@ async fn who_has_an_account_signs_in_whoever_may_create_one() {
 }
 
 #[actix_web::test]
-async fn one_account_can_be_created_by_a_link_and_no_second() {
+async fn a_sign_up_link_creates_exactly_one_account() {
     for policy in ["--sign-up=link", "--sign-up=open"] {
         let app = TestApp::with(&[policy]).await;
         let link = sign_up_link(&app).await;
@@ -235,7 +235,7 @@ async fn one_account_can_be_created_by_a_link_and_no_second() {
 }
 
 #[actix_web::test]
-async fn a_mistake_and_a_name_that_is_taken_use_no_link_up() {
+async fn an_invalid_form_or_a_taken_name_does_not_use_up_a_link() {
     let app = TestApp::with(&["--sign-up=link"]).await;
     let form = |name| [("name", name), ("password", PASSWORD)];
     let (first, link) = (sign_up_link(&app).await, sign_up_link(&app).await);
@@ -257,7 +257,7 @@ async fn a_mistake_and_a_name_that_is_taken_use_no_link_up() {
 }
 
 #[actix_web::test]
-async fn links_that_are_used_expired_or_made_up_are_all_alike() {
+async fn used_expired_and_invented_links_all_look_the_same() {
     let app = TestApp::spawn().await;
     let form = [("name", "ada"), ("password", PASSWORD)];
     let used = sign_up_link(&app).await;
@@ -286,7 +286,7 @@ async fn links_that_are_used_expired_or_made_up_are_all_alike() {
 }
 
 #[actix_web::test]
-async fn a_link_is_alive_until_its_last_moment() {
+async fn a_sign_up_link_works_until_it_expires() {
     let app = TestApp::with(&["--sign-up=link"]).await;
     let link = sign_up_link(&app).await;
     let span = Duration::from_secs(7 * 86_400);
@@ -297,7 +297,7 @@ async fn a_link_is_alive_until_its_last_moment() {
 }
 
 #[actix_web::test]
-async fn where_nobody_can_create_an_account_a_link_neither_helps_nor_is_used_up() {
+async fn with_sign_up_closed_a_link_does_not_work_and_is_not_used_up() {
     let app = TestApp::with(&["--sign-up=closed"]).await;
     let link = sign_up_link(&app).await;
     let form = [("name", "ada"), ("password", PASSWORD)];
@@ -317,7 +317,7 @@ async fn where_nobody_can_create_an_account_a_link_neither_helps_nor_is_used_up(
 }
 
 #[actix_web::test]
-async fn of_four_people_who_use_a_link_at_once_one_gets_an_account() {
+async fn of_four_concurrent_uses_of_a_link_exactly_one_creates_an_account() {
     let app = TestApp::with(&["--sign-up=link"]).await;
     let link = sign_up_link(&app).await;
 
@@ -339,7 +339,7 @@ async fn of_four_people_who_use_a_link_at_once_one_gets_an_account() {
 }
 
 #[actix_web::test]
-async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_expires() {
+async fn the_database_stores_only_the_digest_of_a_link_and_deletes_it_on_expiry() {
     let app = TestApp::spawn().await;
     let link = sign_up_link(&app).await;
     let token = link.trim_start_matches("/register/");

@@ -1,6 +1,8 @@
 use std::time::Duration;
 
-use crate::support::{Browser, PASSWORD, TestApp, db_column, reset_link, sign_up_link, wait_from};
+use crate::support::{
+    Browser, PASSWORD, TestApp, db_column, reset_link, sign_up_link, start_poll_from,
+};
 
 const NEW_PASSWORD: &str = "an owl in a willow";
 const FORM: [(&str, &str); 1] = [("password", NEW_PASSWORD)];
@@ -12,7 +14,7 @@ async fn sign_in(browser: &Browser, name: &str, password: &str) -> u16 {
 }
 
 #[actix_web::test]
-async fn the_form_says_for_whom_it_is_to_people_and_to_password_managers() {
+async fn the_form_names_its_account_to_people_and_to_password_managers() {
     let app = TestApp::spawn().await;
     app.sign_up("Ada").await;
     let link = reset_link(&app, "ada").await;
@@ -30,7 +32,7 @@ async fn the_form_says_for_whom_it_is_to_people_and_to_password_managers() {
 }
 
 #[actix_web::test]
-async fn a_new_password_is_the_only_one_that_works_and_signs_in() {
+async fn a_reset_replaces_the_password_and_signs_in() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;
@@ -48,14 +50,14 @@ async fn a_new_password_is_the_only_one_that_works_and_signs_in() {
 }
 
 #[actix_web::test]
-async fn a_new_password_ends_every_session_of_that_person_and_what_waits_in_it() {
+async fn a_reset_ends_every_session_of_the_account_and_its_waiting_polls() {
     let app = TestApp::spawn().await;
     let (laptop, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let phone = app.anonymous();
     assert_eq!(sign_in(&phone, "ada", PASSWORD).await, 303);
     let room = laptop.create_public_room("Tea").await;
     let cursor = phone.cursor(room).await;
-    let waiting = wait_from(&app, &phone, room, &cursor).await;
+    let waiting = start_poll_from(&app, &phone, room, &cursor).await;
     laptop.get("/rooms").await.assert_status(200);
     let link = reset_link(&app, "ada").await;
     let tablet = app.anonymous();
@@ -76,7 +78,7 @@ async fn a_new_password_ends_every_session_of_that_person_and_what_waits_in_it()
 }
 
 #[actix_web::test]
-async fn a_password_that_cannot_be_is_refused_and_uses_no_link_up() {
+async fn an_invalid_password_is_refused_and_does_not_use_up_the_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("kettle-club").await;
     let link = reset_link(&app, "kettle-club").await;
@@ -104,7 +106,7 @@ async fn a_password_that_cannot_be_is_refused_and_uses_no_link_up() {
 }
 
 #[actix_web::test]
-async fn a_new_password_uses_up_all_links_of_that_person_and_of_nobody_else() {
+async fn a_reset_uses_up_every_link_of_the_account_and_no_others() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     app.sign_up("bob").await;
@@ -124,7 +126,7 @@ async fn a_new_password_uses_up_all_links_of_that_person_and_of_nobody_else() {
 }
 
 #[actix_web::test]
-async fn links_that_are_used_expired_or_made_up_are_all_alike() {
+async fn used_expired_and_invented_links_all_look_the_same() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let used = reset_link(&app, "ada").await;
@@ -152,7 +154,7 @@ async fn links_that_are_used_expired_or_made_up_are_all_alike() {
 }
 
 #[actix_web::test]
-async fn looking_at_a_link_uses_nothing_up_and_the_old_password_works_until_it_is_used() {
+async fn opening_a_link_neither_uses_it_up_nor_disables_the_old_password() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;
@@ -167,7 +169,7 @@ async fn looking_at_a_link_uses_nothing_up_and_the_old_password_works_until_it_i
 }
 
 #[actix_web::test]
-async fn of_two_browsers_that_use_a_link_at_once_one_changes_the_password() {
+async fn of_two_concurrent_uses_of_a_link_exactly_one_changes_the_password() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;
@@ -192,7 +194,7 @@ async fn of_two_browsers_that_use_a_link_at_once_one_changes_the_password() {
 }
 
 #[actix_web::test]
-async fn a_link_of_somebody_else_ends_the_session_of_whoever_uses_it() {
+async fn using_another_accounts_link_ends_the_current_session() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let browser = app.sign_up("bob").await;
@@ -209,7 +211,7 @@ async fn a_link_of_somebody_else_ends_the_session_of_whoever_uses_it() {
 }
 
 #[actix_web::test]
-async fn a_link_dies_with_its_person() {
+async fn deleting_an_account_invalidates_its_reset_link() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;
@@ -226,7 +228,7 @@ async fn a_link_dies_with_its_person() {
 }
 
 #[actix_web::test]
-async fn the_database_knows_only_the_digest_of_a_link_and_forgets_it_when_it_expires() {
+async fn the_database_stores_only_the_digest_of_a_link_and_deletes_it_on_expiry() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;

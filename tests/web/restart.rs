@@ -1,11 +1,11 @@
-//! What outlives a restart, and what does not.
+//! Restarts.
 
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::support::{ROOM_PASSWORD, TestApp};
 
 #[actix_web::test]
-async fn accounts_rooms_memberships_and_sessions_are_there_and_messages_are_not() {
+async fn accounts_rooms_memberships_and_sessions_survive_a_restart_and_messages_do_not() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let tea = ada.create_private_room("Tea").await;
@@ -26,7 +26,7 @@ async fn accounts_rooms_memberships_and_sessions_are_there_and_messages_are_not(
 }
 
 #[actix_web::test]
-async fn a_page_left_open_goes_on_receiving_and_its_form_still_sends() {
+async fn an_open_page_can_still_receive_and_send_after_a_restart() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -37,7 +37,7 @@ async fn a_page_left_open_goes_on_receiving_and_its_form_still_sends() {
 
     let poll = ada.poll(room, &format!("?after={cursor}")).await;
     assert_eq!(
-        (poll.status, poll.is_reset, poll.came.len()),
+        (poll.status, poll.is_reset, poll.added.len()),
         (200, true, 0)
     );
     ada.send_with(room, "after", &nonce)
@@ -45,14 +45,14 @@ async fn a_page_left_open_goes_on_receiving_and_its_form_still_sends() {
         .assert_status(303);
     let poll = ada.poll(room, &format!("?after={}", poll.cursor)).await;
     assert_eq!(
-        (poll.is_reset, poll.came),
+        (poll.is_reset, poll.added),
         (false, vec!["after".to_owned()])
     );
     drop(app);
 }
 
 #[actix_web::test]
-async fn a_message_never_has_the_name_of_one_before_the_restart() {
+async fn message_ids_are_not_reused_after_a_restart() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -68,7 +68,7 @@ async fn a_message_never_has_the_name_of_one_before_the_restart() {
 }
 
 #[actix_web::test]
-async fn messages_are_nowhere_on_the_disk() {
+async fn messages_are_not_stored_on_disk() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -88,7 +88,7 @@ async fn messages_are_nowhere_on_the_disk() {
 }
 
 #[actix_web::test]
-async fn the_database_is_opened_as_the_design_says() {
+async fn the_database_is_opened_with_the_intended_pragmas() {
     let app = TestApp::spawn().await;
     let database = &app.core.database;
     let pragma = async |name: &str| {

@@ -3,7 +3,7 @@ use std::time::Duration;
 use crate::support::TestApp;
 
 #[actix_web::test]
-async fn a_message_shows_who_said_what_and_when() {
+async fn a_message_shows_its_author_text_and_time() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -26,7 +26,7 @@ async fn a_message_shows_who_said_what_and_when() {
 }
 
 #[actix_web::test]
-async fn messages_come_oldest_first_under_their_days() {
+async fn messages_are_listed_oldest_first_under_day_headings() {
     let app = TestApp::with(&["--message-lifespan=3days"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -52,7 +52,7 @@ async fn messages_come_oldest_first_under_their_days() {
 }
 
 #[actix_web::test]
-async fn the_newest_hundred_are_shown_with_a_link_to_older_ones() {
+async fn the_newest_hundred_messages_are_shown_with_a_link_to_older_ones() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -86,7 +86,7 @@ async fn the_newest_hundred_are_shown_with_a_link_to_older_ones() {
 }
 
 #[actix_web::test]
-async fn text_is_shown_as_text_whatever_it_contains() {
+async fn message_text_is_never_treated_as_markup() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("<i>Tea</i> & \"cake\"").await;
@@ -102,7 +102,7 @@ async fn text_is_shown_as_text_whatever_it_contains() {
 }
 
 #[actix_web::test]
-async fn lines_are_kept_and_addresses_become_links() {
+async fn line_breaks_are_kept_and_urls_become_links() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -126,7 +126,7 @@ async fn lines_are_kept_and_addresses_become_links() {
 }
 
 #[actix_web::test]
-async fn the_link_to_check_for_new_messages_marks_those_that_came_since() {
+async fn checking_for_new_messages_marks_those_sent_since_the_page_was_loaded() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
@@ -148,7 +148,7 @@ async fn the_link_to_check_for_new_messages_marks_those_that_came_since() {
 }
 
 #[actix_web::test]
-async fn who_is_not_in_a_public_room_sees_its_name_and_a_join_button_and_no_messages() {
+async fn a_non_member_of_a_public_room_sees_its_name_and_a_join_button_but_no_messages() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;

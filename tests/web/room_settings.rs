@@ -1,10 +1,10 @@
-//! What an owner sets about a room, and what becomes of who is there.
+//! Room settings, and their effects on members and messages.
 
 use std::time::Duration;
 
-use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, wait_in};
+use crate::support::{Browser, Page, ROOM_PASSWORD, TestApp, start_poll};
 
-/// What the form is filled in with at first.
+/// The initial values of the form.
 const SETTINGS: [(&str, &str); 6] = [
     ("name", "Tea"),
     ("description", ""),
@@ -14,8 +14,8 @@ const SETTINGS: [(&str, &str); 6] = [
     ("posting", "everyone"),
 ];
 
-/// Saves the settings of [`SETTINGS`] but for one.
-async fn set(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
+/// Submits [`SETTINGS`] with one field changed.
+async fn submit_with(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
     let form = SETTINGS.map(|field| {
         if field.0 == name {
             (name, value)
@@ -27,7 +27,7 @@ async fn set(owner: &Browser, room: i64, name: &str, value: &str) -> Page {
 }
 
 async fn save(owner: &Browser, room: i64, name: &str, value: &str) {
-    let page = set(owner, room, name, value).await;
+    let page = submit_with(owner, room, name, value).await;
     page.assert_redirect(&format!("/rooms/{room}/settings?done=saved"));
 }
 
@@ -38,7 +38,7 @@ async fn confirm(owner: &Browser, room: i64, action: &str) -> Page {
 }
 
 /// An owner, a member, and the public room Tea.
-async fn tea(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
+async fn public_room(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
     let app = TestApp::with(flags).await;
     let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     let room = owner.create_public_room("Tea").await;
@@ -47,7 +47,7 @@ async fn tea(flags: &[&str]) -> (TestApp, Browser, Browser, i64) {
 }
 
 /// An owner, a member, and the private room Den.
-async fn den() -> (TestApp, Browser, Browser, i64) {
+async fn private_room() -> (TestApp, Browser, Browser, i64) {
     let app = TestApp::spawn().await;
     let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     let room = owner.create_private_room("Den").await;
@@ -57,8 +57,8 @@ async fn den() -> (TestApp, Browser, Browser, i64) {
 }
 
 #[actix_web::test]
-async fn the_form_shows_what_the_room_is_like() {
-    let (_app, owner, _, room) = tea(&[]).await;
+async fn the_form_shows_the_current_settings() {
+    let (_app, owner, _, room) = public_room(&[]).await;
     let path = format!("/rooms/{room}/settings");
     let blank = owner.get(&path).await;
     blank.assert_value("#name", "Tea");
@@ -91,7 +91,7 @@ async fn the_form_shows_what_the_room_is_like() {
 
 #[actix_web::test]
 async fn a_renamed_room_is_found_by_its_new_name() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     owner.create_public_room("Cake").await;
 
     save(&owner, room, "name", "Coffee").await;
@@ -100,19 +100,19 @@ async fn a_renamed_room_is_found_by_its_new_name() {
     let stranger = app.sign_up("stranger").await;
     let list = stranger.get("/rooms?search=coffee").await;
     assert_eq!(list.text(".rooms h2"), "Coffee");
-    let taken = set(&owner, room, "name", "cake").await;
+    let taken = submit_with(&owner, room, "name", "cake").await;
     let problem = "A room has this name already, or one that looks like it. Choose another";
     taken.assert_status(422).assert_problem("name", problem);
     taken.assert_value("#name", "cake");
-    // Its own name is not taken.
+    // A room's own name does not count as taken.
     save(&owner, room, "name", "COFFEE").await;
 }
 
 #[actix_web::test]
-async fn mistakes_are_named_and_what_was_typed_is_kept() {
-    let (_app, owner, _, room) = tea(&[]).await;
+async fn errors_are_reported_and_input_is_kept() {
+    let (_app, owner, _, room) = public_room(&[]).await;
     let problem = async |name, value: &str, field, sentence| {
-        let page = set(&owner, room, name, value).await;
+        let page = submit_with(&owner, room, name, value).await;
         page.assert_status(422).assert_problem(field, sentence);
         page
     };
@@ -133,8 +133,8 @@ async fn mistakes_are_named_and_what_was_typed_is_kept() {
 }
 
 #[actix_web::test]
-async fn a_description_is_shown_in_lists_and_on_the_page() {
-    let (app, owner, member, room) = tea(&[]).await;
+async fn a_description_is_shown_in_lists_and_on_the_room_page() {
+    let (app, owner, member, room) = public_room(&[]).await;
     let text = "Tea <b>& cake</b>";
     save(&owner, room, "description", text).await;
     let stranger = app.sign_up("stranger").await;
@@ -154,8 +154,8 @@ async fn a_description_is_shown_in_lists_and_on_the_page() {
 }
 
 #[actix_web::test]
-async fn a_shorter_lifespan_acts_at_once_and_a_longer_one_revives_nothing() {
-    let (app, owner, member, room) = tea(&[]).await;
+async fn a_shorter_lifespan_applies_at_once_and_a_longer_one_revives_no_message() {
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "old").await.assert_status(303);
     app.clock.advance(Duration::from_secs(3 * 3600));
     member.send(room, "new").await.assert_status(303);
@@ -170,21 +170,21 @@ async fn a_shorter_lifespan_acts_at_once_and_a_longer_one_revives_nothing() {
 
 #[actix_web::test]
 async fn lifespans_are_offered_up_to_the_operators_maximum() {
-    let (_app, owner, _, room) = tea(&["--message-lifespan=2h"]).await;
+    let (_app, owner, _, room) = public_room(&["--message-lifespan=2h"]).await;
     let page = owner.get(&format!("/rooms/{room}/settings")).await;
 
     assert_eq!(
         page.texts("#lifespan option"),
         ["5 minutes", "30 minutes", "2 hours, the longest here"]
     );
-    set(&owner, room, "lifespan", "43200")
+    submit_with(&owner, room, "lifespan", "43200")
         .await
         .assert_status(422);
 }
 
 #[actix_web::test]
-async fn a_short_lifespan_is_told_before_one_joins() {
-    let (app, owner, _, room) = tea(&[]).await;
+async fn a_short_lifespan_is_shown_before_joining() {
+    let (app, owner, _, room) = public_room(&[]).await;
     let stranger = app.sign_up("stranger").await;
     let words = async || stranger.room(room).await.texts("main p")[0].clone();
     assert!(!words().await.contains("That is soon"));
@@ -205,7 +205,7 @@ async fn a_short_lifespan_is_told_before_one_joins() {
 
 #[actix_web::test]
 async fn in_slow_mode_members_wait_and_keep_their_text() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     save(&owner, room, "slow-mode", "30").await;
     member.send(room, "one").await.assert_status(303);
     let refused = member.send(room, "two").await;
@@ -226,8 +226,8 @@ async fn in_slow_mode_members_wait_and_keep_their_text() {
 }
 
 #[actix_web::test]
-async fn where_only_moderators_write_members_read() {
-    let (_app, owner, member, room) = tea(&[]).await;
+async fn in_a_moderators_only_room_members_can_read_but_not_post() {
+    let (_app, owner, member, room) = public_room(&[]).await;
     let nonce = member.nonce(room).await;
     save(&owner, room, "posting", "moderators").await;
 
@@ -246,8 +246,8 @@ async fn where_only_moderators_write_members_read() {
 }
 
 #[actix_web::test]
-async fn the_main_language_is_that_of_the_messages() {
-    let (_app, owner, member, room) = tea(&[]).await;
+async fn the_main_language_is_set_on_the_messages() {
+    let (_app, owner, member, room) = public_room(&[]).await;
     member.send(room, "שלום").await.assert_status(303);
     assert!(!member.room(room).await.has("#log [lang]"));
 
@@ -260,10 +260,10 @@ async fn the_main_language_is_that_of_the_messages() {
 }
 
 #[actix_web::test]
-async fn open_pages_are_told_that_the_room_has_changed() {
-    let (app, owner, member, room) = tea(&[]).await;
+async fn open_pages_are_told_about_changed_settings() {
+    let (app, owner, member, room) = public_room(&[]).await;
     let cursor = member.cursor(room).await;
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     save(&owner, room, "name", "Coffee").await;
 
@@ -272,16 +272,16 @@ async fn open_pages_are_told_that_the_room_has_changed() {
     assert_eq!(answer.page.header("mirage-changed"), "1");
     let query = format!("?after={}&wait=0", answer.cursor);
     assert_eq!(member.poll(room, &query).await.status, 204);
-    // A page that did not wait at that moment is told, too.
+    // A page whose poll was not waiting at that moment learns of the change, too.
     let late = member.poll(room, &format!("?after={cursor}&wait=0")).await;
     assert_eq!(late.page.header("mirage-changed"), "1");
 }
 
 #[actix_web::test]
-async fn a_room_that_goes_public_loses_what_was_written_in_private() {
-    let (app, owner, member, room) = den().await;
+async fn making_a_room_public_deletes_its_private_messages() {
+    let (app, owner, member, room) = private_room().await;
     member.send(room, "between us").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     let link = owner.invite_to(room, "day", "ten").await;
     let question = owner.get(&format!("/rooms/{room}/settings/public")).await;
@@ -295,7 +295,7 @@ async fn a_room_that_goes_public_loses_what_was_written_in_private() {
 
     page.assert_redirect(&format!("/rooms/{room}/settings?done=public"));
     let answer = poll.answer().await;
-    assert_eq!((answer.status, answer.gone.len()), (200, 1));
+    assert_eq!((answer.status, answer.removed.len()), (200, 1));
     let stranger = app.sign_up("stranger").await;
     stranger.join(room).await;
     assert!(stranger.messages(room).await.is_empty());
@@ -305,10 +305,10 @@ async fn a_room_that_goes_public_loses_what_was_written_in_private() {
 }
 
 #[actix_web::test]
-async fn a_room_goes_private_by_a_password_and_keeps_its_members() {
-    let (app, owner, member, room) = tea(&[]).await;
+async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "hello").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
     let path = format!("/rooms/{room}/settings/password");
     let short = owner.post(&path, &[("password", "short")]).await;
     let sentence = "The room password must have at least 6 characters";
@@ -329,8 +329,8 @@ async fn a_room_goes_private_by_a_password_and_keeps_its_members() {
 }
 
 #[actix_web::test]
-async fn the_list_of_public_rooms_follows_each_change_and_costs_nothing_between() {
-    let (app, owner, _, room) = tea(&[]).await;
+async fn the_list_of_public_rooms_follows_each_change_and_is_cached_between() {
+    let (app, owner, _, room) = public_room(&[]).await;
     let reader = app.sign_up("reader").await;
     let listed = async || {
         let names = reader.get("/rooms").await.texts(".rooms h2");
@@ -356,8 +356,8 @@ async fn the_list_of_public_rooms_follows_each_change_and_costs_nothing_between(
 }
 
 #[actix_web::test]
-async fn a_new_password_keeps_or_removes_the_others() {
-    let (app, owner, member, room) = den().await;
+async fn a_new_room_password_keeps_or_removes_the_other_members() {
+    let (app, owner, member, room) = private_room().await;
     let path = format!("/rooms/{room}/settings/password");
     let change = async |password, others| {
         let form = [("password", password), ("others", others)];
@@ -375,7 +375,7 @@ async fn a_new_password_keeps_or_removes_the_others() {
     member.room(room).await.assert_status(200);
     member.get(&link).await.assert_status(200);
 
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
     change("eight spoons", "go").await.assert_redirect(&done);
     assert_eq!(poll.answer().await.status, 404);
     member.room(room).await.assert_status(404);
@@ -395,28 +395,28 @@ async fn a_new_password_keeps_or_removes_the_others() {
 
 #[actix_web::test]
 async fn a_room_can_be_cleared() {
-    let (app, owner, member, room) = tea(&[]).await;
+    let (app, owner, member, room) = public_room(&[]).await;
     member.send(room, "hello").await.assert_status(303);
-    let poll = wait_in(&app, &member, room).await;
+    let poll = start_poll(&app, &member, room).await;
 
     let page = confirm(&owner, room, "clear").await;
 
     page.assert_redirect(&format!("/rooms/{room}/settings?done=cleared"));
-    assert_eq!(poll.answer().await.gone.len(), 1);
+    assert_eq!(poll.answer().await.removed.len(), 1);
     assert!(member.messages(room).await.is_empty());
 }
 
 #[actix_web::test]
-async fn a_deleted_room_is_gone_for_everybody() {
+async fn a_deleted_room_disappears_for_everybody() {
     for is_private in [false, true] {
         let (app, owner, member, room) = if is_private {
-            den().await
+            private_room().await
         } else {
-            tea(&[]).await
+            public_room(&[]).await
         };
         member.send(room, "hello").await.assert_status(303);
         let nonce = member.nonce(room).await;
-        let poll = wait_in(&app, &member, room).await;
+        let poll = start_poll(&app, &member, room).await;
 
         let page = confirm(&owner, room, "delete").await;
 
@@ -429,7 +429,7 @@ async fn a_deleted_room_is_gone_for_everybody() {
         unsent.assert_status(404);
         assert_eq!(unsent.text("#message"), "hello?");
         assert_eq!(app.core.messages.bytes().await, 0);
-        // Its name is free again.
+        // The name is free again.
         member
             .create_public_room(if is_private { "Den" } else { "Tea" })
             .await;
@@ -437,7 +437,7 @@ async fn a_deleted_room_is_gone_for_everybody() {
 }
 
 #[actix_web::test]
-async fn one_person_owns_as_many_rooms_as_the_operator_allows() {
+async fn the_number_of_rooms_a_person_owns_is_limited() {
     let app = TestApp::with(&["--rooms-per-person=2"]).await;
     let owner = app.sign_up("owner").await;
     let first = owner.create_public_room("One").await;
@@ -455,7 +455,7 @@ async fn one_person_owns_as_many_rooms_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn a_room_has_as_many_members_as_the_operator_allows() {
+async fn the_number_of_members_of_a_room_is_limited() {
     let app = TestApp::with(&["--members-per-room=2"]).await;
     let owner = app.sign_up("owner").await;
     let (tea, den) = (
@@ -484,7 +484,7 @@ async fn a_room_has_as_many_members_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn there_are_as_many_public_rooms_as_the_operator_allows() {
+async fn the_number_of_public_rooms_is_limited() {
     let app = TestApp::with(&["--public-rooms=1"]).await;
     let owner = app.sign_up("owner").await;
     owner.create_public_room("Tea").await;
@@ -503,8 +503,8 @@ async fn there_are_as_many_public_rooms_as_the_operator_allows() {
 }
 
 #[actix_web::test]
-async fn a_change_that_fails_in_the_middle_changes_nothing() {
-    let (app, owner, member, room) = den().await;
+async fn a_change_that_fails_midway_is_rolled_back() {
+    let (app, owner, member, room) = private_room().await;
     let link = owner.invite_to(room, "day", "ten").await;
     let ends_links = "CREATE TRIGGER stop BEFORE DELETE ON invites \
                       BEGIN SELECT RAISE(ABORT, 'stopped'); END";

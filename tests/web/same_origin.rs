@@ -1,4 +1,4 @@
-//! Requests that another site made a browser send.
+//! Cross-site request forgery.
 
 use reqwest::Method;
 
@@ -15,7 +15,7 @@ async fn post_with(browser: &Browser, headers: &[(&str, &str)]) -> Page {
 }
 
 #[actix_web::test]
-async fn what_another_site_sent_is_refused_and_what_ours_sent_is_not() {
+async fn cross_site_posts_are_refused_and_same_origin_posts_are_accepted() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let ours = format!("http://{}", app.address);
@@ -41,7 +41,7 @@ async fn what_another_site_sent_is_refused_and_what_ours_sent_is_not() {
 
         let page = post_with(&ada, &headers).await;
 
-        // The form is empty: where it is read it is a mistake.
+        // The form is empty, so an accepted request gets 422.
         assert_eq!(
             page.status,
             if is_refused { 403 } else { 422 },
@@ -51,7 +51,7 @@ async fn what_another_site_sent_is_refused_and_what_ours_sent_is_not() {
 }
 
 #[actix_web::test]
-async fn a_refusal_is_a_page() {
+async fn a_refused_cross_site_request_gets_an_error_page() {
     let app = TestApp::spawn().await;
 
     let page = post_with(&app.anonymous(), &[("sec-fetch-site", "cross-site")]).await;
@@ -61,7 +61,7 @@ async fn a_refusal_is_a_page() {
 }
 
 #[actix_web::test]
-async fn behind_a_proxy_ours_is_the_public_url() {
+async fn behind_a_proxy_the_accepted_origin_is_the_public_url() {
     let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
     let browser = app.anonymous();
     let own_host = format!("http://{}", app.address);
@@ -81,7 +81,7 @@ async fn behind_a_proxy_ours_is_the_public_url() {
 }
 
 #[actix_web::test]
-async fn reading_is_free_to_links_from_other_sites() {
+async fn links_on_other_sites_can_open_pages() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
 

@@ -1,13 +1,13 @@
-//! The cookie, and how long the session behind it lives.
+//! The session cookie and the lifetime of sessions.
 
 use std::time::Duration;
 
-use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, wait_in};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, start_poll};
 
 const DAY: Duration = Duration::from_secs(86_400);
 const FORM: [(&str, &str); 2] = [("name", "ada"), ("password", PASSWORD)];
 
-/// The `name=value` of the cookie that a page sets.
+/// The `name=value` of the cookie that a response sets.
 fn cookie(page: &Page) -> String {
     page.header("set-cookie")
         .split(';')
@@ -28,7 +28,7 @@ async fn get_with(app: &TestApp, cookie: &str, path: &str) -> Page {
 }
 
 #[actix_web::test]
-async fn the_cookie_is_for_this_site_and_not_for_scripts() {
+async fn the_session_cookie_is_http_only_and_same_site() {
     let app = TestApp::spawn().await;
 
     let page = app.anonymous().post("/register", &FORM).await;
@@ -46,7 +46,7 @@ async fn the_cookie_is_for_this_site_and_not_for_scripts() {
 }
 
 #[actix_web::test]
-async fn behind_tls_the_cookie_is_bound_to_the_host_and_to_tls() {
+async fn behind_tls_the_session_cookie_is_secure_and_host_prefixed() {
     let app = TestApp::with(&["--public-url=https://chat.example.org"]).await;
 
     let page = app.anonymous().post("/register", &FORM).await;
@@ -57,7 +57,7 @@ async fn behind_tls_the_cookie_is_bound_to_the_host_and_to_tls() {
 }
 
 #[actix_web::test]
-async fn the_cookie_is_set_at_signing_in_and_then_left_alone() {
+async fn the_session_cookie_is_set_only_at_sign_in() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -89,7 +89,7 @@ async fn signing_in_gives_a_new_key_and_ends_the_old_session() {
 }
 
 #[actix_web::test]
-async fn a_planted_cookie_is_worthless() {
+async fn signing_in_over_a_planted_session_cookie_replaces_and_ends_that_session() {
     let app = TestApp::spawn().await;
     let planted = cookie(
         &app.anonymous()
@@ -119,13 +119,13 @@ async fn a_planted_cookie_is_worthless() {
 }
 
 #[actix_web::test]
-async fn the_database_knows_only_the_digest_of_the_key() {
+async fn the_database_stores_only_the_digest_of_the_session_key() {
     let app = TestApp::spawn().await;
     let cookie = cookie(&app.anonymous().post("/register", &FORM).await);
 
     let stored = db_column(&app, "SELECT key_digest FROM sessions").await;
 
-    // Signed cookies are a signature of 44 characters and the value.
+    // A signed cookie is a signature of 44 characters, followed by the value.
     let key = cookie.strip_prefix("mirage=").unwrap();
     let key = &key[key.len() - 43..];
     let digest: String = {
@@ -139,7 +139,7 @@ async fn the_database_knows_only_the_digest_of_the_key() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_after_thirty_idle_days_and_lives_on_when_it_is_used() {
+async fn a_session_expires_after_thirty_idle_days_unless_it_is_used() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     for _ in 0..3 {
@@ -162,7 +162,7 @@ async fn a_session_ends_after_thirty_idle_days_and_lives_on_when_it_is_used() {
 }
 
 #[actix_web::test]
-async fn a_session_ends_after_a_year_however_much_it_is_used() {
+async fn a_session_expires_after_a_year_even_when_it_is_used() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     for _ in 0..18 {
@@ -178,7 +178,7 @@ async fn a_session_ends_after_a_year_however_much_it_is_used() {
 }
 
 #[actix_web::test]
-async fn when_a_session_was_last_used_is_written_at_most_hourly() {
+async fn the_last_use_of_a_session_is_stored_at_most_hourly() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let path = "/login";
@@ -193,7 +193,7 @@ async fn when_a_session_was_last_used_is_written_at_most_hourly() {
     app.clock.advance(Duration::from_secs(3600));
     let before = app.db_statements();
     ada.get("/rooms/private").await;
-    // It is written in the background, and counted once it is written.
+    // The write happens in the background and is counted once it is done.
     while app.db_statements() == before {
         tokio::task::yield_now().await;
     }
@@ -221,7 +221,7 @@ async fn creating_another_account_ends_the_session_of_the_first() {
 }
 
 #[actix_web::test]
-async fn sessions_of_browsers_that_never_come_back_are_deleted() {
+async fn abandoned_sessions_are_deleted() {
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     app.clock.advance(20 * DAY);
@@ -241,19 +241,19 @@ async fn sessions_of_browsers_that_never_come_back_are_deleted() {
 }
 
 #[actix_web::test]
-async fn signing_in_for_the_twenty_first_time_ends_the_session_used_longest_ago() {
+async fn the_twenty_first_sign_in_ends_the_least_recently_used_session() {
     const MINUTE: Duration = Duration::from_secs(60);
     let app = TestApp::spawn().await;
     let first = app.sign_up("ada").await;
     let room = first.create_public_room("Tea").await;
     let second = app.sign_in("ada", PASSWORD).await;
-    let poll = wait_in(&app, &second, room).await;
+    let poll = start_poll(&app, &second, room).await;
     let mut others = Vec::new();
     for _ in 2..20 {
         app.clock.advance(MINUTE);
         others.push(app.sign_in("ada", PASSWORD).await);
     }
-    // Less than an hour ago: the database is not told.
+    // Within an hour of the last use, only memory is updated.
     first.get("/rooms").await.assert_status(200);
 
     let newest = app.sign_in("ada", PASSWORD).await;
@@ -271,10 +271,10 @@ async fn signing_in_for_the_twenty_first_time_ends_the_session_used_longest_ago(
 }
 
 #[actix_web::test]
-async fn a_session_that_has_expired_makes_room_before_one_that_lives() {
+async fn an_expired_session_is_evicted_before_a_live_one() {
     let app = TestApp::spawn().await;
     let mut browsers = vec![app.sign_up("ada").await];
-    // The first is used to its last day, a year after it began.
+    // The first session is used until it expires, a year after it began.
     for _ in 0..18 {
         app.clock.advance(20 * DAY);
         browsers[0].get("/rooms").await.assert_status(200);
@@ -296,7 +296,7 @@ async fn a_session_that_has_expired_makes_room_before_one_that_lives() {
 }
 
 #[actix_web::test]
-async fn how_many_sessions_one_has_is_nothing_to_others() {
+async fn the_session_limit_is_per_account() {
     let app = TestApp::spawn().await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     for _ in 0..21 {
@@ -311,9 +311,9 @@ async fn how_many_sessions_one_has_is_nothing_to_others() {
 }
 
 #[actix_web::test]
-async fn a_key_that_was_never_given_out_is_not_taken_up() {
+async fn signing_up_over_an_ended_session_cookie_issues_a_new_key() {
     let app = TestApp::spawn().await;
-    // A cookie that the server has signed, of a session that has ended.
+    // A cookie that the server has signed, for a session that has ended.
     let ada = app.anonymous();
     let planted = cookie(&ada.post("/register", &FORM).await);
     ada.post("/logout", &[("sign-out", "1")]).await;

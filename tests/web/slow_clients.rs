@@ -1,4 +1,4 @@
-//! Clients that take their time, or all they can get, over raw sockets.
+//! Slow and greedy clients, over raw sockets.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio::time::{sleep, timeout};
 
 use crate::support::{Browser, PASSWORD, TestApp};
 
-/// Far longer than anything here takes, however busy the machine is.
+/// Far longer than any of these tests takes, even on a busy machine.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 const PING: &str = "GET /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
 const TOO_SLOW: &str = "That took too long to arrive</h1>";
@@ -27,12 +27,12 @@ async fn connect_from(address: &str, app: &TestApp) -> TcpStream {
     socket.connect(app.address.parse().unwrap()).await.unwrap()
 }
 
-/// What comes until the server ends the connection, which it must.
-async fn to_the_end(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
+/// Reads until the server closes the connection, which it must do.
+async fn read_to_end_of_connection(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     let mut all = Vec::new();
     let reading = async {
         let mut part = [0; 4096];
-        // A connection that is reset has ended, too.
+        // A reset ends the connection, too.
         while let Ok(count @ 1..) = stream.read(&mut part).await {
             all.extend_from_slice(&part[..count]);
         }
@@ -42,21 +42,21 @@ async fn to_the_end(stream: &mut (impl AsyncReadExt + Unpin)) -> String {
     String::from_utf8(all).unwrap()
 }
 
-/// What comes while a drop is sent now and then, until the server ends the connection.
-async fn to_the_end_of_drops(stream: TcpStream, drop: impl Into<String>) -> String {
-    let drop = drop.into();
+/// Keeps sending `drip` slowly, and reads until the server closes the connection.
+async fn drip_and_read_to_end(stream: TcpStream, drip: impl Into<String>) -> String {
+    let drip = drip.into();
     let (mut reader, mut writer) = stream.into_split();
-    let dropping = tokio::spawn(async move {
-        while writer.write_all(drop.as_bytes()).await.is_ok() {
+    let dripping = tokio::spawn(async move {
+        while writer.write_all(drip.as_bytes()).await.is_ok() {
             sleep(Duration::from_millis(10)).await;
         }
     });
-    let all = to_the_end(&mut reader).await;
-    dropping.abort();
+    let all = read_to_end_of_connection(&mut reader).await;
+    dripping.abort();
     all
 }
 
-/// That somebody is answered on this connection, once.
+/// Whether a request on this connection is answered.
 async fn is_served(stream: &mut TcpStream) -> bool {
     let mut status = [0; 12];
     let answered = async {
@@ -68,20 +68,20 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 }
 
 #[actix_web::test]
-async fn who_says_nothing_is_shown_out() {
+async fn a_silent_connection_is_closed() {
     let app = TestApp::with(&["--head-timeout=1s"]).await;
     let mut silent = connect(&app).await;
     let mut idle = connect(&app).await;
     assert!(is_served(&mut idle).await);
 
-    let told = to_the_end(&mut silent).await;
-    to_the_end(&mut idle).await;
+    let response = read_to_end_of_connection(&mut silent).await;
+    read_to_end_of_connection(&mut idle).await;
 
-    assert!(told.starts_with("HTTP/1.1 408 "), "{told}");
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
 }
 
 #[actix_web::test]
-async fn a_head_that_comes_byte_by_byte_ends_the_connection_the_second_as_well_as_the_first() {
+async fn a_head_sent_byte_by_byte_closes_the_connection_on_first_and_later_requests() {
     let app = TestApp::with(&["--head-timeout=1s"]).await;
     let head = b"GET /healthz HTTP/1.1\r\nX-Slow: ";
     let mut first = connect(&app).await;
@@ -90,14 +90,14 @@ async fn a_head_that_comes_byte_by_byte_ends_the_connection_the_second_as_well_a
     assert!(is_served(&mut second).await);
     second.write_all(head).await.unwrap();
 
-    let told = to_the_end_of_drops(first, "x").await;
-    to_the_end_of_drops(second, "x").await;
+    let response = drip_and_read_to_end(first, "x").await;
+    drip_and_read_to_end(second, "x").await;
 
-    assert!(told.starts_with("HTTP/1.1 408 "), "{told}");
+    assert!(response.starts_with("HTTP/1.1 408 "), "{response}");
 }
 
 #[actix_web::test]
-async fn a_body_that_is_not_there_in_time_is_refused_whoever_was_to_read_it() {
+async fn a_body_that_times_out_is_refused_on_every_route() {
     let app = TestApp::with(&["--body-timeout=200ms"]).await;
     let form = "Content-Type: application/x-www-form-urlencoded\r\n";
     let foreign = format!("{form}Sec-Fetch-Site: cross-site\r\n");
@@ -118,24 +118,24 @@ async fn a_body_that_is_not_there_in_time_is_refused_whoever_was_to_read_it() {
                 format!("{method} {path} HTTP/1.1\r\nHost: mirage\r\n{headers}{length}\r\n\r\n");
             let mut slow = connect(&app).await;
             slow.write_all(request.as_bytes()).await.unwrap();
-            let told = tokio::spawn(to_the_end_of_drops(slow, bytes));
-            refused.push((request, told));
+            let response = tokio::spawn(drip_and_read_to_end(slow, bytes));
+            refused.push((request, response));
         }
     }
 
-    for (request, told) in refused {
-        let told = told.await.unwrap();
-        assert!(told.starts_with("HTTP/1.1 408 "), "{request}{told}");
+    for (request, response) in refused {
+        let response = response.await.unwrap();
+        assert!(response.starts_with("HTTP/1.1 408 "), "{request}{response}");
         assert!(
-            told.contains("\r\nconnection: close\r\n"),
-            "{request}{told}"
+            response.contains("\r\nconnection: close\r\n"),
+            "{request}{response}"
         );
-        assert!(told.contains(TOO_SLOW), "{request}{told}");
+        assert!(response.contains(TOO_SLOW), "{request}{response}");
     }
 }
 
 #[actix_web::test]
-async fn a_body_that_comes_in_pieces_is_read() {
+async fn a_body_that_arrives_in_pieces_is_read() {
     let app = TestApp::spawn().await;
     let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
     let head = format!(
@@ -150,13 +150,13 @@ async fn a_body_that_comes_in_pieces_is_read() {
         assert!(is_served(&mut connect(&app).await).await);
     }
 
-    let told = to_the_end(&mut stream).await;
+    let response = read_to_end_of_connection(&mut stream).await;
 
-    assert!(told.starts_with("HTTP/1.1 303 "), "{told}");
+    assert!(response.starts_with("HTTP/1.1 303 "), "{response}");
 }
 
 #[actix_web::test]
-async fn who_never_reads_is_shown_out_and_others_are_served() {
+async fn a_client_that_never_reads_is_disconnected_and_others_are_served() {
     let app = TestApp::with(&["--write-timeout=200ms"]).await;
     let page = "GET /accessibility HTTP/1.1\r\nHost: mirage\r\n\r\n".repeat(100);
     let mut greedy = connect(&app).await;
@@ -169,21 +169,21 @@ async fn who_never_reads_is_shown_out_and_others_are_served() {
 }
 
 #[actix_web::test]
-async fn requests_that_are_sent_ahead_are_all_answered() {
+async fn pipelined_requests_are_all_answered() {
     let app = TestApp::spawn().await;
     let (mut reader, mut writer) = connect(&app).await.into_split();
     let last = "GET /healthz HTTP/1.1\r\nHost: mirage\r\nConnection: close\r\n\r\n";
     let requests = PING.repeat(2_000) + last;
     let asking = tokio::spawn(async move { writer.write_all(requests.as_bytes()).await });
 
-    let told = to_the_end(&mut reader).await;
+    let response = read_to_end_of_connection(&mut reader).await;
 
     asking.await.unwrap().unwrap();
-    assert_eq!(told.matches("HTTP/1.1 200 ").count(), 2_001);
+    assert_eq!(response.matches("HTTP/1.1 200 ").count(), 2_001);
 }
 
 #[actix_web::test]
-async fn a_form_with_a_password_is_read_up_to_8_kib_and_others_up_to_64() {
+async fn password_forms_are_limited_to_8_kib_and_other_forms_to_64() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -214,21 +214,21 @@ async fn a_form_with_a_password_is_read_up_to_8_kib_and_others_up_to_64() {
 }
 
 #[actix_web::test]
-async fn a_body_without_an_end_is_read_no_further_than_its_limit() {
+async fn an_endless_body_is_read_only_up_to_its_limit() {
     let app = TestApp::spawn().await;
     let request = "POST /login HTTP/1.1\r\nHost: mirage\r\nTransfer-Encoding: chunked\r\n\r\n";
     let mut endless = connect(&app).await;
     endless.write_all(request.as_bytes()).await.unwrap();
 
     let chunk = format!("1000\r\n{}\r\n", "x".repeat(4096));
-    let told = to_the_end_of_drops(endless, chunk).await;
+    let response = drip_and_read_to_end(endless, chunk).await;
 
-    assert!(told.starts_with("HTTP/1.1 413 "), "{told}");
-    assert!(told.contains(TOO_LARGE), "{told}");
+    assert!(response.starts_with("HTTP/1.1 413 "), "{response}");
+    assert!(response.contains(TOO_LARGE), "{response}");
 }
 
 #[actix_web::test]
-async fn an_address_has_so_many_connections_and_another_has_its_own() {
+async fn connections_are_limited_per_address() {
     let app = TestApp::with(&["--limits=on", "--connections-per-address=3"]).await;
     let mut open = Vec::new();
     for address in ["127.0.0.1", "127.0.0.2"] {
@@ -245,15 +245,12 @@ async fn an_address_has_so_many_connections_and_another_has_its_own() {
 
     let again = async { while !is_served(&mut connect(&app).await).await {} };
     let freed = timeout(FAR_TOO_LONG, again).await;
-    assert!(
-        freed.is_ok(),
-        "the place of a connection that is gone is not free"
-    );
+    assert!(freed.is_ok(), "a closed connection does not free its slot");
     assert!(!is_served(&mut connect_from("127.0.0.2", &app).await).await);
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_has_as_many_connections_as_it_likes() {
+async fn a_trusted_proxy_has_unlimited_connections() {
     for flags in [
         ["--limits=on", "--trusted-proxies=127.0.0.1"],
         ["--limits=off", "--trusted-proxies=127.0.0.2"],

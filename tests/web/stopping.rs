@@ -1,4 +1,4 @@
-//! Stopping while many wait.
+//! Shutdown while many polls wait.
 
 use std::fmt::Write;
 use std::time::Duration;
@@ -12,12 +12,12 @@ use tokio::task::JoinSet;
 
 use crate::support::{START, TestApp};
 
-/// How many wait, and how many of them with one browser.
-const WAITING: usize = 2_000;
-const A_BROWSER: usize = 4;
+/// How many polls wait, and how many of them belong to one browser.
+const POLLS: usize = 2_000;
+const POLLS_PER_BROWSER: usize = 4;
 
-/// Signs somebody in with so many browsers, past the form: hashing would take minutes. Gives their cookies.
-async fn sign_in_often(app: &TestApp, name: &str, browsers: usize) -> Vec<String> {
+/// Inserts sessions for this many browsers and returns their cookies. Real sign-ins would take minutes.
+async fn add_sessions(app: &TestApp, name: &str, browsers: usize) -> Vec<String> {
     let secret = Secret::load_or_create(&app.core.config.secret_file).unwrap();
     let key = Key::derive_from(&secret.key("cookie"));
     let person = app.user_id(name).await;
@@ -46,22 +46,22 @@ async fn sign_in_often(app: &TestApp, name: &str, browsers: usize) -> Vec<String
 }
 
 #[actix_web::test]
-async fn two_thousand_polls_that_wait_are_answered_at_once_when_the_server_stops() {
+async fn two_thousand_waiting_polls_are_answered_at_once_on_shutdown() {
     let app = TestApp::with(&["--poll-wait=2min"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
-    let cookies = sign_in_often(&app, "ada", WAITING / A_BROWSER).await;
+    let cookies = add_sessions(&app, "ada", POLLS / POLLS_PER_BROWSER).await;
     let client = reqwest::Client::new();
     let url = ada.url(&format!("/rooms/{room}/poll?after={cursor}"));
     let mut polls = JoinSet::new();
-    for number in 0..WAITING {
-        let cookie = &cookies[number / A_BROWSER];
+    for number in 0..POLLS {
+        let cookie = &cookies[number / POLLS_PER_BROWSER];
         let request = client.get(&url).header("cookie", cookie);
         polls.spawn(async move { request.send().await.unwrap().status() });
     }
-    while app.core.messages.subscriber_count(RoomId(room)) < WAITING {
-        assert!(polls.try_join_next().is_none(), "each has a place to wait");
+    while app.core.messages.subscriber_count(RoomId(room)) < POLLS {
+        assert!(polls.try_join_next().is_none(), "a poll ended early");
         tokio::task::yield_now().await;
     }
 
@@ -77,8 +77,8 @@ async fn two_thousand_polls_that_wait_are_answered_at_once_when_the_server_stops
     }
     let stopped = stopped.await.unwrap();
 
-    eprintln!("{WAITING} polls answered in {answered:?}, stopped in {stopped:?}");
-    // One thread here is the server's and all the browsers'.
+    eprintln!("{POLLS} polls answered in {answered:?}, stopped in {stopped:?}");
+    // The server and all clients share one thread here.
     assert!(answered < Duration::from_secs(4), "{answered:?}");
     assert!(stopped < Duration::from_secs(5), "{stopped:?}");
 }

@@ -1,4 +1,4 @@
-//! A real server with a clock that tests move, and browser-like clients that go through its pages.
+//! A real server with a clock that tests can move, and HTTP clients that behave like browsers.
 
 use std::fmt::Debug;
 use std::path::Path;
@@ -25,16 +25,16 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-/// When the clock of every test starts: 2026-11-22T13:05:00Z.
+/// The time at which the clock of every test starts: 2026-11-22T13:05:00Z.
 pub const START: Timestamp = Timestamp(1_795_352_700_000);
 
-/// A password nobody would guess first.
+/// A password that meets the rules.
 pub const PASSWORD: &str = "a kettle of fish";
 
-/// The password of every private room of the tests.
+/// The password of every private room in the tests.
 pub const ROOM_PASSWORD: &str = "open sesame";
 
-/// A server on a free port, with a database of its own.
+/// A server on a free port, with its own database.
 pub struct TestApp {
     pub address: String,
     pub core: Arc<Core>,
@@ -50,7 +50,7 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// A server with these settings, as on the command line.
+    /// Starts a server with these command-line flags.
     pub async fn with(flags: &[&str]) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -63,7 +63,7 @@ impl TestApp {
         .await
     }
 
-    /// A server with a copy of this database.
+    /// Starts a server on a copy of this database file.
     pub async fn with_database(file: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(file, folder.path().join("mirage.db")).unwrap();
@@ -79,7 +79,7 @@ impl TestApp {
     ) -> Self {
         let line = Self::command_line(&folder, &bind, &flags);
         let Ok(Command::Serve(config)) = Command::parse(line) else {
-            panic!("{flags:?} are no settings of a server")
+            panic!("{flags:?} are not the flags of a server")
         };
         let shared: Arc<dyn Clock> = clock.clone();
         let application = Application::build(*config, shared).await.unwrap();
@@ -101,36 +101,36 @@ impl TestApp {
     fn command_line(folder: &TempDir, bind: &str, flags: &[String]) -> Vec<String> {
         let database = database_url(folder);
         let folder = folder.path().display();
-        let mut words = vec![
+        let mut arguments = vec![
             "mirage".to_owned(),
             format!("--bind={bind}"),
             format!("--database-url={database}"),
             format!("--secret-file={folder}/mirage.key"),
         ];
-        // People in tests do more than people.
+        // Tests do more than the default limits allow.
         for unlimited in ["--limits=off", "--rooms-per-person=1000"] {
             let (name, _) = unlimited.split_once('=').unwrap();
             if !flags.iter().any(|flag| flag.starts_with(name)) {
-                words.push(unlimited.to_owned());
+                arguments.push(unlimited.to_owned());
             }
         }
-        words.extend_from_slice(flags);
-        words
+        arguments.extend_from_slice(flags);
+        arguments
     }
 
-    /// Where its database is.
+    /// The URL of the server's database.
     pub fn database_url(&self) -> String {
         database_url(&self.folder)
     }
 
-    /// Stops the server, as SIGTERM does.
+    /// Stops the server, as SIGTERM does, and returns its folder.
     pub async fn stop(self) -> TempDir {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
         self.folder
     }
 
-    /// Stops the server and starts another one with the same database, at the same address.
+    /// Restarts the server with the same database, at the same address.
     pub async fn restart(self) -> Self {
         let (clock, address, flags) = (
             Arc::clone(&self.clock),
@@ -141,12 +141,12 @@ impl TestApp {
         Self::start(folder, clock, address, flags).await
     }
 
-    /// A browser in which nobody is signed in.
+    /// Returns a browser that is not signed in.
     pub fn anonymous(&self) -> Browser {
-        Browser::of(&self.address)
+        Browser::new(&self.address)
     }
 
-    /// A browser in which somebody has just made an account of this name.
+    /// Creates an account and returns a browser signed in to it.
     pub async fn sign_up(&self, name: &str) -> Browser {
         let browser = self.anonymous();
         let page = browser
@@ -156,7 +156,7 @@ impl TestApp {
         browser
     }
 
-    /// A browser in which somebody who has an account has just signed in.
+    /// Signs in to an existing account in a new browser.
     pub async fn sign_in(&self, name: &str, password: &str) -> Browser {
         let browser = self.anonymous();
         let form = [("name", name), ("password", password)];
@@ -164,39 +164,39 @@ impl TestApp {
         browser
     }
 
-    /// Who has this name.
+    /// The ID of the account with this name.
     pub async fn user_id(&self, name: &str) -> UserId {
         let named = user::Entity::find().filter(user::Column::Name.eq(name));
         named.one(&self.core.database).await.unwrap().unwrap().id
     }
 
-    /// Runs a statement on the database, beside the server. Over a connection of its own: those that are
-    /// open may know an older schema.
+    /// Runs a statement on the database while the server runs. Opens a new connection, because the open ones
+    /// may have cached an older schema.
     pub async fn execute(&self, sql: &str) {
         let database = Database::connect(self.database_url()).await.unwrap();
         database.execute_unprepared(sql).await.unwrap();
         database.close().await.unwrap();
     }
 
-    /// How many statements were sent to the database so far.
+    /// The number of statements sent to the database so far, without those that poll the change feed.
     pub fn db_statements(&self) -> u64 {
         self.core.probes.statements.load(Ordering::SeqCst)
     }
 }
 
-/// A link for creating an account, as the operator makes it: its path.
+/// Creates a sign-up link, as the operator's command does, and returns its path.
 pub async fn sign_up_link(app: &TestApp) -> String {
     let link = operators::sign_up_link(&app.core.database, app.clock.now()).await;
     urls::register_url(Some(link.unwrap().as_str()))
 }
 
-/// A link by which somebody chooses a new password, as the operator makes it: its path.
+/// Creates a password reset link, as the operator's command does, and returns its path.
 pub async fn reset_link(app: &TestApp, name: &str) -> String {
     let link = operators::reset_link(&app.core.database, name, app.clock.now()).await;
     urls::reset_url(link.unwrap().unwrap().as_str())
 }
 
-/// The texts in the first column that a question to the database brings.
+/// Runs a query and returns the first column of its rows.
 pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
     let backend = app.core.database.get_database_backend();
     let rows = app
@@ -210,7 +210,7 @@ pub async fn db_column(app: &TestApp, sql: &str) -> Vec<String> {
         .collect()
 }
 
-/// All rows of all tables, as SQL writes them, but for when sessions were last seen: that, looking moves.
+/// Dumps all rows of all tables, except `sessions.last_seen`, which every request may change.
 pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
     let ask = async |sql: String| -> Vec<String> {
         let ask = Statement::from_string(database.get_database_backend(), sql);
@@ -233,14 +233,14 @@ pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
     lines
 }
 
-/// Whether the long versions of the tests are to run, which try more of the same.
+/// Whether to run the long versions of the tests (`MIRAGE_LONG`), with more iterations.
 #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 pub fn is_long() -> bool {
     std::env::var_os("MIRAGE_LONG").is_some()
 }
 
-/// Chance that is the same each time.
-pub fn chance(seed: u64) -> TestRng {
+/// A deterministic random number generator.
+pub fn seeded_rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
@@ -250,7 +250,7 @@ fn database_url(folder: &TempDir) -> String {
     format!("sqlite://{}/mirage.db?mode=rwc", folder.path().display())
 }
 
-/// A person's browser: keeps its cookies, follows no redirect by itself.
+/// A client with a cookie store that does not follow redirects.
 #[derive(Clone)]
 pub struct Browser {
     pub client: Client,
@@ -258,8 +258,8 @@ pub struct Browser {
 }
 
 impl Browser {
-    /// A browser in which nobody is signed in at the server at this address.
-    pub fn of(address: &str) -> Self {
+    /// Returns a browser for the server at this address, not signed in.
+    pub fn new(address: &str) -> Self {
         let client = Client::builder()
             .cookie_store(true)
             .redirect(redirect::Policy::none())
@@ -297,20 +297,20 @@ impl Browser {
         }
     }
 
-    /// Makes a public room and gives its number.
+    /// Creates a public room and returns its ID.
     pub async fn create_public_room(&self, name: &str) -> i64 {
         let form = [("name", name), ("kind", "public")];
-        room_in(&self.post("/rooms/new", &form).await)
+        room_from_redirect(&self.post("/rooms/new", &form).await)
     }
 
-    /// Makes a private room with [`ROOM_PASSWORD`] and gives its number.
+    /// Creates a private room with [`ROOM_PASSWORD`] and returns its ID.
     pub async fn create_private_room(&self, name: &str) -> i64 {
         let form = [
             ("name", name),
             ("kind", "private"),
             ("password", ROOM_PASSWORD),
         ];
-        room_in(&self.post("/rooms/new", &form).await)
+        room_from_redirect(&self.post("/rooms/new", &form).await)
     }
 
     pub async fn join(&self, room: i64) {
@@ -325,13 +325,13 @@ impl Browser {
             .await
     }
 
-    /// Makes a link into a private room by the form.
+    /// Submits the form that creates an invite link.
     pub async fn create_invite(&self, room: i64, life: &str, uses: &str) -> Page {
         let form = [("life", life), ("uses", uses)];
         self.post(&format!("/rooms/{room}/invites"), &form).await
     }
 
-    /// Makes a link into a private room, and gives its path.
+    /// Creates an invite link and returns its path.
     pub async fn invite_to(&self, room: i64, life: &str, uses: &str) -> String {
         let page = self.create_invite(room, life, uses).await;
         page.assert_status(200);
@@ -340,7 +340,7 @@ impl Browser {
         path.to_owned()
     }
 
-    /// Presses the button on the page that an invite's link leads to.
+    /// Accepts an invite, as the button on its page does.
     pub async fn accept(&self, link: &str) -> Page {
         self.post(link, &[("join", "1")]).await
     }
@@ -352,11 +352,11 @@ impl Browser {
         page.assert_redirect("/rooms/mine?done=left");
     }
 
-    /// The number of a member, for whom may manage them.
-    pub async fn number_of(&self, room: i64, name: &str) -> i64 {
+    /// The account ID of a member, from the members page of a moderator or the owner.
+    pub async fn member_id(&self, room: i64, name: &str) -> i64 {
         let members = self.get(&format!("/rooms/{room}/members")).await;
         let page = members.html();
-        let selector = selector_of("a.manage");
+        let selector = parse_selector("a.manage");
         let link = page
             .select(&selector)
             .filter(|link| text_of(*link) == format!("Manage {name}"))
@@ -365,9 +365,9 @@ impl Browser {
         link.rsplit_once('/').unwrap().1.parse().unwrap()
     }
 
-    /// Does something about a member by a form below their page.
+    /// Submits a moderation form about a member, such as `ban`.
     pub async fn manage(&self, room: i64, name: &str, action: &str, form: &[(&str, &str)]) -> Page {
-        let person = self.number_of(room, name).await;
+        let person = self.member_id(room, name).await;
         let path = format!("/rooms/{room}/members/{person}/{action}");
         self.post(&path, form).await
     }
@@ -395,7 +395,7 @@ impl Browser {
             .attribute("#write [name=nonce]", "value")
     }
 
-    /// Sends a message by the room page's form.
+    /// Sends a message with the form of the room page.
     pub async fn send(&self, room: i64, text: &str) -> Page {
         let nonce = self.nonce(room).await;
         self.send_with(room, text, &nonce).await
@@ -423,12 +423,12 @@ impl Browser {
 
     pub async fn poll(&self, room: i64, query: &str) -> Poll {
         let page = self.get(&format!("/rooms/{room}/poll{query}")).await;
-        Poll::of(page)
+        Poll::parse(page)
     }
 }
 
-/// The number of the room that a page leads to.
-pub fn room_in(page: &Page) -> i64 {
+/// The ID of the room that a response redirects to.
+pub fn room_from_redirect(page: &Page) -> i64 {
     page.assert_status(303);
     let location = page.header("location");
     let number = location
@@ -438,10 +438,10 @@ pub fn room_in(page: &Page) -> i64 {
         .unwrap();
     number
         .parse()
-        .unwrap_or_else(|_| panic!("{location} is no room"))
+        .unwrap_or_else(|_| panic!("{location} is not a room"))
 }
 
-/// What a browser was answered.
+/// A response.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
     pub status: StatusCode,
@@ -463,7 +463,7 @@ impl Page {
         self
     }
 
-    /// That the form came back with one problem: this sentence, in the summary and beside the field.
+    /// Asserts that the form came back with one error: this sentence, in the summary and beside the field.
     #[track_caller]
     pub fn assert_problem(&self, field: &str, sentence: &str) -> &Self {
         let (link, beside) = (
@@ -476,7 +476,7 @@ impl Page {
         self
     }
 
-    /// That a field was given back with what was typed into it.
+    /// Asserts that a field still has the value that was typed into it.
     #[track_caller]
     pub fn assert_value(&self, selector: &str, value: &str) -> &Self {
         assert_eq!(self.attribute(selector, "value"), value);
@@ -505,11 +505,11 @@ impl Page {
         texts[0].clone()
     }
 
-    /// The texts of all elements that match, in the order of the page, white space as a browser shows it.
+    /// The texts of all matching elements in document order, with white space collapsed.
     #[track_caller]
     pub fn texts(&self, selector: &str) -> Vec<String> {
         self.html()
-            .select(&selector_of(selector))
+            .select(&parse_selector(selector))
             .map(text_of)
             .collect()
     }
@@ -529,7 +529,7 @@ impl Page {
     #[track_caller]
     pub fn attributes(&self, selector: &str, name: &str) -> Vec<String> {
         let html = self.html();
-        let selector = selector_of(selector);
+        let selector = parse_selector(selector);
         let elements = html.select(&selector);
         elements
             .filter_map(|element| element.attr(name).map(str::to_owned))
@@ -542,30 +542,35 @@ impl Page {
     }
 }
 
-/// A poll that waits.
+/// A poll that the server is holding open.
 pub struct WaitingPoll(JoinHandle<Poll>);
 
 impl WaitingPoll {
-    /// What it is answered, which it must be at once.
+    /// Returns the response, which must arrive within a second.
     pub async fn answer(self) -> Poll {
         self.answer_within(Duration::from_secs(1)).await
     }
 
-    /// What it is answered, which it must be within this time.
+    /// Returns the response, which must arrive within this time.
     pub async fn answer_within(self, span: Duration) -> Poll {
         let answer = tokio::time::timeout(span, self.0).await;
         answer.unwrap().unwrap()
     }
 }
 
-/// Begins a poll of somebody who has just opened a room, and returns when it waits.
-pub async fn wait_in(app: &TestApp, browser: &Browser, room: i64) -> WaitingPoll {
+/// Starts a poll from the cursor of a newly opened room page, and returns once the poll waits.
+pub async fn start_poll(app: &TestApp, browser: &Browser, room: i64) -> WaitingPoll {
     let cursor = browser.cursor(room).await;
-    wait_from(app, browser, room, &cursor).await
+    start_poll_from(app, browser, room, &cursor).await
 }
 
-/// Begins a poll, and returns when it waits.
-pub async fn wait_from(app: &TestApp, browser: &Browser, room: i64, cursor: &str) -> WaitingPoll {
+/// Starts a poll from a cursor, and returns once the poll waits.
+pub async fn start_poll_from(
+    app: &TestApp,
+    browser: &Browser,
+    room: i64,
+    cursor: &str,
+) -> WaitingPoll {
     let waiting = || app.core.messages.subscriber_count(RoomId(room));
     let before = waiting();
     let (browser, query) = (browser.clone(), format!("?after={cursor}"));
@@ -576,34 +581,34 @@ pub async fn wait_from(app: &TestApp, browser: &Browser, room: i64, cursor: &str
     WaitingPoll(poll)
 }
 
-/// What a poll was answered.
+/// The response to a poll.
 #[derive(Debug)]
 pub struct Poll {
     pub status: u16,
     pub cursor: String,
     pub is_reset: bool,
-    /// The texts of the messages that came.
-    pub came: Vec<String>,
-    /// The ids of the messages that went.
-    pub gone: Vec<String>,
+    /// The texts of the added messages.
+    pub added: Vec<String>,
+    /// The element IDs of the removed messages.
+    pub removed: Vec<String>,
     pub page: Page,
 }
 
 impl Poll {
-    fn of(page: Page) -> Self {
+    fn parse(page: Page) -> Self {
         Self {
             status: page.status.as_u16(),
             cursor: page.header("mirage-cursor").to_owned(),
             is_reset: page.header("mirage-reset") == "1",
-            came: page.texts("li:not([data-gone]) .text"),
-            gone: page.attributes("li[data-gone]", "id"),
+            added: page.texts("li:not([data-gone]) .text"),
+            removed: page.attributes("li[data-gone]", "id"),
             page,
         }
     }
 }
 
 #[track_caller]
-fn selector_of(selector: &str) -> Selector {
+fn parse_selector(selector: &str) -> Selector {
     Selector::parse(selector).unwrap_or_else(|error| panic!("{selector}: {error}"))
 }
 

@@ -1,7 +1,7 @@
-//! The whole story in the text browser Lynx: what its people read, fill in and press.
+//! The whole story in the text browser Lynx: reading pages, filling in forms and pressing buttons.
 //!
-//! Lynx runs in a terminal of its own and takes its keys from a pipe, one command after the other, so
-//! nothing here waits for a time. What it shows comes back through another pipe: it prints the page.
+//! Lynx runs in its own terminal and reads its keys from a pipe, one command after the other, so the test
+//! needs no delays. Lynx prints each page into another pipe for the test to read.
 
 use std::collections::HashMap;
 use std::fs::{self, File, OpenOptions};
@@ -15,7 +15,7 @@ use tokio::sync::oneshot;
 
 use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp};
 
-/// Links and fields have numbers to go to them by; a field takes letters only after Enter.
+/// Numbers all links and fields; a field must be activated with Enter before typing.
 const SETTINGS: &str = "\
 ACCEPT_ALL_COOKIES:TRUE
 DEFAULT_KEYPAD_MODE:LINKS_AND_FIELDS_ARE_NUMBERED
@@ -24,14 +24,14 @@ TEXTFIELDS_NEED_ACTIVATION:TRUE
 PRINTER:To the test:cat %s > printed:FALSE
 ";
 
-/// What works with scripts only, and so must not be shown to those who have none.
+/// Controls that need scripts, and so must not be shown without them.
 const DEAD_CONTROLS: [&str; 3] = ["Pause updates", "Enter sends", "Show password"];
 
-/// A Lynx in which somebody looks at a page.
+/// A running Lynx.
 struct Lynx {
-    /// Its home, with the pipes `keys` and `printed`.
+    /// The home folder, with the pipes `keys` and `printed`.
     folder: TempDir,
-    /// Util-linux's `script`, which gives it a terminal. Nothing is ever typed into that.
+    /// util-linux's `script`, which provides a terminal. Nothing is typed into the terminal itself.
     terminal: Child,
     keys: File,
 }
@@ -59,7 +59,7 @@ impl Lynx {
             .stdout(shown)
             .spawn()
             .unwrap();
-        // For reading too: opening a pipe for writing alone waits until it is read from.
+        // Opened for reading, too: opening a pipe only for writing blocks until there is a reader.
         let keys = OpenOptions::new().read(true).write(true).open(&pipes[0]);
         Self {
             folder,
@@ -68,13 +68,13 @@ impl Lynx {
         }
     }
 
-    /// Presses keys, by Lynx's names for them.
+    /// Presses keys, given by Lynx's names.
     fn press(&mut self, keys: &[&str]) {
         let lines: String = keys.iter().map(|key| format!("key {key}\n")).collect();
         self.keys.write_all(lines.as_bytes()).unwrap();
     }
 
-    /// Types into the field one is in.
+    /// Types into the active field.
     fn type_in(&mut self, text: &str) {
         for letter in text.chars() {
             match letter {
@@ -85,7 +85,7 @@ impl Lynx {
         }
     }
 
-    /// Goes to the link or field of this number. A link is followed by that.
+    /// Goes to the link or field with this number, which follows a link.
     fn go_to(&mut self, number: &str) {
         self.type_in(number);
         self.press(&["^J"]);
@@ -93,7 +93,7 @@ impl Lynx {
 
     /// The page as Lynx shows it.
     async fn read(&mut self) -> Screen {
-        // The last of the ways to print is the one in the settings.
+        // The last entry of the print menu is the printer in SETTINGS.
         self.press(&["p", "End", "^J"]);
         let (sender, receiver) = oneshot::channel();
         let pipe = self.folder.path().join("printed");
@@ -101,12 +101,12 @@ impl Lynx {
         let Ok(printed) = tokio::time::timeout(Duration::from_secs(60), receiver).await else {
             panic!("Lynx shows no page:\n{}", self.shown());
         };
-        let screen = Screen::of(&printed.unwrap().unwrap());
+        let screen = Screen::parse(&printed.unwrap().unwrap());
         screen.assert_usable();
         screen
     }
 
-    /// Everything that was written to its terminal, to find out from what went wrong.
+    /// The whole terminal output, for error messages.
     fn shown(&self) -> String {
         let bytes = fs::read(self.folder.path().join("terminal")).unwrap();
         String::from_utf8_lossy(&bytes).into_owned()
@@ -129,7 +129,7 @@ impl Lynx {
         self.read().await
     }
 
-    /// Presses the button of this name, and gives the page it leads to.
+    /// Presses the button with this name and returns the next page.
     async fn submit(&mut self, button: &str) -> Screen {
         let number = self.read().await.number_of(&format!("BUTTON) {button}"));
         self.go_to(&number);
@@ -137,14 +137,14 @@ impl Lynx {
         self.read().await
     }
 
-    /// Follows the link that says this, and gives the page it leads to.
+    /// Follows the link with this text and returns the next page.
     async fn follow(&mut self, link: &str) -> Screen {
         let number = self.read().await.number_of(link);
         self.go_to(&number);
         self.read().await
     }
 
-    /// Quits, as a person does.
+    /// Quits Lynx with its own keys.
     fn quit(mut self) {
         self.press(&["q", "y"]);
         let status = self.terminal.wait().unwrap();
@@ -153,14 +153,14 @@ impl Lynx {
 }
 
 impl Drop for Lynx {
-    /// Closes the terminal, and with it Lynx, if it runs still.
+    /// Closes the terminal, which ends Lynx if it still runs.
     fn drop(&mut self) {
         drop(self.terminal.kill());
         drop(self.terminal.wait());
     }
 }
 
-/// A missing Lynx is said in a sentence: what is tried here is not left out.
+/// Fails with a clear message if Lynx is missing, instead of skipping the test.
 fn assert_installed() {
     match Command::new("lynx").arg("-version").output() {
         Ok(_) => {}
@@ -175,15 +175,15 @@ fn assert_installed() {
 
 /// A page as Lynx shows it.
 struct Screen {
-    /// Its lines, trimmed and without the empty ones; links and fields with their numbers.
+    /// The non-empty lines, trimmed, with the numbers of links and fields.
     lines: Vec<String>,
-    /// What is behind each number: where the link leads, or what field it is.
+    /// The target of each number: the URL of a link, or the kind of a field.
     targets: HashMap<String, String>,
 }
 
 impl Screen {
-    /// Takes what Lynx prints apart: the page and, below it, the list of its numbers.
-    fn of(printed: &str) -> Self {
+    /// Parses a printed page: its lines and, below them, the list of numbers.
+    fn parse(printed: &str) -> Self {
         let (page, list) = printed.rsplit_once("\nReferences\n").unwrap();
         let lines = |text: &str| -> Vec<String> {
             let trimmed = text.lines().map(|line| line.trim().to_owned());
@@ -199,7 +199,7 @@ impl Screen {
         }
     }
 
-    /// The page without those numbers, and without the marks that Lynx puts before items of lists.
+    /// The text of the page, without the numbers and without list markers.
     fn text(&self) -> String {
         let mut text = String::from("\n");
         for line in &self.lines {
@@ -215,7 +215,7 @@ impl Screen {
         text
     }
 
-    /// That these whole lines are shown, one after the other.
+    /// Asserts that the page shows these consecutive lines.
     #[track_caller]
     fn assert_shows(&self, lines: &str) -> &Self {
         let text = self.text();
@@ -226,7 +226,7 @@ impl Screen {
         self
     }
 
-    /// That this is nowhere on the page.
+    /// Asserts that the page does not contain these words.
     #[track_caller]
     fn assert_lacks(&self, words: &str) -> &Self {
         let text = self.text();
@@ -234,7 +234,7 @@ impl Screen {
         self
     }
 
-    /// That nothing needs a script, and that buttons can be told apart.
+    /// Asserts that no control needs scripts and that no two buttons have the same name.
     #[track_caller]
     fn assert_usable(&self) {
         for control in DEAD_CONTROLS {
@@ -252,7 +252,7 @@ impl Screen {
         );
     }
 
-    /// The number before what is shown. Where it is shown twice, both must lead to the same place.
+    /// The number before a text. If the text occurs twice, both must have the same target.
     #[track_caller]
     fn number_of(&self, shown: &str) -> String {
         let page = self.lines.join("\n");
@@ -272,13 +272,13 @@ impl Screen {
         numbers[0].to_owned()
     }
 
-    /// What is behind the link or field that is shown like this.
+    /// The target of the link or field with this text.
     #[track_caller]
     fn target_of(&self, shown: &str) -> &str {
         &self.targets[&self.number_of(shown)]
     }
 
-    /// The number of the room of this name, on its page.
+    /// The ID of the room with this name, from its page.
     #[track_caller]
     fn room(&self, name: &str) -> i64 {
         let members = self.target_of(&format!("All members of {name}"));
@@ -321,11 +321,11 @@ impl Screen {
     }
 }
 
-/// What ann writes: two lines, and an address in the second.
+/// A message of two lines, with a URL in the second.
 const TWO_LINES: &str = "The kettle is on\nhttp://example.org/tea?leaf=2";
 
 #[tokio::test]
-async fn the_whole_story_goes_in_a_text_browser() {
+async fn the_whole_story_works_in_a_text_browser() {
     let app = TestApp::spawn().await;
     let bob = app.sign_up("bob").await;
     let parrots = bob.create_public_room("Parrots").await;
@@ -335,7 +335,7 @@ async fn the_whole_story_goes_in_a_text_browser() {
     sign_up(&mut ann).await;
     create_private_room(&mut ann, &bob).await;
     let tea = create_public_room(&mut ann).await;
-    // Who joins later is named later.
+    // Members are listed in the order in which they joined, so bob must join later.
     app.clock.advance(Duration::from_secs(60));
     bob.join(tea).await;
     send_two_lines(&mut ann, &bob, tea).await;
@@ -358,7 +358,7 @@ async fn sign_up(ann: &mut Lynx) {
     rooms.assert_shows("Public rooms\nFind a room by its name ____________________");
 }
 
-/// Bob finds it nowhere, and joins it by what ann typed.
+/// Asserts that bob cannot find the room, but can join it with its name and password.
 async fn create_private_room(ann: &mut Lynx, bob: &Browser) {
     ann.follow("Create a room").await;
     ann.fill("Room name", "Attic").await;
@@ -387,7 +387,7 @@ async fn create_public_room(ann: &mut Lynx) -> i64 {
     tea.room("Tea")
 }
 
-/// Both see two lines and a link.
+/// Asserts that ann and bob see two lines and a link.
 async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
     ann.fill("Message", TWO_LINES).await;
     let sent = ann.submit("Send message").await;
@@ -405,9 +405,9 @@ async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
     assert_eq!(seen.attribute("#log .text br + a", "href"), address);
 }
 
-/// There are none; then there is one.
+/// Asserts that there is no new message at first, and then one.
 async fn check_for_new_messages(ann: &mut Lynx, app: &TestApp, bob: &Browser, tea: i64) {
-    // Time goes on: the clock is in the address of the link, so that Lynx asks for the page again.
+    // The link contains the time, so that Lynx fetches the page again.
     app.clock.advance(Duration::from_secs(60));
     let nothing = ann.follow("Check for new messages").await;
     nothing.assert_shows("No new messages.");
@@ -426,7 +426,7 @@ async fn see_members(ann: &mut Lynx) {
     members.assert_shows("ann (you), owner\nbob Manage bob");
 }
 
-/// One press of a button, in the list.
+/// Joins with one press of a button in the list.
 async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     let rooms = ann.follow("Public rooms").await;
     rooms.assert_shows(
@@ -439,7 +439,7 @@ async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     assert_eq!(members(bob, parrots).await, ["bob (you), owner", "ann"]);
 }
 
-/// With a wrong password first: that is said, and the name is kept.
+/// Tries a wrong password first: the page reports it and keeps the name.
 async fn join_private_room(ann: &mut Lynx, bob: &Browser, den: i64) {
     ann.follow("Join a private room").await;
     ann.fill("Room name", "Den").await;
@@ -459,7 +459,7 @@ async fn join_private_room(ann: &mut Lynx, bob: &Browser, den: i64) {
     assert_eq!(members(bob, den).await, ["bob (you), owner", "ann"]);
 }
 
-/// Asks first.
+/// Leaves a room after a confirmation page.
 async fn leave_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     let rooms = ann.follow("Your rooms").await;
     for room in ["Attic", "Den", "Parrots", "Tea"] {
@@ -488,7 +488,7 @@ async fn members(reader: &Browser, room: i64) -> Vec<String> {
 }
 
 #[tokio::test]
-async fn a_room_with_messages_does_not_say_in_a_text_browser_that_there_are_none() {
+async fn in_a_text_browser_a_room_with_messages_does_not_claim_to_be_empty() {
     let app = TestApp::spawn().await;
     let bob = app.sign_up("bob").await;
     let tea = bob.create_public_room("Tea").await;
