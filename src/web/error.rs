@@ -2,18 +2,15 @@
 
 use std::fmt;
 use std::panic::Location;
-use std::sync::Arc;
 
 use actix_web::http::{StatusCode, header};
 use actix_web::{HttpResponse, ResponseError};
 
 use crate::core::Fault;
-use crate::domain::{Role, RoomId, UserId};
+use crate::domain::{Role, RoomId};
 use crate::live::rate_limits::TooMany;
-use crate::live::rooms::Room;
 use crate::services::moderation::Moderated;
 use crate::services::room_settings::Changed;
-use crate::services::rooms::Access;
 use crate::urls::login_url;
 
 /// How long to wait when something is unavailable, in seconds.
@@ -112,39 +109,6 @@ pub enum AppError {
 
 /// What a page answers.
 pub type PageResult = Result<HttpResponse, AppError>;
-
-impl Access {
-    /// The room, for pages that are for its members.
-    ///
-    /// # Errors
-    /// For everybody else, what they are to see instead.
-    pub fn member(self) -> Result<Arc<Room>, AppError> {
-        match self {
-            Self::Member(room) => Ok(room),
-            Self::Outside(room) => Err(AppError::NotAMember {
-                room: room.id,
-                name: room.name.clone(),
-            }),
-            Self::Hidden => Err(AppError::NoSuchRoom),
-        }
-    }
-
-    /// The room, for pages that are for those of its members who have at least the role `needs`.
-    ///
-    /// # Errors
-    /// For everybody else, what they are to see instead.
-    pub fn at_least(self, needs: Role, user: UserId) -> Result<Arc<Room>, AppError> {
-        let room = self.member()?;
-        if room.role_of(user) >= Some(needs) {
-            Ok(room)
-        } else {
-            Err(AppError::NotAllowed {
-                room: room.id,
-                needs,
-            })
-        }
-    }
-}
 
 impl Changed {
     /// Nothing, where the change of `room` was made.

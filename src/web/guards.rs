@@ -2,14 +2,14 @@
 
 use std::sync::Arc;
 
-use actix_web::HttpRequest;
 use actix_web::http::header;
+use actix_web::{HttpRequest, web};
 
-use crate::domain::{Role, RoomId, UserId, Username};
+use crate::domain::{AccountPassword, Mistake, Role, RoomId, UserId, Username};
 use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::services::moderation::{self, Person};
-use crate::services::rooms;
+use crate::services::rooms::{self, Access};
 use crate::web::client_address;
 use crate::web::error::AppError;
 use crate::web::session::CurrentUser;
@@ -25,8 +25,20 @@ pub async fn room_of(
     room: RoomId,
     needs: Role,
 ) -> Result<Arc<Room>, AppError> {
-    let access = rooms::access(&state.core, room, user.user_id).await?;
-    access.at_least(needs, user.user_id)
+    let room = match rooms::access(&state.core, room, user.user_id).await? {
+        Access::Member(room) => room,
+        Access::Outside(room) => {
+            let (room, name) = (room.id, room.name.clone());
+            return Err(AppError::NotAMember { room, name });
+        }
+        Access::Hidden => return Err(AppError::NoSuchRoom),
+    };
+    if room.role_of(user.user_id) >= Some(needs) {
+        Ok(room)
+    } else {
+        let room = room.id;
+        Err(AppError::NotAllowed { room, needs })
+    }
 }
 
 /// A room, and somebody there whom whoever asks may moderate.
@@ -72,4 +84,18 @@ pub fn user_agent(request: &HttpRequest) -> String {
     sent.and_then(|value| value.to_str().ok())
         .unwrap_or_default()
         .to_owned()
+}
+
+/// Parses the new password that somebody has chosen for the account `name`. Long ones take a while, so it is done
+/// where nobody waits for it.
+///
+/// # Errors
+/// When the server stops meanwhile.
+pub async fn choose_password(
+    typed: String,
+    name: Option<Username>,
+) -> Result<Result<AccountPassword, Mistake>, AppError> {
+    web::block(move || AccountPassword::parse(&typed, name.as_ref()))
+        .await
+        .map_err(|error| AppError::bug(error.into()))
 }

@@ -2,16 +2,16 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form};
+use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{AccountPassword, Mistake, PlainPassword, Username};
+use crate::domain::{AccountPassword, PlainPassword, Username};
 use crate::services::accounts::{self, PasswordChanged};
 use crate::web::answers::{html, html_with, or_form_for_later, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::{count_password, user_agent};
+use crate::web::guards::{choose_password, count_password, user_agent};
 use crate::web::layout::{Here, Layout};
 use crate::web::session::{CurrentUser, KeyInCookie};
 use crate::web::state::WebState;
@@ -97,12 +97,8 @@ async fn parse(
         problems.add("password", "Enter a new password");
         return Ok(Err(problems));
     }
-    let (typed, name) = (form.password.clone(), Username::parse(&user.user_name).ok());
-    // Looking for common passwords takes a while for long ones.
-    let parsed: Result<AccountPassword, Mistake> =
-        web::block(move || AccountPassword::parse(&typed, name.as_ref()))
-            .await
-            .map_err(|error| AppError::bug(error.into()))?;
+    let name = Username::parse(&user.user_name).ok();
+    let parsed = choose_password(form.password.clone(), name).await?;
     let new = problems.take("password", parsed);
     Ok(new.filter(|_| problems.is_empty()).ok_or(problems))
 }

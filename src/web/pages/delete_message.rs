@@ -5,15 +5,15 @@ use std::sync::Arc;
 use actix_web::web::{Data, Form, Path};
 use askama::Template;
 
-use crate::domain::{MessageId, RoomId};
+use crate::domain::{MessageId, Role, RoomId};
 use crate::live::messages::Message;
 use crate::live::rooms::Room;
 use crate::services::messages;
-use crate::services::rooms;
 use crate::urls::{room_done_url, room_moderated_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Button;
+use crate::web::guards::room_of;
 use crate::web::layout::{Here, Layout};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -35,9 +35,7 @@ pub async fn show(
     address: Path<(RoomId, MessageId)>,
 ) -> PageResult {
     let (room, message) = address.into_inner();
-    let room = rooms::access(&state.core, room, user.user_id)
-        .await?
-        .member()?;
+    let room = room_of(&state, &user, room, Role::Member).await?;
     let Some(message) = messages::deletable(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };
@@ -58,9 +56,7 @@ pub async fn submit(
     _: Form<Button>,
 ) -> PageResult {
     let (room, message) = address.into_inner();
-    let room = rooms::access(&state.core, room, user.user_id)
-        .await?
-        .member()?;
+    let room = room_of(&state, &user, room, Role::Member).await?;
     let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };

@@ -10,11 +10,11 @@ use super::qr::Qr;
 use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::invites::{self, Created, Invite};
-use crate::services::rooms;
 use crate::urls::invite_url;
 use crate::web::answers::{html, html_with};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
+use crate::web::guards::room_of;
 use crate::web::layout::{Here, Layout};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -105,9 +105,7 @@ pub async fn show(
     room: Path<RoomId>,
     query: Query<InvitesQuery>,
 ) -> PageResult {
-    let room = rooms::access(&state.core, *room, user.user_id)
-        .await?
-        .at_least(Role::Moderator, user.user_id)?;
+    let room = room_of(&state, &user, *room, Role::Moderator).await?;
     html(&InvitesPage {
         has_revoked: query.done == "revoked",
         ..InvitesPage::new(&state, &user, &room).await?
@@ -123,9 +121,7 @@ pub async fn submit(
     room: Path<RoomId>,
     form: Form<InvitesForm>,
 ) -> PageResult {
-    let room = rooms::access(&state.core, *room, user.user_id)
-        .await?
-        .at_least(Role::Moderator, user.user_id)?;
+    let room = room_of(&state, &user, *room, Role::Moderator).await?;
     if !room.is_private {
         return needs_none(&state, &user, &room).await;
     }

@@ -1,17 +1,15 @@
 //! Leave a room: asks first.
 
-use std::sync::Arc;
-
 use actix_web::web::{Data, Form, Path};
 use askama::Template;
 
-use crate::domain::RoomId;
+use crate::domain::{Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::members::{self, Left};
-use crate::services::rooms;
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Button;
+use crate::web::guards::room_of;
 use crate::web::layout::{Here, Layout};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -26,9 +24,7 @@ struct LeavePage<'a> {
 
 /// **Who:** members. **Answers:** the question.
 pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
-    let room: Arc<Room> = rooms::access(&state.core, *room, user.user_id)
-        .await?
-        .member()?;
+    let room = room_of(&state, &user, *room, Role::Member).await?;
     html(&LeavePage {
         layout: Layout::new(&state, Some(&user), Here::Elsewhere),
         is_owner: room.owner == user.user_id,
@@ -43,9 +39,7 @@ pub async fn submit(
     room: Path<RoomId>,
     _: Form<Button>,
 ) -> PageResult {
-    let room = rooms::access(&state.core, *room, user.user_id)
-        .await?
-        .member()?;
+    let room = room_of(&state, &user, *room, Role::Member).await?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Who has left in another tab meanwhile has what they wanted.
         Left::Now | Left::Before => Ok(see_other("/rooms/mine?done=left")),

@@ -9,9 +9,9 @@ use serde::Deserialize;
 use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::{Member, Room};
 use crate::services::moderation::{self, Banned};
-use crate::services::rooms;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
+use crate::web::guards::room_of;
 use crate::web::layout::{Here, Layout};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -51,9 +51,7 @@ pub async fn show(
     room: Path<RoomId>,
     query: Query<MembersQuery>,
 ) -> PageResult {
-    let room = rooms::access(&state.core, *room, user.user_id)
-        .await?
-        .member()?;
+    let room = room_of(&state, &user, *room, Role::Member).await?;
     let (outside, banned) = if room.role_of(user.user_id) >= Some(Role::Moderator) {
         let banned = moderation::banned(&state.core, room.id).await?;
         let outside = moderation::authors_outside(&state.core, &room, &banned).await;

@@ -3,11 +3,11 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path, Query};
+use actix_web::web::{Data, Form, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{AccountPassword, Mistake, Username};
+use crate::domain::{AccountPassword, Username};
 use crate::security::tokens::Token;
 use crate::services::accounts::{self, Admission, Registered};
 use crate::urls::{register_url, with_next};
@@ -15,7 +15,7 @@ use crate::web::answers::{html, html_with, or_form_for_later, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::user_agent;
+use crate::web::guards::{choose_password, user_agent};
 use crate::web::layout::{Here, Layout};
 use crate::web::session::KeyInCookie;
 use crate::web::state::WebState;
@@ -225,12 +225,7 @@ async fn parse(
 ) -> Result<Result<(Username, AccountPassword), Problems>, AppError> {
     let mut problems = Problems::default();
     let name = problems.take("name", Username::parse(&form.name));
-    let (typed, for_name) = (form.password.clone(), name.clone());
-    // Looking for common passwords takes a while for long ones.
-    let parsed: Result<AccountPassword, Mistake> =
-        web::block(move || AccountPassword::parse(&typed, for_name.as_ref()))
-            .await
-            .map_err(|error| AppError::bug(error.into()))?;
+    let parsed = choose_password(form.password.clone(), name.clone()).await?;
     let password = problems.take("password", parsed);
     Ok(name.zip(password).ok_or(problems))
 }

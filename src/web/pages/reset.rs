@@ -2,11 +2,11 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{self, Data, Form, Path};
+use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{AccountPassword, Mistake, Username};
+use crate::domain::Username;
 use crate::security::tokens::Token;
 use crate::services::accounts::{self, Reset};
 use crate::services::one_time_links;
@@ -15,7 +15,7 @@ use crate::web::answers::{html, html_with, or_form_for_later, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::user_agent;
+use crate::web::guards::{choose_password, user_agent};
 use crate::web::layout::{Here, Layout};
 use crate::web::session::KeyInCookie;
 use crate::web::state::WebState;
@@ -76,10 +76,11 @@ pub async fn submit(
         let page = ResetPage::new(&state, &link, &name, problems);
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    let password = match parse(form.into_inner(), &name).await? {
-        Ok(password) => password,
-        Err(mistake) => return again(Problems::one("password", mistake.0)),
-    };
+    let password =
+        match choose_password(form.into_inner().password, Username::parse(&name).ok()).await? {
+            Ok(password) => password,
+            Err(mistake) => return again(Problems::one("password", mistake.0)),
+        };
     let agent = user_agent(&request);
     let reset = async {
         match accounts::reset_password(&state.core, link.clone(), password, agent).await? {
@@ -91,12 +92,4 @@ pub async fn submit(
         }
     };
     or_form_for_later(reset.await, "password", again)
-}
-
-async fn parse(form: ResetForm, name: &str) -> Result<Result<AccountPassword, Mistake>, AppError> {
-    let (typed, for_name) = (form.password, Username::parse(name).ok());
-    // Looking for common passwords takes a while for long ones.
-    web::block(move || AccountPassword::parse(&typed, for_name.as_ref()))
-        .await
-        .map_err(|error| AppError::bug(error.into()))
 }

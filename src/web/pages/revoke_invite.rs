@@ -4,11 +4,11 @@ use actix_web::web::{Data, Form, Path};
 
 use crate::domain::{InviteId, Role, RoomId};
 use crate::services::invites::{self, Revoked};
-use crate::services::rooms;
 use crate::urls::invites_done_url;
 use crate::web::answers::see_other;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Button;
+use crate::web::guards::room_of;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -20,9 +20,7 @@ pub async fn submit(
     _: Form<Button>,
 ) -> PageResult {
     let (room, invite) = address.into_inner();
-    let room = rooms::access(&state.core, room, user.user_id)
-        .await?
-        .at_least(Role::Moderator, user.user_id)?;
+    let room = room_of(&state, &user, room, Role::Moderator).await?;
     match invites::revoke(&state.core, room.id, user.user_id, invite).await? {
         // A link that is gone already is as they wanted it.
         Revoked::Done => Ok(see_other(invites_done_url(room.id, "revoked"))),
