@@ -110,7 +110,7 @@ pub struct AppState {
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     /// The database's folder cannot be made.
-    #[error("cannot make the folder {} for the database: {error}", folder.display())]
+    #[error("cannot create the database folder {}: {error}", folder.display())]
     DatabaseFolder {
         /// The folder.
         folder: PathBuf,
@@ -126,16 +126,14 @@ pub enum StartupError {
         error: DbErr,
     },
     /// No server has made the database yet.
-    #[error(
-        "there is no database of Mirage at {url}: name the one the server uses with --database-url"
-    )]
+    #[error("no Mirage database at {url}: set --database-url to the database that the server uses")]
     NoDatabase {
         /// Where it was looked for.
         url: String,
     },
     /// A newer program has changed the database.
     #[error(
-        "the database {url} was changed by a newer version of Mirage ({change}): use that version"
+        "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
     )]
     NewerDatabase {
         /// Which one.
@@ -144,7 +142,7 @@ pub enum StartupError {
         change: String,
     },
     /// The secret's file cannot be read or made.
-    #[error("cannot read or make the secret file {}: {error}", file.display())]
+    #[error("cannot read or create the secret file {}: {error}", file.display())]
     SecretFile {
         /// The file.
         file: PathBuf,
@@ -152,13 +150,13 @@ pub enum StartupError {
         error: io::Error,
     },
     /// The secret's file holds something else.
-    #[error("{} is not a secret file of Mirage: it must hold exactly 64 bytes", file.display())]
+    #[error("{} is not a Mirage secret file: it must be exactly 64 bytes long", file.display())]
     NotASecret {
         /// The file.
         file: PathBuf,
     },
     /// The style sheet, the script or the icon cannot be read.
-    #[error("cannot read {}: {error}. Set --assets to the folder that has it", file.display())]
+    #[error("cannot read {}: {error}. Set --assets to the folder that contains it", file.display())]
     Assets {
         /// The file.
         file: PathBuf,
@@ -166,7 +164,7 @@ pub enum StartupError {
         error: io::Error,
     },
     /// The address cannot be served on.
-    #[error("cannot serve on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     Bind {
         /// The address.
         address: String,
@@ -231,12 +229,12 @@ impl Application {
             config,
         });
         if state.config.limits == Switch::Off {
-            tracing::warn!("limits are off: this is for tests and benchmarks only");
+            tracing::warn!("rate limits are off: use this for tests and benchmarks only");
         }
         if state.config.is_https() && state.config.trusted_proxies.is_empty() {
             // Only a proxy can speak TLS here.
             tracing::warn!(
-                "no --trusted-proxies: limits count everybody as one address, the proxy's"
+                "--trusted-proxies is not set: rate limits count all clients as one address, the proxy's"
             );
         }
         let (server, port) = serve(&state, &secret)?;
@@ -272,7 +270,7 @@ impl Application {
         let result = tokio::select! {
             result = &mut server => result,
             () = stop => {
-                tracing::info!("stopping");
+                tracing::info!("shutting down");
                 self.state.stopping.cancel();
                 let (result, ()) = tokio::join!(server, handle.stop(true));
                 result
@@ -282,7 +280,7 @@ impl Application {
         sweeper.abort();
         noticing.abort();
         if let Err(error) = self.state.database.clone().close().await {
-            tracing::warn!(%error, "the database did not close");
+            tracing::warn!(%error, "failed to close the database");
         }
         result
     }
@@ -394,13 +392,13 @@ async fn sweep_now_and_then(app: Arc<AppState>) {
             app.rooms.sweep();
             app.public_rooms.sweep();
             if let Err(error) = sessions::delete_expired(&app).await {
-                tracing::warn!(%error, "could not delete the sessions that have expired");
+                tracing::warn!(%error, "failed to delete expired sessions");
             }
             if let Err(error) = invites::delete_expired(&app).await {
-                tracing::warn!(%error, "could not delete the invites that have expired");
+                tracing::warn!(%error, "failed to delete expired invites");
             }
             if let Err(error) = one_time_links::delete_expired(&app).await {
-                tracing::warn!(%error, "could not delete the links that have expired");
+                tracing::warn!(%error, "failed to delete expired one-time links");
             }
         }
     }
@@ -423,7 +421,7 @@ async fn notice_changes(app: Arc<AppState>, mut noticed: Noticed) {
             Err(_) if is_away => {}
             Err(error) => {
                 is_away = true;
-                tracing::warn!(%error, "could not look for changes by the command line");
+                tracing::warn!(%error, "failed to poll the change feed");
             }
         }
     }

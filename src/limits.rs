@@ -235,7 +235,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         }
         limiter.retain_recent();
         if limiter.len() > MOST_KEYS / 2 {
-            tracing::warn!("a limit begins anew: it has counted too many at once");
+            tracing::warn!("rate limiter reset: too many keys");
             *limiter = Self::fresh(self.quota, &self.clock);
         }
     }

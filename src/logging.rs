@@ -67,7 +67,7 @@ impl RootSpanBuilder for RequestLog {
                 route,
                 status = status_code,
                 ms,
-                "answered"
+                "request completed"
             );
         } else {
             tracing::event!(
@@ -76,7 +76,7 @@ impl RootSpanBuilder for RequestLog {
                 route,
                 status = status_code,
                 ms,
-                "answered"
+                "request completed"
             );
         }
     }

@@ -118,7 +118,9 @@ impl Noticed {
         for row in new.all(&app.uncounted).await? {
             match Change::read(&row) {
                 Some(change) => apply(app, &[change]),
-                None => tracing::warn!(kind = row.kind, "a change of an unknown kind"),
+                None => {
+                    tracing::warn!(kind = row.kind, "unknown kind of change in the change feed")
+                }
             }
             self.0 = row.id;
         }

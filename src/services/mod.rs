@@ -31,22 +31,22 @@ pub use cache::Cache;
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The database refused, or was not there.
-    #[error("the database failed")]
+    #[error("database error")]
     Database(#[from] DbErr),
     /// A password could not be hashed, or a stored hash could not be read.
-    #[error("a password could not be hashed or compared: {0}")]
+    #[error("password hashing failed: {0}")]
     Password(argon2::password_hash::Error),
     /// Too many passwords wait to be hashed or compared.
-    #[error("too many passwords wait to be hashed or compared")]
+    #[error("too many passwords are waiting to be hashed")]
     Crowded,
     /// A message could not be rendered.
-    #[error("a message could not be rendered")]
+    #[error("message rendering failed")]
     Rendering(#[from] askama::Error),
     /// The program is wrong.
-    #[error("a bug")]
+    #[error("internal error")]
     Bug(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A task was ended before its time.
-    #[error("a task did not finish")]
+    #[error("background task did not finish")]
     Task(#[from] tokio::task::JoinError),
 }
 

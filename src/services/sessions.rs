@@ -380,7 +380,7 @@ fn note_use(app: &Arc<AppState>, live: &LiveSession, now: Timestamp) {
                 .filter(session::Column::KeyDigest.eq(digest.to_hex()));
             if let Err(error) = update.exec(&app.database).await {
                 // The next use after the lag tries again.
-                tracing::warn!(error = %error, "could not note when a session was last used");
+                tracing::warn!(error = %error, "failed to update when a session was last used");
             }
         });
     }

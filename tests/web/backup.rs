@@ -102,7 +102,7 @@ async fn a_file_that_is_there_is_left_alone() {
     assert!(complaint(&there).contains("letter.txt"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "Dear ada");
     assert!(complaint(&missing).contains("nowhere/copy.db"));
-    assert!(complaint(&empty).contains("there is no database of Mirage"));
+    assert!(complaint(&empty).contains("no Mirage database"));
     let names = std::fs::read_dir(folder.path()).unwrap();
     assert_eq!(names.count(), 1, "nothing was made");
 }

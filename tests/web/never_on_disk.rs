@@ -98,7 +98,7 @@ async fn messages_are_in_no_file_and_no_line_of_the_log() {
 
     assert_eq!(code, Some(0));
     let left = assert_nowhere(&files_in(folder.path()));
-    assert!(log.contains("answered") && !log.contains(MARKER));
+    assert!(log.contains("request completed") && !log.contains(MARKER));
     eprintln!(
         "{MESSAGES} messages are not in {in_use} bytes of files in use, {left} of files left and {} of log",
         log.len()

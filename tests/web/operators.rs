@@ -85,7 +85,7 @@ async fn a_deleted_person_is_gone_from_everywhere() {
 
     let output = run(&app, &["user", "delete", "aDA", "--yes"]).await;
 
-    assert_eq!(printed(&output), "Deleted Ada.\n");
+    assert_eq!(printed(&output), "Deleted the user Ada.\n");
     is_noticed(async || {
         let page = bob.room(tea).await;
         page.texts("#log li .text") == ["yours"]
@@ -351,8 +351,7 @@ async fn a_name_that_nobody_has_is_one_sentence_and_exit_code_1() {
     ] {
         let output = run(&app, words).await;
 
-        let what = if words[0] == "user" { "person" } else { "room" };
-        let sentence = format!("mirage: there is no {what} of the name {}", words[2]);
+        let sentence = format!("mirage: there is no {} named {}", words[0], words[2]);
         assert_eq!(complaint(&output, 1), sentence.trim_end());
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
@@ -398,7 +397,7 @@ async fn on_a_terminal_the_question_is_asked_and_only_yes_deletes() {
         let output = ended.await.unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(
-            shown.contains("Delete ada and all they have said?"),
+            shown.contains("Delete the user ada and all their messages?"),
             "{shown}"
         );
         output.status.code()
@@ -427,10 +426,7 @@ fn a_command_makes_no_database() {
     let in_memory = complains("sqlite::memory:");
 
     for sentence in [&missing, &elsewhere, &empty, &in_memory] {
-        assert!(
-            sentence.contains("there is no database of Mirage"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("no Mirage database"), "{sentence}");
     }
     assert!(!Path::new(&path("missing.db")).exists() && !Path::new(&path("missing")).exists());
     assert_eq!(std::fs::metadata(path("empty.db")).unwrap().len(), 0);
@@ -463,7 +459,7 @@ fn every_command_is_explained() {
         (&["user", "--help"], "reset-password"),
         (&["room", "--help"], "delete"),
         (&["user", "delete", "--help"], "--yes"),
-        (&["help", "user", "list"], "with tabs between"),
+        (&["help", "user", "list"], "separated by tabs"),
     ] {
         let output = program(words).output().unwrap();
 

@@ -89,7 +89,7 @@ impl Running {
                 0,
                 "it ended before it served"
             );
-            if line.contains("serving") && line.contains("address") {
+            if line.contains("listening") && line.contains("address") {
                 let start = line.find("127.0.0.1:").unwrap();
                 let is_address = |c: &char| c.is_ascii_digit() || matches!(c, '.' | ':');
                 break line[start..].chars().take_while(is_address).collect();
@@ -229,7 +229,7 @@ fn whoever_forgets_to_name_the_proxy_is_told() {
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("no --trusted-proxies")
+            .contains("--trusted-proxies is not set")
     };
 
     assert!(!is_told(&[]));
@@ -328,7 +328,7 @@ fn a_signal_that_comes_while_it_starts_stops_it_too() {
     let mut stderr = process.0.stderr.take().unwrap();
     stderr.read_to_string(&mut log).unwrap();
     assert_eq!(process.0.wait().unwrap().code(), Some(0), "{log}");
-    assert!(log.contains("stopping"), "{log}");
+    assert!(log.contains("shutting down"), "{log}");
 }
 
 #[actix_web::test]
@@ -372,7 +372,9 @@ async fn the_log_has_a_line_a_request_and_none_of_its_secrets() {
     let (_, log) = running.stop("-TERM");
 
     let answered = |route: &str| {
-        let lines = log.lines().filter(|line| line.contains("\"answered\""));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("\"request completed\""));
         lines
             .filter(|line| line.contains(&format!("\"route\":\"{route}\"")))
             .collect::<Vec<_>>()
