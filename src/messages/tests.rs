@@ -333,7 +333,7 @@ fn only_its_author_is_shown_a_link_to_delete_a_message() {
              <span class=\"text\" dir=\"auto\">hello</span> \
              <time datetime=\"{time}\">13:05 UTC</time> \
              <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
-             <span class=\"vh\"> your message of \
+             <span class=\"vh\"> your message from \
              <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
         )
     );
@@ -614,7 +614,7 @@ fn who_moderates_is_shown_a_link_to_delete_a_message() {
 
     let link = format!(
         "<a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
-         <span class=\"vh\"> <bdi>ada</bdi>’s message of "
+         <span class=\"vh\"> <bdi>ada</bdi>’s message from "
     );
     assert!(html.contains(&link), "{html}");
     assert!(!html.contains("(you)"));

@@ -65,7 +65,7 @@ pub async fn show(
 /// Saves the settings. **Who:** anyone signed in. **Answers:** 303 back, or the form again with 422.
 pub async fn submit(app: Data<AppState>, user: CurrentUser, form: Form<AccountForm>) -> PageResult {
     let Some(announcements) = Announcements::parse(&form.announcements) else {
-        const CHOOSE: &str = "Choose what is announced";
+        const CHOOSE: &str = "Choose what to announce";
         let page = AccountPage {
             layout: Layout::new(&app, Some(&user), Here::Account),
             announcements: &form.announcements,

@@ -16,10 +16,10 @@ pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) ->
     html(&ConfirmPage {
         layout: Layout::new(&app, Some(&user), Here::Elsewhere),
         room: &room,
-        verb: "Clear all messages of",
+        verb: "Delete all messages in",
         name: &room.name,
         rest: "",
-        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+        consequences: &["The messages disappear for everyone immediately. This cannot be undone."],
         back: "/settings",
         back_name: "the settings",
         action: "/settings/clear".to_owned(),

@@ -21,10 +21,10 @@ pub async fn show(
     html(&ConfirmPage {
         layout: Layout::new(&app, Some(&user), Here::Elsewhere),
         room: &room,
-        verb: "Delete all messages of",
+        verb: "Delete all messages from",
         name: &person.name,
         rest: "",
-        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+        consequences: &["The messages disappear for everyone immediately. This cannot be undone."],
         back: "/members",
         back_name: "the members",
         action: format!("/members/{}/messages", person.user_id),

@@ -19,8 +19,8 @@ pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) ->
         name: &room.name,
         rest: "",
         consequences: &[
-            "Its messages are gone at once, for everybody, and nobody is in it any more. It cannot be brought back.",
-            "If you only want to go, leave it: then it passes on to somebody else.",
+            "The room and its messages disappear for everyone immediately. This cannot be undone.",
+            "To keep the room for its other members, leave it instead. One of them then becomes the owner.",
         ],
         back: "/settings",
         back_name: "the settings",

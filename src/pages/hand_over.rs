@@ -21,11 +21,11 @@ pub async fn show(
     html(&ConfirmPage {
         layout: Layout::new(&app, Some(&user), Here::Elsewhere),
         room: &room,
-        verb: "Hand over the room to",
+        verb: "Make",
         name: &person.name,
-        rest: "",
+        rest: " the owner",
         consequences: &[
-            "They will own the room, and you will be a moderator. Only they can give it back.",
+            "They become the owner, and you become a moderator. Only they can make you the owner again.",
         ],
         back: "/members",
         back_name: "the members",

@@ -115,7 +115,7 @@ async fn sign_in(
             Ok(see_other(safe_next(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {
-            const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+            const REFUSED: &str = "The name or password is wrong. Check both and try again";
             again(app, form, Problems::one("name", REFUSED))
         }
     }

@@ -23,9 +23,9 @@ pub async fn show(app: Data<AppState>, user: CurrentUser, room: Path<RoomId>) ->
         name: &room.name,
         rest: " public",
         consequences: &[
-            "Everybody will see it in the list of public rooms, and join it with one click.",
-            "All messages that are in it now are deleted: they were written in private. They cannot be brought back.",
-            "Its password and its invite links are dropped. Those who are banned stay banned.",
+            "Everyone can see it in the list of public rooms and join it with one click.",
+            "All messages in it now are deleted, because they were written in private. This cannot be undone.",
+            "Its password and invite links stop working. Banned people stay banned.",
         ],
         back: "/settings",
         back_name: "the settings",

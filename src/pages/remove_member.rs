@@ -23,10 +23,10 @@ pub async fn show(
         room: &room,
         verb: "Remove",
         name: &person.name,
-        rest: "",
+        rest: " from the room",
         consequences: &[
-            "They are taken out of the room at once. What they wrote stays.",
-            "They may come back as they came. To keep them out, ban them.",
+            "They are removed from the room immediately. Their messages stay.",
+            "They can join again. To keep them out, ban them instead.",
         ],
         back: "/members",
         back_name: "the members",

@@ -40,7 +40,7 @@ test('a conversation reads as headings and lists, each message as author, words 
           - time: /\\d+:\\d+/
           - link /^Delete/:
             - /url: /delete$/
-            - text: Delete your message of
+            - text: Delete your message from
             - time: /\\d+:\\d+/
       - heading "New messages" [level=3]
       - list:

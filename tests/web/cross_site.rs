@@ -185,7 +185,7 @@ fn method_of(route: &Endpoint) -> Method {
 }
 
 fn is_refused(page: &Page) -> bool {
-    page.status == 403 && page.texts("h1") == ["This came from another site"]
+    page.status == 403 && page.texts("h1") == ["This request came from another site"]
 }
 
 /// Asks each route that changes something in each way; gives how often it was refused and let in.

@@ -107,7 +107,7 @@ async fn assert_nothing_is_written(app: &TestApp, people: &(Browser, Browser, i6
     }
     left.assert_status(503);
     assert_eq!(left.header("retry-after"), "5");
-    assert_eq!(left.text("h1"), "Mirage cannot do that just now");
+    assert_eq!(left.text("h1"), "Mirage cannot do that right now");
 }
 
 /// That every form that writes does so, by itself, as soon as it can.

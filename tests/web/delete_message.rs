@@ -66,7 +66,7 @@ async fn messages_of_others_and_those_that_are_gone_cannot_be_deleted() {
             _ => bob.post(&link, &[("delete", "1")]).await,
         };
         page.assert_status(404);
-        assert_eq!(page.text("h1"), "There is no such message of yours");
+        assert_eq!(page.text("h1"), "You cannot delete this message");
     }
     assert_eq!(ada.messages(room).await, ["mine"]);
 

@@ -90,5 +90,5 @@ async fn the_last_one_is_told_that_the_room_goes_with_them() {
 
     let page = ada.get(&format!("/rooms/{room}/leave")).await;
 
-    assert!(page.texts("main p")[0].contains("gone for good"));
+    assert!(page.texts("main p")[0].contains("deleted for good"));
 }

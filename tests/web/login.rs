@@ -3,7 +3,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 
 use crate::support::{PASSWORD, Page, TestApp, db_column};
 
-const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+const REFUSED: &str = "The name or password is wrong. Check both and try again";
 
 #[actix_web::test]
 async fn signing_in_takes_the_name_in_any_letter_case_and_the_exact_password() {

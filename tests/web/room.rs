@@ -17,7 +17,7 @@ async fn a_message_shows_who_said_what_and_when() {
     );
     assert_eq!(
         ada.room(room).await.text("#log li"),
-        "ada (you): Kettle on? 13:05 UTC Delete your message of 13:05 UTC"
+        "ada (you): Kettle on? 13:05 UTC Delete your message from 13:05 UTC"
     );
     assert_eq!(
         bob.room(room).await.attribute("#log time", "datetime"),
