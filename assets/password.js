@@ -1,9 +1,9 @@
-// Gives each password field a button that shows what was typed. The forms work without it.
+// Adds a Show password button to each password field. The forms work without it.
 "use strict";
 
 const fields = document.querySelectorAll("input[type=password]");
 for (const field of fields) {
-  // Of several, each is named by its label: "Show new password".
+  // With several fields, each button uses the label of its field: "Show new password".
   const what = fields.length > 1 ? field.labels[0].textContent.toLowerCase() : "password";
   const button = document.createElement("button");
   const show = (isShown) => {
@@ -13,7 +13,7 @@ for (const field of fields) {
   button.type = "button";
   button.className = "quiet";
   button.addEventListener("click", () => show(field.type === "password"));
-  // Browsers offer to keep what is typed into a text field, for everybody to see.
+  // Hides it on submit: browsers offer to save the content of text fields, readable by anyone.
   field.form.addEventListener("submit", () => show(false));
   show(false);
   field.after(button);

@@ -1,4 +1,4 @@
-// Makes a room's page live. What only works with it is made here.
+// Updates the room page live. Controls that need JavaScript are created here.
 "use strict";
 
 (() => {
@@ -26,7 +26,7 @@
     return element;
   }
 
-  // Storage that is switched off throws.
+  // Storage throws when it is disabled.
   function kept(storage, key, choice) {
     try {
       if (choice !== undefined) window[storage].setItem(key, choice);
@@ -36,14 +36,14 @@
     }
   }
 
-  // Of equal texts in a row one is spoken, so every second one gets a no-break space.
+  // Screen readers skip a text equal to the last one: a no-break space makes it differ.
   const unlike = (before, text) => (text === before ? `${text}\u00a0` : text);
 
   function tell(sentence) {
     statusLine.textContent = unlike(statusLine.textContent, sentence);
   }
 
-  // ---- Time: messages end by the server's clock; the reader's may be wrong.
+  // ---- Time: messages expire by the server's clock; the reader's may be wrong.
 
   let ahead = log.dataset.now - performance.now();
 
@@ -52,7 +52,7 @@
     drop(known().filter((message) => message.dataset.deadline <= now));
   }
 
-  // ---- The list. It is no live region, so it changes in silence.
+  // ---- The list. It is not a live region, so changes are silent.
 
   const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
   const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -94,7 +94,7 @@
     log.append(below);
   }
 
-  // For messages that belong between others.
+  // For messages that belong between existing ones.
   function rebuild(items) {
     const focused = document.activeElement;
     log.replaceChildren();
@@ -113,8 +113,8 @@
 
   let slip = 0; // browsers scroll by whole pixels
 
-  // What one looks at stays in its place on the screen: the end of the list, if it is in view, else
-  // the first message in view that stays.
+  // Keeps the reader's place on the screen: the end of the list if it is in view, else the first
+  // message in view that stays.
   function inPlace(change, going = []) {
     const isAtEnd = edgesOf(section).bottom < innerHeight + 40;
     const stays = (item) => edgesOf(item).bottom > 0 && !going.includes(item);
@@ -160,7 +160,7 @@
     if (!isSilent) announce(items.filter((item) => !isOwn(item)));
   }
 
-  // A reset names all that is there.
+  // A reset lists every live message.
   function receive(items, isReset) {
     const there = new Map(known().map((item) => [item.id, item]));
     const gone = new Set(isReset ? there.values() : []);
@@ -171,7 +171,7 @@
       if (old && isGone) gone.add(old);
       else if (old) {
         gone.delete(old);
-        old.dataset.deadline = item.dataset.deadline; // it may have been moved
+        old.dataset.deadline = item.dataset.deadline; // it can be shortened
       } else if (!isGone) came.push(item);
     }
     drop([...gone]);
@@ -182,7 +182,7 @@
     show(came.filter((item) => !mustWait(item)), isReset);
   }
 
-  // ---- Pausing: what others send waits.
+  // ---- Pausing: messages from others wait.
 
   let isPaused = kept("sessionStorage", "paused");
   let waiting = [];
@@ -203,7 +203,7 @@
     speakIn(0);
   }
 
-  // ---- What was not seen yet.
+  // ---- Messages not seen yet.
 
   let unseen = [];
   const unseenLink = make("a");
@@ -251,13 +251,13 @@
     speaking = setTimeout(speak, ms);
   }
 
-  // Each key would cut a line off: lines wait while somebody types.
+  // Each key press cuts off speech, so lines wait while the reader types.
   function speak() {
     unsaid = unsaid.filter((item) => item.isConnected);
     if (!unsaid.length) isCountEnough = false;
     if (!unsaid.length || isAway || isPaused) return;
     const quietAt = Math.min(typedAt + 1_500, unsaidSince + 20_000);
-    // Lines that come together are spoken in any order.
+    // Lines added together are spoken in any order.
     const early = Math.max(quietAt, saidAt + 250) - performance.now();
     if (early > 0) return speakIn(early);
     const count = countOf(unsaid.length);
@@ -269,8 +269,8 @@
     speakIn(0);
   }
 
-  // Lines that others leave behind are said again, so a region is emptied whole, while the other is
-  // used. A line that goes too soon stays unspoken.
+  // Removing one line makes readers repeat the rest, so a region is emptied whole while the other is
+  // in use. A line removed too soon is not spoken.
   function say(line) {
     if (regions[0].childElementCount >= 10 && !regions[1].firstChild) regions.reverse();
     const [region] = regions;
@@ -289,7 +289,7 @@
     return `${message.querySelector(".author bdi").textContent}: ${text}`;
   }
 
-  // ---- Asking.
+  // ---- Polling.
 
   let { cursor } = log.dataset;
   let failures = 0;
@@ -305,7 +305,7 @@
       setTimeout(resolve, ms);
     });
 
-  // Something may have been missed: asks at once, without waiting.
+  // A message may have been missed: polls at once, without waiting.
   function hurry() {
     if (document.hidden) return;
     isHurried = true;
@@ -316,14 +316,14 @@
   async function follow() {
     isOver = false;
     while (!isOver) {
-      // A hidden tab holds no connection: browsers have six a site.
+      // A hidden tab holds no connection: browsers allow six per site.
       if (document.hidden) await rest(15_000);
       const pause = await ask();
       if (pause) await rest(pause);
     }
   }
 
-  // Tells how long to rest.
+  // Returns how long to rest, in milliseconds.
   async function ask() {
     const isWaiting = !document.hidden && !isHurried && performance.now() > crowdedUntil;
     isHurried = false;
@@ -341,13 +341,13 @@
       if (!answer.ok) throw answer;
       const isReset = headers.has("Mirage-Reset");
       const told = headers.get("Mirage-Time") - performance.now();
-      // A slow answer tells an old time.
+      // A slow answer carries an old time.
       ahead = isReset ? told : Math.max(told, ahead - 1_000);
       const news = parse(await answer.text());
       cursor = headers.get("Mirage-Cursor");
       receive([...news.querySelectorAll("li[id]")], isReset);
       dropExpired();
-      if (headers.has("Mirage-Changed")) tell("This room has changed. Load the page again.");
+      if (headers.has("Mirage-Changed")) tell("This room has changed. Reload the page.");
       if (failures > 1) tell("Connected again.");
       failures = 0;
       if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
@@ -374,7 +374,7 @@
 
   // ---- Sending.
 
-  // Sent without this script, the text is held by the server until its author has signed in.
+  // Without this script, the server keeps the submitted text until its author has signed in.
   const signIn = make("button", { type: "button", onclick: () => (form ? form.submit() : location.reload()) }, "Sign in");
   let isSending = false;
   let isMoreToSend;
@@ -384,7 +384,7 @@
     end("You are signed out. Sign in to continue. Your draft is still here.");
   }
 
-  // One at a time: the next needs the nonce that comes back with this one.
+  // One at a time: the next needs the nonce that this one returns.
   async function send() {
     isMoreToSend = true;
     if (isSending) return;
@@ -409,8 +409,8 @@
       });
       page = parse(await answer.text());
     } catch {
-      // It may have arrived. With the same nonce, sending it again does not double it.
-      return tell("Not sent: the connection is lost. Your message is still in the box. Send it again.");
+      // It may have arrived. With the same nonce, a retry does not post it twice.
+      return tell("Not sent: connection lost. Your message is still in the box. Send it again.");
     }
     if (answer.status === 401) return endSignedOut();
     const problem = page.getElementById("message-problem");
@@ -421,7 +421,7 @@
       return tell(`Not sent. ${reason ?? "Your message is still in the box. Send it again."}`);
     }
     nonce.value = answer.headers.get("Mirage-Nonce");
-    // What was typed meanwhile stays, with the caret.
+    // Keeps what was typed meanwhile, and the cursor.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
     tell("Sent");
     signIn.remove();
@@ -446,7 +446,7 @@
 
   function onKey(event) {
     typedAt = performance.now();
-    // The Enter that ends a composition. Safari tells it by its code only.
+    // Ignores the Enter that ends a composition. Safari marks it only by its code.
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     const isChosen = enterSends.checked && !event.shiftKey && !event.altKey;
     if (!isChosen && !event.ctrlKey && !event.metaKey) return;
@@ -456,7 +456,7 @@
 
   function submit(event) {
     event.preventDefault();
-    box.focus(); // which the button may have taken
+    box.focus(); // the button may have taken it
     send();
   }
 
@@ -494,7 +494,7 @@
 
   let lookedAt = Date.now();
   setInterval(() => {
-    // The computer slept, and the steady clock may have too.
+    // The computer slept, and performance.now() may have stopped.
     if (Date.now() - lookedAt > 10_000) hurry();
     lookedAt = Date.now();
     dropExpired();

@@ -26,7 +26,7 @@ struct CommandLine {
 /// What the program is to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Serve the site. This is what `mirage` without a command does, too
+    /// Run the server. This is also what `mirage` does without a command
     Serve(Box<Config>),
 
     /// Something for the operator, while the server runs or not.
@@ -37,20 +37,20 @@ pub enum Command {
 /// What an operator can do from the command line.
 #[derive(Debug, Subcommand)]
 pub enum Operation {
-    /// People: list them, make a link for a new password, delete somebody
+    /// List users, reset a password, delete a user
     #[command(subcommand, arg_required_else_help = false)]
     User(UserCommand),
 
-    /// Rooms: list them, delete one
+    /// List rooms, delete a room
     #[command(subcommand, arg_required_else_help = false)]
     Room(RoomCommand),
 
     /// Copy the database to a new file
     ///
-    /// The copy is of one moment, though people go on writing. It can be served in place of the database.
-    /// There are no messages in it, but all that lasts: keep it as safe as the database.
+    /// The copy is a consistent snapshot, even while the server runs. A server can use it in place of the
+    /// database. It contains everything except messages: protect it as well as the database.
     Backup {
-        /// The file to make. One that is there is left alone
+        /// The file to create. An existing file is never overwritten
         file: PathBuf,
 
         /// Where the server keeps what lasts.
@@ -58,9 +58,9 @@ pub enum Operation {
         storage: Storage,
     },
 
-    /// Print a link by which one person can create an account
+    /// Print a sign-up link, with which one person can create an account
     ///
-    /// It works once, within 7 days, on a server whose `--sign-up` is `link` or `open`.
+    /// The link works once, within 7 days, on a server with `--sign-up link` or `--sign-up open`.
     SignupLink {
         /// Where the link is to lead.
         #[command(flatten)]
@@ -75,22 +75,22 @@ pub enum Operation {
 /// What an operator can do about people.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
-    /// List the people, one a line
+    /// List users, one per line
     ///
-    /// A line has the name, when the account was made, in how many rooms they are, and with how many
-    /// browsers they are signed in, with tabs between.
+    /// Each line has these columns, separated by tabs: name, creation time of the account, number of
+    /// rooms, number of browsers signed in.
     List {
         /// Where the server keeps what lasts.
         #[command(flatten)]
         storage: Storage,
     },
 
-    /// Print a link by which somebody can choose a new password
+    /// Print a link with which a user can choose a new password
     ///
-    /// It works once, within a day, and signs out all browsers they are signed in with. Until it is used,
-    /// the old password goes on working.
+    /// The link works once, within a day. Using it signs the user out of all other browsers. Until then,
+    /// the old password keeps working.
     ResetPassword {
-        /// Who it is for, in any letter case
+        /// Name of the user. Upper and lower case are the same
         name: String,
 
         /// Where the link is to lead.
@@ -102,12 +102,12 @@ pub enum UserCommand {
         storage: Storage,
     },
 
-    /// Delete somebody's account and messages, and sign them out
+    /// Delete a user's account and messages, and sign them out everywhere
     ///
-    /// A room they own passes on to the moderator who has been there longest, else to the member who has.
-    /// Where nobody else is in it, it is deleted.
+    /// Each room they own gets a new owner: its longest-standing moderator or, if it has none, its
+    /// longest-standing member. Rooms with no other members are deleted.
     Delete {
-        /// Whom to delete, in any letter case
+        /// Name of the user. Upper and lower case are the same
         name: String,
 
         /// Whether to ask.
@@ -123,10 +123,10 @@ pub enum UserCommand {
 /// What an operator can do about rooms.
 #[derive(Debug, Subcommand)]
 pub enum RoomCommand {
-    /// List the rooms, one a line
+    /// List rooms, one per line
     ///
-    /// A line has the name, whether it is public or private, the owner, and the number of members, with
-    /// tabs between.
+    /// Each line has these columns, separated by tabs: name, public or private, owner, number of
+    /// members.
     List {
         /// Where the server keeps what lasts.
         #[command(flatten)]
@@ -135,7 +135,7 @@ pub enum RoomCommand {
 
     /// Delete a room and all its messages
     Delete {
-        /// Which room, in any letter case
+        /// Name of the room. Upper and lower case are the same
         name: String,
 
         /// Whether to ask.
@@ -151,8 +151,7 @@ pub enum RoomCommand {
 /// Whether to ask before what cannot be undone.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Deleting {
-    /// Do not ask. Without it, the question is asked on the terminal; where there is none, nothing is
-    /// deleted
+    /// Delete without asking for confirmation. Needed where there is no terminal to ask on
     #[arg(long)]
     pub yes: bool,
 }
@@ -160,12 +159,12 @@ pub struct Deleting {
 /// Where people reach the server.
 #[derive(Debug, Clone, Args)]
 pub struct Address {
-    /// Address and port to serve on. Port 0 takes a free one
+    /// Address and port to listen on. Port 0 picks a free port
     #[arg(long, env = "MIRAGE_BIND", default_value = "127.0.0.1:8080", value_parser = bind)]
     pub bind: SocketAddr,
 
-    /// The address people reach this server by, such as `https://chat.example.org`. Set it behind a
-    /// proxy; with https, cookies are only sent over TLS
+    /// The address that people open in their browser, such as `https://chat.example.org`. Set it behind
+    /// a proxy. With https, cookies are sent only over TLS
     #[arg(long, env = "MIRAGE_PUBLIC_URL", value_parser = public_url)]
     pub public_url: Option<PublicUrl>,
 }
@@ -184,7 +183,7 @@ impl Address {
 /// Where the server keeps what lasts.
 #[derive(Debug, Clone, Args)]
 pub struct Storage {
-    /// The SQLite database with accounts, rooms and memberships. The server makes it, and its folder
+    /// The SQLite database with accounts, rooms and memberships. The server creates it and its folder
     #[arg(long, env = "MIRAGE_DATABASE_URL", default_value = "sqlite://data/mirage.db?mode=rwc", value_parser = database_url)]
     pub database_url: String,
 }
@@ -200,7 +199,7 @@ pub struct Config {
     #[command(flatten)]
     pub storage: Storage,
 
-    /// File with the secret that signs cookies and forms. Made at the first start
+    /// File with the secret that signs cookies and forms. Created at the first start
     #[arg(long, env = "MIRAGE_SECRET_FILE", default_value = "data/mirage.key")]
     pub secret_file: PathBuf,
 
@@ -208,7 +207,7 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_ASSETS")]
     pub assets: Option<PathBuf>,
 
-    /// Whom to ask for help, such as for a forgotten password: an e-mail address or a sentence
+    /// Whom people can ask for help, for example with a forgotten password: an email address or a sentence
     #[arg(long, env = "MIRAGE_CONTACT", value_parser = contact)]
     pub contact: Option<String>,
 
@@ -216,32 +215,32 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_SIGN_UP", value_enum, default_value_t = SignUp::Open)]
     pub sign_up: SignUp,
 
-    /// How long a message lives, such as `24h` or `30min`: the default of every room, and the most
+    /// How long messages last, such as `24h` or `30min`. The default and the maximum of every room
     #[arg(long, env = "MIRAGE_MESSAGE_LIFESPAN", default_value = "24h", value_parser = lifespan)]
     pub message_lifespan: Duration,
 
-    /// How many messages a room keeps
+    /// Maximum number of messages in a room. Beyond it, the oldest are deleted
     #[arg(long, env = "MIRAGE_MAX_MESSAGES", default_value = "500", value_parser = max_messages, allow_negative_numbers = true)]
     pub max_messages: usize,
 
-    /// How many bytes the messages of all rooms may take together, such as 64MiB. When that is
-    /// reached, the room that uses most gives up its oldest
+    /// Maximum memory for the messages of all rooms together, such as 64MiB. Beyond it, the room that
+    /// uses most loses its oldest messages
     #[arg(long, env = "MIRAGE_BUFFER_BYTES", default_value = "64MiB", value_parser = buffer_bytes)]
     pub buffer_bytes: usize,
 
-    /// How many rooms one person may own
+    /// Maximum number of rooms that one person can own
     #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count, allow_negative_numbers = true)]
     pub rooms_per_person: u64,
 
-    /// How many members a room may have
+    /// Maximum number of members in a room
     #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count, allow_negative_numbers = true)]
     pub members_per_room: u64,
 
-    /// How many public rooms there may be in all. Unset: as many as like
+    /// Maximum number of public rooms. Not set: unlimited
     #[arg(long, env = "MIRAGE_PUBLIC_ROOMS", value_parser = count_or_none, allow_negative_numbers = true)]
     pub public_rooms: Option<u64>,
 
-    /// How long a room page's request for news waits for some
+    /// How long a long poll waits for new messages before it is answered
     #[arg(long, env = "MIRAGE_POLL_WAIT", default_value = "25s", value_parser = poll_wait)]
     pub poll_wait: Duration,
 
@@ -249,11 +248,11 @@ pub struct Config {
     #[command(flatten)]
     pub timeouts: Timeouts,
 
-    /// How many connections one address may have
+    /// Maximum number of connections from one address
     #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = connections, allow_negative_numbers = true)]
     pub connections_per_address: usize,
 
-    /// Whether people are kept from doing things too often. Off is for tests and benchmarks only
+    /// Whether the rate limits below apply. Off is for tests and benchmarks only
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
     pub limits: Switch,
 
@@ -261,16 +260,16 @@ pub struct Config {
     #[command(flatten)]
     pub rates: Rates,
 
-    /// The proxies before this server, as addresses or networks such as `10.0.0.0/8`, with commas between.
-    /// Only they are believed in `X-Forwarded-For`, and limits by address do not hold for them
+    /// The reverse proxies in front of this server: addresses or networks such as `10.0.0.0/8`, separated
+    /// by commas. Only their `X-Forwarded-For` is trusted, and limits per address do not apply to them
     #[arg(long, env = "MIRAGE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
-    /// How to write the log
+    /// Format of the log
     #[arg(long, env = "MIRAGE_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     pub log_format: LogFormat,
 
-    /// What to log, in the notation of tracing's `EnvFilter`
+    /// What to log, as a filter of tracing's `EnvFilter`, such as `info` or `mirage=debug`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
 }
@@ -278,16 +277,16 @@ pub struct Config {
 /// How long a client may take over each step of a request.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Timeouts {
-    /// How long a client may take to send the head of its request, and how long a connection may then be
-    /// idle
+    /// Maximum time for a client to send the head of a request, and for a connection to be idle between
+    /// requests
     #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "4s", value_parser = timeout)]
     pub head_timeout: Duration,
 
-    /// How long a client may take to send what it typed into a form, once the head of the request is there
+    /// Maximum time for a client to send the body of a request, such as a form
     #[arg(long, env = "MIRAGE_BODY_TIMEOUT", default_value = "15s", value_parser = timeout)]
     pub body_timeout: Duration,
 
-    /// How long a client may take nothing of an answer
+    /// Maximum time without progress while a client reads a response
     #[arg(long, env = "MIRAGE_WRITE_TIMEOUT", default_value = "20s", value_parser = timeout)]
     pub write_timeout: Duration,
 }
@@ -295,11 +294,11 @@ pub struct Timeouts {
 /// How often people may do things. `10+1/30s` is ten times at once, and then once in 30 seconds.
 #[derive(Debug, Clone, Args)]
 pub struct Rates {
-    /// Password tries with one name from one address
+    /// Password attempts for one name from one address. `10+1/30s` is 10 at once, then 1 every 30 seconds
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in: Rate,
 
-    /// Password tries from one address
+    /// Password attempts from one address
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN_ADDRESS", default_value = "60+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in_address: Rate,
 
@@ -307,27 +306,27 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_UP", default_value = "10+10/1h", value_name = "RATE", value_parser = rate)]
     pub limit_sign_up: Rate,
 
-    /// Tries of one person to join a private room
+    /// Attempts of one person to join private rooms
     #[arg(long, env = "MIRAGE_LIMIT_JOIN", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
     pub limit_join: Rate,
 
-    /// Tries of all people to join a private room of one name
+    /// Attempts of all people together to join the private room of one name
     #[arg(long, env = "MIRAGE_LIMIT_JOIN_NAME", default_value = "60+60/1h", value_name = "RATE", value_parser = rate)]
     pub limit_join_name: Rate,
 
-    /// New rooms of one person
+    /// New rooms from one person
     #[arg(long, env = "MIRAGE_LIMIT_ROOMS", default_value = "20+20/1h", value_name = "RATE", value_parser = rate)]
     pub limit_rooms: Rate,
 
-    /// Messages of one person in one room
+    /// Messages from one person in one room
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages: Rate,
 
-    /// Messages of all people in one room
+    /// Messages from all people together in one room
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES_ROOM", default_value = "20+10/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages_room: Rate,
 
-    /// Openings of one-time links from one address
+    /// Visits to invite, sign-up and reset links from one address
     #[arg(long, env = "MIRAGE_LIMIT_LINKS", default_value = "30+30/1min", value_name = "RATE", value_parser = rate)]
     pub limit_links: Rate,
 }
@@ -353,20 +352,20 @@ pub enum Switch {
 /// Who can create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum SignUp {
-    /// Anybody
+    /// Anyone
     Open,
-    /// Whoever has a link that `mirage signup-link` made
+    /// Anyone with a link from `mirage signup-link`
     Link,
-    /// Nobody, by a link neither
+    /// Nobody, not even with a link
     Closed,
 }
 
 /// A shape of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// A line of text for each event
+    /// One line of text per event
     Text,
-    /// A JSON object for each event
+    /// One JSON object per event
     Json,
 }
 
@@ -455,19 +454,20 @@ impl Config {
 fn bind(text: &str) -> Result<SocketAddr, &'static str> {
     text.parse()
         .ok()
-        .ok_or("it must be an IP address and a port, such as 127.0.0.1:8080")
+        .ok_or("expected an IP address and a port, such as 127.0.0.1:8080")
 }
 
 fn database_url(text: &str) -> Result<String, &'static str> {
     if text.starts_with("sqlite:") {
         Ok(text.to_owned())
     } else {
-        Err("it must begin with sqlite:, such as sqlite://data/mirage.db?mode=rwc")
+        Err("expected a URL that starts with sqlite:, such as sqlite://data/mirage.db?mode=rwc")
     }
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
-    const WRONG: &str = "it must be http:// or https:// and a host, with a port if it is not the usual one, and no path";
+    const WRONG: &str =
+        "expected http:// or https://, a host and optionally a port, without a path";
     let url = text.trim_end_matches('/').to_ascii_lowercase();
     let (scheme, authority) = url.split_once("://").ok_or(WRONG)?;
     let is_authority = !authority.is_empty()
@@ -486,13 +486,13 @@ fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
 fn contact(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
-        return Err("it must be an e-mail address or a sentence");
+        return Err("expected an email address or a sentence");
     }
     Ok(text.to_owned())
 }
 
 fn lifespan(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "it must be a time from 1s to 30days, such as 24h or 30min";
+    const WRONG: &str = "expected a time from 1s to 30days, such as 24h or 30min";
     span(
         text,
         Duration::from_secs(1)..=Duration::from_secs(30 * 86_400),
@@ -501,7 +501,7 @@ fn lifespan(text: &str) -> Result<Duration, &'static str> {
 }
 
 fn poll_wait(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "it must be a time from 100ms to 2min, such as 25s";
+    const WRONG: &str = "expected a time from 100ms to 2min, such as 25s";
     span(
         text,
         Duration::from_millis(100)..=Duration::from_secs(120),
@@ -510,7 +510,7 @@ fn poll_wait(text: &str) -> Result<Duration, &'static str> {
 }
 
 fn timeout(text: &str) -> Result<Duration, &'static str> {
-    const WRONG: &str = "it must be a time from 100ms to 10min, such as 15s";
+    const WRONG: &str = "expected a time from 100ms to 10min, such as 15s";
     span(
         text,
         Duration::from_millis(100)..=Duration::from_secs(600),
@@ -530,7 +530,7 @@ fn span(
 }
 
 fn rate(text: &str) -> Result<Rate, &'static str> {
-    const WRONG: &str = "it must be how many at once, from 1 to 10000, and how many in what time after that, such as 10+1/30s";
+    const WRONG: &str = "expected a burst from 1 to 10000 and a rate, such as 10+1/30s for 10 at once and then 1 every 30 seconds";
     let parts = text.split_once('+').and_then(|(at_once, then)| {
         let (count, time) = then.split_once('/')?;
         let count = count.parse().ok().filter(|count: &u32| *count > 0)?;
@@ -550,7 +550,7 @@ fn rate(text: &str) -> Result<Rate, &'static str> {
 fn network(text: &str) -> Result<IpNet, &'static str> {
     let address = || text.parse::<IpAddr>().ok().map(IpNet::from);
     let network = text.parse().ok().or_else(address);
-    network.ok_or("it must be an address or a network, such as 127.0.0.1 or 10.0.0.0/8")
+    network.ok_or("expected an address or a network, such as 127.0.0.1 or 10.0.0.0/8")
 }
 
 fn max_messages(text: &str) -> Result<usize, &'static str> {
@@ -558,25 +558,25 @@ fn max_messages(text: &str) -> Result<usize, &'static str> {
         .parse()
         .ok()
         .filter(|number| (1..=100_000).contains(number));
-    number.ok_or("it must be a number from 1 to 100000")
+    number.ok_or("expected a number from 1 to 100000")
 }
 
 fn connections(text: &str) -> Result<usize, &'static str> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or("it must be a number of at least 1")
+    number.ok_or("expected a number of at least 1")
 }
 
 fn count(text: &str) -> Result<u64, &'static str> {
     let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or("it must be a number of at least 1")
+    number.ok_or("expected a number of at least 1")
 }
 
 fn count_or_none(text: &str) -> Result<u64, &'static str> {
-    text.parse().ok().ok_or("it must be a number of at least 0")
+    text.parse().ok().ok_or("expected a number of at least 0")
 }
 
 fn buffer_bytes(text: &str) -> Result<usize, &'static str> {
-    const WRONG: &str = "it must be at least 64KiB, such as 64MiB, 1GiB or a number of bytes";
+    const WRONG: &str = "expected at least 64KiB, such as 64MiB, 1GiB or a number of bytes";
     let digits = text.trim_end_matches(|c: char| !c.is_ascii_digit());
     let unit: usize = match text.strip_prefix(digits).map(str::trim) {
         Some("" | "B") => 1,
@@ -724,7 +724,7 @@ mod tests {
             (&["user", "delete", "--help"], "--yes"),
             (&["room", "list", "--help"], "public or private"),
             (&["room", "delete", "--help"], "--yes"),
-            (&["backup", "--help"], "is left alone"),
+            (&["backup", "--help"], "never overwritten"),
             (&["signup-link", "--help"], "within 7 days"),
             (&["signup-link", "--help"], "MIRAGE_BIND"),
             (&["serve", "--help"], "MIRAGE_SIGN_UP"),

@@ -146,7 +146,9 @@ impl Core {
                     .await;
             }
             Change::Unknown => {
-                tracing::error!("change of an unknown kind: dropping everything held in memory");
+                tracing::error!(
+                    "unknown kind of change in the change feed: dropping everything held in memory"
+                );
                 self.settings.forget_where(|_| true);
                 self.sessions.forget_where(|_| true);
                 self.rooms.forget_where(|_| true);
@@ -173,19 +175,19 @@ pub fn run_to_completion<T: 'static>(
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The database refused, or was away.
-    #[error("the database failed")]
+    #[error("database error")]
     Database(#[from] DbErr),
     /// A password was not hashed or compared.
     #[error(transparent)]
     Password(#[from] PasswordError),
     /// A room kept changing while somebody posted in it.
-    #[error("a room changed again and again while a message was sent")]
+    #[error("the room kept changing while a message was sent")]
     Contended,
     /// The program is wrong.
-    #[error("a bug")]
+    #[error("internal error")]
     Bug(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// A task was ended before its time.
-    #[error("a task did not finish")]
+    #[error("background task did not finish")]
     Task(#[from] tokio::task::JoinError),
 }
 

@@ -55,13 +55,13 @@ async fn serve(config: Config) -> ExitCode {
         return ExitCode::from(WRONG_USAGE);
     }
     if let Err(error) = write_no_core_dumps() {
-        complain(&format!("cannot turn core dumps off: {error}"));
+        complain(&format!("cannot disable core dumps: {error}"));
         return ExitCode::FAILURE;
     }
     let told_to_stop = match told_to_stop() {
         Ok(told_to_stop) => told_to_stop,
         Err(error) => {
-            complain(&format!("cannot be told to stop: {error}"));
+            complain(&format!("cannot handle stop signals: {error}"));
             return ExitCode::FAILURE;
         }
     };
@@ -76,11 +76,11 @@ async fn serve(config: Config) -> ExitCode {
         }
     };
     let port = application.port();
-    tracing::info!(address = %std::net::SocketAddr::new(host, port), "serving");
+    tracing::info!(address = %std::net::SocketAddr::new(host, port), "listening");
     match application.run_until_stopped(told_to_stop).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("the server failed: {error}"));
+            complain(&format!("server failed: {error}"));
             ExitCode::FAILURE
         }
     }

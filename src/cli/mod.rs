@@ -21,7 +21,7 @@ pub enum Refused {
     #[error("{0}")]
     Usage(&'static str),
     /// There is nobody, or nothing, of that name.
-    #[error("there is no {what} of the name {name}")]
+    #[error("there is no {what} named {name}")]
     Unknown {
         /// A person or a room.
         what: &'static str,
@@ -98,7 +98,7 @@ fn check(operation: &Operation) -> Result<(), Refused> {
             if address.public_url.is_none() && address.bind.port() == 0 =>
         {
             Err(Refused::Usage(
-                "a link needs the address people reach the server by: set --public-url or --bind",
+                "a link needs the address of the server: set --public-url or --bind",
             ))
         }
         Operation::User(UserCommand::Delete { deleting, .. })
@@ -106,7 +106,7 @@ fn check(operation: &Operation) -> Result<(), Refused> {
             if !deleting.yes && !io::stdin().is_terminal() =>
         {
             Err(Refused::Usage(
-                "there is no terminal to ask on whether to delete: give --yes to say so",
+                "cannot ask for confirmation without a terminal: use --yes to delete",
             ))
         }
         _ => Ok(()),
@@ -142,10 +142,13 @@ async fn carry_out(
         Operation::User(UserCommand::Delete { name, deleting, .. }) => {
             let found = operators::name_of_person(database, name).await?;
             let found = found.ok_or_else(|| nobody(name))?;
-            ask(deleting, &format!("Delete {found} and all they have said?"))?;
+            ask(
+                deleting,
+                &format!("Delete the user {found} and all their messages?"),
+            )?;
             let deleted = operators::delete_person(database, name, clock.now()).await?;
             let deleted = deleted.ok_or_else(|| nobody(name))?;
-            Ok(format!("Deleted {deleted}.\n"))
+            Ok(format!("Deleted the user {deleted}.\n"))
         }
         Operation::Room(RoomCommand::List { .. }) => {
             let rooms = operators::rooms(database).await?;
@@ -154,7 +157,7 @@ async fn carry_out(
         Operation::Room(RoomCommand::Delete { name, deleting, .. }) => {
             let found = operators::name_of_room(database, name).await?;
             let found = found.ok_or_else(|| no_room(name))?;
-            let question = format!("Delete the room {found} and all that was said in it?");
+            let question = format!("Delete the room {found} and all its messages?");
             ask(deleting, &question)?;
             let deleted = operators::delete_room(database, name, clock.now()).await?;
             let deleted = deleted.ok_or_else(|| no_room(name))?;
@@ -170,7 +173,7 @@ async fn carry_out(
 
 fn nobody(name: &str) -> Refused {
     Refused::Unknown {
-        what: "person",
+        what: "user",
         name: name.to_owned(),
     }
 }
@@ -202,7 +205,7 @@ fn ask(deleting: &Deleting, question: &str) -> Result<(), Refused> {
     if deleting.yes {
         return Ok(());
     }
-    eprint!("{question} It cannot be undone. Type yes to go on: ");
+    eprint!("{question} This cannot be undone. Type yes to continue: ");
     if says_yes(&mut io::stdin().lock())? {
         Ok(())
     } else {

@@ -30,7 +30,7 @@ const CONNECTIONS: u32 = 4;
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database's folder cannot be made.
-    #[error("cannot make the folder {} for the database: {error}", folder.display())]
+    #[error("cannot create the database folder {}: {error}", folder.display())]
     Folder {
         /// The folder.
         folder: PathBuf,
@@ -46,16 +46,14 @@ pub enum OpenError {
         error: DbErr,
     },
     /// No server has made the database yet.
-    #[error(
-        "there is no database of Mirage at {url}: name the one the server uses with --database-url"
-    )]
+    #[error("no Mirage database at {url}: set --database-url to the database that the server uses")]
     Missing {
         /// Where it was looked for.
         url: String,
     },
     /// A newer program has changed the database.
     #[error(
-        "the database {url} was changed by a newer version of Mirage ({change}): use that version"
+        "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
     )]
     Newer {
         /// Which one.

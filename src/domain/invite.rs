@@ -109,7 +109,7 @@ impl fmt::Display for InviteUses {
         f.write_str(match self {
             Self::One => "1 person",
             Self::Ten => "10 people",
-            Self::NoLimit => "No limit",
+            Self::NoLimit => "Unlimited",
         })
     }
 }

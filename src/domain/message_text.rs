@@ -37,11 +37,11 @@ impl MessageText {
             .collect();
         let text = text.trim_end().trim_start_matches('\n');
         if text.trim().is_empty() {
-            return Err(Mistake("Write a message first"));
+            return Err(Mistake("Enter a message"));
         }
         if text.chars().count() > Self::MOST {
             return Err(Mistake(
-                "The message is too long. It can have up to 2,000 characters",
+                "The message is too long. The maximum is 2,000 characters",
             ));
         }
         Ok(Self(text.to_owned()))
@@ -107,10 +107,7 @@ mod tests {
     #[test]
     fn a_message_has_something_in_it() {
         for empty in ["", " ", "\r\n", "\u{3000}\n"] {
-            assert_eq!(
-                MessageText::parse(empty).unwrap_err().0,
-                "Write a message first"
-            );
+            assert_eq!(MessageText::parse(empty).unwrap_err().0, "Enter a message");
         }
     }
 

@@ -46,17 +46,17 @@ impl AccountPassword {
         }
         let length = typed.chars().count();
         if length < 8 {
-            return Err(Mistake("The password must have at least 8 characters"));
+            return Err(Mistake("The password must be at least 8 characters long"));
         }
         if length > 128 {
-            return Err(Mistake("The password must have at most 128 characters"));
+            return Err(Mistake("The password must be 128 characters or fewer"));
         }
         if name.is_some_and(|name| name.keys() == NameKeys::of(typed)) {
             return Err(Mistake("The password must not be your name"));
         }
         if is_common(typed) {
             return Err(Mistake(
-                "This password is among the first that others would try. Choose a less common one",
+                "This password is too common. Choose one that is harder to guess",
             ));
         }
         Ok(Self(PlainPassword::typed(typed)))
@@ -93,12 +93,12 @@ impl RoomPassword {
         }
         let length = typed.chars().count();
         if length < 6 {
-            return Err(Mistake("The room password must have at least 6 characters"));
+            return Err(Mistake(
+                "The room password must be at least 6 characters long",
+            ));
         }
         if length > 128 {
-            return Err(Mistake(
-                "The room password must have at most 128 characters",
-            ));
+            return Err(Mistake("The room password must be 128 characters or fewer"));
         }
         Ok(Self(PlainPassword::typed(typed)))
     }
@@ -135,12 +135,12 @@ mod tests {
         assert_eq!(mistake(""), "Enter a password");
         assert_eq!(
             mistake("x7#kQ!z"),
-            "The password must have at least 8 characters"
+            "The password must be at least 8 characters long"
         );
         let long: String = "Yx3! ".repeat(26);
         assert_eq!(
             mistake(&long),
-            "The password must have at most 128 characters"
+            "The password must be 128 characters or fewer"
         );
         assert!(AccountPassword::parse("pärlörfü", None).is_ok());
     }
@@ -164,7 +164,7 @@ mod tests {
             "aaaaaaaa",
             "football",
         ] {
-            assert!(mistake(common).contains("among the first"), "{common}");
+            assert!(mistake(common).contains("too common"), "{common}");
         }
     }
 

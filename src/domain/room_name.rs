@@ -26,15 +26,17 @@ impl RoomName {
             return Err(Mistake("Enter a room name"));
         }
         if name.chars().count() > 64 {
-            return Err(Mistake("The room name must have at most 64 characters"));
+            return Err(Mistake("The room name must be 64 characters or fewer"));
         }
         if !name.chars().all(may_stand_in_a_room_name) {
             return Err(Mistake(
-                "The room name has a character that cannot be shown. Type the name again",
+                "The room name contains a character that cannot be displayed. Type the name again",
             ));
         }
         if !name.chars().any(is_seen) {
-            return Err(Mistake("The room name must have something to see in it"));
+            return Err(Mistake(
+                "The room name must contain at least one visible character",
+            ));
         }
         Ok(Self(name))
     }
@@ -126,7 +128,7 @@ mod tests {
         assert!(RoomName::parse(&"é".repeat(64)).is_ok());
         assert_eq!(
             mistake(&"é".repeat(65)),
-            "The room name must have at most 64 characters"
+            "The room name must be 64 characters or fewer"
         );
     }
 
@@ -144,14 +146,14 @@ mod tests {
             "a\u{115f}b",
             "\u{3164}",
         ] {
-            assert!(mistake(name).contains("cannot be shown"), "{name:?}");
+            assert!(mistake(name).contains("cannot be displayed"), "{name:?}");
         }
     }
 
     #[test]
     fn a_name_can_be_seen() {
         for name in ["\u{200d}", "\u{2800}", "\u{301}"] {
-            assert!(mistake(name).contains("something to see"), "{name:?}");
+            assert!(mistake(name).contains("visible character"), "{name:?}");
         }
     }
 

@@ -16,7 +16,7 @@ impl Description {
     /// # Errors
     /// A sentence for the person who typed it.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
-        const LONG: &str = "The description must have at most 300 characters";
+        const LONG: &str = "The description must be 300 characters or fewer";
         paragraph(typed, LONG).map(Self)
     }
 
@@ -37,7 +37,7 @@ impl BanReason {
     /// # Errors
     /// A sentence for the person who typed it.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
-        const LONG: &str = "The reason must have at most 300 characters";
+        const LONG: &str = "The reason must be 300 characters or fewer";
         let reason = paragraph(typed, LONG)?;
         if reason.is_empty() {
             return Err(Mistake("Enter a reason"));

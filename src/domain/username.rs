@@ -26,18 +26,20 @@ impl Username {
         // Counted in NFKC too, which is what the name is compared in and can be longer.
         let length = name.nfkc().count().max(name.chars().count());
         if length < 2 {
-            return Err(Mistake("Your name must have at least 2 characters"));
+            return Err(Mistake("Your name must be at least 2 characters long"));
         }
         if length > 32 {
-            return Err(Mistake("Your name must have at most 32 characters"));
+            return Err(Mistake("Your name must be 32 characters or fewer"));
         }
         if !name.nfkc().all(may_stand_in_a_name) || !name.chars().all(may_stand_in_a_name) {
             return Err(Mistake(
-                "Your name can only have letters, digits, hyphens (-) and underscores (_)",
+                "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
             ));
         }
         if !name.chars().any(|c| c.is_alphanumeric()) {
-            return Err(Mistake("Your name must have at least one letter or digit"));
+            return Err(Mistake(
+                "Your name must contain at least one letter or digit",
+            ));
         }
         if name
             .chars()
@@ -45,11 +47,11 @@ impl Username {
             .is_some_and(|c| group(c) == GeneralCategoryGroup::Mark)
         {
             return Err(Mistake(
-                "Your name must begin with a letter, a digit, - or _",
+                "Your name must start with a letter, digit, hyphen or underscore",
             ));
         }
         if !name.as_str().is_single_script() {
-            return Err(Mistake("Write your name in letters of one alphabet"));
+            return Err(Mistake("Use letters from only one alphabet in your name"));
         }
         Ok(Self(name))
     }
@@ -127,11 +129,11 @@ mod tests {
     #[test]
     fn a_name_has_2_to_32_characters() {
         assert_eq!(mistake(""), "Enter a name");
-        assert_eq!(mistake("a"), "Your name must have at least 2 characters");
+        assert_eq!(mistake("a"), "Your name must be at least 2 characters long");
         assert!(Username::parse(&"a".repeat(32)).is_ok());
         assert_eq!(
             mistake(&"a".repeat(33)),
-            "Your name must have at most 32 characters"
+            "Your name must be 32 characters or fewer"
         );
     }
 
@@ -158,7 +160,7 @@ mod tests {
     fn a_name_is_of_one_script() {
         assert_eq!(
             mistake("аlice"),
-            "Write your name in letters of one alphabet"
+            "Use letters from only one alphabet in your name"
         );
     }
 
@@ -166,7 +168,7 @@ mod tests {
     fn a_name_is_not_all_dashes() {
         assert_eq!(
             mistake("--"),
-            "Your name must have at least one letter or digit"
+            "Your name must contain at least one letter or digit"
         );
     }
 

@@ -30,13 +30,13 @@ const LONGEST_WAIT: Duration = Duration::from_secs(5);
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// The password cannot be hashed, or the stored hash cannot be read.
-    #[error("a password could not be hashed or compared: {0}")]
+    #[error("password hashing failed: {0}")]
     Hashing(argon2::password_hash::Error),
     /// Too many passwords wait to be hashed or compared.
-    #[error("too many passwords wait to be hashed or compared")]
+    #[error("too many passwords are waiting to be hashed")]
     Overloaded,
     /// The server stopped before the hash was computed.
-    #[error("a task did not finish")]
+    #[error("background task did not finish")]
     Task(#[from] tokio::task::JoinError),
 }
 

@@ -17,7 +17,7 @@ const LENGTH: usize = 64;
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// The file cannot be read or made.
-    #[error("cannot read or make the secret file {}: {error}", file.display())]
+    #[error("cannot read or create the secret file {}: {error}", file.display())]
     File {
         /// The file.
         file: PathBuf,
@@ -25,7 +25,7 @@ pub enum SecretError {
         error: io::Error,
     },
     /// The file holds something else.
-    #[error("{} is not a secret file of Mirage: it must hold exactly 64 bytes", file.display())]
+    #[error("{} is not a Mirage secret file: it must be exactly 64 bytes long", file.display())]
     NotASecret {
         /// The file.
         file: PathBuf,

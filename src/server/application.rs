@@ -47,7 +47,7 @@ pub enum StartupError {
     #[error(transparent)]
     Assets(#[from] AssetsError),
     /// The address cannot be served on.
-    #[error("cannot serve on {address}: {error}")]
+    #[error("cannot listen on {address}: {error}")]
     Bind {
         /// The address.
         address: String,
@@ -165,7 +165,7 @@ impl Application {
         let result = tokio::select! {
             result = &mut server => result,
             () = stop => {
-                tracing::info!("stopping");
+                tracing::info!("shutting down");
                 self.core.stopping.cancel();
                 let (result, ()) = tokio::join!(server, handle.stop(true));
                 result
@@ -175,7 +175,7 @@ impl Application {
         sweeping.abort();
         following.abort();
         if let Err(error) = self.core.database.clone().close().await {
-            tracing::warn!(%error, "the database did not close");
+            tracing::warn!(%error, "failed to close the database");
         }
         result
     }
@@ -183,10 +183,12 @@ impl Application {
 
 fn warn_of_risks(config: &Config) {
     if config.limits == Switch::Off {
-        tracing::warn!("limits are off: this is for tests and benchmarks only");
+        tracing::warn!("rate limits are off: use this for tests and benchmarks only");
     }
     if config.is_https() && config.trusted_proxies.is_empty() {
         // Only a proxy can speak TLS here.
-        tracing::warn!("no --trusted-proxies: limits count everybody as one address, the proxy's");
+        tracing::warn!(
+            "--trusted-proxies is not set: rate limits count all clients as one address, the proxy's"
+        );
     }
 }

@@ -63,7 +63,7 @@ async fn sweep_rows(core: &Core, now: SiteTime) {
 
 fn warn(rows: &str, deleted: Result<(), Fault>) {
     if let Err(error) = deleted {
-        tracing::warn!(rows, %error, "could not delete expired rows");
+        tracing::warn!(rows, %error, "failed to delete expired rows");
     }
 }
 
@@ -80,7 +80,7 @@ pub(super) async fn follow_changes(core: Arc<Core>, mut feed: ChangeFeed) {
             Err(_) if is_failing => {}
             Err(error) => {
                 is_failing = true;
-                tracing::warn!(%error, "could not poll the change feed");
+                tracing::warn!(%error, "failed to poll the change feed");
             }
         }
     }

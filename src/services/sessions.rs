@@ -293,7 +293,7 @@ fn mark_used(core: &Arc<Core>, live: &LiveSession, now: Timestamp) {
                 .filter(session::Column::KeyDigest.eq(digest.to_hex()));
             if let Err(error) = update.exec(&core.database).await {
                 // The next use after the lag tries again.
-                tracing::warn!(%error, "could not save when a session was last used");
+                tracing::warn!(%error, "failed to update when a session was last used");
             }
         });
     }

@@ -22,7 +22,7 @@ macro_rules! embedded {
 
 /// Why the assets cannot be served.
 #[derive(Debug, thiserror::Error)]
-#[error("cannot read {}: {error}. Set --assets to the folder that has it", file.display())]
+#[error("cannot read {}: {error}. Set --assets to the folder that contains it", file.display())]
 pub struct AssetsError {
     file: PathBuf,
     error: io::Error,

@@ -145,7 +145,7 @@ pub fn allow_many() {
         ..limit
     };
     if let Err(error) = setrlimit(Resource::Nofile, most) {
-        tracing::warn!(%error, "there can only be few connections");
+        tracing::warn!(%error, "cannot raise the open file limit: the number of connections stays low");
     }
 }
 

@@ -253,26 +253,26 @@ impl AppError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::SignedOut { .. } => "You are signed out",
-            Self::NotFound => "There is no such page",
+            Self::NotFound => "Page not found",
             Self::NoSuchRoom => "There is no such room, or you are not in it",
-            Self::NoSuchMessage { .. } => "There is no such message of yours",
+            Self::NoSuchMessage { .. } => "You cannot delete this message",
             Self::NotAMember { .. } => "You are not in this room",
             Self::NotAllowed { needs, .. } if *needs == Role::Owner => "Only the owner can do that",
-            Self::NotAllowed { .. } => "Only the owner and the moderators can do that",
+            Self::NotAllowed { .. } => "Only the owner and moderators can do that",
             Self::Banned { .. } => "You are banned from this room",
             Self::Full { .. } => "This room is full",
-            Self::NoSuchPerson { .. } => "There is no such person in this room",
+            Self::NoSuchPerson { .. } => "This person is not in the room",
             Self::OwnsTooMany { .. } => "They cannot own another room",
-            Self::TooManyPublic { .. } => "There cannot be another public room",
+            Self::TooManyPublic { .. } => "This room cannot be made public",
             Self::DeadLink => "This link does not work",
-            Self::ForeignOrigin => "This came from another site",
-            Self::BadRequest => "Mirage could not read that",
-            Self::MethodNotAllowed { .. } => "That does not work at this address",
-            Self::TooLarge => "That was too much at once",
-            Self::TooSlow => "That took too long to arrive",
-            Self::TooMany(_) => "This was tried too often",
-            Self::Unavailable { .. } => "Mirage cannot do that just now",
-            Self::Internal { .. } => "Something went wrong at our end",
+            Self::ForeignOrigin => "This request came from another site",
+            Self::BadRequest => "Mirage could not read this request",
+            Self::MethodNotAllowed { .. } => "This address cannot be used that way",
+            Self::TooLarge => "You sent too much at once",
+            Self::TooSlow => "Your request took too long to arrive",
+            Self::TooMany(_) => "Too many attempts",
+            Self::Unavailable { .. } => "Mirage cannot do that right now",
+            Self::Internal { .. } => "Something went wrong on our side",
         }
     }
 
@@ -280,63 +280,61 @@ impl AppError {
     #[must_use]
     pub fn advice(&self) -> &'static str {
         match self {
-            Self::SignedOut { .. } => "Sign in to go on.",
+            Self::SignedOut { .. } => "Sign in to continue.",
             Self::NotFound => {
-                "The address may be mistyped, or the page may be gone. Check the address, or go on from the start page."
+                "The page may have been deleted, or the address may have a typing mistake. Check the address or go to the start page."
             }
             Self::NoSuchRoom => {
-                "The room may be gone, or it may be a private one. If you know its name and password, you can join it."
+                "The room may have been deleted, or it may be private. If you know its name and password, you can join it."
             }
             Self::NoSuchMessage { .. } => {
-                "It may have disappeared by itself, or have been deleted before. Messages of others are theirs to delete, and the owner’s and the moderators’."
+                "It may have disappeared or been deleted already, or it may be someone else’s. Only the owner and moderators can delete other people’s messages."
             }
             Self::NotAMember { .. } => {
-                "Only members see what happens here. Join the room to take part."
+                "Only members can read and write messages here. Join the room to take part."
             }
             Self::NotAllowed { .. } => {
-                "Nothing was changed. If you think it should be, tell the owner in the room."
+                "Nothing was changed. If this needs to be done, ask the owner of the room."
             }
             Self::Banned { .. } => {
-                "Those who run the room can let you in again. This is the reason they gave:"
+                "You can join again only after the owner or a moderator lifts the ban. The reason they gave:"
             }
             Self::Full { .. } => {
-                "It has as many members as a room may have here. Try again when somebody has left."
+                "It has the maximum number of members. Try again when someone has left."
             }
-            Self::NoSuchPerson { .. } => {
-                "They may have left meanwhile. Go back to the members, who are up to date."
-            }
+            Self::NoSuchPerson { .. } => "They may have left. Nothing was changed.",
             Self::OwnsTooMany { .. } => {
-                "They own as many rooms as one may here. Nothing was changed: choose somebody else."
+                "They already own the maximum number of rooms. Nothing was changed. Choose someone else."
             }
             Self::TooManyPublic { .. } => {
-                "There are as many as there may be here. Nothing was changed."
+                "This server already has the maximum number of public rooms. The room is still private, and nothing was changed."
             }
             Self::DeadLink => {
-                "It may have expired, or been used up, or been taken back. Ask whoever gave it to you for a new one."
+                "It may have expired, been used already or been revoked. Ask the person who gave it to you for a new one."
             }
             Self::ForeignOrigin => {
-                "Your browser was led here by another site, so nothing was done. If you meant it, go back to Mirage and do it there."
+                "Another site sent your browser here, so nothing was done. If you want to do this, go to Mirage and do it there."
             }
             Self::BadRequest => {
-                "Your browser sent something that is cut off or garbled, and nothing was done. Go back, load the page again and try once more."
+                "What your browser sent was incomplete or damaged, so nothing was done. Go back, reload the page and try again."
             }
             Self::MethodNotAllowed { .. } => {
-                "Your browser used this address in a way it is not made for, and nothing was done. Go on from the start page."
+                "Your browser sent a type of request that this address does not accept, so nothing was done. Continue from the start page."
             }
             Self::TooLarge => {
-                "It was more than this form can take, so nothing was done. Go back and send less."
+                "It was more than this form accepts, so nothing was done. Go back and send less."
             }
             Self::TooSlow => {
-                "Part of what your browser sent did not come in time, so nothing was done. Go back and try again, where the connection is better if you can."
+                "Part of it did not arrive in time, so nothing was done. Check your connection, then go back and try again."
             }
             Self::TooMany(_) => {
-                "So that nobody can guess what is secret, it can be tried so many times from one place, and nothing was done."
+                "Attempts are limited so that nobody can guess passwords or links. Nothing was done this time."
             }
             Self::Unavailable { .. } => {
-                "It has too much to do, or its memory of accounts and rooms cannot be reached. Nothing was lost. Go back and try again in some seconds."
+                "The server is too busy or cannot reach its data. Nothing was lost. Go back and try again in a few seconds."
             }
             Self::Internal { .. } => {
-                "It is not your fault. Go back and try again. If it stays like this, tell whoever runs this server and name the number below."
+                "This is not your fault. Go back and try again. If it keeps happening, tell the person who runs this server. Quote the error ID below."
             }
         }
     }

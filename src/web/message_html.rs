@@ -31,7 +31,7 @@ pub fn render(message: &Message) -> Rendered {
     let html = |reader| {
         // Only a value that cannot be written fails, and a message has none.
         html(message, reader).unwrap_or_else(|error| {
-            tracing::error!(%error, "a message could not be rendered");
+            tracing::error!(%error, "message rendering failed");
             String::new()
         })
     };
@@ -150,7 +150,7 @@ mod tests {
                  <span class=\"text\" dir=\"auto\">hello</span> \
                  <time datetime=\"{time}\">13:05 UTC</time> \
                  <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
-                 <span class=\"vh\"> your message of \
+                 <span class=\"vh\"> your message from \
                  <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
             )
         );

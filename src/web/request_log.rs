@@ -48,7 +48,7 @@ impl RootSpanBuilder for RequestLog {
                 route,
                 status = status_code,
                 ms,
-                "answered"
+                "request completed"
             );
         } else {
             tracing::event!(
@@ -57,7 +57,7 @@ impl RootSpanBuilder for RequestLog {
                 route,
                 status = status_code,
                 ms,
-                "answered"
+                "request completed"
             );
         }
     }

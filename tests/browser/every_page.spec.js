@@ -88,7 +88,7 @@ test('a skip link is the first tab stop and leads to the main content', async ({
   const { page } = await visit(stateNamed('home'));
 
   await page.keyboard.press('Tab');
-  const link = page.getByRole('link', { name: 'Skip to the main part' });
+  const link = page.getByRole('link', { name: 'Skip to main content' });
   await expect(link).toBeFocused();
   await expect(link).toBeInViewport({ ratio: 1 });
   await page.keyboard.press('Enter');

@@ -14,7 +14,7 @@ import {
 } from './support.js';
 
 const GONE = 'You are no longer in this room.';
-const CHANGED = 'This room has changed. Load the page again.';
+const CHANGED = 'This room has changed. Reload the page.';
 
 /** Opens the page for managing bob. */
 async function manageBob(owner, room) {
@@ -36,10 +36,10 @@ test('a removed member is told so, keeps the draft, and may rejoin', async ({ ad
   await messageBox(bob).fill('Half a thought');
 
   await manageBob(ada, room);
-  await follow(ada, 'Remove bob');
-  await press(ada, 'Remove bob');
+  await follow(ada, 'Remove bob from the room');
+  await press(ada, 'Remove bob from the room');
 
-  await expect(ada.getByText('Removed from the room.')).toBeVisible();
+  await expect(ada.getByText('Member removed.')).toBeVisible();
   await expect(statusOf(bob)).toHaveText(GONE);
   await expect(messageBox(bob)).toHaveValue('Half a thought');
   await bob.reload();
@@ -76,8 +76,8 @@ test('deleting all messages of one person removes them from open pages', async (
   await expect(messagesOf(bob)).toHaveCount(2);
 
   await manageBob(ada, room);
-  await follow(ada, 'Delete all messages of bob');
-  await press(ada, 'Delete all messages of bob');
+  await follow(ada, 'Delete all messages from bob');
+  await press(ada, 'Delete all messages from bob');
 
   await expect(noMessagesIn(bob)).toBeVisible();
   await send(bob, 'Sorry');
@@ -87,7 +87,7 @@ test('deleting all messages of one person removes them from open pages', async (
 test('a moderator deletes a single message of another person', async ({ ada, bob, room }) => {
   await manageBob(ada, room);
   await press(ada, 'Make bob a moderator');
-  await expect(ada.getByText('Made a moderator.')).toBeVisible();
+  await expect(ada.getByText('Moderator added.')).toBeVisible();
   const carol = await ada.context().browser().newContext({ baseURL: new URL(ada.url()).origin });
   const carols = await carol.newPage();
   await carols.request.post('/register', { form: { name: 'carol', password: 'many small kettles' } });
@@ -96,7 +96,7 @@ test('a moderator deletes a single message of another person', async ({ ada, bob
   await send(carols, 'Buy kettles');
 
   await bob.goto(room);
-  await follow(bob, 'Delete messages of others');
+  await follow(bob, 'Delete other people’s messages');
   await follow(bob, 'carol’s message');
   await press(bob, 'Delete message');
 
@@ -110,7 +110,7 @@ test('open pages learn of new settings, and of the deletion of the room', async 
   await ada.goto(room);
   await follow(ada, 'Settings of Kettle club');
   await ada.getByRole('textbox', { name: 'Room name' }).fill('Teapot club');
-  await ada.getByRole('radio', { name: 'The owner and the moderators' }).check();
+  await ada.getByRole('radio', { name: 'Only the owner and moderators' }).check();
   await press(ada, 'Save settings');
 
   await expect(ada.getByText('Settings saved.')).toBeVisible();
@@ -118,7 +118,7 @@ test('open pages learn of new settings, and of the deletion of the room', async 
   await bob.reload();
   await expectRoom(bob, 'Teapot club');
   await expect(messageBox(bob)).toBeHidden();
-  await expect(bob.getByText('Only the owner and the moderators write here.')).toBeVisible();
+  await expect(bob.getByText('Only the owner and moderators can write here.')).toBeVisible();
 
   await follow(ada, 'Delete the room');
   await press(ada, 'Delete the room');
@@ -133,7 +133,7 @@ test('in a room where only moderators write, the page of a member is live', asyn
 }) => {
   await ada.goto(`${room}/settings`);
   await ada.getByRole('combobox', { name: 'Main language' }).selectOption('Deutsch');
-  await ada.getByRole('radio', { name: 'The owner and the moderators' }).check();
+  await ada.getByRole('radio', { name: 'Only the owner and moderators' }).check();
   await press(ada, 'Save settings');
   await visit(bob, room);
 

@@ -24,14 +24,14 @@ function home() {
   const at = '/';
   return [
     { name: 'home', at, says: 'rooms that forget', go: open(at) },
-    { name: 'home, by link only', at, site: 'by link', says: 'takes a sign-up link', go: open(at) },
-    { name: 'home, closed', at, site: 'closed', says: 'cannot be created', go: open(at) },
+    { name: 'home, by link only', at, site: 'by link', says: 'need a sign-up link', go: open(at) },
+    { name: 'home, closed', at, site: 'closed', says: 'not accepting new accounts', go: open(at) },
   ];
 }
 
 function register() {
   const at = '/register';
-  const blank = { name: 'create an account', at, says: 'Everybody sees it', go: open(at) };
+  const blank = { name: 'create an account', at, says: 'Everyone can see it', go: open(at) };
   const refused = ([what, name, password, problem]) => ({
     ...{ name: `create an account, ${what}`, at, status: 422, says: problem, problem },
     go: send(at, { Name: name, Password: password }, 'Create account'),
@@ -40,24 +40,24 @@ function register() {
     blank,
     ...[
       ['nothing filled in', '', '', 'Enter a password'],
-      ['both too short', 'a', 'kettle', 'must have at least 8 characters'],
-      ['both too long', 'a'.repeat(33), 'kettle '.repeat(20), 'must have at most 128 characters'],
-      ['a space in the name', 'ada lovelace', 'password1', 'among the first that others would try'],
+      ['both too short', 'a', 'kettle', 'must be at least 8 characters long'],
+      ['both too long', 'a'.repeat(33), 'kettle '.repeat(20), 'must be 128 characters or fewer'],
+      ['a space in the name', 'ada lovelace', 'password1', 'This password is too common'],
       ['no letters in the name', '--', PASSWORD, 'at least one letter or digit'],
-      ['an accent alone before the name', '\u0301ada', PASSWORD, 'must begin with a letter'],
-      ['two alphabets in the name', 'adа', PASSWORD, 'letters of one alphabet'],
+      ['an accent alone before the name', '\u0301ada', PASSWORD, 'must start with a letter'],
+      ['two alphabets in the name', 'adа', PASSWORD, 'letters from only one alphabet'],
       ['the name as the password', 'ada-lovelace', 'ada-lovelace', 'must not be your name'],
-      ['a name that somebody has', 'Ada', PASSWORD, 'Somebody has this name already'],
+      ['a name that somebody has', 'Ada', PASSWORD, 'Someone else has this name'],
     ].map(refused),
     ...[
-      ['by link only', 'by link', 'If you have such a link, open it.'],
-      ['closed', 'closed', 'has closed it to new accounts'],
+      ['by link only', 'by link', 'If you have a sign-up link, open it.'],
+      ['closed', 'closed', 'not accepting new accounts'],
     ].map(([what, site, says]) => ({
       ...{ name: `create an account, ${what}`, at, site, says, go: open(at) },
     })),
     {
       ...{ name: 'create an account, closed meanwhile', at, site: 'closed', status: 403 },
-      ...{ says: 'has closed it to new accounts' },
+      ...{ says: 'not accepting new accounts' },
       go: async ({ page }) => {
         // Simulates a page that was opened before sign-up was closed.
         await page.goto('/login');
@@ -74,7 +74,7 @@ function registerByLink() {
   const openLink = async (page, site) => page.goto(await site.link('signup-link'));
   return [
     {
-      ...{ name, at, site: 'by link', says: 'Everybody sees it' },
+      ...{ name, at, site: 'by link', says: 'Everyone can see it' },
       go: ({ page, site }) => openLink(page, site),
     },
     {
@@ -113,7 +113,7 @@ function reset() {
     },
     ...[
       ['nothing filled in', '', 'Enter a password'],
-      ['too common', 'password1', 'among the first that others would try'],
+      ['too common', 'password1', 'This password is too common'],
     ].map(refused),
     {
       ...{ name: 'choose a new password, a link that does not work', at, status: 404 },
@@ -144,15 +144,15 @@ function login() {
     { name: 'sign in, on the way to a page', at, says: 'Sign in', go: open('/rooms/mine') },
     {
       ...{ name: 'sign in, by link only', at, site: 'by link' },
-      ...{ says: 'It takes a sign-up link', go: open(at) },
+      ...{ says: 'You need a sign-up link', go: open(at) },
     },
     {
       ...{ name: 'sign in, closed', at, site: 'closed' },
-      ...{ says: 'New accounts cannot be created', go: open(at) },
+      ...{ says: 'not accepting new accounts', go: open(at) },
     },
     {
       ...{ name: 'sign in, where nobody can help', at, site: 'empty' },
-      ...{ says: 'Ask whoever runs this server', go: open(at) },
+      ...{ says: 'Ask the person who runs this server', go: open(at) },
     },
     {
       ...{ name: 'sign in, after signing out', at, says: 'You are signed out.' },
@@ -165,7 +165,7 @@ function login() {
     ...[
       ['nothing filled in', '', '', 'Enter your password'],
       ['no password', 'ada', '', 'Enter your password'],
-      ['the wrong password', 'ada', 'many small spoons', 'The name or the password is wrong'],
+      ['the wrong password', 'ada', 'many small spoons', 'The name or password is wrong'],
     ].map(refused),
   ];
 }
@@ -177,7 +177,7 @@ function accessibility() {
     { name, at, says: 'help@mirage.example', go: open(at) },
     {
       ...{ name: `${name}, where nobody can help`, at, site: 'empty', as: 'ada' },
-      ...{ says: 'tell whoever runs this server.', go: open(at) },
+      ...{ says: 'tell the person who runs this server.', go: open(at) },
     },
   ];
 }
@@ -205,7 +205,7 @@ function publicRooms() {
 function myRooms() {
   const at = '/rooms/mine';
   return [
-    { name: 'your rooms, none', at, as: 'cleo', says: 'You are in no rooms yet', go: open(at) },
+    { name: 'your rooms, none', at, as: 'cleo', says: 'You are not in any rooms yet', go: open(at) },
     { name: 'your rooms, many', at, as: 'ada', says: 'Leave غرفة الشاي', go: open(at) },
     {
       ...{ name: 'your rooms, new messages', at, as: 'ada', says: '2 new messages.' },
@@ -233,10 +233,10 @@ function privateJoin() {
     go: send(at, { 'Room name': name, 'Room password': password }, 'Join room'),
   });
   return [
-    { name: 'join a private room', at, as: 'cleo', says: 'Whoever invited you', go: open(at) },
+    { name: 'join a private room', at, as: 'cleo', says: 'the person who invited you', go: open(at) },
     ...[
-      ['nothing filled in', 422, '', '', 'Enter the password of the room'],
-      ['no name', 422, '', ROOM_PASSWORD, 'Enter the name of the room'],
+      ['nothing filled in', 422, '', '', 'Enter the room password'],
+      ['no name', 422, '', ROOM_PASSWORD, 'Enter the room name'],
       ['the wrong password', 403, 'Night shift', 'three forks', 'Wrong password, or there is no'],
     ].map(refused),
   ];
@@ -248,7 +248,7 @@ function newRoom() {
     ...{ name: `create a room, ${what}`, at, as: 'cleo', status: 422, says: problem, problem },
     go: async ({ page }) => {
       await page.goto(at);
-      await fillIn(page, { 'Room name': name, 'Room password, if the room is private': password });
+      await fillIn(page, { 'Room name': name, 'Room password (private rooms only)': password });
       if (kind) await page.getByRole('radio', { name: kind }).check();
       await page.getByRole('button', { name: 'Create room' }).click();
     },
@@ -257,13 +257,13 @@ function newRoom() {
     { name: 'create a room', at, as: 'cleo', says: 'You will own the room', go: open(at) },
     ...[
       ['nothing filled in', '', null, '', 'Enter a room name'],
-      ['a name too long', 'K'.repeat(65), 'Public', '', 'must have at most 64 characters'],
-      ['a hidden sign in the name', 'Tea\u200f', 'Public', '', 'that cannot be shown'],
-      ['nothing to see in the name', '\u200d', 'Public', '', 'must have something to see in it'],
+      ['a name too long', 'K'.repeat(65), 'Public', '', 'must be 64 characters or fewer'],
+      ['a hidden sign in the name', 'Tea\u200f', 'Public', '', 'that cannot be displayed'],
+      ['nothing to see in the name', '\u200d', 'Public', '', 'at least one visible character'],
       ['private without a password', 'Attic', 'Private', '', 'Enter a password for the room'],
-      ['a password too short', 'Attic', 'Private', 'spoon', 'must have at least 6 characters'],
-      ['a password too long', 'Attic', 'Private', 'k'.repeat(129), 'must have at most 128 characters'],
-      ['a name that is taken', 'kettle club', 'Public', '', 'A room has this name already'],
+      ['a password too short', 'Attic', 'Private', 'spoon', 'must be at least 6 characters long'],
+      ['a password too long', 'Attic', 'Private', 'k'.repeat(129), 'must be 128 characters or fewer'],
+      ['a name that is taken', 'kettle club', 'Public', '', 'Another room has this name'],
     ].map(refused),
   ];
 }
@@ -282,8 +282,8 @@ function room() {
     ['reloading itself', 'ada', 'Kettle club', '?reload=2', 'Stop reloading this page'],
     ['to join', 'cleo', 'Kettle club', '', 'you are not in it'],
     ['to join, a long name', 'cleo', LONG_NAME, '', 'you are not in it'],
-    ['to join, described', 'cleo', 'Greenhouse', '', 'That is soon'],
-    ['read only', 'עדה', 'Greenhouse', '', 'Only the owner and the moderators write here'],
+    ['to join, described', 'cleo', 'Greenhouse', '', 'That is a short time'],
+    ['read only', 'עדה', 'Greenhouse', '', 'Only the owner and moderators can write here'],
     ['run by its owner', 'ada', 'Cold frame', '', 'Settings of Cold frame'],
     ['moderated', 'bob', 'Greenhouse', '?moderate=1', 'Stop moderating'],
   ];
@@ -329,7 +329,7 @@ function room() {
       go: async ({ page, site }) => page.goto(`${await site.room('ada')}?done=created`),
     },
     {
-      ...{ name: 'room, just joined', at, as: 'ada', says: 'You have joined.' },
+      ...{ name: 'room, just joined', at, as: 'ada', says: 'You have joined the room.' },
       go: async ({ page, site }) => {
         await page.goto(await site.room('bob'));
         await page.getByRole('button', { name: 'Join' }).click();
@@ -354,7 +354,7 @@ function room() {
       },
     },
     {
-      ...{ name: 'room, a message held while signed out', at, says: 'You had been signed out.' },
+      ...{ name: 'room, a message held while signed out', at, says: 'You were signed out.' },
       go: async ({ page, site }) => {
         const name = await signUp(page, site);
         await openWithoutScript(page, await joinedRoom(page, site));
@@ -374,7 +374,7 @@ function room() {
     },
     {
       ...{ name: 'room, an empty message', at: '/rooms/{room}/messages', as: 'ada', status: 422 },
-      ...{ says: 'Write a message first', problem: 'Write a message first' },
+      ...{ says: 'Enter a message', problem: 'Enter a message' },
       go: async ({ page, site }) => {
         await openWithoutScript(page, site.rooms['Empty hall']);
         await sendMessage(page, '');
@@ -388,7 +388,7 @@ function liveRoom() {
   const at = '/rooms/{room}';
   return [
     {
-      ...{ name: 'live room, a message refused', at, as: 'ada', says: 'Write a message first' },
+      ...{ name: 'live room, a message refused', at, as: 'ada', says: 'Enter a message' },
       go: async ({ page, site }) => {
         await page.goto(site.rooms['Kettle club']);
         await sendMessage(page, '');
@@ -434,15 +434,15 @@ function manage() {
   const of = (room, name, action = '') => async ({ page, site }) =>
     page.goto((await site.member('ada', site.rooms[room], name)) + action);
   const seen = [
-    ['manage a member', 'ada', 'Kettle club', 'bob', '', 'Hand over the room to bob'],
-    ['manage a moderator', 'ada', 'Greenhouse', 'bob', '', 'a member like the others'],
+    ['manage a member', 'ada', 'Kettle club', 'bob', '', 'Make bob the owner'],
+    ['manage a moderator', 'ada', 'Greenhouse', 'bob', '', 'Remove bob as moderator'],
     ['manage somebody gone', 'bob', 'Greenhouse', 'dora', '', 'Not in this room'],
     ['manage a long name', 'ada', LONG_NAME, LONG_PERSON, '', LONG_PERSON],
-    ['hand over a room', 'ada', 'Greenhouse', 'bob', '/owner', 'you will be a moderator'],
-    ['remove a member', 'ada', 'Kettle club', 'bob', '/remove', 'What they wrote stays'],
-    ['delete all messages of somebody', 'ada', 'Greenhouse', 'dora', '/messages', 'cannot be brought'],
+    ['hand over a room', 'ada', 'Greenhouse', 'bob', '/owner', 'you become a moderator'],
+    ['remove a member', 'ada', 'Kettle club', 'bob', '/remove', 'Their messages stay'],
+    ['delete all messages of somebody', 'ada', 'Greenhouse', 'dora', '/messages', 'cannot be undone'],
     ['ban somebody', 'ada', 'Greenhouse', 'bob', '/ban', 'when they try to join'],
-    ['ban somebody from a private room', 'ada', 'Cold frame', 'bob', '/ban', 'if it were not there'],
+    ['ban somebody from a private room', 'ada', 'Cold frame', 'bob', '/ban', 'as if the room does not exist'],
   ];
   const states = seen.map(([name, as, room, person, action, says]) => ({
     ...{ name, at: at + action, as, says, go: of(room, person, action) },
@@ -459,7 +459,7 @@ function manage() {
     },
     {
       ...{ name: 'members, somebody made a moderator', at: '/rooms/{room}/members', as: 'ada' },
-      says: 'Made a moderator.',
+      says: 'Moderator added.',
       go: async ({ page, site }) => {
         await page.goto(await site.member('ada', await site.room('ada', ['bob']), 'bob'));
         await page.getByRole('button', { name: 'Make bob a moderator' }).click();
@@ -476,18 +476,18 @@ function roomSettings() {
     ['room settings of a private room', 'Cold frame', '', 'Change the room password'],
     ['room settings, a long name', LONG_NAME, '', LONG_NAME],
     ['make a room private', 'Kettle club', '/password', 'this password'],
-    ['change a room password', 'Cold frame', '/password', 'What becomes of the other members?'],
+    ['change a room password', 'Cold frame', '/password', 'What happens to the other members?'],
     ['make a room public', 'Cold frame', '/public', 'written in private'],
-    ['clear a room', 'Kettle club', '/clear', 'cannot be brought back'],
-    ['delete a room', LONG_NAME, '/delete', 'cannot be brought back'],
+    ['clear a room', 'Kettle club', '/clear', 'cannot be undone'],
+    ['delete a room', LONG_NAME, '/delete', 'cannot be undone'],
   ].map(([name, room, action, says]) => ({
     ...{ name, at: at + action, as: 'ada', says },
     go: async ({ page, site }) => page.goto(`${site.rooms[room]}/settings${action}`),
   }));
   const refused = [
     ['room settings, no name', '', { 'Room name': '' }, 'Enter a room name'],
-    ['room settings, too long a description', '', { Description: 'tea '.repeat(80) }, 'at most 300'],
-    ['change a room password, nothing filled in', '/password', {}, 'Choose what becomes'],
+    ['room settings, too long a description', '', { Description: 'tea '.repeat(80) }, '300 characters or fewer'],
+    ['change a room password, nothing filled in', '/password', {}, 'Choose what happens'],
   ].map(([name, action, values, problem]) => ({
     ...{ name, at: at + action, as: 'ada', status: 422, says: problem, problem },
     go: async ({ page, site }) => {
@@ -519,10 +519,10 @@ function roomSettings() {
 function leave() {
   const at = '/rooms/{room}/leave';
   return [
-    ['as a member', 'bob', 'Kettle club', 'You can come back at any time.'],
+    ['as a member', 'bob', 'Kettle club', 'You can join again at any time.'],
     ['as a member of a private room', 'bob', 'Night shift', 'name and password'],
     ['as its owner', 'ada', 'Kettle club', 'You own this room.'],
-    ['as the last one', 'ada', 'Empty hall', 'You are the only one here.'],
+    ['as the last one', 'ada', 'Empty hall', 'You are the only member.'],
     ['a long name', 'ada', LONG_NAME, LONG_NAME],
     ['an Arabic name', 'ada', 'غرفة الشاي', 'غرفة الشاي'],
   ].map(([what, as, room, says]) => ({
@@ -562,7 +562,7 @@ function messageRefused() {
       go: leaveThenSend((site) => site.room('bob', ['ada'])),
     },
     {
-      ...{ name: name('read only'), at, as: 'bob', status: 403, says: 'Only the owner and the mod' },
+      ...{ name: name('read only'), at, as: 'bob', status: 403, says: 'Only the owner and mod' },
       go: async ({ page, site }) => {
         const room = await site.room('ada', ['bob'], 'Reading room');
         await openWithoutScript(page, room);
@@ -593,10 +593,10 @@ function messageRefused() {
 function invites() {
   const at = '/rooms/{room}/invites';
   const seen = [
-    ['none', 'ada', 0, 'There are none now.'],
-    ['one', 'ada', 1, 'No limit of uses.'],
-    ['many', 'ada', 30, 'Links that work'],
-    ['not allowed', 'bob', 0, 'Only the owner and the moderators can do that', 403],
+    ['none', 'ada', 0, 'There are no active links.'],
+    ['one', 'ada', 1, 'Unlimited uses.'],
+    ['many', 'ada', 30, 'Active links'],
+    ['not allowed', 'bob', 0, 'Only the owner and moderators can do that', 403],
   ];
   const create = async (page, site, life, uses) => {
     await page.goto(`${await site.privateRoom('ada')}/invites`);
@@ -618,11 +618,11 @@ function invites() {
       },
     })),
     ...[
-      ['nothing chosen', null, null, 'Choose how long the link works'],
-      ['no number chosen', '1 day', null, 'Choose how many people may join by the link'],
+      ['nothing chosen', null, null, 'Choose how long the link should work'],
+      ['no number chosen', '1 day', null, 'Choose how many people can use the link'],
     ].map(refused),
     {
-      ...{ name: 'invites, one just made', at, as: 'ada', says: 'This is shown only once' },
+      ...{ name: 'invites, one just made', at, as: 'ada', says: 'it is shown only once' },
       go: async ({ page, site }) => {
         await create(page, site, '1 hour', '10 people');
         await expect(page.getByRole('img', { name: 'QR code of the link' })).toBeVisible();
@@ -686,7 +686,7 @@ function account() {
     },
     {
       ...{ name: 'account, nothing chosen', at, as: 'ada', status: 422 },
-      ...{ says: 'Choose what is announced', problem: 'Choose what is announced' },
+      ...{ says: 'Choose what to announce', problem: 'Choose what to announce' },
       go: async ({ page }) => {
         await page.goto(at);
         await page.locator(':checked').evaluate((radio) => (radio.checked = false));
@@ -708,9 +708,9 @@ function accountPassword() {
     ...[
       ['nothing filled in', '', '', 'Enter your current password'],
       ['the wrong current one', 'many small spoons', PASSWORD, 'The current password is wrong.'],
-      ['too short', PASSWORD, 'kettle', 'must have at least 8 characters'],
-      ['too long', PASSWORD, 'kettle '.repeat(20), 'must have at most 128 characters'],
-      ['too common', PASSWORD, 'password1', 'among the first that others would try'],
+      ['too short', PASSWORD, 'kettle', 'must be at least 8 characters long'],
+      ['too long', PASSWORD, 'kettle '.repeat(20), 'must be 128 characters or fewer'],
+      ['too common', PASSWORD, 'password1', 'This password is too common'],
     ].map(refused),
     {
       ...{ name: 'account, new password, the name', at, status: 422 },
@@ -745,12 +745,12 @@ function accountSessions() {
     await page.getByRole('button', { name: button }).click();
   };
   return [
-    ['sessions, one', 'with this browser only', openWith()],
+    ['sessions, one', 'on this browser only', openWith()],
     ['sessions, some', 'Sign out Lynx', openWith(firefox, lynx)],
     ['sessions, many alike', 'number 12', openWith(...Array(12).fill(firefox))],
     ['sessions, a long user agent', 'Unknown browser', openWith('kettle'.repeat(200))],
     ['sessions, one ended', 'Browser signed out.', openThenPress('Sign out Lynx')],
-    ['sessions, others ended', 'signed out everywhere else.', openThenPress('Sign out everywhere else')],
+    ['sessions, others ended', 'Signed out everywhere else.', openThenPress('Sign out everywhere else')],
   ].map(([what, says, go]) => ({ name: `account, ${what}`, at, says, go }));
 }
 
@@ -779,15 +779,15 @@ function accountDelete() {
 /** Error pages of all kinds, except those that need an unavailable database. */
 function errors() {
   return [
-    ['no such page, signed out', '/nowhere', undefined, 404, 'There is no such page'],
-    ['no such page', '/nowhere', 'ada', 404, 'There is no such page'],
+    ['no such page, signed out', '/nowhere', undefined, 404, 'Page not found'],
+    ['no such page', '/nowhere', 'ada', 404, 'Page not found'],
     ['no such room', '/rooms/999999', 'ada', 404, 'There is no such room'],
-    ['no such message', '/rooms/1/messages/999/delete', 'ada', 404, 'no such message of yours'],
-    ['the wrong method', '/logout', 'ada', 405, 'That does not work at this address'],
+    ['no such message', '/rooms/1/messages/999/delete', 'ada', 404, 'You cannot delete this message'],
+    ['the wrong method', '/logout', 'ada', 405, 'This address cannot be used that way'],
     ['not a member', '/rooms/1/members', 'cleo', 403, 'You are not in this room'],
     ['not the owner', '/rooms/1/settings', 'bob', 403, 'Only the owner can do that'],
-    ['no such person', '/rooms/1/members/999', 'ada', 404, 'no such person in this room'],
-    ['not a request', '/rooms?page=1&page=2', 'ada', 400, 'Mirage could not read that'],
+    ['no such person', '/rooms/1/members/999', 'ada', 404, 'This person is not in the room'],
+    ['not a request', '/rooms?page=1&page=2', 'ada', 400, 'Mirage could not read this request'],
   ]
     .map(([what, address, as, status, says]) => ({
       ...{ name: `error, ${what}`, at: address.split('?')[0], as, status, says, go: open(address) },
@@ -803,7 +803,7 @@ function errors() {
       },
       {
         ...{ name: 'error, too much at once', at: '/rooms/{room}/messages', as: 'ada', status: 413 },
-        says: 'That was too much at once',
+        says: 'You sent too much at once',
         go: async ({ page, site }) => {
           await openWithoutScript(page, site.rooms['Kettle club']);
           await sendMessage(page, 'kettle '.repeat(10_000));
@@ -811,7 +811,7 @@ function errors() {
       },
       {
         ...{ name: 'error, from another site', at: '/rooms/new', as: 'ada', status: 403 },
-        says: 'This came from another site',
+        says: 'This request came from another site',
         go: async ({ page, site }) => {
           await page.setContent(
             `<form action="${site.url}/rooms/new" method="post"><button>Win!</button></form>`,

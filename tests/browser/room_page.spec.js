@@ -40,7 +40,7 @@ test('a conversation consists of headings and lists, each message of author, tex
           - time: /\\d+:\\d+/
           - link /^Delete/:
             - /url: /delete$/
-            - text: Delete your message of
+            - text: Delete your message from
             - time: /\\d+:\\d+/
       - heading "New messages" [level=3]
       - list:

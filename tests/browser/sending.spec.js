@@ -19,7 +19,7 @@ import {
 } from './support.js';
 
 const SENDS = /\/rooms\/\d+\/messages$/;
-const LOST = 'Not sent: the connection is lost. Your message is still in the box. Send it again.';
+const LOST = 'Not sent: connection lost. Your message is still in the box. Send it again.';
 const enterSends = (page) => page.getByRole('checkbox', { name: 'Enter sends' });
 
 test('sending empties and focuses the box, says "Sent" each time, and loads no page', async ({
@@ -148,7 +148,7 @@ test('a different text sent after a lost response is not swallowed', async ({ ro
   await expect(statusOf(ada)).toHaveText(LOST);
 
   await trySending(ada, 'Second');
-  await expect(statusOf(ada)).toHaveText(/^Not sent\. This form was used before\./);
+  await expect(statusOf(ada)).toHaveText(/^Not sent\. This form was already used\./);
   await expect(messageBox(ada)).toHaveValue('Second');
   await ada.getByRole('button', { name: 'Send message' }).click();
 
@@ -214,7 +214,7 @@ test('a refused message stays in the box, with the reason in the status and at t
   await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: The message is too long/);
 
   await trySending(ada, ' ');
-  await expect(statusOf(ada)).toHaveText(/^Not sent\. Write a message first/);
+  await expect(statusOf(ada)).toHaveText(/^Not sent\. Enter a message/);
   await trySending(ada, 'Short');
   await expect(messagesOf(ada)).toHaveText([/: Short/]);
   await expect(messageBox(ada)).not.toHaveAttribute('aria-invalid');
@@ -266,14 +266,14 @@ test('a message to a room that was left stays in the box with the reason', async
 
 test('a server error leaves the message in the box', async ({ room, ada }) => {
   const answers = [
-    { status: 503, contentType: 'text/html', body: '<p id="reason">Try again in some seconds.</p>' },
+    { status: 503, contentType: 'text/html', body: '<p id="reason">Try again in a few seconds.</p>' },
     { status: 500, body: '' },
   ];
   await visit(ada, room);
   await ada.route(SENDS, (route) => route.fulfill(answers.shift()), { times: 2 });
 
   await trySending(ada, 'Tea');
-  await expect(statusOf(ada)).toHaveText('Not sent. Try again in some seconds.');
+  await expect(statusOf(ada)).toHaveText('Not sent. Try again in a few seconds.');
   await ada.getByRole('button', { name: 'Send message' }).click();
   await expect(statusOf(ada)).toHaveText('Not sent. Your message is still in the box. Send it again.');
   await expect(messageBox(ada)).toHaveValue('Tea');

@@ -12,7 +12,7 @@ import { promisify } from 'node:util';
 
 const REPOSITORY = fileURLToPath(new URL('../..', import.meta.url));
 const BINARY = resolve(REPOSITORY, process.env.MIRAGE_BINARY ?? 'target/debug/mirage');
-const SERVING = /serving address=127\.0\.0\.1:(\d+)/;
+const SERVING = /listening address=127\.0\.0\.1:(\d+)/;
 
 export class Server {
   /** The log of all starts. */

@@ -826,7 +826,7 @@ async fn links_and_buttons_with_the_same_name_lead_to_the_same_place() {
             }
         }
         for (name, places) in places {
-            let is_unclear = places.len() > 1 && !name.starts_with("Delete your message of");
+            let is_unclear = places.len() > 1 && !name.starts_with("Delete your message from");
             if name.is_empty() || is_unclear {
                 wrong.push(format!("“{name}” leads to {places:?}"));
             }

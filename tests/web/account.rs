@@ -58,7 +58,7 @@ async fn an_unknown_announcement_setting_is_refused() {
     let page = ada.post("/account", &[("announcements", "loud")]).await;
 
     page.assert_status(422)
-        .assert_problem("announcements-each", "Choose what is announced");
+        .assert_problem("announcements-each", "Choose what to announce");
 }
 
 #[actix_web::test]

@@ -24,8 +24,8 @@ async fn deleting_an_account_asks_first_and_says_what_will_be_deleted() {
     for words in [
         "cannot be undone",
         "Your messages are deleted",
-        "passes on to the moderator",
-        "only you are in is deleted",
+        "its longest-standing moderator",
+        "no other members are deleted",
     ] {
         assert!(says.contains(words), "{words}");
     }

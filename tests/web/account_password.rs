@@ -109,15 +109,15 @@ async fn a_new_password_must_meet_the_sign_up_rules() {
 
     for (password, sentence) in [
         ("", "Enter a new password"),
-        ("x7#kQ!z", "The password must have at least 8 characters"),
+        ("x7#kQ!z", "The password must be at least 8 characters long"),
         (
             &"Yx3! ".repeat(26),
-            "The password must have at most 128 characters",
+            "The password must be 128 characters or fewer",
         ),
         ("Kettle-Club", "The password must not be your name"),
         (
             "password1",
-            "This password is among the first that others would try. Choose a less common one",
+            "This password is too common. Choose one that is harder to guess",
         ),
     ] {
         let hashes = app.core.probes.hashing.computed();

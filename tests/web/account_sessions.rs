@@ -247,10 +247,10 @@ async fn signing_out_everywhere_else_keeps_this_browser_and_other_accounts_signe
     }
     bob.get("/rooms").await.assert_status(200);
     let page = ada.get("/account/sessions?done=others-ended").await;
-    assert_eq!(page.text(".done"), "You are signed out everywhere else.");
+    assert_eq!(page.text(".done"), "Signed out everywhere else.");
     assert!(
         page.text("title")
-            .starts_with("You are signed out everywhere else – ")
+            .starts_with("Signed out everywhere else – ")
     );
     assert_eq!(page.texts(".sessions li").len(), 1);
     assert!(!page.has("main button"));

@@ -109,7 +109,7 @@ async fn a_backup_never_overwrites_a_file() {
     assert!(error_line(&there).contains("letter.txt"));
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "Dear ada");
     assert!(error_line(&missing).contains("nowhere/copy.db"));
-    assert!(error_line(&empty).contains("there is no database of Mirage"));
+    assert!(error_line(&empty).contains("no Mirage database"));
     let names = std::fs::read_dir(folder.path()).unwrap();
     assert_eq!(names.count(), 1, "nothing was made");
 }

@@ -185,7 +185,7 @@ fn method_of(route: &Endpoint) -> Method {
 }
 
 fn is_refused(page: &Page) -> bool {
-    page.status == 403 && page.texts("h1") == ["This came from another site"]
+    page.status == 403 && page.texts("h1") == ["This request came from another site"]
 }
 
 /// Sends every combination of headers to each route that changes data; returns how many requests were

@@ -66,7 +66,7 @@ async fn other_peoples_messages_and_missing_messages_cannot_be_deleted() {
             _ => bob.post(&link, &[("delete", "1")]).await,
         };
         page.assert_status(404);
-        assert_eq!(page.text("h1"), "There is no such message of yours");
+        assert_eq!(page.text("h1"), "You cannot delete this message");
     }
     assert_eq!(ada.messages(room).await, ["mine"]);
 

@@ -160,7 +160,7 @@ async fn the_list_shows_remaining_uses_and_expiry() {
     assert_eq!(
         link_descriptions(&ada, room).await,
         [
-            "No limit of uses. Expires 29 November 2026, 13:05 UTC.",
+            "Unlimited uses. Expires 29 November 2026, 13:05 UTC.",
             "9 uses left. Expires 23 November 2026, 13:05 UTC.",
             "1 use left. Expires 22 November 2026, 14:05 UTC.",
         ]
@@ -179,8 +179,8 @@ async fn missing_choices_are_reported_and_made_choices_are_kept() {
 
     nothing.assert_status(422);
     let sentences = [
-        "Choose how long the link works",
-        "Choose how many people may join by the link",
+        "Choose how long the link should work",
+        "Choose how many people can use the link",
     ];
     assert_eq!(nothing.texts(".problems a"), sentences);
     no_uses
@@ -205,10 +205,8 @@ async fn the_number_of_links_of_a_room_is_limited() {
 
     let page = ada.create_invite(room, "hour", "one").await;
 
-    page.assert_status(422).assert_problem(
-        "life-hour",
-        "There are 50 links, as many as there may be. Revoke one first",
-    );
+    page.assert_status(422)
+        .assert_problem("life-hour", "50 links is the maximum. Revoke one first");
     app.clock.advance(HOUR);
     ada.invite_to(room, "hour", "one").await;
     assert_eq!(link_descriptions(&ada, room).await.len(), 1);
@@ -274,7 +272,7 @@ async fn moderators_can_invite_and_members_cannot() {
     refused.assert_status(403);
     assert_eq!(
         refused.text("h1"),
-        "Only the owner and the moderators can do that"
+        "Only the owner and moderators can do that"
     );
     assert!(has_link(&ada).await && !has_link(&bob).await);
 
@@ -305,7 +303,7 @@ async fn a_public_room_needs_no_invites() {
     assert_eq!(refused.body, page.body);
     assert!(rows(&app).await.is_empty());
     let links = ada.room(room).await.texts("main a");
-    assert!(!links.contains(&"Invite people by a link".to_owned()));
+    assert!(!links.contains(&"Invite people with a link".to_owned()));
 }
 
 #[actix_web::test]

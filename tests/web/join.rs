@@ -12,8 +12,11 @@ async fn one_click_joins_a_public_room_and_opens_it() {
 
     page.assert_redirect(&format!("/rooms/{room}?done=joined"));
     let page = bob.get(page.location()).await;
-    assert_eq!(page.text(".done"), "You have joined.");
-    assert!(page.text("title").starts_with("You have joined – Tea"));
+    assert_eq!(page.text(".done"), "You have joined the room.");
+    assert!(
+        page.text("title")
+            .starts_with("You have joined the room – Tea")
+    );
     assert!(
         page.texts("main p")
             .iter()

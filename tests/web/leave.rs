@@ -90,5 +90,5 @@ async fn the_last_member_is_warned_that_leaving_deletes_the_room() {
 
     let page = ada.get(&format!("/rooms/{room}/leave")).await;
 
-    assert!(page.texts("main p")[0].contains("gone for good"));
+    assert!(page.texts("main p")[0].contains("deleted for good"));
 }

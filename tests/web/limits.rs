@@ -24,7 +24,7 @@ async fn get_from(address: &str, browser: &Browser, path: &str) -> Page {
 /// Asserts that the form came back with 429, the time to wait, and the typed name.
 #[track_caller]
 fn assert_rate_limited(page: &Page, name: &str, wait_s: u64, words: &str) {
-    let sentence = format!("This was tried too often. Wait {words}, then try again");
+    let sentence = format!("Too many attempts. Wait {words}, then try again");
     page.assert_status(429)
         .assert_problem("name", &sentence)
         .assert_value("#name", name);
@@ -82,7 +82,7 @@ async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
     guess("/account/delete", &delete).await.assert_status(422);
     let hashes = app.core.probes.hashing.computed();
 
-    let sentence = "This was tried too often. Wait 30 seconds, then try again";
+    let sentence = "Too many attempts. Wait 30 seconds, then try again";
     for (path, form, field) in [
         ("/account/password", &change[..], "current"),
         ("/account/delete", &delete, "password"),
@@ -298,7 +298,7 @@ async fn attempts_to_open_links_are_limited_per_address() {
         let page = get_from("192.0.2.1", &browser, path).await;
 
         page.assert_status(429);
-        assert_eq!(page.text("h1"), "This was tried too often");
+        assert_eq!(page.text("h1"), "Too many attempts");
         let words = page.texts("main p");
         assert!(words.contains(&"Wait 2 seconds, then try again.".to_owned()));
         assert_eq!(page.header("retry-after"), "2");

@@ -3,7 +3,7 @@ use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
 
 use crate::support::{PASSWORD, Page, TestApp, db_column};
 
-const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+const REFUSED: &str = "The name or password is wrong. Check both and try again";
 
 #[actix_web::test]
 async fn signing_in_ignores_the_case_of_the_name_but_not_of_the_password() {

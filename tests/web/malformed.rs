@@ -1199,7 +1199,10 @@ async fn malformed_requests_are_refused_without_errors_or_memory_growth() {
     alive.assert_status(200);
     let (code, log) = running.stop("-TERM");
     assert_eq!(code, Some(0));
-    let wrong: Vec<_> = log.lines().filter(|l| !l.ends_with("stopping")).collect();
+    let wrong: Vec<_> = log
+        .lines()
+        .filter(|l| !l.ends_with("shutting down"))
+        .collect();
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(grown <= GROWTH, "{grown} KiB");
     for status in [200, 303, 400, 404, 405, 413, 422] {

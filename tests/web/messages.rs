@@ -22,10 +22,10 @@ async fn a_refused_message_comes_back_in_the_message_box() {
     let long = "é".repeat(2001);
 
     for (text, sentence) in [
-        (" \n ", "Write a message first"),
+        (" \n ", "Enter a message"),
         (
             long.as_str(),
-            "The message is too long. It can have up to 2,000 characters",
+            "The message is too long. The maximum is 2,000 characters",
         ),
     ] {
         let page = ada.send(room, text).await;

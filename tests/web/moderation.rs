@@ -73,12 +73,8 @@ async fn the_owner_can_appoint_and_dismiss_moderators() {
         ["owner (you), owner", "moderator", "member, moderator"]
     );
     let landed = tea.owner.get(page.location()).await;
-    assert_eq!(landed.text(".done"), "Made a member like the others.");
-    assert!(
-        landed
-            .text("title")
-            .starts_with("Made a member like the others – ")
-    );
+    assert_eq!(landed.text(".done"), "Moderator removed.");
+    assert!(landed.text("title").starts_with("Moderator removed – "));
 }
 
 #[actix_web::test]
@@ -241,7 +237,7 @@ async fn a_ban_requires_a_reason() {
         .owner
         .manage(tea.room, "member", "ban", &[("reason", &long)])
         .await;
-    page.assert_problem("reason", "The reason must have at most 300 characters");
+    page.assert_problem("reason", "The reason must be 300 characters or fewer");
     assert_eq!(page.text("#reason"), long);
     assert_eq!(tea.members().await.len(), 3);
 }
@@ -314,7 +310,7 @@ async fn a_person_who_left_messages_behind_can_still_be_moderated() {
     let path = format!("/rooms/{}/members/3", tea.room);
     let page = tea.moderator.get(&path).await;
     page.assert_status(404);
-    assert_eq!(page.text("h1"), "There is no such person in this room");
+    assert_eq!(page.text("h1"), "This person is not in the room");
 }
 
 #[actix_web::test]
@@ -334,8 +330,8 @@ async fn moderators_delete_single_messages_in_the_moderation_view() {
     assert_eq!(
         links(&tea.moderator).await,
         [
-            "Delete member’s message of 13:05 UTC",
-            "Delete your message of 13:05 UTC"
+            "Delete member’s message from 13:05 UTC",
+            "Delete your message from 13:05 UTC"
         ]
     );
     assert_eq!(links(&tea.owner).await.len(), 3);
@@ -345,7 +341,7 @@ async fn moderators_delete_single_messages_in_the_moderation_view() {
 
     let delete = &view.attributes("#log .delete", "href")[0];
     let question = tea.moderator.get(delete).await;
-    assert_eq!(question.text("h1"), "Delete the message of member?");
+    assert_eq!(question.text("h1"), "Delete member’s message?");
     let deleted = tea.moderator.post(delete, &[("delete", "1")]).await;
 
     deleted.assert_redirect(&format!("/rooms/{}?moderate=1&done=deleted", tea.room));

@@ -135,7 +135,7 @@ async fn a_message_sent_after_the_session_ended_is_in_the_box_after_signing_in()
     assert_eq!(page.text("#message"), "a long letter <3");
     assert!(
         page.text(".done")
-            .starts_with("Your message was not sent yet.")
+            .starts_with("Your message has not been sent yet.")
     );
     assert!(
         ada.messages(room).await.is_empty(),
@@ -206,7 +206,7 @@ async fn the_script_receives_the_same_error_text_as_the_page() {
     let empty = send_by_script(&bob, room, " ", &nonce).await;
     empty
         .assert_status(422)
-        .assert_problem("message", "Write a message first");
+        .assert_problem("message", "Enter a message");
     assert!(empty.has("#write [name=nonce]"));
     bob.leave(room).await;
     let outside = send_by_script(&bob, room, "hello", &nonce).await;

@@ -98,7 +98,7 @@ async fn messages_are_written_to_no_file_and_no_log_line() {
 
     assert_eq!(code, Some(0));
     let left = assert_nowhere(&files_in(folder.path()));
-    assert!(log.contains("answered") && !log.contains(MARKER));
+    assert!(log.contains("request completed") && !log.contains(MARKER));
     eprintln!(
         "{MESSAGES} messages are not in {in_use} bytes of open files, {left} bytes of remaining files and {} bytes of log",
         log.len()

@@ -1,6 +1,7 @@
 use crate::support::{ROOM_PASSWORD, TestApp, room_from_redirect};
 
-const TAKEN: &str = "A room has this name already, or one that looks like it. Choose another";
+const TAKEN: &str =
+    "Another room has this name, or one that looks too similar. Choose a different name";
 
 #[actix_web::test]
 async fn the_creator_of_a_room_is_its_owner_and_a_member() {
@@ -44,7 +45,10 @@ async fn a_private_room_needs_a_password_and_the_form_keeps_the_rest() {
 
     for (password, sentence) in [
         ("", "Enter a password for the room"),
-        ("12345", "The room password must have at least 6 characters"),
+        (
+            "12345",
+            "The room password must be at least 6 characters long",
+        ),
     ] {
         let form = [
             ("name", "<tea>"),
@@ -102,7 +106,8 @@ async fn a_name_with_characters_that_cannot_be_shown_is_refused() {
             .post("/rooms/new", &[("name", name), ("kind", "public")])
             .await;
 
-        let sentence = "The room name has a character that cannot be shown. Type the name again";
+        let sentence =
+            "The room name contains a character that cannot be displayed. Type the name again";
         page.assert_status(422).assert_problem("name", sentence);
     }
 }
@@ -119,7 +124,7 @@ async fn a_password_for_a_public_room_is_refused() {
     ];
     let page = ada.post("/rooms/new", &form).await;
 
-    let sentence = "A public room has no password. Choose private, or leave the password empty";
+    let sentence = "A public room has no password. Choose Private, or clear the password";
     page.assert_status(422)
         .assert_problem("kind-public", sentence)
         .assert_value("#name", "Tea");

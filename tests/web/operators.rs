@@ -86,7 +86,7 @@ async fn a_deleted_account_disappears_from_a_running_server() {
 
     let output = run(&app, &["user", "delete", "aDA", "--yes"]).await;
 
-    assert_eq!(printed(&output), "Deleted Ada.\n");
+    assert_eq!(printed(&output), "Deleted the user Ada.\n");
     wait_until(async || {
         let page = bob.room(tea).await;
         page.texts("#log li .text") == ["yours"]
@@ -355,8 +355,7 @@ async fn an_unknown_name_fails_with_one_sentence_and_exit_code_1() {
     ] {
         let output = run(&app, words).await;
 
-        let what = if words[0] == "user" { "person" } else { "room" };
-        let sentence = format!("mirage: there is no {what} of the name {}", words[2]);
+        let sentence = format!("mirage: there is no {} named {}", words[0], words[2]);
         assert_eq!(error_line(&output, 1), sentence.trim_end());
     }
     assert_eq!(db_column(&app, "SELECT name FROM users").await, ["ada"]);
@@ -402,7 +401,7 @@ async fn on_a_terminal_the_command_asks_and_only_yes_deletes() {
         let output = ended.await.unwrap();
         let shown = String::from_utf8(output.stdout).unwrap();
         assert!(
-            shown.contains("Delete ada and all they have said?"),
+            shown.contains("Delete the user ada and all their messages?"),
             "{shown}"
         );
         output.status.code()
@@ -431,10 +430,7 @@ fn a_command_creates_no_database() {
     let in_memory = complains("sqlite::memory:");
 
     for sentence in [&missing, &elsewhere, &empty, &in_memory] {
-        assert!(
-            sentence.contains("there is no database of Mirage"),
-            "{sentence}"
-        );
+        assert!(sentence.contains("no Mirage database"), "{sentence}");
     }
     assert!(!Path::new(&path("missing.db")).exists() && !Path::new(&path("missing")).exists());
     assert_eq!(std::fs::metadata(path("empty.db")).unwrap().len(), 0);
@@ -467,7 +463,7 @@ fn every_command_has_help() {
         (&["user", "--help"], "reset-password"),
         (&["room", "--help"], "delete"),
         (&["user", "delete", "--help"], "--yes"),
-        (&["help", "user", "list"], "with tabs between"),
+        (&["help", "user", "list"], "separated by tabs"),
     ] {
         let output = program(words).output().unwrap();
 

@@ -33,10 +33,7 @@ async fn empty_fields_are_reported() {
     let password = ada.join_privately("Tea", "").await;
 
     both.assert_status(422);
-    let sentences = [
-        "Enter the name of the room",
-        "Enter the password of the room",
-    ];
+    let sentences = ["Enter the room name", "Enter the room password"];
     assert_eq!(both.texts(".problems a"), sentences);
     name.assert_status(422).assert_problem("name", sentences[0]);
     password

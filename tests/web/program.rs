@@ -87,7 +87,7 @@ impl Running {
                 0,
                 "the server ended during startup"
             );
-            if line.contains("serving") && line.contains("address") {
+            if line.contains("listening") && line.contains("address") {
                 let start = line.find("127.0.0.1:").unwrap();
                 let is_address = |c: &char| c.is_ascii_digit() || matches!(c, '.' | ':');
                 break line[start..].chars().take_while(is_address).collect();
@@ -227,7 +227,7 @@ fn a_missing_trusted_proxy_setting_is_warned_about() {
         assert_eq!(output.status.code(), Some(1));
         String::from_utf8(output.stderr)
             .unwrap()
-            .contains("no --trusted-proxies")
+            .contains("--trusted-proxies is not set")
     };
 
     assert!(!is_told(&[]));
@@ -326,7 +326,7 @@ fn a_signal_during_startup_stops_the_server() {
     let mut stderr = process.0.stderr.take().unwrap();
     stderr.read_to_string(&mut log).unwrap();
     assert_eq!(process.0.wait().unwrap().code(), Some(0), "{log}");
-    assert!(log.contains("stopping"), "{log}");
+    assert!(log.contains("shutting down"), "{log}");
 }
 
 #[actix_web::test]
@@ -370,7 +370,9 @@ async fn the_log_has_one_line_per_request_and_no_secrets() {
     let (_, log) = running.stop("-TERM");
 
     let answered = |route: &str| {
-        let lines = log.lines().filter(|line| line.contains("\"answered\""));
+        let lines = log
+            .lines()
+            .filter(|line| line.contains("\"request completed\""));
         lines
             .filter(|line| line.contains(&format!("\"route\":\"{route}\"")))
             .collect::<Vec<_>>()

@@ -2,7 +2,8 @@ use std::time::Duration;
 
 use crate::support::{PASSWORD, TestApp, db_column, reset_link, sign_up_link};
 
-const TAKEN: &str = "Somebody has this name already, or one that looks like it. Choose another";
+const TAKEN: &str =
+    "Someone else has this name, or one that looks too similar. Choose a different name";
 
 #[actix_web::test]
 async fn creating_an_account_signs_in_and_opens_the_public_rooms() {
@@ -60,12 +61,12 @@ async fn an_invalid_name_is_refused_and_kept_in_the_form() {
 
     for (name, sentence) in [
         ("", "Enter a name"),
-        ("a", "Your name must have at least 2 characters"),
+        ("a", "Your name must be at least 2 characters long"),
         (
             "<b>ada</b>",
-            "Your name can only have letters, digits, hyphens (-) and underscores (_)",
+            "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
         ),
-        ("аlice", "Write your name in letters of one alphabet"),
+        ("аlice", "Use letters from only one alphabet in your name"),
     ] {
         let page = browser
             .post("/register", &[("name", name), ("password", PASSWORD)])
@@ -85,11 +86,11 @@ async fn a_password_that_is_too_short_too_common_or_the_name_is_refused() {
 
     for (password, sentence) in [
         ("", "Enter a password"),
-        ("x7#kQ!z", "The password must have at least 8 characters"),
+        ("x7#kQ!z", "The password must be at least 8 characters long"),
         ("Kettle-Club", "The password must not be your name"),
         (
             "password1",
-            "This password is among the first that others would try. Choose a less common one",
+            "This password is too common. Choose one that is harder to guess",
         ),
     ] {
         let page = browser
@@ -165,8 +166,11 @@ async fn has_accounts(app: &TestApp) -> bool {
 #[actix_web::test]
 async fn with_sign_up_closed_the_pages_say_so_and_offer_no_account() {
     for (policy, h1) in [
-        ("--sign-up=link", "Creating an account takes a link"),
-        ("--sign-up=closed", "New accounts cannot be created here"),
+        (
+            "--sign-up=link",
+            "You need a sign-up link to create an account here",
+        ),
+        ("--sign-up=closed", "Sign-up is closed"),
     ] {
         let app = TestApp::with(&[policy, "--contact=help@example.org"]).await;
         let browser = app.anonymous();
@@ -308,7 +312,7 @@ async fn with_sign_up_closed_a_link_does_not_work_and_is_not_used_up() {
             app.anonymous().post(link, &form).await,
         );
 
-        assert_eq!(asked.text("h1"), "New accounts cannot be created here");
+        assert_eq!(asked.text("h1"), "Sign-up is closed");
         tried.assert_status(403);
     }
     let links = "SELECT token_digest FROM signup_links";

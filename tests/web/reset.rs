@@ -86,11 +86,11 @@ async fn an_invalid_password_is_refused_and_does_not_use_up_the_link() {
 
     for (password, sentence) in [
         ("", "Enter a password"),
-        ("x7#kQ!z", "The password must have at least 8 characters"),
+        ("x7#kQ!z", "The password must be at least 8 characters long"),
         ("Kettle-Club", "The password must not be your name"),
         (
             "password1",
-            "This password is among the first that others would try. Choose a less common one",
+            "This password is too common. Choose one that is harder to guess",
         ),
     ] {
         let form = [("name", "somebody-else"), ("password", password)];

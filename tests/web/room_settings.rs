@@ -101,7 +101,8 @@ async fn a_renamed_room_is_found_by_its_new_name() {
     let list = stranger.get("/rooms?search=coffee").await;
     assert_eq!(list.text(".rooms h2"), "Coffee");
     let taken = submit_with(&owner, room, "name", "cake").await;
-    let problem = "A room has this name already, or one that looks like it. Choose another";
+    let problem =
+        "Another room has this name, or one that looks too similar. Choose a different name";
     taken.assert_status(422).assert_problem("name", problem);
     taken.assert_value("#name", "cake");
     // A room's own name does not count as taken.
@@ -119,16 +120,16 @@ async fn errors_are_reported_and_input_is_kept() {
 
     problem("name", " ", "name", "Enter a room name").await;
     let long = "é".repeat(301);
-    let sentence = "The description must have at most 300 characters";
+    let sentence = "The description must be 300 characters or fewer";
     let page = problem("description", &long, "description", sentence).await;
     assert_eq!(page.text("#description"), long);
-    let sentence = "Choose how long messages live";
+    let sentence = "Choose how long messages last";
     problem("lifespan", "1", "lifespan", sentence).await;
-    let sentence = "Choose how long people wait";
+    let sentence = "Choose how long people have to wait";
     problem("slow-mode", "1", "slow-mode", sentence).await;
     let sentence = "Choose a language from the list";
     problem("language", "xx", "language", sentence).await;
-    let sentence = "Choose who may write";
+    let sentence = "Choose who can write";
     problem("posting", "", "posting-everyone", sentence).await;
 }
 
@@ -175,7 +176,7 @@ async fn lifespans_are_offered_up_to_the_operators_maximum() {
 
     assert_eq!(
         page.texts("#lifespan option"),
-        ["5 minutes", "30 minutes", "2 hours, the longest here"]
+        ["5 minutes", "30 minutes", "2 hours (maximum)"]
     );
     submit_with(&owner, room, "lifespan", "43200")
         .await
@@ -187,14 +188,14 @@ async fn a_short_lifespan_is_shown_before_joining() {
     let (app, owner, _, room) = public_room(&[]).await;
     let stranger = app.sign_up("stranger").await;
     let words = async || stranger.room(room).await.texts("main p")[0].clone();
-    assert!(!words().await.contains("That is soon"));
+    assert!(!words().await.contains("That is a short time"));
 
     save(&owner, room, "lifespan", "43200").await;
 
     assert!(
         words()
             .await
-            .contains("12 hours after they are sent. That is soon")
+            .contains("12 hours after they are sent. That is a short time")
     );
     let list = stranger.get("/rooms").await;
     assert!(
@@ -237,7 +238,7 @@ async fn in_a_moderators_only_room_members_can_read_but_not_post() {
     refused.assert_status(403);
     assert_eq!(
         refused.text("#reason"),
-        "Only the owner and the moderators write in Tea."
+        "Only the owner and moderators can write in Tea."
     );
     assert_eq!(refused.text("#message"), "may I?");
     member.send_with(room, " ", &nonce).await.assert_status(403);
@@ -289,7 +290,7 @@ async fn making_a_room_public_deletes_its_private_messages() {
         question
             .texts("main p")
             .iter()
-            .any(|p| p.contains("messages that are in it now are deleted"))
+            .any(|p| p.contains("messages in it now are deleted"))
     );
     let page = confirm(&owner, room, "public").await;
 
@@ -311,7 +312,7 @@ async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
     let poll = start_poll(&app, &member, room).await;
     let path = format!("/rooms/{room}/settings/password");
     let short = owner.post(&path, &[("password", "short")]).await;
-    let sentence = "The room password must have at least 6 characters";
+    let sentence = "The room password must be at least 6 characters long";
     short
         .assert_status(422)
         .assert_problem("password", sentence);
@@ -363,7 +364,7 @@ async fn a_new_room_password_keeps_or_removes_the_other_members() {
         let form = [("password", password), ("others", others)];
         owner.post(&path, &form).await
     };
-    let sentence = "Choose what becomes of the other members";
+    let sentence = "Choose what happens to the other members";
     let undecided = change("seven spoons", "").await;
     undecided
         .assert_status(422)
@@ -447,7 +448,7 @@ async fn the_number_of_rooms_a_person_owns_is_limited() {
 
     refused.assert_status(422).assert_problem(
         "name",
-        "You own as many rooms as one may here (2). Delete one, or hand one over, first",
+        "You own 2 rooms, which is the maximum. Delete one or make someone else its owner first",
     );
     refused.assert_value("#name", "Three");
     confirm(&owner, first, "delete").await.assert_status(303);
@@ -494,11 +495,11 @@ async fn the_number_of_public_rooms_is_limited() {
     let refused = owner.post("/rooms/new", &form).await;
     refused.assert_status(422).assert_problem(
         "kind-public",
-        "There are as many public rooms as there may be here. Make it private",
+        "This server has the maximum number of public rooms. Make this room private",
     );
     let page = confirm(&owner, den, "public").await;
     page.assert_status(403);
-    assert_eq!(page.text("h1"), "There cannot be another public room");
+    assert_eq!(page.text("h1"), "This room cannot be made public");
     owner.room(den).await.assert_status(200);
 }
 

@@ -57,7 +57,7 @@ async fn a_refused_cross_site_request_gets_an_error_page() {
     let page = post_with(&app.anonymous(), &[("sec-fetch-site", "cross-site")]).await;
 
     page.assert_status(403);
-    assert_eq!(page.text("h1"), "This came from another site");
+    assert_eq!(page.text("h1"), "This request came from another site");
 }
 
 #[actix_web::test]

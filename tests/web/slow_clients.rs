@@ -12,8 +12,8 @@ use crate::support::{Browser, PASSWORD, TestApp};
 /// Far longer than any of these tests takes, even on a busy machine.
 const FAR_TOO_LONG: Duration = Duration::from_secs(60);
 const PING: &str = "GET /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
-const TOO_SLOW: &str = "That took too long to arrive</h1>";
-const TOO_LARGE: &str = "That was too much at once</h1>";
+const TOO_SLOW: &str = "Your request took too long to arrive</h1>";
+const TOO_LARGE: &str = "You sent too much at once</h1>";
 
 async fn connect(app: &TestApp) -> TcpStream {
     connect_from("127.0.0.1", app).await

@@ -355,17 +355,17 @@ async fn sign_up(ann: &mut Lynx) {
     let rooms = ann.submit("Create account").await;
 
     rooms.assert_shows("Signed in as ann");
-    rooms.assert_shows("Public rooms\nFind a room by its name ____________________");
+    rooms.assert_shows("Public rooms\nFind a room by name ____________________");
 }
 
 /// Asserts that bob cannot find the room, but can join it with its name and password.
 async fn create_private_room(ann: &mut Lynx, bob: &Browser) {
     ann.follow("Create a room").await;
     ann.fill("Room name", "Attic").await;
-    ann.choose("Private: whoever knows the room’s name and password")
+    ann.choose("Private: anyone who knows the room’s name and password")
         .await
-        .assert_shows("(*) Private: whoever knows the room’s name and password");
-    ann.fill("Room password, if the room is private", ROOM_PASSWORD)
+        .assert_shows("(*) Private: anyone who knows the room’s name and password");
+    ann.fill("Room password (private rooms only)", ROOM_PASSWORD)
         .await;
     let attic = ann.submit("Create room").await;
 
@@ -379,7 +379,7 @@ async fn create_private_room(ann: &mut Lynx, bob: &Browser) {
 async fn create_public_room(ann: &mut Lynx) -> i64 {
     ann.follow("Create a room").await;
     ann.fill("Room name", "Tea").await;
-    ann.choose("Public: everybody who is signed in").await;
+    ann.choose("Public: anyone who is signed in").await;
     let tea = ann.submit("Create room").await;
 
     tea.assert_shows("Room created.\nTea");
@@ -395,7 +395,7 @@ async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
     sent.assert_shows("Sent.\nTea");
     sent.assert_shows(
         "ann (you): The kettle is on\n\
-         http://example.org/tea?leaf=2 13:06 UTC Delete your message of 13:06 UTC",
+         http://example.org/tea?leaf=2 13:06 UTC Delete your message from 13:06 UTC",
     );
     let address = "http://example.org/tea?leaf=2";
     assert_eq!(sent.target_of(address), address);
@@ -435,7 +435,7 @@ async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     rooms.assert_lacks("Den");
     let joined = ann.submit("Join Parrots").await;
 
-    joined.assert_shows("You have joined.\nParrots");
+    joined.assert_shows("You have joined the room.\nParrots");
     assert_eq!(members(bob, parrots).await, ["bob (you), owner", "ann"]);
 }
 
@@ -453,7 +453,7 @@ async fn join_private_room(ann: &mut Lynx, bob: &Browser, den: i64) {
     let joined = ann.submit("Join room").await;
 
     joined.assert_shows(
-        "You have joined.\nDen\n\
+        "You have joined the room.\nDen\n\
          Private room. Messages here disappear 24 hours after they are sent.",
     );
     assert_eq!(members(bob, den).await, ["bob (you), owner", "ann"]);
@@ -466,7 +466,7 @@ async fn leave_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
         rooms.assert_shows(room);
     }
     let question = ann.follow("Leave Parrots").await;
-    question.assert_shows("Leave Parrots?\nYou can come back at any time.");
+    question.assert_shows("Leave Parrots?\nYou can join again at any time.");
     assert_eq!(members(bob, parrots).await, ["bob (you), owner", "ann"]);
     let left = ann.submit("Leave Parrots").await;
 
@@ -502,6 +502,6 @@ async fn in_a_text_browser_a_room_with_messages_does_not_claim_to_be_empty() {
 
     let room = lynx.follow("Tea").await;
 
-    room.assert_shows("bob (you): On my way 13:05 UTC Delete your message of 13:05 UTC");
+    room.assert_shows("bob (you): On my way 13:05 UTC Delete your message from 13:05 UTC");
     room.assert_lacks("There are no messages here now.");
 }

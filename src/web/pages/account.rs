@@ -71,7 +71,7 @@ pub async fn submit(
     form: Form<AccountForm>,
 ) -> PageResult {
     let Ok(announcements) = form.announcements.parse::<Announcements>() else {
-        const CHOOSE: &str = "Choose what is announced";
+        const CHOOSE: &str = "Choose what to announce";
         let page = AccountPage {
             layout: Layout::new(&state, Some(&user), Here::Account),
             announcements: &form.announcements,

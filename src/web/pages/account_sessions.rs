@@ -50,7 +50,7 @@ pub async fn show(
         sessions: listed(sessions, user.digest),
         done: match query.done.as_str() {
             "ended" => Some("Browser signed out"),
-            "others-ended" => Some("You are signed out everywhere else"),
+            "others-ended" => Some("Signed out everywhere else"),
             _ => None,
         },
     })

@@ -47,28 +47,28 @@ pub const QUESTIONS: [Question; 6] = [
     Question {
         pattern: "/rooms/{room}/members/{person}/owner",
         action: Action::HandOver,
-        verb: "Hand over the room to",
-        rest: "",
+        verb: "Make",
+        rest: " the owner",
         consequences: &[
-            "They will own the room, and you will be a moderator. Only they can give it back.",
+            "They become the owner, and you become a moderator. Only they can make you the owner again.",
         ],
     },
     Question {
         pattern: "/rooms/{room}/members/{person}/remove",
         action: Action::RemoveMember,
         verb: "Remove",
-        rest: "",
+        rest: " from the room",
         consequences: &[
-            "They are taken out of the room at once. What they wrote stays.",
-            "They may come back as they came. To keep them out, ban them.",
+            "They are removed from the room immediately. Their messages stay.",
+            "They can join again. To keep them out, ban them instead.",
         ],
     },
     Question {
         pattern: "/rooms/{room}/members/{person}/messages",
         action: Action::DeleteMessages,
-        verb: "Delete all messages of",
+        verb: "Delete all messages from",
         rest: "",
-        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+        consequences: &["The messages disappear for everyone immediately. This cannot be undone."],
     },
     Question {
         pattern: "/rooms/{room}/settings/public",
@@ -76,17 +76,17 @@ pub const QUESTIONS: [Question; 6] = [
         verb: "Make",
         rest: " public",
         consequences: &[
-            "Everybody will see it in the list of public rooms, and join it with one click.",
-            "All messages that are in it now are deleted: they were written in private. They cannot be brought back.",
-            "Its password and its invite links are dropped. Those who are banned stay banned.",
+            "Everyone can see it in the list of public rooms and join it with one click.",
+            "All messages in it now are deleted, because they were written in private. This cannot be undone.",
+            "Its password and invite links stop working. Banned people stay banned.",
         ],
     },
     Question {
         pattern: "/rooms/{room}/settings/clear",
         action: Action::ClearRoom,
-        verb: "Clear all messages of",
+        verb: "Delete all messages in",
         rest: "",
-        consequences: &["They go from everybody’s page at once, and cannot be brought back."],
+        consequences: &["The messages disappear for everyone immediately. This cannot be undone."],
     },
     Question {
         pattern: "/rooms/{room}/settings/delete",
@@ -94,8 +94,8 @@ pub const QUESTIONS: [Question; 6] = [
         verb: "Delete the room",
         rest: "",
         consequences: &[
-            "Its messages are gone at once, for everybody, and nobody is in it any more. It cannot be brought back.",
-            "If you only want to go, leave it: then it passes on to somebody else.",
+            "The room and its messages disappear for everyone immediately. This cannot be undone.",
+            "To keep the room for its other members, leave it instead. One of them then becomes the owner.",
         ],
     },
 ];

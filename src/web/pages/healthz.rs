@@ -12,10 +12,10 @@ pub async fn show(state: Data<WebState>) -> HttpResponse {
             .content_type("text/plain; charset=utf-8")
             .body("ok\n"),
         Err(error) => {
-            tracing::error!(%error, "the database does not answer");
+            tracing::error!(%error, "database unreachable");
             HttpResponse::ServiceUnavailable()
                 .content_type("text/plain; charset=utf-8")
-                .body("the database does not answer\n")
+                .body("database unreachable\n")
         }
     }
 }

@@ -80,11 +80,11 @@ impl InvitesForm {
         let mut problems = Problems::default();
         let life = InviteLife::parse(&self.life);
         if life.is_none() {
-            problems.add("life-hour", "Choose how long the link works");
+            problems.add("life-hour", "Choose how long the link should work");
         }
         let uses = InviteUses::parse(&self.uses);
         if uses.is_none() {
-            problems.add("uses-one", "Choose how many people may join by the link");
+            problems.add("uses-one", "Choose how many people can use the link");
         }
         life.zip(uses).ok_or(problems)
     }
@@ -154,8 +154,7 @@ pub async fn submit(
         Created::Public => needs_none(&state, &user, &room).await,
         Created::TooMany => {
             let most = invites::MOST_LINKS;
-            let sentence =
-                format!("There are {most} links, as many as there may be. Revoke one first");
+            let sentence = format!("{most} links is the maximum. Revoke one first");
             again(Problems::one("life-hour", sentence)).await
         }
         Created::NotAllowed => Err(AppError::NotAllowed {

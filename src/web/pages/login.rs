@@ -113,7 +113,7 @@ async fn sign_in(
             Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {
-            const REFUSED: &str = "The name or the password is wrong. Check both and try again";
+            const REFUSED: &str = "The name or password is wrong. Check both and try again";
             again(state, form, Problems::one("name", REFUSED))
         }
     }

@@ -141,7 +141,7 @@ async fn send(
         Sent::Message(message) => Ok(see_other(room_sent_url(room, message))),
         Sent::StaleForm(room) => {
             const STALE: &str =
-                "This form was used before. Your message is still here: send it again";
+                "This form was already used. Your message is still here: send it again";
             again(state, user, &room, form, STALE).await
         }
         Sent::TooMany(room, wait) => {

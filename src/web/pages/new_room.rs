@@ -44,7 +44,7 @@ impl NewRoomForm {
             "public" => {
                 problems.add(
                     "kind-public",
-                    "A public room has no password. Choose private, or leave the password empty",
+                    "A public room has no password. Choose Private, or clear the password",
                 );
                 None
             }
@@ -103,20 +103,19 @@ async fn create(
     match rooms::create(&state.core, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {
-            const TAKEN: &str =
-                "A room has this name already, or one that looks like it. Choose another";
+            const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
             again(Problems::one("name", TAKEN))
         }
         Created::OwnsTooMany => {
             let most = state.core.config.rooms_per_person;
             let sentence = format!(
-                "You own as many rooms as one may here ({most}). Delete one, or hand one over, first"
+                "You own {most} rooms, which is the maximum. Delete one or make someone else its owner first"
             );
             again(Problems::one("name", sentence))
         }
         Created::TooManyPublic => {
             const MANY: &str =
-                "There are as many public rooms as there may be here. Make it private";
+                "This server has the maximum number of public rooms. Make this room private";
             again(Problems::one("kind-public", MANY))
         }
     }

@@ -59,10 +59,10 @@ pub async fn submit(
 async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> PageResult {
     let mut problems = Problems::default();
     if form.name.trim().is_empty() {
-        problems.add("name", "Enter the name of the room");
+        problems.add("name", "Enter the room name");
     }
     if form.password.is_empty() {
-        problems.add("password", "Enter the password of the room");
+        problems.add("password", "Enter the room password");
     }
     if !problems.is_empty() {
         return again(

@@ -192,8 +192,7 @@ async fn try_to_create(
             ))
         }
         Registered::NameTaken => {
-            const TAKEN: &str =
-                "Somebody has this name already, or one that looks like it. Choose another";
+            const TAKEN: &str = "Someone else has this name, or one that looks too similar. Choose a different name";
             again(state, link, form, Problems::one("name", TAKEN))
         }
         Registered::DeadLink => Err(AppError::DeadLink),

@@ -61,7 +61,7 @@ pub async fn submit(
         ("go", true) => Some(Others::Go),
         ("stay", true) | (_, false) => Some(Others::Stay),
         _ => {
-            problems.add("others-stay", "Choose what becomes of the other members");
+            problems.add("others-stay", "Choose what happens to the other members");
             None
         }
     };

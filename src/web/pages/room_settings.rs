@@ -38,14 +38,14 @@ impl RoomSettingsPage<'_> {
             .into_iter()
             .filter(|choice| *choice < self.longest)
             .map(|choice| (word_of(choice), choice.to_string()));
-        let longest = format!("{}, the longest here", self.longest);
+        let longest = format!("{} (maximum)", self.longest);
         shorter.chain([(LONGEST.to_owned(), longest)]).collect()
     }
 
     /// The slow modes to choose from: value and words.
     fn slow_modes(&self) -> Vec<(String, String)> {
         let words = |choice: SlowMode| match choice {
-            SlowMode::OFF => "No wait".to_owned(),
+            SlowMode::OFF => "Off".to_owned(),
             slow => slow.to_string(),
         };
         SlowMode::CHOICES
@@ -117,12 +117,12 @@ impl RoomSettingsForm {
             (
                 lifespan.is_none(),
                 "lifespan",
-                "Choose how long messages live",
+                "Choose how long messages last",
             ),
             (
                 slow_mode.is_none(),
                 "slow-mode",
-                "Choose how long people wait",
+                "Choose how long people have to wait",
             ),
             (
                 language.is_none(),
@@ -132,7 +132,7 @@ impl RoomSettingsForm {
             (
                 posting.is_none(),
                 "posting-everyone",
-                "Choose who may write",
+                "Choose who can write",
             ),
         ];
         for (is_missing, field, sentence) in choices {
@@ -178,9 +178,9 @@ pub async fn show(
         done: match query.done.as_str() {
             "saved" => Some("Settings saved"),
             "password" => Some("Room password changed"),
-            "private" => Some("The room is private now"),
-            "public" => Some("The room is public now"),
-            "cleared" => Some("All messages cleared"),
+            "private" => Some("The room is now private"),
+            "public" => Some("The room is now public"),
+            "cleared" => Some("All messages deleted"),
             _ => None,
         },
         problems: Problems::default(),
@@ -214,8 +214,7 @@ pub async fn submit(
     let save = async {
         match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
             Changed::NameTaken => {
-                const TAKEN: &str =
-                    "A room has this name already, or one that looks like it. Choose another";
+                const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
                 again(Problems::one("name", TAKEN))
             }
             changed => {

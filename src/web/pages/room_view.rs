@@ -89,10 +89,10 @@ impl Opening {
                 None
             }
             Self::Created => Some("Room created"),
-            Self::Joined => Some("You have joined"),
+            Self::Joined => Some("You have joined the room"),
             Self::Sent => Some("Sent"),
             Self::Deleted | Self::Moderate { has_deleted: true } => Some("Message deleted"),
-            Self::Held => Some("Your message was not sent yet"),
+            Self::Held => Some("Your message has not been sent yet"),
         }
     }
 }
