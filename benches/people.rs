@@ -163,6 +163,7 @@ impl Dataset {
                 slow_mode: Set(0),
                 language: Set("en".to_owned()),
                 posting: Set(Posting::Everyone),
+                version: Set(0),
                 created_at: Set(self.now),
             });
             memberships.extend(members.iter().map(|person| room_member::ActiveModel {
