@@ -29,7 +29,8 @@ pub async fn compress<B: MessageBody + 'static>(
     let response = next.call(request).await?;
     let is_long =
         matches!(response.response().body().size(), BodySize::Sized(size) if size >= WORTH_IT);
-    if !is_long || response.headers().contains_key(CONTENT_ENCODING) {
+    // An asset has been negotiated already.
+    if !is_long || response.headers().contains_key(VARY) {
         return Ok(response.map_into_boxed_body());
     }
     let takes_gzip = takes_gzip(response.request());
