@@ -65,7 +65,7 @@ async fn serve(config: Config) -> ExitCode {
         }
     };
     allocator::set_mmap_threshold();
-    connections::allow_many();
+    connections::raise_open_file_limit();
     let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {
         Ok(application) => application,

@@ -1,4 +1,4 @@
-//! Take a link into a private room back.
+//! Revoke an invite link.
 
 use actix_web::web::{Data, Form, Path};
 
@@ -8,23 +8,23 @@ use crate::services::rooms;
 use crate::urls::invites_done_url;
 use crate::web::answers::see_other;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Button;
+use crate::web::forms::EmptyForm;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Takes the link back. **Who:** the owner and the moderators. **Answers:** 303 to the links.
+/// Revokes the link. **Who:** the owner and moderators. **Answers:** 303 to the invite links.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, InviteId)>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
     let (room, invite) = address.into_inner();
     let room = rooms::access(&state.core, room, user.user_id)
         .await?
         .at_least(Role::Moderator, user.user_id)?;
     match invites::revoke(&state.core, room.id, user.user_id, invite).await? {
-        // A link that is gone already is as they wanted it.
+        // A link that is gone already counts as a success.
         Revoked::Done => Ok(see_other(invites_done_url(room.id, "revoked"))),
         Revoked::NotAllowed => Err(AppError::NotAllowed {
             room: room.id,
