@@ -427,7 +427,7 @@ impl Command {
                 .command
                 .unwrap_or_else(|| Self::Serve(Box::new(line.config)))),
             Err(error) if error.use_stderr() => {
-                // What follows the first paragraph is advice on how to go on.
+                // The first paragraph has the error; clap adds tips and usage after it.
                 let text = error.to_string();
                 let paragraph = text.lines().take_while(|line| !line.is_empty());
                 let sentence = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
@@ -477,7 +477,7 @@ fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
     if !matches!(scheme, "http" | "https") || !is_authority {
         return Err(WRONG);
     }
-    // Browsers leave the usual port out of Origin.
+    // Browsers leave the scheme's default port out of `Origin`.
     let usual = if scheme == "https" { ":443" } else { ":80" };
     let authority = authority.strip_suffix(usual).unwrap_or(authority);
     Ok(PublicUrl(format!("{scheme}://{authority}")))
@@ -586,7 +586,7 @@ fn buffer_bytes(text: &str) -> Result<usize, &'static str> {
         _ => return Err(WRONG),
     };
     let number: usize = digits.parse().ok().ok_or(WRONG)?;
-    // A few of the largest messages must fit in, or a room could not hold what was just sent.
+    // At least a few of the largest messages must fit, or a message could be evicted as soon as it is sent.
     number
         .checked_mul(unit)
         .filter(|bytes| *bytes >= 1 << 16)
@@ -894,7 +894,7 @@ mod tests {
             0..6,
         )) {
             let words = ["mirage".to_owned()].into_iter().chain(words);
-            // It says one or the other, and does not panic.
+            // Either outcome is fine, as long as nothing panics.
             drop(Command::parse(words));
         }
 

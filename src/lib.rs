@@ -1,6 +1,6 @@
 //! Mirage: group chat in rooms that forget, served as plain HTML.
 //!
-//! # The map
+//! # Modules
 //!
 //! ```text
 //! main -> server -> web | cli -> services -> core -> live -> database -> security -> clock, config, urls -> domain
@@ -8,29 +8,30 @@
 //!
 //! Imports point to the right only, and no two modules import each other; `tests/layers.rs` checks both.
 //!
-//! - [`server`] builds, runs and stops it all.
-//! - [`web`] is everything that knows HTTP; [`cli`] has the operator's commands.
-//! - [`services`] hold the rules: who may do what. Their outcomes are enums.
-//! - [`core`] is what services work on, and the one way to make a change ([`core::Core::change`]).
-//! - [`live`] is what all requests share and no disk ever sees.
-//! - [`database`] opens the database and has its tables and the change feed.
+//! - [`server`] builds, runs and stops the server.
+//! - [`web`] has everything that knows HTTP; [`cli`] has the operator's commands.
+//! - [`services`] has the rules: who may do what. Their outcomes are enums.
+//! - [`core`] has the state that services work on, and the one way to make a change ([`core::Core::change`]).
+//! - [`live`] has the state that requests share and that is never written to a disk.
+//! - [`database`] has the database connection, its tables and the change feed.
 //! - [`security`] has the secret file, tokens, nonces and password hashing.
-//! - [`domain`] has the values that all of them speak in, parsed once where they come in.
+//! - [`domain`] has the values that all modules use, each parsed once where it enters the program.
 //!
-//! Of the libraries and the machine, each is known in one place: `actix_session` in [`web::session`], the
-//! time in [`clock`], the command line and the environment in [`config`].
+//! Each outside dependency is used in one module only: `actix_session` in [`web::session`], the system's clocks
+//! in [`clock`], the command line and the environment in [`config`].
 //!
 //! # The life of a message
 //!
-//! 1. The form on the room page (`templates/room.html`) sends it to a route in [`web::routes`].
+//! 1. The form on the room page (`templates/room.html`) sends the message to a route in [`web::routes`].
 //! 2. [`web::pages::messages`] reads the text and the form's nonce.
 //! 3. [`services::messages`] decides: is the author a member, may they post, are they within the limits?
-//! 4. [`live::messages`] appends it to the room's log, on conditions: the rights are of the room's current version,
-//!    the session lives, the nonce is unused. The message gets its number and its deadline, is rendered once by
-//!    [`web::message_html`], and wakes the polls that wait.
-//! 5. Each waiting poll in [`web::pages::poll`] answers with it.
-//! 6. `assets/room.js` appends it to the page and announces it.
-//! 7. Its deadline passes: no read returns it any more, pages drop it, and the sweep in [`server`] frees it.
+//! 4. [`live::messages`] appends the message to the room's log if the author's rights were checked against the
+//!    room's current version, the session is still valid and the nonce is unused. The message gets its number and
+//!    its deadline, is rendered once by [`web::message_html`], and wakes the waiting polls.
+//! 5. Each waiting poll in [`web::pages::poll`] answers with the message.
+//! 6. `assets/room.js` appends the message to the page and announces it.
+//! 7. The message's deadline passes: no read returns it any more, pages remove it, and the sweep in [`server`]
+//!    frees its memory.
 
 pub mod cli;
 pub mod clock;

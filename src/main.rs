@@ -1,11 +1,10 @@
-//! The program: reads the command line, starts the server, and stops it when it is told to; or does what
-//! an operator wants.
+//! The `mirage` program: runs the server until it receives a signal, or runs an operator's command.
 
 use std::io::Write;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use mirage::cli::{self, Refused};
+use mirage::cli::{self, CommandError};
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig, Operation};
 use mirage::server::application::Application;
@@ -14,8 +13,8 @@ use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The exit code for a wrong setting, as `getopt` programs use it.
-const WRONG_USAGE: u8 = 2;
+/// The exit code for a usage error, as in `getopt` programs.
+const USAGE_ERROR: u8 = 2;
 
 #[actix_web::main]
 async fn main() -> ExitCode {
@@ -23,12 +22,12 @@ async fn main() -> ExitCode {
         Ok(Command::Serve(config)) => serve(*config).await,
         Ok(Command::Operate(operation)) => operate(&operation).await,
         Err(NoConfig::Asked(text)) => {
-            say(&text);
+            print(&text);
             ExitCode::SUCCESS
         }
         Err(NoConfig::Wrong(sentence)) => {
-            complain(&sentence);
-            ExitCode::from(WRONG_USAGE)
+            print_error(&sentence);
+            ExitCode::from(USAGE_ERROR)
         }
     }
 }
@@ -36,13 +35,13 @@ async fn main() -> ExitCode {
 async fn operate(operation: &Operation) -> ExitCode {
     match cli::run(operation, &SystemClock::start()).await {
         Ok(text) => {
-            say(&text);
+            print(&text);
             ExitCode::SUCCESS
         }
-        Err(refused) => {
-            complain(&refused.to_string());
-            match refused {
-                Refused::Usage(_) => ExitCode::from(WRONG_USAGE),
+        Err(error) => {
+            print_error(&error.to_string());
+            match error {
+                CommandError::Usage(_) => ExitCode::from(USAGE_ERROR),
                 _ => ExitCode::FAILURE,
             }
         }
@@ -51,43 +50,43 @@ async fn operate(operation: &Operation) -> ExitCode {
 
 async fn serve(config: Config) -> ExitCode {
     if let Err(sentence) = logging::start(&config) {
-        complain(&sentence);
-        return ExitCode::from(WRONG_USAGE);
+        print_error(&sentence);
+        return ExitCode::from(USAGE_ERROR);
     }
-    if let Err(error) = write_no_core_dumps() {
-        complain(&format!("cannot disable core dumps: {error}"));
+    if let Err(error) = disable_core_dumps() {
+        print_error(&format!("cannot disable core dumps: {error}"));
         return ExitCode::FAILURE;
     }
-    let told_to_stop = match told_to_stop() {
-        Ok(told_to_stop) => told_to_stop,
+    let stop_signal = match stop_signal() {
+        Ok(stop_signal) => stop_signal,
         Err(error) => {
-            complain(&format!("cannot handle stop signals: {error}"));
+            print_error(&format!("cannot handle stop signals: {error}"));
             return ExitCode::FAILURE;
         }
     };
-    allocator::map_large_allocations();
-    connections::allow_many();
+    allocator::set_mmap_threshold();
+    connections::raise_open_file_limit();
     let host = config.address.bind.ip();
     let application = match Application::build(config, Arc::new(SystemClock::start())).await {
         Ok(application) => application,
         Err(error) => {
-            complain(&error.to_string());
+            print_error(&error.to_string());
             return ExitCode::FAILURE;
         }
     };
     let port = application.port();
     tracing::info!(address = %std::net::SocketAddr::new(host, port), "listening");
-    match application.run_until_stopped(told_to_stop).await {
+    match application.run_until_stopped(stop_signal).await {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            complain(&format!("server failed: {error}"));
+            print_error(&format!("server failed: {error}"));
             ExitCode::FAILURE
         }
     }
 }
 
-/// What is said is in memory only: a crash must not write it to a disk.
-fn write_no_core_dumps() -> std::io::Result<()> {
+/// Turns core dumps off: messages live in memory only, and a crash must not write them to a disk.
+fn disable_core_dumps() -> std::io::Result<()> {
     let none = Rlimit {
         current: Some(0),
         maximum: Some(0),
@@ -95,9 +94,9 @@ fn write_no_core_dumps() -> std::io::Result<()> {
     Ok(setrlimit(Resource::Core, none)?)
 }
 
-/// Returns at SIGTERM or Ctrl-C, also at one that comes before anybody waits for it: else a server told to
-/// stop while it starts would be killed instead.
-fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
+/// Returns a future that completes at SIGTERM or SIGINT. The handlers are installed at once, so that a signal
+/// during startup leads to a clean stop instead of killing the process.
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
     Ok(async move {
@@ -108,11 +107,11 @@ fn told_to_stop() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Prints what was asked for. Who reads it may have seen enough, as `head` has, and be gone.
-fn say(text: &str) {
+/// Prints `text` to standard output. Ignores errors: the reader may have closed the pipe, as `head` does.
+fn print(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
 }
 
-fn complain(sentence: &str) {
+fn print_error(sentence: &str) {
     eprintln!("mirage: {sentence}");
 }

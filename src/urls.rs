@@ -48,9 +48,9 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the address of a room, showing the message that was held while its author was signed out.
+/// Returns the address of a room, showing the draft that was kept when its author was signed out.
 #[must_use]
-pub fn room_held_url(room: RoomId) -> String {
+pub fn room_draft_url(room: RoomId) -> String {
     format!("/rooms/{room}?held=1")
 }
 

@@ -1,5 +1,5 @@
-//! What the command line says to an operator, and asks of them. What is done is the business of
-//! [`crate::services::operators`].
+//! Runs the operator's commands: checks their usage, asks for confirmation and formats their output. The rules
+//! are in [`crate::services::operators`].
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::{Path, PathBuf};
@@ -14,44 +14,44 @@ use crate::database::connection::{self, OpenError};
 use crate::services::operators::{self, ListedPerson, ListedRoom};
 use crate::urls::{register_url, reset_url};
 
-/// Why a command has done nothing: a sentence for who gave it.
+/// The reason why a command changed nothing, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
-pub enum Refused {
-    /// The command must be given otherwise.
+pub enum CommandError {
+    /// The command was used wrongly.
     #[error("{0}")]
     Usage(&'static str),
-    /// There is nobody, or nothing, of that name.
+    /// There is unknown_person, or nothing, of that name.
     #[error("there is no {what} named {name}")]
     Unknown {
-        /// A person or a room.
+        /// `person` or `room`.
         what: &'static str,
         /// The name as it was typed.
         name: String,
     },
-    /// The question was not answered with yes.
+    /// The operator did not confirm.
     #[error("nothing was deleted")]
-    SaidNo,
+    NotConfirmed,
     /// The database cannot be opened.
     #[error(transparent)]
-    NoDatabase(#[from] OpenError),
+    Open(#[from] OpenError),
     /// The database failed.
-    #[error("{}", causes(.0))]
-    Failed(#[from] Fault),
+    #[error("{}", error_chain(.0))]
+    Database(#[from] Fault),
     /// The copy of the database cannot be made.
     #[error("cannot copy the database to {}: {error}", file.display())]
-    NoCopy {
-        /// The file that was to be made.
+    Backup {
+        /// The file to create.
         file: PathBuf,
-        /// What the operating system or the database says.
+        /// The error of the operating system or the database.
         error: CopyError,
     },
-    /// The terminal failed.
+    /// The terminal cannot be read.
     #[error("cannot read the answer: {0}")]
-    NoAnswer(#[from] io::Error),
+    Terminal(#[from] io::Error),
 }
 
-/// A fault with what it comes from, in one line.
-fn causes(fault: &Fault) -> String {
+/// Returns a fault and its causes in one line.
+fn error_chain(fault: &Fault) -> String {
     let chain = std::iter::successors(Some::<&dyn std::error::Error>(fault), |error| {
         error.source()
     });
@@ -61,20 +61,20 @@ fn causes(fault: &Fault) -> String {
         .join(": ")
 }
 
-/// Does what the operator wants, and gives what to print.
+/// Runs a command, and returns the text to print.
 ///
 /// # Errors
-/// When it was not done; then nothing was.
-pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, Refused> {
-    check(operation)?;
+/// When the command failed; then nothing was changed.
+pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, CommandError> {
+    check_usage(operation)?;
     if let Operation::Backup { file, storage } = operation {
         return back_up(storage, file).await;
     }
     let database = connection::open_existing(storage(operation)).await?;
-    let said = carry_out(operation, &database, clock).await;
-    // What was committed lasts; closing only tidies up the database's files.
+    let output = execute(operation, &database, clock).await;
+    // Committed changes are safe already; closing only tidies up the database's files.
     drop(database.close().await);
-    said
+    output
 }
 
 fn storage(operation: &Operation) -> &Storage {
@@ -90,14 +90,14 @@ fn storage(operation: &Operation) -> &Storage {
     }
 }
 
-/// Refuses what cannot be done whatever the database holds.
-fn check(operation: &Operation) -> Result<(), Refused> {
+/// Checks for usage errors that are known without the database.
+fn check_usage(operation: &Operation) -> Result<(), CommandError> {
     match operation {
         Operation::User(UserCommand::ResetPassword { address, .. })
         | Operation::SignupLink { address, .. }
             if address.public_url.is_none() && address.bind.port() == 0 =>
         {
-            Err(Refused::Usage(
+            Err(CommandError::Usage(
                 "a link needs the address of the server: set --public-url or --bind",
             ))
         }
@@ -105,7 +105,7 @@ fn check(operation: &Operation) -> Result<(), Refused> {
         | Operation::Room(RoomCommand::Delete { deleting, .. })
             if !deleting.yes && !io::stdin().is_terminal() =>
         {
-            Err(Refused::Usage(
+            Err(CommandError::Usage(
                 "cannot ask for confirmation without a terminal: use --yes to delete",
             ))
         }
@@ -113,107 +113,107 @@ fn check(operation: &Operation) -> Result<(), Refused> {
     }
 }
 
-async fn back_up(storage: &Storage, file: &Path) -> Result<String, Refused> {
+async fn back_up(storage: &Storage, file: &Path) -> Result<String, CommandError> {
     let database = connection::open_to_read(storage).await?;
     let copied = backup::copy_to(&database, file).await;
     drop(database.close().await);
-    copied.map_err(|error| Refused::NoCopy {
+    copied.map_err(|error| CommandError::Backup {
         file: file.to_owned(),
         error,
     })?;
     Ok(format!("Copied the database to {}.\n", file.display()))
 }
 
-async fn carry_out(
+async fn execute(
     operation: &Operation,
     database: &DatabaseConnection,
     clock: &dyn Clock,
-) -> Result<String, Refused> {
+) -> Result<String, CommandError> {
     match operation {
         Operation::User(UserCommand::List { .. }) => {
             let people = operators::people(database, clock.now()).await?;
-            Ok(people.iter().map(line_of_person).collect())
+            Ok(people.iter().map(person_line).collect())
         }
         Operation::User(UserCommand::ResetPassword { name, address, .. }) => {
             let link = operators::reset_link(database, name, clock.now()).await?;
-            let link = link.ok_or_else(|| nobody(name))?;
-            Ok(line_of_link(address, &reset_url(link.as_str())))
+            let link = link.ok_or_else(|| unknown_person(name))?;
+            Ok(link_line(address, &reset_url(link.as_str())))
         }
         Operation::User(UserCommand::Delete { name, deleting, .. }) => {
             let found = operators::name_of_person(database, name).await?;
-            let found = found.ok_or_else(|| nobody(name))?;
-            ask(
+            let found = found.ok_or_else(|| unknown_person(name))?;
+            confirm(
                 deleting,
                 &format!("Delete the user {found} and all their messages?"),
             )?;
             let deleted = operators::delete_person(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| nobody(name))?;
+            let deleted = deleted.ok_or_else(|| unknown_person(name))?;
             Ok(format!("Deleted the user {deleted}.\n"))
         }
         Operation::Room(RoomCommand::List { .. }) => {
             let rooms = operators::rooms(database).await?;
-            Ok(rooms.iter().map(line_of_room).collect())
+            Ok(rooms.iter().map(room_line).collect())
         }
         Operation::Room(RoomCommand::Delete { name, deleting, .. }) => {
             let found = operators::name_of_room(database, name).await?;
-            let found = found.ok_or_else(|| no_room(name))?;
+            let found = found.ok_or_else(|| unknown_room(name))?;
             let question = format!("Delete the room {found} and all its messages?");
-            ask(deleting, &question)?;
+            confirm(deleting, &question)?;
             let deleted = operators::delete_room(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| no_room(name))?;
+            let deleted = deleted.ok_or_else(|| unknown_room(name))?;
             Ok(format!("Deleted the room {deleted}.\n"))
         }
         Operation::Backup { file, storage } => back_up(storage, file).await,
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
-            Ok(line_of_link(address, &register_url(Some(link.as_str()))))
+            Ok(link_line(address, &register_url(Some(link.as_str()))))
         }
     }
 }
 
-fn nobody(name: &str) -> Refused {
-    Refused::Unknown {
+fn unknown_person(name: &str) -> CommandError {
+    CommandError::Unknown {
         what: "user",
         name: name.to_owned(),
     }
 }
 
-fn no_room(name: &str) -> Refused {
-    Refused::Unknown {
+fn unknown_room(name: &str) -> CommandError {
+    CommandError::Unknown {
         what: "room",
         name: name.to_owned(),
     }
 }
 
-fn line_of_person(person: &ListedPerson) -> String {
+fn person_line(person: &ListedPerson) -> String {
     let (name, made_at) = (&person.name, person.created_at.machine());
     format!("{name}\t{made_at}\t{}\t{}\n", person.rooms, person.sessions)
 }
 
-fn line_of_room(room: &ListedRoom) -> String {
+fn room_line(room: &ListedRoom) -> String {
     let kind = if room.is_private { "private" } else { "public" };
     let (name, owner) = (&room.name, &room.owner);
     format!("{name}\t{kind}\t{owner}\t{}\n", room.members)
 }
 
-fn line_of_link(address: &Address, path: &str) -> String {
+fn link_line(address: &Address, path: &str) -> String {
     format!("{}\n", address.url(path))
 }
 
-/// Asks on the terminal, unless the command says yes by itself.
-fn ask(deleting: &Deleting, question: &str) -> Result<(), Refused> {
+/// Asks for confirmation on the terminal, unless `--yes` was given.
+fn confirm(deleting: &Deleting, question: &str) -> Result<(), CommandError> {
     if deleting.yes {
         return Ok(());
     }
     eprint!("{question} This cannot be undone. Type yes to continue: ");
-    if says_yes(&mut io::stdin().lock())? {
+    if reads_yes(&mut io::stdin().lock())? {
         Ok(())
     } else {
-        Err(Refused::SaidNo)
+        Err(CommandError::NotConfirmed)
     }
 }
 
-fn says_yes(input: &mut impl BufRead) -> io::Result<bool> {
+fn reads_yes(input: &mut impl BufRead) -> io::Result<bool> {
     let mut line = String::new();
     input.read_line(&mut line)?;
     Ok(line.trim().eq_ignore_ascii_case("yes"))
@@ -224,7 +224,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_yes_is_yes() {
+    fn only_the_word_yes_confirms() {
         for (answer, is_yes) in [
             ("yes\n", true),
             (" Yes \n", true),
@@ -234,7 +234,7 @@ mod tests {
             ("no\nyes\n", false),
         ] {
             assert_eq!(
-                says_yes(&mut answer.as_bytes()).unwrap(),
+                reads_yes(&mut answer.as_bytes()).unwrap(),
                 is_yes,
                 "{answer:?}"
             );

@@ -1,4 +1,4 @@
-//! The server as a whole: how it starts, runs and stops.
+//! Starts, runs and stops the server.
 
 use std::io;
 use std::sync::Arc;
@@ -31,7 +31,7 @@ use crate::web::next::NextPages;
 use crate::web::state::WebState;
 use crate::web::{message_html, routes};
 
-/// Why a server did not start: a sentence for whoever started it.
+/// The reason why a server did not start, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum StartupError {
     /// The database cannot be opened.
@@ -40,7 +40,7 @@ pub enum StartupError {
     /// The change feed cannot be read.
     #[error("cannot use the database: {0}")]
     Feed(#[from] DbErr),
-    /// There is no secret.
+    /// The secret file cannot be read or created.
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// The assets cannot be read.
@@ -65,11 +65,11 @@ pub struct Application {
 }
 
 impl Application {
-    /// Opens the database and binds the port. The server begins to serve when
+    /// Opens the database and binds the port. The server answers requests once
     /// [`Application::run_until_stopped`] is called.
     ///
     /// # Errors
-    /// When something that it needs is missing.
+    /// When the database, the secret, the assets or the address cannot be used.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartupError> {
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
@@ -144,13 +144,13 @@ impl Application {
         self.port
     }
 
-    /// Returns what the services of this server work on.
+    /// Returns the core that the services of this server work on.
     #[must_use]
     pub fn core(&self) -> &Arc<Core> {
         &self.core
     }
 
-    /// Serves until `stop` returns, then answers the polls that wait, and ends.
+    /// Serves until `stop` completes, then answers the waiting polls and shuts down.
     ///
     /// # Errors
     /// When the server fails.

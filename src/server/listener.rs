@@ -1,4 +1,4 @@
-//! Binds the address and makes the HTTP server.
+//! Binds the address and builds the HTTP server.
 
 use std::future::ready;
 use std::io;
@@ -24,42 +24,42 @@ use crate::web::request_log::RequestLog;
 use crate::web::state::WebState;
 use crate::web::{compression, error_page, headers, routes, same_origin, session};
 
-/// How long a stop waits for requests that are being answered.
+/// How long a shutdown waits for requests in progress, in seconds.
 const STOP_TIMEOUT_S: u64 = 4;
 /// How many connections may wait to be accepted.
 const BACKLOG: i32 = 1024;
-/// How long a client that is still sending what nobody reads may take to notice its answer.
+/// How long a connection stays open after its last answer while the client still sends.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Binds the address of `config`. Returns the listener and its port.
 pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
     let listener = TcpListener::bind(config.address.bind)?;
-    // Again, for a longer queue.
+    // The standard library has no setting for a longer queue.
     rustix::net::listen(&listener, BACKLOG)?;
     let port = listener.local_addr()?.port();
     Ok((listener, port))
 }
 
-/// Makes the HTTP server, as [`actix_web::HttpServer`] does, but with connections of our own.
+/// Builds the HTTP server, as [`actix_web::HttpServer`] does, but over [`Connection`]s with time limits.
 pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> io::Result<Server> {
     let config = &state.core.config;
     let head_timeout = config.timeouts.head_timeout;
     let connections = Arc::new(Connections::new(config));
-    let cookie = session::Cookie::new(config, secret);
-    // Made once: made for each worker, each would have rooms of its own.
+    let cookie = session::CookieConfig::new(config, secret);
+    // Made here, once: made in `app`, each worker would have its own state.
     let state = web::Data::new(state);
     let app = move || {
-        // The last is the outermost.
+        // The middleware registered last is the outermost.
         App::new()
             .app_data(web::Data::clone(&state))
-            .wrap(from_fn(same_origin::refuse_others))
-            .wrap(from_fn(connections::receive))
+            .wrap(from_fn(same_origin::refuse_cross_site))
+            .wrap(from_fn(connections::buffer_body))
             .wrap(from_fn(error_page::show_page))
             .wrap(cookie.middleware())
             .wrap(from_fn(headers::add))
             .wrap(from_fn(compression::compress))
             .wrap(TracingLogger::<RequestLog>::new())
-            .wrap(from_fn(connections::answer))
+            .wrap(from_fn(connections::track_answer))
             .configure(routes::configure)
     };
     let workers = available_parallelism().map_or(1, NonZero::get);
@@ -67,8 +67,8 @@ pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> 
         .workers(workers)
         .disable_signals()
         .shutdown_timeout(STOP_TIMEOUT_S);
-    if let Some(most) = connections::most() {
-        server = server.max_concurrent_connections((most / workers).max(1));
+    if let Some(max) = connections::max_connections() {
+        server = server.max_concurrent_connections((max / workers).max(1));
     }
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("mirage", listener, move || {
@@ -93,7 +93,7 @@ pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> 
                 let stopping = stopping.clone();
                 async move { stopping.notified().await }
             })
-            .on_connect_ext(Connection::introduce)
+            .on_connect_ext(Connection::attach_exchange)
             .h1(map_config(app, |()| AppConfig::default()));
         fn_service(open).and_then(http)
     })?;

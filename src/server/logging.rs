@@ -1,13 +1,13 @@
-//! Starting the log.
+//! Starts the log.
 
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{Config, LogFormat};
 
-/// Begins to log to standard error, as `config` says.
+/// Starts logging to standard error in the format and with the filter of `config`.
 ///
 /// # Errors
-/// A sentence when the filter cannot be read.
+/// When the filter cannot be parsed: a sentence for the operator.
 pub fn start(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("invalid value '{}' for '--log <LOG>': {error}", config.log))?;

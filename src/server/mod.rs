@@ -1,4 +1,4 @@
-//! Builds, runs and stops the server: its parts, its background tasks and its log.
+//! Builds, runs and stops the server, its background tasks and its log.
 
 pub mod allocator;
 pub mod application;

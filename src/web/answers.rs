@@ -1,4 +1,4 @@
-//! The answers that pages have in common.
+//! The answers that pages share.
 
 use std::time::Duration;
 
@@ -12,12 +12,12 @@ use crate::urls::{room_done_url, room_url};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 
-/// A page, with status 200.
+/// Renders a page with status 200.
 pub fn html(page: &impl Template) -> PageResult {
     html_with(StatusCode::OK, page)
 }
 
-/// A page with another status.
+/// Renders a page with the given status.
 pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
     let body = page.render()?;
     Ok(HttpResponse::build(status)
@@ -25,10 +25,9 @@ pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
         .body(body))
 }
 
-/// What a page answers to a form. Where that is an error and all it takes is to wait, the form again
-/// instead, with what was typed, the error's status, and when to try again; `field` is the first of its
-/// fields.
-pub fn or_form_for_later(
+/// Returns `answer`, except for an error that waiting solves: then shows the form again with the typed values,
+/// the error's status and `Retry-After`. The error's sentence goes to `field`, the form's first field.
+pub fn or_retry_form(
     answer: PageResult,
     field: &'static str,
     form: impl FnOnce(Problems) -> PageResult,
@@ -37,26 +36,26 @@ pub fn or_form_for_later(
         Err(error) => error,
         answer => return answer,
     };
-    let Some(wait_s) = error.wait_s() else {
+    let Some(wait_s) = error.retry_after_s() else {
         return Err(error);
     };
     error.log();
     let words = Lifespan(Duration::from_secs(wait_s));
     let sentence = format!("{error}. Wait {words}, then try again");
     let form = form(Problems::one(field, sentence))?;
-    Ok(for_later(form, error.status_code(), wait_s))
+    Ok(with_retry_after(form, error.status_code(), wait_s))
 }
 
-/// A form that was given back for now, with the status that says why and when to send it again.
-pub fn for_later(mut form: HttpResponse, status: StatusCode, wait_s: u64) -> HttpResponse {
+/// Sets the status and `Retry-After` of an answer that shows a form again.
+pub fn with_retry_after(mut form: HttpResponse, status: StatusCode, wait_s: u64) -> HttpResponse {
     *form.status_mut() = status;
     form.headers_mut()
         .insert(header::RETRY_AFTER, wait_s.into());
     form
 }
 
-/// Leads into the room that somebody has joined, or says why they may not.
-pub fn into_room(joined: Joined) -> PageResult {
+/// Redirects into the joined room, or returns the error for why the person cannot join.
+pub fn join_response(joined: Joined) -> PageResult {
     match joined {
         Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
         Joined::Before(room) => Ok(see_other(room_url(room))),
@@ -66,7 +65,7 @@ pub fn into_room(joined: Joined) -> PageResult {
     }
 }
 
-/// Leads on to `address`, by GET whatever was sent.
+/// Redirects to `address` with 303, so that the browser follows with GET.
 pub fn see_other(address: impl AsRef<str>) -> HttpResponse {
     HttpResponse::SeeOther()
         .insert_header((header::LOCATION, address.as_ref()))

@@ -1,4 +1,4 @@
-//! The style sheet, the scripts and the icon: embedded in the program, or in a folder.
+//! The style sheet, the scripts and the icon: embedded in the program, or read from a folder.
 
 use std::fs::File;
 use std::io;
@@ -7,9 +7,9 @@ use std::path::{Path, PathBuf};
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::web::compression::gzip_well;
+use crate::web::compression::gzip_best;
 
-/// Embeds a file of the `assets` folder: its name, its media type and what it holds.
+/// Embeds a file of the `assets` folder: its name, its media type and its content.
 macro_rules! embedded {
     ($name:literal, $content_type:literal) => {
         (
@@ -20,7 +20,7 @@ macro_rules! embedded {
     };
 }
 
-/// Why the assets cannot be served.
+/// The reason why the assets cannot be served.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot read {}: {error}. Set --assets to the folder that contains it", file.display())]
 pub struct AssetsError {
@@ -36,35 +36,35 @@ pub struct Assets {
     icon: Asset,
 }
 
-/// One of the files.
+/// One asset.
 pub struct Asset {
     name: &'static str,
-    /// Where it is served from.
+    /// Where the asset is served from.
     pub source: Source,
 }
 
 /// Where an asset is served from.
 pub enum Source {
-    /// The program. The asset never changes while the server runs, so that browsers may keep it.
+    /// The program. The asset cannot change while the server runs, so browsers may cache it.
     Embedded(Embedded),
-    /// A file, which may be replaced at any time.
+    /// A file, which the operator may replace at any time.
     File(PathBuf),
 }
 
-/// An asset in the program.
+/// An asset embedded in the program.
 pub struct Embedded {
     /// The media type.
     pub content_type: &'static str,
-    /// The asset.
+    /// The content.
     pub plain: &'static [u8],
-    /// The asset as gzip, if that is shorter.
+    /// The content compressed with gzip, if that is shorter.
     pub compressed: Option<Bytes>,
-    /// The first 64 bits of the asset's SHA-256, in hexadecimal.
+    /// The first 64 bits of the content's SHA-256, in hexadecimal.
     pub fingerprint: String,
 }
 
 impl Assets {
-    /// Takes the assets from `folder`, or, without one, from the program.
+    /// Loads the assets from `folder`, or from the program if `folder` is `None`.
     ///
     /// # Errors
     /// When the folder lacks one of the files.
@@ -96,7 +96,7 @@ impl Assets {
         self.script.url()
     }
 
-    /// Returns the address of the script of the forms that ask for a password.
+    /// Returns the address of the script for password fields.
     #[must_use]
     pub fn password_script_url(&self) -> String {
         self.password_script.url()
@@ -129,7 +129,7 @@ impl Asset {
         }
     }
 
-    /// Returns the address. That of an embedded asset changes when the asset does.
+    /// Returns the address. An embedded asset's address has its fingerprint, so it changes with the content.
     fn url(&self) -> String {
         let name = self.name;
         match &self.source {
@@ -146,7 +146,7 @@ impl Embedded {
         Self {
             content_type,
             plain,
-            compressed: gzip_well(plain),
+            compressed: gzip_best(plain),
             fingerprint: hexadecimal.collect(),
         }
     }

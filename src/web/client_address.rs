@@ -1,14 +1,14 @@
-//! Reads the address that a request comes from.
+//! Finds the client address of a request.
 
 use actix_web::HttpRequest;
 
 use crate::domain::ClientAddress;
 use crate::web::state::state;
 
-/// The header to which each proxy adds the address that it was asked by, the last one last.
+/// The header to which each proxy appends the address of its client.
 const FORWARDED_FOR: &str = "x-forwarded-for";
 
-/// Returns the address that `request` comes from, as rate limits count it.
+/// Returns the client address of `request`, in the form that rate limits count.
 #[must_use]
 pub fn of(request: &HttpRequest) -> ClientAddress {
     let Some(peer) = request.peer_addr() else {

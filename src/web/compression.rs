@@ -1,7 +1,7 @@
-//! Compression: a page that gains by it, and a file, go as gzip to whoever takes that.
+//! Compresses pages and assets with gzip for clients that accept it.
 //!
-//! Not actix's own, which pages are too small for: it begins a compressor for a body of any length, and
-//! hands every body over one KiB to another thread, which takes longer than to compress a page.
+//! actix's own middleware does not suit pages this small: it sets up a compressor for a body of any length, and
+//! hands every body over 1 KiB to another thread, which takes longer than compressing a page.
 
 use std::cell::RefCell;
 
@@ -15,25 +15,25 @@ use actix_web::web::Bytes;
 use actix_web::{Error, HttpRequest};
 use flate2::{Compress, Compression, FlushCompress, Status};
 
-/// The least bytes that are compressed: what is shorter fits into one packet as it is.
-const WORTH_IT: u64 = 1024;
+/// The size in bytes from which a body is compressed. A shorter one fits into one packet anyway.
+const MIN_BYTES: u64 = 1024;
 
-/// Compresses the body of an answer when it is long, whole, and wanted so.
+/// Compresses the body of an answer if the body is long enough and not a stream, and the client accepts gzip.
 ///
 /// # Errors
-/// Those of what it wraps.
+/// The errors of the wrapped service.
 pub async fn compress<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<BoxBody>, Error> {
     let response = next.call(request).await?;
     let is_long =
-        matches!(response.response().body().size(), BodySize::Sized(size) if size >= WORTH_IT);
+        matches!(response.response().body().size(), BodySize::Sized(size) if size >= MIN_BYTES);
     // An asset has been negotiated already.
     if !is_long || response.headers().contains_key(VARY) {
         return Ok(response.map_into_boxed_body());
     }
-    let takes_gzip = takes_gzip(response.request());
+    let accepts_gzip = accepts_gzip(response.request());
     Ok(response.map_body(|head, body| {
         let bytes = match body.try_into_bytes() {
             Ok(bytes) => bytes,
@@ -41,7 +41,7 @@ pub async fn compress<B: MessageBody + 'static>(
         };
         let headers = head.headers_mut();
         headers.append(VARY, ACCEPT_ENCODING.into());
-        if takes_gzip && let Some(compressed) = gzip(&bytes) {
+        if accepts_gzip && let Some(compressed) = gzip(&bytes) {
             headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
             return BoxBody::new(compressed);
         }
@@ -49,41 +49,42 @@ pub async fn compress<B: MessageBody + 'static>(
     }))
 }
 
-/// Whether whoever asks likes gzip best of what there is (RFC 9110, section 12.5.3).
+/// Whether the client accepts gzip and does not prefer the plain form (RFC 9110, section 12.5.3).
 #[must_use]
-pub fn takes_gzip(request: &HttpRequest) -> bool {
+pub fn accepts_gzip(request: &HttpRequest) -> bool {
     let accepted = AcceptEncoding::parse(request).ok();
     let supported = [Encoding::gzip(), Encoding::identity()];
     accepted.and_then(|accepted| accepted.negotiate(supported.iter())) == Some(Encoding::gzip())
 }
 
-/// As much as a text can refer back by: 32 KiB.
+/// The base-two logarithm of the window size: 32 KiB, the most that gzip has.
 const WINDOW_BITS: u8 = 15;
 
 thread_local! {
-    /// Used again for each page: making one takes longer than compressing most of them. One level above the
-    /// fastest, which leaves a room page a fifth longer.
+    /// Reused for each page: creating a compressor takes longer than compressing most pages. Level 2, because
+    /// the fastest level leaves a room page a fifth longer.
     static GZIP: RefCell<Compress> = RefCell::new(Compress::new_gzip(Compression::new(2), WINDOW_BITS));
 }
 
-/// None when it does not shrink.
+/// Compresses `bytes` at the level for pages. Returns `None` if that does not make them shorter.
 fn gzip(bytes: &[u8]) -> Option<Bytes> {
     GZIP.with_borrow_mut(|gzip| {
         gzip.reset();
-        whole(gzip, bytes)
+        compress_whole(gzip, bytes)
     })
 }
 
-/// As small as it gets, for what is compressed once. None when it does not shrink.
+/// Compresses `bytes` at the best level, for assets, which are compressed once. Returns `None` if that does not
+/// make them shorter.
 #[must_use]
-pub fn gzip_well(bytes: &[u8]) -> Option<Bytes> {
-    whole(
+pub fn gzip_best(bytes: &[u8]) -> Option<Bytes> {
+    compress_whole(
         &mut Compress::new_gzip(Compression::best(), WINDOW_BITS),
         bytes,
     )
 }
 
-fn whole(gzip: &mut Compress, bytes: &[u8]) -> Option<Bytes> {
+fn compress_whole(gzip: &mut Compress, bytes: &[u8]) -> Option<Bytes> {
     let mut compressed = Vec::with_capacity(bytes.len());
     let status = gzip.compress_vec(bytes, &mut compressed, FlushCompress::Finish);
     compressed.shrink_to_fit();

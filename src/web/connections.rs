@@ -1,15 +1,15 @@
-//! Connections: how many one address may have, and how long a client may take over each step.
+//! Limits on connections: how many an address may have open, and how long a client may take for each step.
 //!
-//! By itself, actix gives up on a client that never begins. It waits for ever for the rest of a later
-//! request, for a body, and for a client that does not read its answers, and meanwhile it takes in as many
-//! requests as fit into 128 KiB. Here, each step has its time:
+//! actix times out only a client that never starts its first request. It waits without limit for the rest of
+//! a later request, for a body, and for a client that does not read its answers, and meanwhile it buffers up to
+//! 128 KiB of pipelined requests. This module gives each step a time limit:
 //!
-//! - A request's head comes within twice `--head-timeout`, half of which a connection may be idle.
-//! - Its body comes within `--body-timeout` ([`receive`]).
-//! - What is written is taken bit by bit, each within `--write-timeout`.
+//! - A request's head arrives within twice `--head-timeout`, half of which the connection may be idle.
+//! - The body arrives within `--body-timeout` ([`buffer_body`]).
+//! - The client reads some of the answer within each `--write-timeout`.
 //!
-//! And of what is sent ahead of an answer, little is read before the answer is taken, and others have their
-//! turn before the next answer is made.
+//! It also reads few pipelined requests before the current answer is written, and lets other connections have
+//! their turn before it answers the next one.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -39,94 +39,95 @@ use crate::web::error::AppError;
 use crate::web::routes;
 use crate::web::state::state;
 
-/// How many bytes are read before what they say is looked at: about a request. actix takes up to 7 KiB of
-/// memory for each that waits for its turn, and 28 bytes can be one.
-const READ_AT_ONCE: u64 = 1024;
-/// How many bytes the system holds for a client to take, in the system's own memory: more than most pages
-/// have. By itself, it would let who never reads be sent some megabytes, which have to be made first.
+/// How many bytes are read before they are parsed: about one request. actix uses up to 7 KiB of memory for each
+/// queued request, and a request can be as short as 28 bytes.
+const READ_CHUNK: u64 = 1024;
+/// The size of a socket's send buffer in bytes: more than most pages have. The system's default would accept
+/// megabytes of answers for a client that never reads, and each answer has to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
-/// How many open files are left for what is no connection: the database, the log.
-const OTHER_FILES: u64 = 64;
+/// How many open files are kept for the database, the log and other uses than connections.
+const RESERVED_FILES: u64 = 64;
 
-/// The connections that are open, by address.
+/// Counts the open connections by address.
 pub struct Connections {
-    /// None: as many as like.
-    most: Option<usize>,
+    /// `None`: unlimited.
+    max_per_address: Option<usize>,
     trusted: Vec<IpNet>,
     timeouts: Timeouts,
     open: Mutex<HashMap<ClientAddress, usize>>,
 }
 
 impl Connections {
-    /// None yet, on a server with these settings.
+    /// Creates the counter, without connections, with the limits of `config`.
     #[must_use]
     pub fn new(config: &Config) -> Self {
         Self {
-            most: (config.limits == Switch::On).then_some(config.connections_per_address),
+            max_per_address: (config.limits == Switch::On)
+                .then_some(config.connections_per_address),
             trusted: config.trusted_proxies.clone(),
             timeouts: config.timeouts,
             open: Mutex::default(),
         }
     }
 
-    /// A connection over `stream`, and whom it is with.
+    /// Opens a connection over `stream`. Returns the connection and the peer's address.
     ///
     /// # Errors
-    /// When there are as many with that address as there may be, or when it is gone already.
+    /// When the peer's address has the maximum number of connections already, or the client has hung up.
     pub fn open(self: &Arc<Self>, stream: TcpStream) -> io::Result<(Connection, SocketAddr)> {
         let peer = stream.peer_addr()?;
-        let place = self.place_for(peer).ok_or(ErrorKind::QuotaExceeded)?;
-        // Or the end of a compressed page would wait until its beginning is acknowledged: 40 ms.
+        let permit = self.permit_for(peer).ok_or(ErrorKind::QuotaExceeded)?;
+        // Nagle's algorithm would delay the end of a compressed page until its beginning is acknowledged: 40 ms.
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
-        // For what the system still has to send when the connection is closed.
+        // Limits how long the system keeps sending its buffer after the connection is closed.
         #[cfg(target_os = "linux")]
         rustix::net::sockopt::set_tcp_user_timeout(
             &stream,
             u32::try_from(self.timeouts.write_timeout.as_millis()).unwrap_or(u32::MAX),
         )?;
         let connection = Connection {
-            stream: stream.take(READ_AT_ONCE),
+            stream: stream.take(READ_CHUNK),
             exchange: Rc::default(),
             timeouts: self.timeouts,
             idle: None,
             blocked: None,
-            _place: place,
+            _permit: permit,
         };
         Ok((connection, peer))
     }
 
-    fn place_for(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
+    fn permit_for(self: &Arc<Self>, peer: SocketAddr) -> Option<ConnectionPermit> {
         let address = ClientAddress::of_peer(peer.ip(), &self.trusted);
         let connections = Arc::clone(self);
-        if let Some(most) = self.most.filter(|_| address.is_limited()) {
-            let mut open = self.count();
+        if let Some(max) = self.max_per_address.filter(|_| address.is_limited()) {
+            let mut open = self.lock_open();
             let count = open.entry(address).or_default();
-            if *count >= most {
+            if *count >= max {
                 return None;
             }
             *count += 1;
         }
-        Some(Place {
+        Some(ConnectionPermit {
             connections,
             address,
         })
     }
 
-    fn count(&self) -> MutexGuard<'_, HashMap<ClientAddress, usize>> {
+    fn lock_open(&self) -> MutexGuard<'_, HashMap<ClientAddress, usize>> {
         self.open.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One of the connections that an address may have. Free again when dropped.
-struct Place {
+/// The right to one connection from an address. Releases its share of the limit when dropped.
+struct ConnectionPermit {
     connections: Arc<Connections>,
     address: ClientAddress,
 }
 
-impl Drop for Place {
+impl Drop for ConnectionPermit {
     fn drop(&mut self) {
-        let mut open = self.connections.count();
+        let mut open = self.connections.lock_open();
         if let Some(count) = open.get_mut(&self.address) {
             *count -= 1;
             if *count == 0 {
@@ -136,47 +137,47 @@ impl Drop for Place {
     }
 }
 
-/// Lets this process have as many open files as it may: each connection is one, and by old custom, a
-/// process begins with 1,024 for the sake of programs that can count no further.
-pub fn allow_many() {
+/// Raises the limit on open files to the most the system allows: each connection is an open file. A process starts
+/// with 1,024 only for the sake of programs that use `select`, which can handle no more.
+pub fn raise_open_file_limit() {
     let limit = getrlimit(Resource::Nofile);
-    let most = Rlimit {
+    let raised = Rlimit {
         current: limit.maximum,
         ..limit
     };
-    if let Err(error) = setrlimit(Resource::Nofile, most) {
+    if let Err(error) = setrlimit(Resource::Nofile, raised) {
         tracing::warn!(%error, "cannot raise the open file limit: the number of connections stays low");
     }
 }
 
-/// How many connections this process can have, if there is an end to it.
+/// Returns how many connections this process can have open, or `None` if there is no limit.
 #[must_use]
-pub fn most() -> Option<usize> {
+pub fn max_connections() -> Option<usize> {
     let files = getrlimit(Resource::Nofile).current?;
-    usize::try_from(files.saturating_sub(OTHER_FILES)).ok()
+    usize::try_from(files.saturating_sub(RESERVED_FILES)).ok()
 }
 
-/// What a connection is used for at the moment.
+/// The current use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
-    /// The head of a request is to come.
+    /// Waiting for the head of a request.
     Waiting,
-    /// The body of one.
+    /// Receiving the body of a request.
     Receiving,
-    /// All of it is there, and its answer is being made or written.
+    /// Making or writing the answer to a request.
     Answering,
 }
 
-/// What a connection and the request on it know of each other.
+/// The state that a connection and the request on it share.
 struct Exchange {
     stage: Cell<Stage>,
-    /// Whether a request has been answered since the connection last had nothing to read.
-    is_at_it: Cell<bool>,
-    /// Who wants to read, once there is anything that may be read.
+    /// Whether a request was answered since the connection last had nothing to read.
+    is_busy: Cell<bool>,
+    /// The task to wake when the connection may be read again.
     reader: Cell<Option<Waker>>,
-    /// The rest of a body that is not read to its end. Held until the answer is written: actix reads one
-    /// that was dropped before to the end, which may never come.
-    rest: RefCell<Option<Body>>,
+    /// A body that was not read to its end. Kept until the answer is written: if the body is dropped earlier, actix
+    /// waits for its end, which may never come.
+    unread_body: RefCell<Option<Body>>,
 }
 
 type Body = Pin<Box<BodyStream<Payload>>>;
@@ -185,22 +186,25 @@ impl Default for Exchange {
     fn default() -> Self {
         Self {
             stage: Cell::new(Stage::Waiting),
-            is_at_it: Cell::default(),
+            is_busy: Cell::default(),
             reader: Cell::default(),
-            rest: RefCell::default(),
+            unread_body: RefCell::default(),
         }
     }
 }
 
 impl Exchange {
-    #[expect(clippy::expect_used, reason = "app.rs gives it to every connection")]
+    #[expect(
+        clippy::expect_used,
+        reason = "listener.rs gives it to every connection"
+    )]
     fn of(request: &HttpRequest) -> &Rc<Self> {
         request
             .conn_data()
             .expect("every connection has an exchange")
     }
 
-    fn go_on_to(&self, stage: Stage) {
+    fn enter(&self, stage: Stage) {
         self.stage.set(stage);
         self.wake_reader();
     }
@@ -212,22 +216,22 @@ impl Exchange {
     }
 }
 
-/// A connection with a client, who has only so much time for each step.
+/// A connection that limits how long the client may take for each step.
 pub struct Connection {
-    /// Limited to what may be read before what it says is looked at.
+    /// The stream, limited to the bytes that may be read before they are parsed.
     stream: Take<TcpStream>,
     exchange: Rc<Exchange>,
     timeouts: Timeouts,
-    /// Runs from the last write on.
+    /// Runs since the last write.
     idle: Option<Pin<Box<Sleep>>>,
-    /// Runs while nothing that is written is taken.
+    /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
-    _place: Place,
+    _permit: ConnectionPermit,
 }
 
 impl Connection {
-    /// Lets the requests on it know it.
-    pub fn introduce(&self, data: &mut Extensions) {
+    /// Makes the connection's exchange available to its requests.
+    pub fn attach_exchange(&self, data: &mut Extensions) {
         data.insert(Rc::clone(&self.exchange));
     }
 
@@ -252,32 +256,32 @@ impl AsyncRead for Connection {
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         let stage = this.exchange.stage.get();
-        // What comes now is about a request after this one.
-        let is_ahead = stage == Stage::Answering || this.blocked.is_some();
+        // Bytes that arrive now belong to a later request.
+        let is_pipelined = stage == Stage::Answering || this.blocked.is_some();
         let readable = this.stream.limit();
-        if is_ahead && readable < READ_AT_ONCE {
-            // actix looks at what it has when there is more, or when it is woken.
+        if is_pipelined && readable < READ_CHUNK {
+            // actix parses its buffer when more arrives, or when it is woken.
             this.exchange.reader.set(Some(context.waker().clone()));
             if readable == 0 {
                 return Poll::Pending;
             }
         }
-        if !is_ahead && stage == Stage::Waiting && this.poll_idle(context).is_ready() {
+        if !is_pipelined && stage == Stage::Waiting && this.poll_idle(context).is_ready() {
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
         if readable == 0 {
-            this.stream.set_limit(READ_AT_ONCE);
+            this.stream.set_limit(READ_CHUNK);
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
         let result = Pin::new(&mut this.stream).poll_read(context, buffer);
         let is_empty = this.stream.limit() == readable;
-        if result.is_pending() && !is_ahead {
-            this.stream.set_limit(READ_AT_ONCE);
-            this.exchange.is_at_it.set(false);
+        if result.is_pending() && !is_pipelined {
+            this.stream.set_limit(READ_CHUNK);
+            this.exchange.is_busy.set(false);
         }
-        if is_ahead && is_empty && matches!(result, Poll::Ready(Ok(()))) {
-            // Told now, actix would forget the requests that came before the end.
+        if is_pipelined && is_empty && matches!(result, Poll::Ready(Ok(()))) {
+            // If the end of the stream were reported now, actix would drop the requests it has queued.
             this.exchange.reader.set(Some(context.waker().clone()));
             return Poll::Pending;
         }
@@ -302,7 +306,7 @@ impl AsyncWrite for Connection {
             }
             Poll::Pending => {
                 ready!(this.poll_blocked(context));
-                // Nor is the client to get what it has not taken yet.
+                // Makes the system discard the data that the client has not read yet.
                 this.stream.get_ref().set_zero_linger()?;
                 Poll::Ready(Err(ErrorKind::TimedOut.into()))
             }
@@ -318,47 +322,46 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Tells the connection of a request that it is being answered, until the answer is written. The
-/// outermost layer.
+/// Marks the connection as answering until the answer is written. This is the outermost middleware.
 ///
 /// # Errors
-/// Those of what it wraps.
-pub async fn answer<B: MessageBody + 'static>(
+/// The errors of the wrapped service.
+pub async fn track_answer<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
-) -> Result<ServiceResponse<Answer>, Error> {
+) -> Result<ServiceResponse<AnswerBody>, Error> {
     let exchange = Rc::clone(Exchange::of(request.request()));
-    exchange.go_on_to(Stage::Answering);
-    let is_at_it = exchange.is_at_it.replace(true);
-    let answering = Answering(exchange);
-    if is_at_it {
-        // Else a client that sends many at once would have them all answered before anybody else's next.
+    exchange.enter(Stage::Answering);
+    let is_busy = exchange.is_busy.replace(true);
+    let guard = AnswerGuard(exchange);
+    if is_busy {
+        // Without this, a client that pipelines many requests gets all its answers before anybody else's turn.
         tokio::task::yield_now().await;
     }
     let response = next.call(request).await?.map_into_boxed_body();
-    Ok(response.map_body(|_, body| Answer {
+    Ok(response.map_body(|_, body| AnswerBody {
         body,
-        _answering: answering,
+        _guard: guard,
     }))
 }
 
-/// That a request is being answered. When dropped, the next one may come.
-struct Answering(Rc<Exchange>);
+/// Marks a request as being answered. When dropped, the connection waits for the next request.
+struct AnswerGuard(Rc<Exchange>);
 
-impl Drop for Answering {
+impl Drop for AnswerGuard {
     fn drop(&mut self) {
-        self.0.rest.take();
-        self.0.go_on_to(Stage::Waiting);
+        self.0.unread_body.take();
+        self.0.enter(Stage::Waiting);
     }
 }
 
-/// The body of an answer.
-pub struct Answer {
+/// The body of an answer, which keeps the connection marked as answering until it is written.
+pub struct AnswerBody {
     body: BoxBody,
-    _answering: Answering,
+    _guard: AnswerGuard,
 }
 
-impl MessageBody for Answer {
+impl MessageBody for AnswerBody {
     type Error = <BoxBody as MessageBody>::Error;
 
     fn size(&self) -> BodySize {
@@ -373,18 +376,18 @@ impl MessageBody for Answer {
     }
 }
 
-/// Reads the body of a request, whether anything will ask for it or not: then none is ever left unread,
-/// and all have the same limits.
+/// Reads the whole body of each request before its handler runs, so that all bodies have the same limits and none
+/// is left unread.
 ///
 /// # Errors
-/// Those of what it wraps.
-pub async fn receive<B: MessageBody + 'static>(
+/// The errors of the wrapped service.
+pub async fn buffer_body<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let payload = request.take_payload();
     if !matches!(payload, Payload::None) {
-        match body(request.request(), payload).await {
+        match read_body(request.request(), payload).await {
             Ok(body) => request.set_payload(body.into()),
             Err(error) => return Ok(request.error_response(error).map_into_right_body()),
         }
@@ -392,26 +395,26 @@ pub async fn receive<B: MessageBody + 'static>(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-async fn body(request: &HttpRequest, payload: Payload) -> Result<Bytes, AppError> {
+async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Bytes, AppError> {
     let exchange = Exchange::of(request);
-    let most = routes::body_limit(request.match_pattern().as_deref());
+    let limit = routes::body_limit(request.match_pattern().as_deref());
     let mut body = Box::pin(BodyStream::new(payload));
-    let result = if announced_length(request) > most {
+    let result = if announced_length(request) > limit {
         Err(AppError::TooLarge)
     } else {
-        exchange.go_on_to(Stage::Receiving);
+        exchange.enter(Stage::Receiving);
         let span = state(request).core.config.timeouts.body_timeout;
-        let result = timeout(span, whole(&mut body, most)).await;
-        exchange.go_on_to(Stage::Answering);
+        let result = timeout(span, collect(&mut body, limit)).await;
+        exchange.enter(Stage::Answering);
         result.unwrap_or(Err(AppError::TooSlow))
     };
     if result.is_err() {
-        exchange.rest.replace(Some(body));
+        exchange.unread_body.replace(Some(body));
     }
     result
 }
 
-/// What the client says that the body has; 0 if it does not say.
+/// Returns the `Content-Length`, or 0 without one.
 fn announced_length(request: &HttpRequest) -> usize {
     let length = request.headers().get(CONTENT_LENGTH);
     length
@@ -419,16 +422,16 @@ fn announced_length(request: &HttpRequest) -> usize {
         .unwrap_or_default()
 }
 
-async fn whole(body: &mut Body, most: usize) -> Result<Bytes, AppError> {
-    let mut whole = BytesMut::new();
+async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, AppError> {
+    let mut bytes = BytesMut::new();
     while let Some(part) = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await {
         let part = part.map_err(|_broken_off| AppError::BadRequest)?;
-        if whole.len() + part.len() > most {
+        if bytes.len() + part.len() > limit {
             return Err(AppError::TooLarge);
         }
-        whole.extend_from_slice(&part);
+        bytes.extend_from_slice(&part);
     }
-    Ok(whole.freeze())
+    Ok(bytes.freeze())
 }
 
 #[cfg(test)]
@@ -455,7 +458,7 @@ mod tests {
         Arc::new(Connections::new(&config))
     }
 
-    /// Both ends of a connection, the server's first.
+    /// Opens a connection, and returns the server's end and the client's.
     async fn connection(connections: &Arc<Connections>) -> (Connection, TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let client = TcpStream::connect(listener.local_addr().unwrap()).await;
@@ -464,11 +467,11 @@ mod tests {
         (connection, client.unwrap())
     }
 
-    fn many(count: u64) -> Vec<u8> {
+    fn bytes(count: u64) -> Vec<u8> {
         (0..count).map(|_| b'x').collect()
     }
 
-    /// How much can be read of what is there, however often it is tried.
+    /// Tries to read 100 times, and returns how many bytes that gave.
     async fn readable(connection: &mut Connection) -> u64 {
         connection.stream.get_ref().readable().await.unwrap();
         let mut context = Context::from_waker(Waker::noop());
@@ -484,38 +487,38 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn little_is_read_of_what_is_sent_ahead_of_an_answer() {
+    async fn at_most_one_chunk_of_pipelined_requests_is_read_before_the_answer() {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
-        exchange.go_on_to(Stage::Answering);
-        client.write_all(&many(4 * READ_AT_ONCE)).await.unwrap();
+        exchange.enter(Stage::Answering);
+        client.write_all(&bytes(4 * READ_CHUNK)).await.unwrap();
 
-        assert_eq!(readable(&mut connection).await, READ_AT_ONCE);
+        assert_eq!(readable(&mut connection).await, READ_CHUNK);
         assert_eq!(readable(&mut connection).await, 0);
-        exchange.go_on_to(Stage::Receiving);
-        assert_eq!(readable(&mut connection).await, 3 * READ_AT_ONCE);
+        exchange.enter(Stage::Receiving);
+        assert_eq!(readable(&mut connection).await, 3 * READ_CHUNK);
     }
 
     #[actix_web::test]
-    async fn a_client_is_at_it_until_there_is_nothing_of_it_to_read() {
+    async fn a_connection_is_busy_until_nothing_is_left_to_read() {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
-        exchange.is_at_it.set(true);
+        exchange.is_busy.set(true);
         client.write_all(b"x").await.unwrap();
 
-        exchange.go_on_to(Stage::Answering);
+        exchange.enter(Stage::Answering);
         assert_eq!(readable(&mut connection).await, 1);
-        assert!(exchange.is_at_it.get());
+        assert!(exchange.is_busy.get());
         client.write_all(b"x").await.unwrap();
-        exchange.go_on_to(Stage::Waiting);
+        exchange.enter(Stage::Waiting);
         assert_eq!(readable(&mut connection).await, 1);
-        assert!(!exchange.is_at_it.get());
+        assert!(!exchange.is_busy.get());
     }
 
     #[actix_web::test]
-    async fn who_sends_many_requests_at_once_lets_others_have_their_turn() {
+    async fn a_client_that_pipelines_requests_does_not_starve_others() {
         let answered = Rc::new(RefCell::new(String::new()));
-        let writes_down = {
+        let record = {
             let answered = Rc::clone(&answered);
             move |request: HttpRequest| {
                 answered.borrow_mut().push_str(request.path());
@@ -523,22 +526,25 @@ mod tests {
             }
         };
         let app = App::new()
-            .wrap(from_fn(answer))
-            .default_service(web::to(writes_down))
+            .wrap(from_fn(track_answer))
+            .default_service(web::to(record))
             .into_factory()
             .map_err(|error: Error| error.error_response());
         let http = HttpService::build()
-            .on_connect_ext(Connection::introduce)
+            .on_connect_ext(Connection::attach_exchange)
             .h1(map_config(app, |()| AppConfig::default()));
         let server = http.new_service(()).await.unwrap();
         let connections = connections(&[]);
-        let (many, mut sends_many) = connection(&connections).await;
-        let (one, mut sends_one) = connection(&connections).await;
+        let (many, mut many_client) = connection(&connections).await;
+        let (one, mut one_client) = connection(&connections).await;
         let request = |path| format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-        let of_many = request("/m").repeat(5);
-        sends_many.write_all(of_many.as_bytes()).await.unwrap();
-        sends_one.write_all(request("/1").as_bytes()).await.unwrap();
-        for (connection, client) in [(&many, &mut sends_many), (&one, &mut sends_one)] {
+        let pipelined = request("/m").repeat(5);
+        many_client.write_all(pipelined.as_bytes()).await.unwrap();
+        one_client
+            .write_all(request("/1").as_bytes())
+            .await
+            .unwrap();
+        for (connection, client) in [(&many, &mut many_client), (&one, &mut one_client)] {
             client.shutdown().await.unwrap();
             connection.stream.get_ref().readable().await.unwrap();
         }
@@ -552,22 +558,22 @@ mod tests {
     }
 
     #[actix_web::test]
-    async fn who_waits_to_read_is_woken_when_the_answer_is_done() {
+    async fn a_waiting_reader_is_woken_when_the_answer_is_done() {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
-        exchange.go_on_to(Stage::Answering);
-        client.write_all(&many(2 * READ_AT_ONCE)).await.unwrap();
-        assert_eq!(readable(&mut connection).await, READ_AT_ONCE);
+        exchange.enter(Stage::Answering);
+        client.write_all(&bytes(2 * READ_CHUNK)).await.unwrap();
+        assert_eq!(readable(&mut connection).await, READ_CHUNK);
 
         let reading = actix_web::rt::spawn(async move { connection.read_u8().await });
         tokio::task::yield_now().await;
-        drop(Answering(exchange));
+        drop(AnswerGuard(exchange));
 
         assert_eq!(reading.await.unwrap().unwrap(), b'x');
     }
 
     #[actix_web::test]
-    async fn a_client_may_be_silent_for_long_only_while_it_is_answered() {
+    async fn a_silent_client_times_out_only_between_requests() {
         let (mut connection, _client) = connection(&connections(&["--head-timeout=100ms"])).await;
         let exchange = Rc::clone(&connection.exchange);
         let mut buffer = [0; 1];
@@ -576,16 +582,16 @@ mod tests {
             silence.await.map(|read| read.map_err(|error| error.kind()))
         };
 
-        exchange.go_on_to(Stage::Answering);
+        exchange.enter(Stage::Answering);
         assert!(read().await.is_err(), "it still waits");
-        exchange.go_on_to(Stage::Receiving);
+        exchange.enter(Stage::Receiving);
         assert!(read().await.is_err(), "it still waits");
-        exchange.go_on_to(Stage::Waiting);
+        exchange.enter(Stage::Waiting);
         assert_eq!(read().await, Ok(Err(ErrorKind::TimedOut)));
     }
 
     #[actix_web::test]
-    async fn the_system_gives_up_on_a_client_that_takes_nothing_as_well() {
+    async fn the_write_timeout_is_set_on_the_socket_too() {
         let (connection, _client) = connection(&connections(&["--write-timeout=7s"])).await;
 
         let timeout = rustix::net::sockopt::tcp_user_timeout(connection.stream.get_ref());
@@ -598,17 +604,17 @@ mod tests {
         let connections =
             connections(&["--connections-per-address=2", "--trusted-proxies=10.0.0.1"]);
         let from =
-            |address: &str| connections.place_for(SocketAddr::new(address.parse().unwrap(), 1));
+            |address: &str| connections.permit_for(SocketAddr::new(address.parse().unwrap(), 1));
         let first = from("2001:db8::1");
         let second = from("2001:db8::2");
 
         assert!(first.is_some() && second.is_some() && from("2001:db8::3").is_none());
         assert!(from("2001:db8:0:1::1").is_some() && from("192.0.2.1").is_some());
-        let of_the_proxy: Vec<_> = (0..9).map(|_| from("10.0.0.1")).collect();
-        assert!(of_the_proxy.iter().all(Option::is_some));
+        let from_proxy: Vec<_> = (0..9).map(|_| from("10.0.0.1")).collect();
+        assert!(from_proxy.iter().all(Option::is_some));
         drop(first);
         assert!(from("2001:db8::3").is_some());
-        drop((second, of_the_proxy));
-        assert!(connections.count().is_empty());
+        drop((second, from_proxy));
+        assert!(connections.lock_open().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! What goes wrong with a request, the status it gets, and the page it is shown as.
+//! The errors that requests can end in, with their status, title and advice.
 
 use std::fmt;
 use std::panic::Location;
@@ -13,109 +13,109 @@ use crate::services::moderation::Moderated;
 use crate::services::room_settings::Changed;
 use crate::urls::login_url;
 
-/// How long to wait when something is unavailable, in seconds.
-const UNAVAILABLE_S: u64 = 5;
+/// The `Retry-After` of [`AppError::Unavailable`], in seconds.
+const UNAVAILABLE_RETRY_S: u64 = 5;
 
-/// Why a request gets no answer of its own. Each is shown as a page; [`StatusOnly`] is without one.
+/// An error that ends a request. Shown as an error page, unless wrapped in [`StatusOnly`].
 #[derive(Debug)]
 pub enum AppError {
-    /// Nobody is signed in, and the page is for people who are. Leads to signing in, and then to `next`.
+    /// The page requires signing in. Answered with a redirect to the sign-in page, which leads on to `next`.
     SignedOut {
-        /// The page to go on to.
+        /// The page to show after signing in.
         next: Option<String>,
     },
-    /// There is no such page.
+    /// The page does not exist.
     NotFound,
-    /// There is no such room, or whoever asks must not know that there is.
+    /// The room does not exist, or the user must not learn that it does.
     NoSuchRoom,
-    /// A message that is gone, or not one of whoever asks.
+    /// The message is gone, or the user may not delete it.
     NoSuchMessage {
-        /// The room it was in.
+        /// The message's room.
         room: RoomId,
     },
-    /// A public room that whoever asks is not in.
+    /// The user is not a member of this public room.
     NotAMember {
         /// The room.
         room: RoomId,
-        /// What it is called.
+        /// The room's name.
         name: String,
     },
-    /// A member who lacks the role that it takes.
+    /// The user is a member, but lacks the required role.
     NotAllowed {
         /// The room.
         room: RoomId,
-        /// The least role that it takes.
+        /// The lowest role that may do this.
         needs: Role,
     },
-    /// A public room that whoever asks is banned from.
+    /// The user is banned from this public room.
     Banned {
-        /// What it is called.
+        /// The room's name.
         name: String,
-        /// Why.
+        /// The reason for the ban.
         reason: String,
     },
-    /// A room that has as many members as it may.
+    /// The room has the maximum number of members.
     Full {
-        /// What it is called.
+        /// The room's name.
         name: String,
     },
-    /// Somebody who is not in the room, and has left nothing there.
+    /// The person is not in the room, and has no messages there.
     NoSuchPerson {
         /// The room.
         room: RoomId,
     },
-    /// Who would own a room owns as many as one may.
+    /// The person who would own the room owns the maximum number of rooms.
     OwnsTooMany {
         /// The room.
         room: RoomId,
     },
-    /// There are as many public rooms as there may be.
+    /// The server has the maximum number of public rooms.
     TooManyPublic {
-        /// The room that would be one more.
+        /// The room that would become public.
         room: RoomId,
     },
-    /// A link that has expired, was used up or taken back, or never was.
+    /// The link has expired, was used up or revoked, or never existed.
     DeadLink,
-    /// Another site made the browser send this.
+    /// Another site made the browser send this request.
     ForeignOrigin,
-    /// The request cannot be read.
+    /// The request cannot be parsed.
     BadRequest,
-    /// There is such a page, but not for this method.
+    /// The page does not support this method.
     MethodNotAllowed {
-        /// The methods there are, as in the header `Allow`.
+        /// The supported methods, as in the header `Allow`.
         allowed: String,
     },
-    /// More was sent than is read.
+    /// The body is over the limit.
     TooLarge,
-    /// The body of the request was not there in time.
+    /// The body did not arrive in time.
     TooSlow,
-    /// It was tried too often. Nothing was done.
+    /// A rate limit was reached. Nothing was done.
     TooMany(TooMany),
-    /// The database is busy, full or away, or there is a crowd; it is likely to pass.
+    /// The database is busy, full or unreachable, or the server is overloaded. Trying again is likely to help.
     Unavailable {
-        /// What failed, for the log.
+        /// The fault, for the log.
         source: Fault,
-        /// Where.
+        /// The place in the code where the fault occurred.
         at: &'static Location<'static>,
     },
-    /// Something is wrong with the server.
+    /// The server has a bug or a permanent fault.
     Internal {
-        /// What failed, for the log.
+        /// The fault, for the log.
         source: Fault,
-        /// Where.
+        /// The place in the code where the fault occurred.
         at: &'static Location<'static>,
     },
 }
 
-/// What a page answers.
+/// The answer of a page.
 pub type PageResult = Result<HttpResponse, AppError>;
 
 impl Changed {
-    /// Nothing, where the change of `room` was made.
+    /// Converts the outcome of changing `room` to a result.
     ///
     /// # Errors
-    /// Where it was not, what its owner is to see. Pages that have more to say about it look first.
-    pub fn done(self, room: RoomId) -> Result<(), AppError> {
+    /// When the change was not made. A page that shows an outcome in its form matches that outcome first.
+    pub fn into_result(self, room: RoomId) -> Result<(), AppError> {
         match self {
             Self::Done | Self::Already => Ok(()),
             Self::NotAllowed | Self::NameTaken => Err(AppError::NotAllowed {
@@ -128,11 +128,12 @@ impl Changed {
 }
 
 impl Moderated {
-    /// Nothing, where the change to somebody in `room` was made.
+    /// Converts the outcome of moderating a person in `room` to a result. `needs` is the lowest role that may do
+    /// this.
     ///
     /// # Errors
-    /// Where it was not, what who asked is to see.
-    pub fn done(self, room: RoomId, needs: Role) -> Result<(), AppError> {
+    /// When the change was not made.
+    pub fn into_result(self, room: RoomId, needs: Role) -> Result<(), AppError> {
         match self {
             Self::Done => Ok(()),
             Self::NotAllowed => Err(AppError::NotAllowed { room, needs }),
@@ -199,7 +200,7 @@ impl ResponseError for AppError {
         }
     }
 
-    /// The status and its headers; [`show_page`] adds the page, which needs the request.
+    /// Returns the status and its headers. `error_page::show_page` adds the page, which requires the request.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {
@@ -211,7 +212,7 @@ impl ResponseError for AppError {
             }
             _ => {}
         }
-        if let Some(wait_s) = self.wait_s() {
+        if let Some(wait_s) = self.retry_after_s() {
             response.insert_header((header::RETRY_AFTER, wait_s));
         }
         response.finish()
@@ -219,7 +220,7 @@ impl ResponseError for AppError {
 }
 
 impl AppError {
-    /// Something that cannot happen unless the program is wrong.
+    /// Returns the error for a failure that only a bug can cause.
     #[track_caller]
     #[must_use]
     pub fn bug(source: Box<dyn std::error::Error + Send + Sync>) -> Self {
@@ -229,17 +230,17 @@ impl AppError {
         }
     }
 
-    /// How many seconds to wait before trying again, if that is all it takes.
+    /// Returns how many seconds to wait before trying again, if waiting is all that it takes.
     #[must_use]
-    pub fn wait_s(&self) -> Option<u64> {
+    pub fn retry_after_s(&self) -> Option<u64> {
         match self {
             Self::TooMany(wait) => Some(wait.wait_s),
-            Self::Unavailable { .. } => Some(UNAVAILABLE_S),
+            Self::Unavailable { .. } => Some(UNAVAILABLE_RETRY_S),
             _ => None,
         }
     }
 
-    /// Writes down a fault of the server, once, where it becomes an answer.
+    /// Logs a fault of the server. Called once for each fault, where it becomes an answer.
     pub fn log(&self) {
         if let Self::Internal { source, at } | Self::Unavailable { source, at } = self {
             let chain = std::iter::successors(std::error::Error::source(source), |e| e.source());
@@ -248,7 +249,7 @@ impl AppError {
         }
     }
 
-    /// Returns what happened, as a title.
+    /// Returns what happened, for the page's title and heading.
     #[must_use]
     pub fn title(&self) -> &'static str {
         match self {
@@ -340,8 +341,8 @@ impl AppError {
     }
 }
 
-/// An error that is answered with its status only, for requests that a script makes: a page, or a
-/// redirect to one, would be pasted into the conversation.
+/// An error answered with only its status, for requests by a script, which would paste a page (or the target of
+/// a redirect) into the conversation.
 #[derive(Debug)]
 pub struct StatusOnly(AppError);
 

@@ -1,4 +1,4 @@
-//! The page that an error is shown as.
+//! The error page.
 
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -7,7 +7,7 @@ use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
 use crate::web::error::AppError;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::Visitor;
 use crate::web::state::state;
 
@@ -19,7 +19,7 @@ struct ErrorPage<'a> {
     request_id: String,
 }
 
-/// Gives every [`AppError`] its page, in the site's layout.
+/// Adds an error page, in the site's layout, to each answer that is an [`AppError`].
 pub async fn show_page<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
@@ -37,10 +37,10 @@ pub async fn show_page<B: MessageBody + 'static>(
         return Ok(response.map_into_left_body());
     }
     let request = response.request();
-    // Where the database is away the page still has to come.
+    // The page must be shown even if the database is unreachable.
     let visitor = Visitor::of(request).await.unwrap_or_default();
     let id = request_id(request);
-    let layout = Layout::new(state(request), visitor.user.as_ref(), Here::Elsewhere);
+    let layout = Layout::new(state(request), visitor.user.as_ref(), NavPage::Other);
     let page = ErrorPage {
         layout,
         error,

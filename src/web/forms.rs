@@ -1,4 +1,4 @@
-//! What is wrong with a form, for the summary above it and beside its fields.
+//! The problems of a form, for the summary above the form and beside its fields.
 
 use std::borrow::Cow;
 
@@ -6,42 +6,42 @@ use serde::Deserialize;
 
 use crate::domain::Mistake;
 
-/// A form that is nothing but its button.
+/// A form without fields of its own, such as a single button.
 ///
-/// Pages take it all the same, so that what is no form is refused.
+/// Handlers still extract it, so that a body that is not a form is refused.
 #[derive(Debug, Deserialize)]
-pub struct Button {}
+pub struct EmptyForm {}
 
 /// The problems of a form, in the order of its fields.
 #[derive(Debug, Default)]
 pub struct Problems(Vec<(&'static str, Cow<'static, str>)>);
 
 impl Problems {
-    /// One problem, with `field`.
+    /// Creates a list with one problem, at `field`.
     #[must_use]
     pub fn one(field: &'static str, sentence: impl Into<Cow<'static, str>>) -> Self {
         Self(vec![(field, sentence.into())])
     }
 
-    /// Notes a problem with `field`.
+    /// Adds a problem at `field`.
     pub fn add(&mut self, field: &'static str, sentence: &'static str) {
         self.0.push((field, sentence.into()));
     }
 
-    /// The value that was parsed from `field`; if it could not be, the problem is noted.
+    /// Returns the value parsed from `field`, or adds a problem if parsing failed.
     pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Mistake>) -> Option<T> {
         parsed
             .inspect_err(|mistake| self.add(field, mistake.0))
             .ok()
     }
 
-    /// Whether there are none.
+    /// Whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The sentence about `field`.
+    /// Returns the sentence about the problem at `field`.
     #[must_use]
     pub fn of(&self, field: &str) -> Option<&str> {
         self.0
@@ -50,7 +50,7 @@ impl Problems {
             .map(|(_, sentence)| sentence.as_ref())
     }
 
-    /// All of them: field and sentence.
+    /// Returns all problems: field and sentence.
     #[must_use]
     pub fn all(&self) -> &[(&'static str, Cow<'static, str>)] {
         &self.0

@@ -1,4 +1,4 @@
-//! The checks that pages have in common: who is asking, and how often.
+//! The checks that pages share: the user's role in a room, and the limit on password attempts.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use crate::web::error::AppError;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// The room, for pages that are for those of its members who have at least the role `needs`.
+/// Returns the room, for pages that only members with at least the role `needs` may see.
 ///
 /// # Errors
-/// For everybody else, what they are to see instead.
-pub async fn room_of(
+/// When the user is not a member, or their role is lower.
+pub async fn room_with_role(
     state: &WebState,
     user: &CurrentUser,
     room: RoomId,
@@ -41,17 +41,17 @@ pub async fn room_of(
     }
 }
 
-/// A room, and somebody there whom whoever asks may moderate.
+/// Returns a room, and a person there whom the user may moderate.
 ///
 /// # Errors
-/// When they may not, or there is nobody of this number there.
+/// When the user may not moderate the person, or the person is not in the room and has no messages there.
 pub async fn room_and_person(
     state: &WebState,
     user: &CurrentUser,
     (room, person): (RoomId, UserId),
     needs: Role,
 ) -> Result<(Arc<Room>, Person), AppError> {
-    let room = room_of(state, user, room, needs).await?;
+    let room = room_with_role(state, user, room, needs).await?;
     let person = moderation::person(&state.core, &room, person).await?;
     let person = person.ok_or(AppError::NoSuchPerson { room: room.id })?;
     let role = room.role_of(user.user_id);
@@ -63,14 +63,17 @@ pub async fn room_and_person(
     }
 }
 
-/// Counts a try of somebody's password, wherever it is asked for: who finds an open browser must not guess
-/// there what they may not guess at the sign-in page.
-pub fn count_password(
+/// Counts an attempt at an account's password. All pages that ask for it share one limit, so that a stranger at an
+/// unattended browser cannot guess more often than on the sign-in page.
+///
+/// # Errors
+/// When the limit is reached.
+pub fn count_password_attempt(
     state: &WebState,
     request: &HttpRequest,
     name: Option<&Username>,
 ) -> Result<(), TooMany> {
-    // All names that nobody can have are one.
+    // All invalid names share one counter.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     state
         .core
@@ -78,7 +81,7 @@ pub fn count_password(
         .password(&folded, client_address::of(request))
 }
 
-/// What the browser that sent a request calls itself.
+/// Returns the `User-Agent` of a request, or an empty string.
 pub fn user_agent(request: &HttpRequest) -> String {
     let sent = request.headers().get(header::USER_AGENT);
     sent.and_then(|value| value.to_str().ok())

@@ -1,4 +1,4 @@
-//! Headers that every answer carries: what a page may load, and who may keep it.
+//! The security and caching headers that every answer carries.
 
 use actix_web::Error;
 use actix_web::body::MessageBody;
@@ -9,14 +9,15 @@ use actix_web::http::header::{
 };
 use actix_web::middleware::Next;
 
-/// Only this site's own style, script, images, connections and form targets; no frames.
+/// The content security policy: only this site's own styles, scripts, images, connections and form targets, and no
+/// frames.
 const POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; \
                       connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 
-const OURS: [(HeaderName, HeaderValue); 6] = [
+const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 6] = [
     (CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
     (X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
-    // With no-referrer, browsers would send `Origin: null` with our own forms.
+    // With `no-referrer`, browsers would send `Origin: null` with this site's own forms.
     (REFERRER_POLICY, HeaderValue::from_static("same-origin")),
     (
         HeaderName::from_static("cross-origin-opener-policy"),
@@ -26,24 +27,24 @@ const OURS: [(HeaderName, HeaderValue); 6] = [
         HeaderName::from_static("cross-origin-resource-policy"),
         HeaderValue::from_static("same-origin"),
     ),
-    // In this order: Lynx looks again only when no-cache comes last.
+    // The order matters: Lynx reloads the page only if `no-cache` comes last.
     (
         CACHE_CONTROL,
         HeaderValue::from_static("no-store, no-cache"),
     ),
 ];
 
-/// Adds the headers that an answer does not have yet.
+/// Adds the headers that an answer does not set itself.
 ///
 /// # Errors
-/// Those of what it wraps.
+/// The errors of the wrapped service.
 pub async fn add<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, Error> {
     let mut response = next.call(request).await?;
     let headers = response.headers_mut();
-    for (name, value) in OURS {
+    for (name, value) in DEFAULT_HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, value);
         }

@@ -1,13 +1,13 @@
-//! What every page shows around its own part.
+//! The parts that all pages share: the head, the navigation and the user's name.
 
 use crate::config::SignUp;
 use crate::web::assets::Assets;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Which of the pages in the navigation is shown.
+/// A page in the navigation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Here {
+pub enum NavPage {
     /// Your rooms.
     MyRooms,
     /// Public rooms.
@@ -22,47 +22,51 @@ pub enum Here {
     Register,
     /// Sign in.
     Login,
-    /// None of them.
-    Elsewhere,
+    /// A page that the navigation does not list.
+    Other,
 }
 
-/// What every page shows around its own part.
+/// The values for the parts that all pages share.
 pub struct Layout<'a> {
-    /// The name of whoever is signed in.
+    /// The name of the signed-in user.
     pub user: Option<&'a str>,
-    /// Where the style sheet, the script and the icon are.
+    /// The assets, for their addresses.
     pub assets: &'a Assets,
-    /// Which page of the navigation this is.
-    pub here: Here,
-    /// Whether anybody can create an account.
+    /// The page of the navigation that is being shown.
+    pub current: NavPage,
+    /// Whether anyone can create an account.
     pub is_sign_up_open: bool,
 }
 
 impl<'a> Layout<'a> {
-    /// The layout for `user`.
+    /// Creates the layout for `user`.
     #[must_use]
-    pub fn new(state: &'a WebState, user: Option<&'a CurrentUser>, here: Here) -> Self {
+    pub fn new(state: &'a WebState, user: Option<&'a CurrentUser>, current: NavPage) -> Self {
         Self {
             user: user.map(|user| &*user.user_name),
             assets: &state.assets,
-            here,
+            current,
             is_sign_up_open: state.core.config.sign_up == SignUp::Open,
         }
     }
 
-    /// The navigation of whoever this is: where each link leads, what it says, and whether it leads here.
+    /// Returns the links of the navigation: address, text, and whether it is the current page.
     #[must_use]
     pub fn navigation(&self) -> Vec<(&'static str, &'static str, bool)> {
         let signed_in = [
-            ("/rooms/mine", "Your rooms", Here::MyRooms),
-            ("/rooms", "Public rooms", Here::PublicRooms),
-            ("/rooms/private", "Join a private room", Here::PrivateJoin),
-            ("/rooms/new", "Create a room", Here::NewRoom),
-            ("/account", "Your account", Here::Account),
+            ("/rooms/mine", "Your rooms", NavPage::MyRooms),
+            ("/rooms", "Public rooms", NavPage::PublicRooms),
+            (
+                "/rooms/private",
+                "Join a private room",
+                NavPage::PrivateJoin,
+            ),
+            ("/rooms/new", "Create a room", NavPage::NewRoom),
+            ("/account", "Your account", NavPage::Account),
         ];
         let signed_out = [
-            ("/register", "Create an account", Here::Register),
-            ("/login", "Sign in", Here::Login),
+            ("/register", "Create an account", NavPage::Register),
+            ("/login", "Sign in", NavPage::Login),
         ];
         let links = if self.user.is_some() {
             signed_in.as_slice()
@@ -70,11 +74,11 @@ impl<'a> Layout<'a> {
             &signed_out
         };
         let is_offered =
-            |(_, _, page): &&(_, _, Here)| self.is_sign_up_open || *page != Here::Register;
+            |(_, _, page): &&(_, _, NavPage)| self.is_sign_up_open || *page != NavPage::Register;
         links
             .iter()
             .filter(is_offered)
-            .map(|&(address, text, page)| (address, text, page == self.here))
+            .map(|&(address, text, page)| (address, text, page == self.current))
             .collect()
     }
 }

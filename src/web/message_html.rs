@@ -1,11 +1,11 @@
-//! A message as HTML, in the forms that its readers need.
+//! Renders messages as HTML, in one form for each kind of reader.
 
 use askama::Template;
 
 use crate::domain::{RoomId, Segment};
 use crate::live::messages::{Message, Rendered};
 
-/// The one template of a message: in the room page and in the answers to polls.
+/// The template of a message, for the room page and for the answers to polls.
 #[derive(Template)]
 #[template(path = "message.html")]
 struct MessageHtml<'a> {
@@ -14,22 +14,22 @@ struct MessageHtml<'a> {
     reader: Reader,
 }
 
-/// The reader that a message is shown to.
+/// The kind of reader that a message is rendered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// Somebody who can only read it.
+    /// A reader who may not delete the message.
     Other,
-    /// The author, who may delete it.
+    /// The author, who may delete the message.
     Author,
-    /// A moderator, who may delete it.
+    /// A moderator, who may delete the message.
     Moderator,
 }
 
-/// Renders a message once for all who will read it. The server hands this function to the message log.
+/// Renders a message once for all its readers. The server passes this function to the message log.
 #[must_use]
 pub fn render(message: &Message) -> Rendered {
     let html = |reader| {
-        // Only a value that cannot be written fails, and a message has none.
+        // Rendering fails only if a value's `Display` fails, and no value of a message does.
         html(message, reader).unwrap_or_else(|error| {
             tracing::error!(%error, "message rendering failed");
             String::new()
@@ -41,12 +41,12 @@ pub fn render(message: &Message) -> Rendered {
     }
 }
 
-/// Returns the message as an `<li>` with a link to delete it, for a moderator. Rendered on each request: it is
-/// seldom asked for.
+/// Renders the message for a moderator, with a link to delete it. Rendered on each request, because moderators
+/// request it rarely.
 ///
 /// # Errors
 /// When the template fails.
-pub fn to_moderate(message: &Message) -> Result<String, askama::Error> {
+pub fn render_for_moderator(message: &Message) -> Result<String, askama::Error> {
     html(message, Reader::Moderator)
 }
 
@@ -76,7 +76,7 @@ mod tests {
     /// 2026-11-22T13:05:00Z.
     const START: i64 = 1_795_352_700_000;
 
-    /// Posts a message of user 1 in room 1, at the start, to live for an hour.
+    /// Posts a message by user 1 in room 1 at `START`, with a lifespan of one hour.
     async fn posted(author: &str, text: MessageText) -> Arc<Message> {
         let now = SiteTime(START);
         let room = RoomId(1);
@@ -156,7 +156,7 @@ mod tests {
         );
     }
 
-    /// The text in an element, line breaks and all.
+    /// Returns the text of an element, with `<br>` as a line break.
     fn text_in(element: ElementRef<'_>) -> String {
         let pieces = element.descendants().filter_map(|node| match node.value() {
             scraper::Node::Text(text) => Some(text.to_string()),
@@ -173,7 +173,7 @@ mod tests {
         })]
 
         #[test]
-        fn a_message_is_shown_as_it_was_written_whatever_it_says(
+        fn any_message_is_shown_exactly_as_written(
             author in "\\PC{1,32}",
             typed in prop_oneof![
                 any::<String>(),

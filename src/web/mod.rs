@@ -1,7 +1,7 @@
 //! Everything that knows HTTP: the table of routes, the pages, the session cookie, headers, connections and error
 //! pages.
 //!
-//! There are no rules here: who may do what is decided by services.
+//! There are no rules here: [`crate::services`] decides who may do what.
 
 pub mod answers;
 pub mod assets;

@@ -1,4 +1,4 @@
-//! Where to go on to after signing in: only to pages of this site.
+//! Checks `next`, the page to show after signing in: only pages of this site are allowed.
 
 use actix_web::dev::ResourceDef;
 
@@ -14,7 +14,7 @@ impl NextPages {
 
     /// Returns `next`, as sent in an address or a form, if it leads to a page of this site.
     ///
-    /// Only paths that the routes answer pass, so nothing that a browser could take for another site.
+    /// Accepts only paths that match a route, so no address that a browser could take for another site.
     #[must_use]
     pub fn safe<'a>(&self, next: &'a str) -> Option<&'a str> {
         let path = path_of(next);
@@ -24,7 +24,7 @@ impl NextPages {
         (is_plain && self.0.iter().any(|page| page.is_match(path))).then_some(next)
     }
 
-    /// Returns `next`, or the page above it: the request that needs signing in may have sent a form to it.
+    /// Returns `next`, or the page one level above it if `next` is only the target of a form.
     #[must_use]
     pub fn page_at_or_above<'a>(&self, next: &'a str) -> Option<&'a str> {
         self.safe(next).or_else(|| {

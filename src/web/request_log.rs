@@ -1,7 +1,7 @@
-//! The log of requests: one line each, with an id that the other lines of the request share.
+//! The request log: one line for each request, with an id that all log lines of the request share.
 //!
-//! Routes are named by their pattern, so that no secret of a link reaches the log; message text,
-//! passwords and cookies are never handed to it.
+//! Routes are logged by their pattern, so that no link's secret reaches the log. Message text, passwords and
+//! cookies are never logged.
 
 use actix_web::body::MessageBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
@@ -12,7 +12,7 @@ use tracing_actix_web::{RequestId, RootSpanBuilder};
 use crate::clock::Stopwatch;
 use crate::web::routes;
 
-/// Writes the line of a request.
+/// Writes the log line of a request.
 pub struct RequestLog;
 
 impl RootSpanBuilder for RequestLog {
@@ -40,7 +40,7 @@ impl RootSpanBuilder for RequestLog {
         let began = request.extensions().get::<Stopwatch>().copied();
         let ms = began.map(|watch| watch.elapsed().as_secs_f64() * 1_000.0);
         let status_code = status.as_u16();
-        // Machines ask for these all the time: they would bury everything else.
+        // Scripts and monitors request these routes all the time, and would bury everything else.
         if routes::is_quiet(route) && !status.is_server_error() {
             tracing::event!(
                 Level::DEBUG,

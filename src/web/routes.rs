@@ -1,4 +1,4 @@
-//! The table of routes: every address the server answers.
+//! The table of routes: every address that the server answers.
 
 use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
 use actix_web::http::Method;
@@ -13,22 +13,22 @@ use crate::web::pages::{
     register, reset, revoke_invite, room, room_password, room_settings,
 };
 
-/// The most bytes of a form that are read.
+/// The maximum size of a form in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
-/// The same for a form that has no more than names and passwords, which may come from anybody.
+/// The maximum size in bytes of a form with only names and passwords, which visitors may send without signing in.
 const PASSWORD_FORM_LIMIT: usize = 8 * 1024;
 
-/// A row of the URL table.
+/// A row of the table of routes.
 pub struct Endpoint {
-    /// `GET` (which answers `HEAD` too) or `POST`.
+    /// `GET` (which includes `HEAD`) or `POST`.
     pub method: Method,
-    /// The path, with `{names}` for its parts that vary.
+    /// The path, with `{names}` for its parameters.
     pub pattern: &'static str,
     route: Route,
 }
 
-/// Every address the server answers. Literal paths come before those with a name in the same place, and
-/// before all of them those that are asked for most: each is tried in turn.
+/// Returns every address that the server answers. actix tries them in order, so the busiest come first, and
+/// literal paths come before patterns that would match them.
 #[must_use]
 pub fn table() -> Vec<Endpoint> {
     let questions = confirm::QUESTIONS.iter().flat_map(|question| {
@@ -93,8 +93,7 @@ pub fn table() -> Vec<Endpoint> {
     table
 }
 
-/// The patterns of the pages that one can be led to after signing in: all but those that scripts and machines ask
-/// for.
+/// Returns the patterns of the pages that may follow signing in: all except those for scripts and monitors.
 pub fn page_patterns() -> impl Iterator<Item = &'static str> {
     let endpoints = table().into_iter();
     let pages = endpoints.filter(|e| e.method == Method::GET && !is_quiet(e.pattern));
@@ -113,7 +112,7 @@ const INVITE: &str = "/invite/{token}";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
-/// The most bytes of a request's body that are read at the address of this pattern.
+/// Returns the maximum size in bytes of a request's body for a route.
 #[must_use]
 pub fn body_limit(pattern: Option<&str>) -> usize {
     match pattern {
@@ -122,7 +121,7 @@ pub fn body_limit(pattern: Option<&str>) -> usize {
     }
 }
 
-/// Whether machines ask for this pattern all the time, so that its log lines are for debugging.
+/// Whether scripts or monitors request this route all the time. Its requests are logged at debug level.
 #[must_use]
 pub fn is_quiet(pattern: &str) -> bool {
     matches!(pattern, POLL | HEALTHZ | ASSET)
@@ -155,7 +154,7 @@ where
     }
 }
 
-/// Registers the table, and our pages for what does not fit it.
+/// Registers the table, and error pages for requests that match no route or cannot be parsed.
 pub fn configure(service: &mut ServiceConfig) {
     service
         .app_data(
@@ -173,11 +172,11 @@ pub fn configure(service: &mut ServiceConfig) {
             allowed = format!("{allowed}, {}", methods(&next.method));
             resource = resource.route(next.route);
         }
-        let refused = move || {
+        let method_not_allowed = move || {
             let allowed = allowed.clone();
             async { Err::<String, _>(AppError::MethodNotAllowed { allowed }) }
         };
-        service.service(resource.default_service(web::to(refused)));
+        service.service(resource.default_service(web::to(method_not_allowed)));
     }
     service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
 }
@@ -206,8 +205,7 @@ fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
     AppError::BadRequest.into()
 }
 
-/// The parts that vary are rooms, what is in them, files and links: one that cannot be read is one that is
-/// not there.
+/// Returns the error for a path parameter that cannot be parsed: no such link, or no such room.
 fn path_error(_: PathError, request: &HttpRequest) -> actix_web::Error {
     match request.match_pattern().as_deref() {
         Some(REGISTER_BY_LINK | RESET | INVITE) => AppError::DeadLink,
@@ -266,7 +264,7 @@ mod tests {
     }
 
     #[test]
-    fn signing_in_leads_back_to_the_page_of_the_form() {
+    fn signing_in_after_sending_a_form_leads_to_the_page_with_the_form() {
         let pages = next_pages();
 
         let page = "/rooms/7?before=3";

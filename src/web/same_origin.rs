@@ -1,8 +1,8 @@
-//! Refuses unsafe requests that another site made a browser send.
+//! Protects against cross-site request forgery (CSRF).
 //!
-//! The rule of Go's `net/http.CrossOriginProtection`: browsers say where a request comes from, in
-//! `Sec-Fetch-Site` or, older ones, in `Origin`; what sends neither is no browser that another site
-//! could make submit a form. So no form needs a token.
+//! Follows the rule of Go's `net/http.CrossOriginProtection`: browsers say where a request comes from in
+//! `Sec-Fetch-Site` or, if they are older, in `Origin`. A client that sends neither is not a browser that another
+//! site could misuse. So forms need no CSRF token.
 
 use actix_web::Error;
 use actix_web::body::{BoxBody, EitherBody, MessageBody};
@@ -15,11 +15,11 @@ use crate::config::PublicUrl;
 use crate::web::error::AppError;
 use crate::web::state::state;
 
-/// Answers 403 to a request that changes something and was sent by another site.
+/// Answers 403 to a request that is not GET, HEAD or OPTIONS and was sent by another site.
 ///
 /// # Errors
-/// Those of what it wraps.
-pub async fn refuse_others<B: MessageBody + 'static>(
+/// The errors of the wrapped service.
+pub async fn refuse_cross_site<B: MessageBody + 'static>(
     request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {

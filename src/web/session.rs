@@ -1,8 +1,8 @@
-//! How a session travels: the cookie, and who is signed in by it.
+//! The session cookie, and the extractors for the signed-in user.
 //!
-//! The only place that names `actix_session`. It serves as the carrier of the key alone: it signs
-//! and sets the cookie. What the key opens is the business of [`crate::services::sessions`], which
-//! lets a database that is away become a page of ours instead of actix-session's empty 500.
+//! The only module that uses `actix_session`, which only signs and sets the cookie. The cookie holds the session's
+//! key, and [`crate::services::sessions`] looks the session up, so that a database failure becomes an error page
+//! instead of actix-session's empty 500.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -29,21 +29,21 @@ use crate::services::sessions;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
 
-/// How long a browser keeps the cookie: the most that browsers allow (RFC 6265bis, section 5.5).
-/// The session behind it ends by its own rules.
+/// How long a browser keeps the cookie: the maximum that browsers allow (RFC 6265bis, section 5.5). The session
+/// itself expires by its own rules.
 const COOKIE_LIFE: Duration = Duration::days(400);
-/// Where the carried state has the key.
+/// The name of the session's key in actix-session's state.
 const KEY: &str = "key";
 
-/// How the cookie is made.
+/// The settings of the cookie.
 #[derive(Clone)]
-pub struct Cookie {
+pub struct CookieConfig {
     key: Key,
     is_https: bool,
 }
 
-impl Cookie {
-    /// The cookie of a server with these settings.
+impl CookieConfig {
+    /// Derives the signing key from `secret`.
     #[must_use]
     pub fn new(config: &Config, secret: &Secret) -> Self {
         Self {
@@ -52,36 +52,37 @@ impl Cookie {
         }
     }
 
-    /// Reads and sets it.
+    /// Returns the middleware that reads and sets the cookie.
     #[must_use]
-    pub fn middleware(&self) -> SessionMiddleware<Carrier> {
+    pub fn middleware(&self) -> SessionMiddleware<CookieOnlyStore> {
         let name = if self.is_https {
             "__Host-mirage"
         } else {
             "mirage"
         };
         let life = PersistentSession::default().session_ttl(COOKIE_LIFE);
-        SessionMiddleware::builder(Carrier, self.key.clone())
+        SessionMiddleware::builder(CookieOnlyStore, self.key.clone())
             .cookie_name(name.to_owned())
             .cookie_secure(self.is_https)
             .cookie_http_only(true)
             .cookie_same_site(SameSite::Lax)
             .cookie_path("/".to_owned())
             .cookie_content_security(CookieContentSecurity::Signed)
-            // Set only when the key changes: a waiting poll's answer would put an old one back.
+            // By default the cookie is set only when the key changes. If every answer set it, a waiting poll's
+            // answer would restore an old key.
             .session_lifecycle(life)
             .build()
     }
 }
 
-/// A store that stores nothing: the state is the key, and the cookie has it.
-pub struct Carrier;
+/// A session store that stores nothing: the state is only the key, which is in the cookie.
+pub struct CookieOnlyStore;
 
 type State = HashMap<String, String>;
 
-impl SessionStore for Carrier {
+impl SessionStore for CookieOnlyStore {
     fn load(&self, cookie: &CookieValue) -> impl Future<Output = Result<Option<State>, LoadError>> {
-        // The state's values are JSON.
+        // actix-session keeps values as JSON.
         let quoted = format!("\"{}\"", cookie.as_ref());
         ready(Ok(Some(HashMap::from([(KEY.to_owned(), quoted)]))))
     }
@@ -121,22 +122,22 @@ impl SessionStore for Carrier {
     }
 }
 
-/// The key in the cookie of a request, to be put there or taken away.
-pub struct KeyInCookie(HttpRequest);
+/// The session cookie of a request, for reading, setting and clearing it.
+pub struct SessionCookie(HttpRequest);
 
-impl KeyInCookie {
-    /// The key the browser sent.
+impl SessionCookie {
+    /// Returns the key that the browser sent.
     #[must_use]
-    pub fn sent(&self) -> Option<Token> {
+    pub fn key(&self) -> Option<Token> {
         key_in(&self.0)
     }
 
-    /// Gives the browser this key instead, and ends the session it had: nobody could end it any more.
+    /// Sets the browser's key. Ends the session of its old key, which nobody could end otherwise.
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn put(&self, key: &Token) -> Result<(), AppError> {
-        if let Some(old) = self.sent() {
+    pub async fn set(&self, key: &Token) -> Result<(), AppError> {
+        if let Some(old) = self.key() {
             sessions::end(&state(&self.0).core, old.digest()).await?;
         }
         self.0
@@ -145,13 +146,13 @@ impl KeyInCookie {
             .map_err(|error| AppError::bug(error.into()))
     }
 
-    /// Takes the browser's key away.
-    pub fn take_away(&self) {
+    /// Clears the cookie.
+    pub fn clear(&self) {
         self.0.get_session().purge();
     }
 }
 
-impl FromRequest for KeyInCookie {
+impl FromRequest for SessionCookie {
     type Error = actix_web::Error;
     type Future = std::future::Ready<Result<Self, Self::Error>>;
 
@@ -160,18 +161,18 @@ impl FromRequest for KeyInCookie {
     }
 }
 
-/// Whoever asks: somebody who is signed in, or not.
+/// The sender of a request, signed in or not.
 #[derive(Default)]
 pub struct Visitor {
-    /// Who is signed in.
+    /// The signed-in user.
     pub user: Option<CurrentUser>,
 }
 
 impl Visitor {
-    /// Who sent `request`.
+    /// Returns the sender of `request`.
     ///
     /// # Errors
-    /// When the database is asked and fails.
+    /// When the session is not cached and the database fails.
     pub async fn of(request: &HttpRequest) -> Result<Self, AppError> {
         let Some(key) = key_in(request) else {
             return Ok(Self::default());
@@ -183,8 +184,8 @@ impl Visitor {
     }
 }
 
-/// The person who is signed in. Having it as a parameter is being for people who are: others are
-/// led to signing in, and then back.
+/// The signed-in user. A handler with this parameter requires signing in: other visitors are redirected to the
+/// sign-in page, and then back.
 pub struct CurrentUser(Arc<LiveSession>);
 
 impl Deref for CurrentUser {
@@ -197,28 +198,28 @@ impl Deref for CurrentUser {
 
 impl CurrentUser {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
-        let asked_for = || match *request.method() {
+        let requested = || match *request.method() {
             Method::GET | Method::HEAD => request.uri().to_string(),
             _ => request.path().to_owned(),
         };
         let user = Visitor::of(request).await?.user;
         user.ok_or_else(|| {
-            let asked_for = asked_for();
-            let next = state(request).next_pages.page_at_or_above(&asked_for);
+            let requested = requested();
+            let next = state(request).next_pages.page_at_or_above(&requested);
             let next = next.map(ToOwned::to_owned);
             AppError::SignedOut { next }
         })
     }
 }
 
-/// The person whose page a script asks for: like [`CurrentUser`], but others get a bare 401.
+/// The signed-in user, for requests by a script: like [`CurrentUser`], but others get a 401 with status only.
 pub struct ScriptUser(pub CurrentUser);
 
-type Extracting<T, E> = Pin<Box<dyn Future<Output = Result<T, E>>>>;
+type ExtractFuture<T, E> = Pin<Box<dyn Future<Output = Result<T, E>>>>;
 
 impl FromRequest for Visitor {
     type Error = AppError;
-    type Future = Extracting<Self, AppError>;
+    type Future = ExtractFuture<Self, AppError>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -228,7 +229,7 @@ impl FromRequest for Visitor {
 
 impl FromRequest for CurrentUser {
     type Error = AppError;
-    type Future = Extracting<Self, AppError>;
+    type Future = ExtractFuture<Self, AppError>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();
@@ -238,7 +239,7 @@ impl FromRequest for CurrentUser {
 
 impl FromRequest for ScriptUser {
     type Error = StatusOnly;
-    type Future = Extracting<Self, StatusOnly>;
+    type Future = ExtractFuture<Self, StatusOnly>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
         let request = request.clone();

@@ -1,4 +1,4 @@
-//! What all workers of the web server share.
+//! The state that all workers of the web server share.
 
 use std::sync::Arc;
 
@@ -9,26 +9,26 @@ use crate::core::Core;
 use crate::web::assets::Assets;
 use crate::web::next::NextPages;
 
-/// What pages work on: the core, and what HTTP needs besides.
+/// The state that pages work on: the core, and what only HTTP needs.
 pub struct WebState {
-    /// What services work on.
+    /// The state that services work on.
     pub core: Arc<Core>,
     /// The style sheet, the scripts and the icon.
     pub assets: Assets,
-    /// The pages that one can be led to after signing in.
+    /// The pages that may follow signing in.
     pub next_pages: NextPages,
 }
 
-/// Returns the state, which hangs on every request.
+/// Returns the shared state, to which every request has a reference.
 #[expect(clippy::expect_used, reason = "the server gives it to every request")]
 pub fn state(request: &HttpRequest) -> &web::Data<WebState> {
     request.app_data().expect("every request has the state")
 }
 
-/// Returns the whole address of `path`, to be given to people: at the public address of the server, or else at
-/// the address that the request was sent to.
+/// Returns the absolute URL of `path`, for people to share. Its origin is the server's public URL or, if that is
+/// not set, the host that the request was sent to.
 #[must_use]
-pub fn whole_url(request: &HttpRequest, path: &str) -> String {
+pub fn absolute_url(request: &HttpRequest, path: &str) -> String {
     let address = &state(request).core.config.address;
     if address.public_url.is_some() {
         return address.url(path);

@@ -1,11 +1,11 @@
-//! The accessibility statement: what is met, what is not, and how that was found out.
+//! The accessibility statement: the criteria met, the known gaps, and how both were tested.
 
 use actix_web::web::Data;
 use askama::Template;
 
 use crate::web::answers::html;
 use crate::web::error::PageResult;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::Visitor;
 use crate::web::state::WebState;
 
@@ -16,10 +16,10 @@ struct AccessibilityPage<'a> {
     contact: Option<&'a str>,
 }
 
-/// **Who:** anyone. **Answers:** the statement.
+/// Shows the statement. **Who:** anyone. **Answers:** the statement.
 pub async fn show(state: Data<WebState>, visitor: Visitor) -> PageResult {
     html(&AccessibilityPage {
-        layout: Layout::new(&state, visitor.user.as_ref(), Here::Elsewhere),
+        layout: Layout::new(&state, visitor.user.as_ref(), NavPage::Other),
         contact: state.core.config.contact.as_deref(),
     })
 }

@@ -1,4 +1,4 @@
-//! Your account: how much of what is said is announced, and the ways to the rest.
+//! Your account: the setting for announcements, and links to the other account pages.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Query};
@@ -10,7 +10,7 @@ use crate::services::accounts;
 use crate::web::answers::{html, html_with, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -19,19 +19,19 @@ use crate::web::state::WebState;
 struct AccountPage<'a> {
     layout: Layout<'a>,
     announcements: &'a str,
-    /// What was done, in words.
+    /// What was just done, in words.
     done: Option<&'static str>,
     problems: Problems,
 }
 
 impl AccountPage<'_> {
-    /// What was done, for the title: the first sentence of it.
+    /// Returns the first sentence of `done`, for the title.
     fn outcome(&self) -> Option<&str> {
         self.done?.split('.').next()
     }
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AccountQuery {
@@ -45,7 +45,7 @@ pub struct AccountForm {
     announcements: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** their settings.
+/// Shows the page. **Who:** signed-in users. **Answers:** their settings.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -53,7 +53,7 @@ pub async fn show(
 ) -> PageResult {
     let settings = accounts::settings(&state.core, user.user_id).await?;
     html(&AccountPage {
-        layout: Layout::new(&state, Some(&user), Here::Account),
+        layout: Layout::new(&state, Some(&user), NavPage::Account),
         announcements: settings.announcements.as_str(),
         done: match query.done.as_str() {
             "saved" => Some("Settings saved."),
@@ -64,7 +64,7 @@ pub async fn show(
     })
 }
 
-/// Saves the settings. **Who:** anyone signed in. **Answers:** 303 back, or the form again with 422.
+/// Saves the settings. **Who:** signed-in users. **Answers:** 303 to the page, or the form again with 422.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -73,7 +73,7 @@ pub async fn submit(
     let Ok(announcements) = form.announcements.parse::<Announcements>() else {
         const CHOOSE: &str = "Choose what to announce";
         let page = AccountPage {
-            layout: Layout::new(&state, Some(&user), Here::Account),
+            layout: Layout::new(&state, Some(&user), NavPage::Account),
             announcements: &form.announcements,
             done: None,
             problems: Problems::one("announcements-each", CHOOSE),

@@ -1,4 +1,4 @@
-//! Change your password: asks for the current one, and signs out every other browser.
+//! Change your password: asks for the current password, and signs out all other browsers.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -8,12 +8,12 @@ use serde::Deserialize;
 
 use crate::domain::{AccountPassword, PlainPassword, Username};
 use crate::services::accounts::{self, PasswordChanged};
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::{choose_password, count_password, user_agent};
-use crate::web::layout::{Here, Layout};
-use crate::web::session::{CurrentUser, KeyInCookie};
+use crate::web::guards::{choose_password, count_password_attempt, user_agent};
+use crate::web::layout::{Layout, NavPage};
+use crate::web::session::{CurrentUser, SessionCookie};
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -26,7 +26,7 @@ struct PasswordPage<'a> {
 impl<'a> PasswordPage<'a> {
     fn new(state: &'a WebState, user: &'a CurrentUser, problems: Problems) -> Self {
         Self {
-            layout: Layout::new(state, Some(user), Here::Elsewhere),
+            layout: Layout::new(state, Some(user), NavPage::Other),
             problems,
         }
     }
@@ -40,47 +40,49 @@ pub struct PasswordForm {
     password: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** the form.
+/// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     html(&PasswordPage::new(&state, &user, Problems::default()))
 }
 
-/// Changes the password. **Who:** anyone signed in. **Answers:** 303 to their account, signed in with a
-/// new key; or the form again with 422, 429 or 503.
+/// Changes the password. **Who:** signed-in users. **Answers:** 303 to the account page, with a new session key;
+/// or the form again with 422, 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
     user: CurrentUser,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     form: Form<PasswordForm>,
 ) -> PageResult {
     let answer = change(&state, &request, &user, &cookie, &form).await;
-    or_form_for_later(answer, "current", |problems| again(&state, &user, problems))
+    or_retry_form(answer, "current", |problems| {
+        show_again(&state, &user, problems)
+    })
 }
 
 async fn change(
     state: &WebState,
     request: &HttpRequest,
     user: &CurrentUser,
-    cookie: &KeyInCookie,
+    cookie: &SessionCookie,
     form: &PasswordForm,
 ) -> PageResult {
     let new = match parse(form, user).await? {
         Ok(new) => new,
-        Err(problems) => return again(state, user, problems),
+        Err(problems) => return show_again(state, user, problems),
     };
     let name = Username::parse(&user.user_name).ok();
-    count_password(state, request, name.as_ref())?;
+    count_password_attempt(state, request, name.as_ref())?;
     let current = PlainPassword::typed(&form.current);
     let agent = user_agent(request);
     match accounts::change_password(&state.core, user.user_id, current, new, agent).await? {
         PasswordChanged::SignedInAgain(key) => {
-            cookie.put(&key).await?;
+            cookie.set(&key).await?;
             Ok(see_other("/account?done=password"))
         }
         PasswordChanged::WrongPassword => {
             const WRONG: &str = "The current password is wrong. Check it and try again";
-            again(state, user, Problems::one("current", WRONG))
+            show_again(state, user, Problems::one("current", WRONG))
         }
     }
 }
@@ -103,7 +105,7 @@ async fn parse(
     Ok(new.filter(|_| problems.is_empty()).ok_or(problems))
 }
 
-fn again(state: &WebState, user: &CurrentUser, problems: Problems) -> PageResult {
+fn show_again(state: &WebState, user: &CurrentUser, problems: Problems) -> PageResult {
     let page = PasswordPage::new(state, user, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

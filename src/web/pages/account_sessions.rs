@@ -1,4 +1,4 @@
-//! Your sessions: the browsers one is signed in with, and a way to sign out each.
+//! Your sessions: the browsers that a person is signed in with, each with a button to sign it out.
 
 use std::collections::HashMap;
 
@@ -10,9 +10,9 @@ use crate::security::tokens::TokenDigest;
 use crate::services::sessions::{self, OwnSession};
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Button;
-use crate::web::layout::{Here, Layout};
-use crate::web::session::{CurrentUser, KeyInCookie};
+use crate::web::forms::EmptyForm;
+use crate::web::layout::{Layout, NavPage};
+use crate::web::session::{CurrentUser, SessionCookie};
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -20,25 +20,25 @@ use crate::web::state::WebState;
 struct SessionsPage<'a> {
     layout: Layout<'a>,
     sessions: Vec<ListedSession>,
-    /// What was done, in words.
+    /// What was just done, in words.
     done: Option<&'static str>,
 }
 
 struct ListedSession {
     session: OwnSession,
     is_this: bool,
-    /// What the button says after the browser, so that no two say the same.
+    /// The sign-in time as part of the button's name, numbered so that no two buttons have the same name.
     since: String,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct SessionsQuery {
     done: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** their sessions.
+/// Shows the page. **Who:** signed-in users. **Answers:** their sessions.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -46,7 +46,7 @@ pub async fn show(
 ) -> PageResult {
     let sessions = sessions::list(&state.core, user.user_id).await?;
     html(&SessionsPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         sessions: listed(sessions, user.digest),
         done: match query.done.as_str() {
             "ended" => Some("Browser signed out"),
@@ -56,40 +56,44 @@ pub async fn show(
     })
 }
 
-/// Ends one of one's own sessions. **Who:** anyone signed in. **Answers:** 303 back; to signing in when
-/// it was the session of this browser.
+/// Ends one session. **Who:** signed-in users, for their own sessions. **Answers:** 303 to the page, or to the
+/// sign-in page if it was the session of this browser.
 pub async fn end(
     state: Data<WebState>,
     user: CurrentUser,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     session: Path<String>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
     if let Some(digest) = TokenDigest::from_hex(&session) {
         sessions::end_of(&state.core, user.user_id, digest).await?;
         if digest == user.digest {
-            cookie.take_away();
+            cookie.clear();
             return Ok(see_other("/login?done=signed-out"));
         }
     }
-    // Who has ended it in another tab meanwhile has what they wanted.
+    // A session that was ended already, such as in another tab, counts as a success.
     Ok(see_other("/account/sessions?done=ended"))
 }
 
-/// Ends all one's sessions but that of this browser. **Who:** anyone signed in. **Answers:** 303 back.
-pub async fn end_others(state: Data<WebState>, user: CurrentUser, _: Form<Button>) -> PageResult {
+/// Ends all sessions except this browser's. **Who:** signed-in users, for their own sessions. **Answers:** 303
+/// to the page.
+pub async fn end_others(
+    state: Data<WebState>,
+    user: CurrentUser,
+    _: Form<EmptyForm>,
+) -> PageResult {
     sessions::end_others(&state.core, user.user_id, user.digest).await?;
     Ok(see_other("/account/sessions?done=others-ended"))
 }
 
-/// The sessions as they are listed. Of those with the same browser and minute, all but the first are
-/// numbered.
+/// Prepares the sessions for the list. Numbers those with the same browser and minute, from the second on.
 fn listed(sessions: Vec<OwnSession>, this: TokenDigest) -> Vec<ListedSession> {
-    let mut alike = HashMap::new();
+    let mut counts = HashMap::new();
     let listed = |session: OwnSession| {
         let created_at = session.created_at;
         let since = format!("{} {}", created_at.day(), created_at.time_of_day());
-        let number = alike
+        let number = counts
             .entry((session.browser.to_string(), since.clone()))
             .and_modify(|number| *number += 1)
             .or_insert(1);

@@ -1,4 +1,4 @@
-//! The style sheet, the scripts and the icon.
+//! Serves the style sheet, the scripts and the icon.
 
 use std::io::ErrorKind;
 use std::path::Path as FilePath;
@@ -14,19 +14,19 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::web::assets::{Embedded, Source};
-use crate::web::compression::takes_gzip;
+use crate::web::compression::accepts_gzip;
 use crate::web::error::AppError;
 use crate::web::state::WebState;
 
-/// The query of an asset's address.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct AssetQuery {
     v: String,
 }
 
-/// **Who:** anyone. **Answers:** the asset. Browsers may keep one for good that is embedded in the program, when
-/// its address has the fingerprint; they must ask again for everything else.
+/// Serves an asset. **Who:** anyone. **Answers:** the asset. Browsers may cache an embedded asset forever if its
+/// address has the fingerprint; they must revalidate all others.
 pub async fn show(
     state: Data<WebState>,
     request: HttpRequest,
@@ -42,7 +42,7 @@ pub async fn show(
 
 fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> HttpResponse {
     let fingerprint = &embedded.fingerprint;
-    // Each form has a tag of its own (RFC 9110, section 8.8.3).
+    // The plain and the compressed form need different tags (RFC 9110, section 8.8.3).
     let plain_tag = EntityTag::new_strong(fingerprint.clone());
     let compressed_tag = EntityTag::new_strong(format!("{fingerprint}-gzip"));
     let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
@@ -51,14 +51,14 @@ fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> Ht
         IfNoneMatch::Items(known) => known.iter().any(|known| known.weak_eq(tag)),
     };
     let compressed = embedded.compressed.as_ref();
-    let compressed = compressed.filter(|_| takes_gzip(request) && !is_known(&plain_tag));
+    let compressed = compressed.filter(|_| accepts_gzip(request) && !is_known(&plain_tag));
     let tag = match compressed {
         Some(_) => compressed_tag,
         None => plain_tag,
     };
-    let has_it = is_known(&tag);
+    let is_not_modified = is_known(&tag);
     let mut response = HttpResponse::Ok();
-    if has_it {
+    if is_not_modified {
         response.status(StatusCode::NOT_MODIFIED);
     }
     let keep = if version == fingerprint {
@@ -70,7 +70,7 @@ fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> Ht
         .insert_header((CACHE_CONTROL, HeaderValue::from_static(keep)))
         .insert_header((VARY, HeaderValue::from(ACCEPT_ENCODING)))
         .insert_header(ETag(tag));
-    if has_it {
+    if is_not_modified {
         return response.finish();
     }
     response.content_type(embedded.content_type);

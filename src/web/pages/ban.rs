@@ -1,4 +1,4 @@
-//! Ban somebody from a room: asks first, and for the reason.
+//! Ban a person from a room: asks for confirmation and the reason.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -9,11 +9,11 @@ use crate::domain::{BanReason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::moderation::{self, Person};
 use crate::urls::members_done_url;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::guards::room_and_person;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -34,7 +34,7 @@ pub struct BanForm {
     reason: String,
 }
 
-/// **Who:** moderators, of people whom they may moderate. **Answers:** the question.
+/// Shows the page. **Who:** moderators, for people they may moderate. **Answers:** the form.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -43,7 +43,7 @@ pub async fn show(
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
     html(&BanPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         reason: person.ban.as_deref().unwrap_or_default(),
         person: &person,
@@ -51,8 +51,8 @@ pub async fn show(
     })
 }
 
-/// Bans the person. **Who:** moderators, of people whom they may moderate. **Answers:** 303 to the members,
-/// or the question again with 422 or 503.
+/// Bans the person. **Who:** moderators, for people they may moderate. **Answers:** 303 to the members page, or
+/// the form again with 422 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -61,9 +61,9 @@ pub async fn submit(
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
-    let again = |problems| {
+    let show_again = |problems| {
         let page = BanPage {
-            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            layout: Layout::new(&state, Some(&user), NavPage::Other),
             room: &room,
             person: &person,
             reason: &form.reason,
@@ -73,12 +73,12 @@ pub async fn submit(
     };
     let reason = match BanReason::parse(&form.reason) {
         Ok(reason) => reason,
-        Err(mistake) => return again(Problems::one("reason", mistake.0)),
+        Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };
     let ban = async {
         let moderated = moderation::ban(&state.core, room.id, user.user_id, person.user_id, reason);
-        moderated.await?.done(room.id, Role::Moderator)?;
+        moderated.await?.into_result(room.id, Role::Moderator)?;
         Ok(see_other(members_done_url(room.id, "banned")))
     };
-    or_form_for_later(ban.await, "reason", again)
+    or_retry_form(ban.await, "reason", show_again)
 }

@@ -1,4 +1,4 @@
-//! The questions "are you sure?" before something that cannot be undone: one page, and a table of questions.
+//! Confirmation pages for actions that cannot be undone: one page with a table of questions.
 
 use std::sync::Arc;
 
@@ -13,25 +13,25 @@ use crate::services::{moderation, room_settings};
 use crate::urls::{members_done_url, room_settings_done_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Button;
-use crate::web::guards::{room_and_person, room_of};
-use crate::web::layout::{Here, Layout};
+use crate::web::forms::EmptyForm;
+use crate::web::guards::{room_and_person, room_with_role};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// What is asked before one thing is done. Title, heading and button say the same: the verb, the name of the
-/// person or room, and the rest.
+/// The question before an action. Title, heading and button have the same text: the verb, the name of the person
+/// or room, and the rest.
 pub struct Question {
-    /// The route of the page and its form.
+    /// The route of the page and of its form.
     pub pattern: &'static str,
     action: Action,
     verb: &'static str,
     rest: &'static str,
-    /// What follows from it, a paragraph each.
+    /// The consequences of the action, one paragraph each.
     consequences: &'static [&'static str],
 }
 
-/// The things that are asked about.
+/// The actions that need confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
     HandOver,
@@ -109,23 +109,23 @@ struct ConfirmPage<'a> {
     name: &'a str,
     rest: &'static str,
     consequences: &'static [&'static str],
-    /// The page one comes from and goes back to, below the room's address.
+    /// The page to go back to, as a path below the room's address.
     back: &'static str,
-    /// The name of that page.
+    /// The name of the page to go back to.
     back_name: &'static str,
-    /// Where the form is sent to: the address of this page.
+    /// The address that the form is sent to, which is also the page's own.
     action: &'a str,
 }
 
-/// What the path names.
+/// The path parameters.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct Target {
     room: RoomId,
     person: Option<UserId>,
 }
 
-/// **Who:** the owner; moderators, too, about people whom they may moderate. **Answers:** the question; 303 to
-/// the settings where it has no point any more.
+/// Shows the page. **Who:** the owner; for some questions also moderators, for people they may moderate.
+/// **Answers:** the question; 303 to the settings if the room is public already.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -142,7 +142,7 @@ pub async fn show(
         None => ("/settings", "the settings"),
     };
     html(&ConfirmPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         verb: question.verb,
         name: person.as_ref().map_or(&room.name, |(_, name)| name),
@@ -154,49 +154,49 @@ pub async fn show(
     })
 }
 
-/// Does what was asked about. **Who:** as with the question. **Answers:** 303 to where it shows; 403 when it is
-/// not allowed, or there are as many public rooms as there may be.
+/// Performs the action. **Who:** as for the question. **Answers:** 303 to a page that confirms it; 403 if it is not
+/// allowed, or the server has the maximum number of public rooms.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     request: HttpRequest,
     target: Path<Target>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
     let action = question(&request)?.action;
     let (room, person) = subject(&state, &user, action, *target).await?;
     let (core, room, actor) = (&state.core, room.id, user.user_id);
-    // Each route whose question is about a person names one.
+    // Every route of a question about a person has this parameter.
     let person = || person.map(|(id, _)| id).ok_or(AppError::NotFound);
     let address = match action {
         Action::HandOver => {
             let moderated = moderation::hand_over(core, room, actor, person()?).await?;
-            moderated.done(room, action.needs())?;
+            moderated.into_result(room, action.needs())?;
             members_done_url(room, "owner")
         }
         Action::RemoveMember => {
             let moderated = moderation::remove(core, room, actor, person()?).await?;
-            moderated.done(room, action.needs())?;
+            moderated.into_result(room, action.needs())?;
             members_done_url(room, "removed")
         }
         Action::DeleteMessages => {
             let moderated = moderation::delete_messages(core, room, actor, person()?).await?;
-            moderated.done(room, action.needs())?;
+            moderated.into_result(room, action.needs())?;
             members_done_url(room, "messages")
         }
         Action::MakePublic => {
             let changed = room_settings::make_public(core, room, actor).await?;
-            changed.done(room)?;
+            changed.into_result(room)?;
             room_settings_done_url(room, "public")
         }
         Action::ClearRoom => {
             let changed = room_settings::clear(core, room, actor).await?;
-            changed.done(room)?;
+            changed.into_result(room)?;
             room_settings_done_url(room, "cleared")
         }
         Action::DeleteRoom => {
             let changed = room_settings::delete(core, room, actor).await?;
-            changed.done(room)?;
+            changed.into_result(room)?;
             "/rooms/mine?done=deleted".to_owned()
         }
     };
@@ -204,7 +204,7 @@ pub async fn submit(
 }
 
 impl Action {
-    /// The least role that it takes.
+    /// Returns the lowest role that may do this.
     fn needs(self) -> Role {
         match self {
             Self::RemoveMember | Self::DeleteMessages => Role::Moderator,
@@ -216,13 +216,13 @@ impl Action {
 fn question(request: &HttpRequest) -> Result<&'static Question, AppError> {
     const ALL: &[Question] = &QUESTIONS;
     let pattern = request.match_pattern();
-    let mut asked = ALL
+    let mut matching = ALL
         .iter()
         .filter(|question| Some(question.pattern) == pattern.as_deref());
-    asked.next().ok_or(AppError::NotFound)
+    matching.next().ok_or(AppError::NotFound)
 }
 
-/// Returns the room, and the person, if it is about one.
+/// Returns the room and, for a question about a person, the person's id and name.
 async fn subject(
     state: &WebState,
     user: &CurrentUser,
@@ -236,7 +236,7 @@ async fn subject(
             Ok((room, Some((person.user_id, person.name))))
         }
         None => {
-            let room = room_of(state, user, target.room, action.needs()).await?;
+            let room = room_with_role(state, user, target.room, action.needs()).await?;
             Ok((room, None))
         }
     }

@@ -1,4 +1,4 @@
-//! Delete a message, of one's own or, as a moderator, of another's: asks first.
+//! Delete a message: asks authors, and moderators who may delete it, for confirmation.
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use crate::services::messages;
 use crate::urls::{room_done_url, room_moderated_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Button;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::forms::EmptyForm;
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -27,36 +27,36 @@ struct DeleteMessagePage<'a> {
     is_own: bool,
 }
 
-/// **Who:** the author, and who may moderate them. **Answers:** the question; 404 for a message that is
-/// gone, or not theirs to delete.
+/// Shows the page. **Who:** the author, and members who may moderate the author. **Answers:** the question; 404
+/// if the message is gone, or the user may not delete it.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, MessageId)>,
 ) -> PageResult {
     let (room, message) = address.into_inner();
-    let room = room_of(&state, &user, room, Role::Member).await?;
+    let room = room_with_role(&state, &user, room, Role::Member).await?;
     let Some(message) = messages::deletable(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };
     html(&DeleteMessagePage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         is_own: message.author == user.user_id,
         message,
     })
 }
 
-/// Deletes the message. **Who:** the author, and who may moderate them. **Answers:** 303 to the room, or to
-/// its view to moderate; 404 for a message that is gone, or not theirs to delete.
+/// Deletes the message. **Who:** the author, and members who may moderate the author. **Answers:** 303 to the
+/// room, for moderators to its moderation view; 404 if the message is gone, or the user may not delete it.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, MessageId)>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
     let (room, message) = address.into_inner();
-    let room = room_of(&state, &user, room, Role::Member).await?;
+    let room = room_with_role(&state, &user, room, Role::Member).await?;
     let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };

@@ -1,11 +1,11 @@
-//! Whether the server can do its work.
+//! The health check.
 
 use actix_web::HttpResponse;
 use actix_web::web::Data;
 
 use crate::web::state::WebState;
 
-/// **Who:** anyone. **Answers:** `ok`, or 503 when the database does not answer.
+/// Checks the database. **Who:** anyone. **Answers:** `ok`, or 503 if the database does not answer.
 pub async fn show(state: Data<WebState>) -> HttpResponse {
     match state.core.database.ping().await {
         Ok(()) => HttpResponse::Ok()

@@ -1,4 +1,4 @@
-//! The start page: what this is, and the ways in.
+//! The start page: what Mirage is, and links to create an account and to sign in.
 
 use actix_web::web::{Data, Query};
 use askama::Template;
@@ -9,7 +9,7 @@ use crate::domain::Lifespan;
 use crate::services::rooms;
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::Visitor;
 use crate::web::state::WebState;
 
@@ -22,19 +22,19 @@ struct HomePage<'a> {
     has_deleted_account: bool,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct HomeQuery {
     done: String,
 }
 
-/// **Who:** anyone. **Answers:** the start page; to people who are signed in, 303 to their rooms, or to
+/// Shows the page. **Who:** anyone. **Answers:** the start page; for signed-in users, 303 to their rooms, or to
 /// the public rooms if they are in none.
 pub async fn show(state: Data<WebState>, visitor: Visitor, query: Query<HomeQuery>) -> PageResult {
     match visitor.user {
         None => html(&HomePage {
-            layout: Layout::new(&state, None, Here::Elsewhere),
+            layout: Layout::new(&state, None, NavPage::Other),
             lifespan: Lifespan(state.core.config.message_lifespan),
             takes_link: state.core.config.sign_up == SignUp::Link,
             has_deleted_account: query.done == "deleted",

@@ -1,5 +1,4 @@
-//! A link into a private room, as whoever was given it opens it: says where it leads, and joins by a
-//! button.
+//! An invite link to a private room: shows the room's name and a button to join.
 
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Form, Path};
@@ -9,11 +8,11 @@ use crate::security::tokens::Token;
 use crate::services::invites::{self, Invitation};
 use crate::services::members::Joined;
 use crate::urls::{invite_url, with_next};
-use crate::web::answers::{html, into_room};
+use crate::web::answers::{html, join_response};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Button;
-use crate::web::layout::{Here, Layout};
+use crate::web::forms::EmptyForm;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
 
@@ -27,10 +26,10 @@ struct InvitePage<'a> {
     login_url: String,
 }
 
-/// Where the link leads.
+/// Shows the invitation.
 ///
-/// **Who:** anyone with the link. **Answers:** the room's name, and the button or how to get to it; 404
-/// for a link that does not work, whatever the cause, and for people who are banned from the room; 429.
+/// **Who:** anyone with the link. **Answers:** the room's name and the Join button, or for visitors links to sign
+/// in; 404 if the link does not work for any reason, and for people banned from the room; 429.
 pub async fn show(
     state: Data<WebState>,
     request: HttpRequest,
@@ -46,7 +45,7 @@ pub async fn show(
     };
     let address = invite_url(token.as_str());
     html(&InvitePage {
-        layout: Layout::new(&state, user, Here::Elsewhere),
+        layout: Layout::new(&state, user, NavPage::Other),
         invitation,
         register_url: with_next("/register", Some(&address)),
         login_url: with_next("/login", Some(&address)),
@@ -54,19 +53,19 @@ pub async fn show(
     })
 }
 
-/// Joins the room, and spends a use of the link. **Who:** anyone signed in who has it. **Answers:** 303 to
-/// the room; 404 for a link that does not work; 403 when the room is full; 429.
+/// Joins the room, and counts a use of the link. **Who:** signed-in users with the link. **Answers:** 303 to the
+/// room; 404 if the link does not work; 403 if the room is full; 429.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
     user: CurrentUser,
     token: Path<String>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let token = Token::sent(token.into_inner());
     match invites::accept(&state.core, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),
-        joined => into_room(joined),
+        joined => join_response(joined),
     }
 }

@@ -1,4 +1,4 @@
-//! The links that let people into a private room: what works, and a form that makes another.
+//! The invite links of a private room: the active links, and a form to create another.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query};
@@ -14,11 +14,11 @@ use crate::urls::invite_url;
 use crate::web::answers::{html, html_with};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
-use crate::web::state::whole_url;
+use crate::web::state::absolute_url;
 
 #[derive(Template)]
 #[template(path = "invites.html")]
@@ -33,7 +33,7 @@ struct InvitesPage<'a> {
     problems: Problems,
 }
 
-/// A link that was just made.
+/// A link that was just created.
 struct NewLink {
     id: InviteId,
     address: String,
@@ -47,7 +47,7 @@ impl<'a> InvitesPage<'a> {
         room: &'a Room,
     ) -> Result<Self, AppError> {
         Ok(Self {
-            layout: Layout::new(state, Some(user), Here::Elsewhere),
+            layout: Layout::new(state, Some(user), NavPage::Other),
             room,
             invites: invites::list(&state.core, room.id).await?,
             new_link: None,
@@ -58,7 +58,7 @@ impl<'a> InvitesPage<'a> {
         })
     }
 
-    /// What the title says before the name of the page.
+    /// Returns what was just done, for the title.
     fn done(&self) -> Option<String> {
         match &self.new_link {
             Some(link) => Some(format!("Link {} created", link.id)),
@@ -90,30 +90,30 @@ impl InvitesForm {
     }
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct InvitesQuery {
     done: String,
 }
 
-/// **Who:** the owner and the moderators. **Answers:** the links and the form; of a public room, that it
-/// needs none.
+/// Shows the page. **Who:** the owner and moderators. **Answers:** the links and the form; for a public room, a
+/// sentence that it needs no links.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     query: Query<InvitesQuery>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Moderator).await?;
+    let room = room_with_role(&state, &user, *room, Role::Moderator).await?;
     html(&InvitesPage {
         has_revoked: query.done == "revoked",
         ..InvitesPage::new(&state, &user, &room).await?
     })
 }
 
-/// Makes a link. **Who:** the owner and the moderators. **Answers:** the page with the link, this once; or
-/// the form again with 422; of a public room, with 403, that it needs none.
+/// Creates a link. **Who:** the owner and moderators. **Answers:** the page with the link, which is shown only
+/// once; or the form again with 422; for a public room 403, with a sentence that it needs no links.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -121,11 +121,11 @@ pub async fn submit(
     room: Path<RoomId>,
     form: Form<InvitesForm>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Moderator).await?;
+    let room = room_with_role(&state, &user, *room, Role::Moderator).await?;
     if !room.is_private {
-        return needs_none(&state, &user, &room).await;
+        return no_links_page(&state, &user, &room).await;
     }
-    let again = async |problems| {
+    let show_again = async |problems| {
         let page = InvitesPage {
             life: &form.life,
             uses: &form.uses,
@@ -136,11 +136,11 @@ pub async fn submit(
     };
     let (life, uses) = match form.parse() {
         Ok(parsed) => parsed,
-        Err(problems) => return again(problems).await,
+        Err(problems) => return show_again(problems).await,
     };
     match invites::create(&state.core, room.id, user.user_id, life, uses).await? {
         Created::Link(id, token) => {
-            let address = whole_url(&request, &invite_url(token.as_str()));
+            let address = absolute_url(&request, &invite_url(token.as_str()));
             let new_link = NewLink {
                 id,
                 qr: Qr::of(&address),
@@ -151,11 +151,11 @@ pub async fn submit(
                 ..InvitesPage::new(&state, &user, &room).await?
             })
         }
-        Created::Public => needs_none(&state, &user, &room).await,
+        Created::Public => no_links_page(&state, &user, &room).await,
         Created::TooMany => {
             let most = invites::MOST_LINKS;
             let sentence = format!("{most} links is the maximum. Revoke one first");
-            again(Problems::one("life-hour", sentence)).await
+            show_again(Problems::one("life-hour", sentence)).await
         }
         Created::NotAllowed => Err(AppError::NotAllowed {
             room: room.id,
@@ -164,7 +164,7 @@ pub async fn submit(
     }
 }
 
-async fn needs_none(
+async fn no_links_page(
     state: &WebState,
     user: &CurrentUser,
     room: &Room,

@@ -1,22 +1,22 @@
-//! The Join button of a public room.
+//! Join a public room.
 
 use actix_web::web::{Data, Form, Path};
 
 use crate::domain::RoomId;
 use crate::services::members;
-use crate::web::answers::into_room;
+use crate::web::answers::join_response;
 use crate::web::error::PageResult;
-use crate::web::forms::Button;
+use crate::web::forms::EmptyForm;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Joins a public room. **Who:** anyone signed in. **Answers:** 303 into the room, or
-/// 403 with the reason if they are banned or the room is full.
+/// Joins a public room. **Who:** signed-in users. **Answers:** 303 to the room, or 403 with the reason if the user
+/// is banned or the room is full.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
-    into_room(members::join_public(&state.core, *room, user.user_id).await?)
+    join_response(members::join_public(&state.core, *room, user.user_id).await?)
 }

@@ -1,4 +1,4 @@
-//! Leave a room: asks first.
+//! Leave a room: asks for confirmation.
 
 use actix_web::web::{Data, Form, Path};
 use askama::Template;
@@ -8,9 +8,9 @@ use crate::live::rooms::Room;
 use crate::services::members::{self, Left};
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Button;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::forms::EmptyForm;
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -22,26 +22,26 @@ struct LeavePage<'a> {
     is_owner: bool,
 }
 
-/// **Who:** members. **Answers:** the question.
+/// Shows the page. **Who:** members. **Answers:** the question.
 pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Member).await?;
+    let room = room_with_role(&state, &user, *room, Role::Member).await?;
     html(&LeavePage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         is_owner: room.owner == user.user_id,
         room: &room,
     })
 }
 
-/// Leaves the room. **Who:** members. **Answers:** 303 to their rooms.
+/// Leaves the room. **Who:** members. **Answers:** 303 to the member's rooms.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    _: Form<Button>,
+    _: Form<EmptyForm>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Member).await?;
+    let room = room_with_role(&state, &user, *room, Role::Member).await?;
     match members::leave(&state.core, room.id, user.user_id).await? {
-        // Who has left in another tab meanwhile has what they wanted.
+        // Having left already, such as in another tab, counts as a success.
         Left::Now | Left::Before => Ok(see_other("/rooms/mine?done=left")),
     }
 }

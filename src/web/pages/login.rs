@@ -11,12 +11,12 @@ use crate::domain::{PlainPassword, Username};
 use crate::services::accounts::{self, SignedIn};
 use crate::services::sessions;
 use crate::urls::with_next;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::guards::{count_password, user_agent};
-use crate::web::layout::{Here, Layout};
-use crate::web::session::KeyInCookie;
+use crate::web::guards::{count_password_attempt, user_agent};
+use crate::web::layout::{Layout, NavPage};
+use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -37,7 +37,7 @@ impl<'a> LoginPage<'a> {
     fn new(state: &'a WebState, name: &'a str, next: &'a str, problems: Problems) -> Self {
         let next = state.next_pages.safe(next);
         Self {
-            layout: Layout::new(state, None, Here::Login),
+            layout: Layout::new(state, None, NavPage::Login),
             name,
             next,
             register_url: with_next("/register", next),
@@ -59,7 +59,7 @@ pub struct LoginForm {
     next: String,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct LoginQuery {
@@ -67,7 +67,7 @@ pub struct LoginQuery {
     done: String,
 }
 
-/// **Who:** anyone. **Answers:** the form.
+/// Shows the page. **Who:** anyone. **Answers:** the form.
 pub async fn show(state: Data<WebState>, query: Query<LoginQuery>) -> PageResult {
     let has_signed_out = query.done == "signed-out";
     html(&LoginPage {
@@ -76,22 +76,24 @@ pub async fn show(state: Data<WebState>, query: Query<LoginQuery>) -> PageResult
     })
 }
 
-/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page, or the form again: with 422,
-/// which does not tell a wrong name from a wrong password, or with 429 or 503.
+/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page; or the form again with 422, which does
+/// not reveal whether the name or the password is wrong, or with 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     form: Form<LoginForm>,
 ) -> PageResult {
     let answer = sign_in(&state, &request, &cookie, &form).await;
-    or_form_for_later(answer, "name", |problems| again(&state, &form, problems))
+    or_retry_form(answer, "name", |problems| {
+        show_again(&state, &form, problems)
+    })
 }
 
 async fn sign_in(
     state: &WebState,
     request: &HttpRequest,
-    cookie: &KeyInCookie,
+    cookie: &SessionCookie,
     form: &LoginForm,
 ) -> PageResult {
     let mut problems = Problems::default();
@@ -102,24 +104,24 @@ async fn sign_in(
         problems.add("password", "Enter your password");
     }
     if !problems.is_empty() {
-        return again(state, form, problems);
+        return show_again(state, form, problems);
     }
     let name = Username::parse(&form.name).ok();
-    count_password(state, request, name.as_ref())?;
+    count_password_attempt(state, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(&state.core, name, password, user_agent(request)).await? {
         SignedIn::As(key) => {
-            cookie.put(&key).await?;
+            cookie.set(&key).await?;
             Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {
             const REFUSED: &str = "The name or password is wrong. Check both and try again";
-            again(state, form, Problems::one("name", REFUSED))
+            show_again(state, form, Problems::one("name", REFUSED))
         }
     }
 }
 
-fn again(state: &WebState, form: &LoginForm, problems: Problems) -> PageResult {
+fn show_again(state: &WebState, form: &LoginForm, problems: Problems) -> PageResult {
     let page = LoginPage::new(state, &form.name, &form.next, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }

@@ -1,4 +1,4 @@
-//! What a moderator can do about one person.
+//! Manage one person in a room: the moderator's actions.
 
 use actix_web::web::{Data, Path};
 use askama::Template;
@@ -9,7 +9,7 @@ use crate::services::moderation::Person;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
 use crate::web::guards::room_and_person;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -22,7 +22,7 @@ struct MemberPage<'a> {
     is_owner: bool,
 }
 
-/// **Who:** moderators, of people whom they may moderate. **Answers:** what they can do.
+/// Shows the page. **Who:** moderators, for people they may moderate. **Answers:** the actions.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -31,7 +31,7 @@ pub async fn show(
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
     html(&MemberPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         is_owner: room.owner == user.user_id,
         room: &room,
         person,

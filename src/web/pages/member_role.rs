@@ -1,4 +1,4 @@
-//! Make a member a moderator, and a moderator a member like the others.
+//! Change a member's role: appoint or remove a moderator.
 
 use actix_web::web::{Data, Form, Path};
 use serde::Deserialize;
@@ -19,7 +19,7 @@ pub struct RoleForm {
     role: String,
 }
 
-/// Gives a member another role. **Who:** the owner. **Answers:** 303 to the members.
+/// Changes a member's role. **Who:** the owner. **Answers:** 303 to the members page.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -28,10 +28,10 @@ pub async fn submit(
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Owner).await?;
-    // Only our own buttons send this.
+    // The page's own buttons send only valid roles.
     let role = form.role.parse().ok().ok_or(AppError::BadRequest)?;
     let moderated =
         moderation::set_role(&state.core, room.id, user.user_id, person.user_id, role).await?;
-    moderated.done(room.id, Role::Owner)?;
+    moderated.into_result(room.id, Role::Owner)?;
     Ok(see_other(members_done_url(room.id, role.as_str())))
 }

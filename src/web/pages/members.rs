@@ -1,4 +1,4 @@
-//! Who is in a room, and who must stay out.
+//! The members of a room and, for moderators, the banned people.
 
 use std::sync::Arc;
 
@@ -11,8 +11,8 @@ use crate::live::rooms::{Member, Room};
 use crate::services::moderation::{self, Banned};
 use crate::web::answers::html;
 use crate::web::error::PageResult;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -23,35 +23,35 @@ struct MembersPage<'a> {
     room: &'a Room,
     reader: UserId,
     done: Option<&'static str>,
-    /// Of these, members who do not moderate are told nothing.
+    /// People who have left, but whose messages are still there. Empty unless the reader is a moderator.
     outside: Vec<(UserId, Arc<str>)>,
     banned: Vec<Banned>,
 }
 
 impl MembersPage<'_> {
-    /// Whether the reader can do anything about a member.
+    /// Whether the reader may moderate a member.
     fn may_manage(&self, member: &Member) -> bool {
         let role = self.room.role_of(self.reader);
         role.is_some_and(|role| role.may_moderate(Some(member.role)))
     }
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MembersQuery {
     done: String,
 }
 
-/// **Who:** members. **Answers:** all members, those who have been there longest first; to moderators also
-/// who is banned, and who has left messages behind.
+/// Shows the page. **Who:** members. **Answers:** all members, the longest-standing first; for moderators also the
+/// banned people, and former members whose messages are still there.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     query: Query<MembersQuery>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Member).await?;
+    let room = room_with_role(&state, &user, *room, Role::Member).await?;
     let (outside, banned) = if room.role_of(user.user_id) >= Some(Role::Moderator) {
         let banned = moderation::banned(&state.core, room.id).await?;
         let outside = moderation::authors_outside(&state.core, &room, &banned).await;
@@ -60,7 +60,7 @@ pub async fn show(
         (Vec::new(), Vec::new())
     };
     html(&MembersPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         reader: user.user_id,
         done: match query.done.as_str() {

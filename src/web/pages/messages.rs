@@ -1,4 +1,4 @@
-//! Sending a message to a room.
+//! Send a message to a room.
 
 use std::borrow::Cow;
 
@@ -14,17 +14,17 @@ use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access};
-use crate::urls::{login_url, room_held_url, room_sent_url, room_url};
-use crate::web::answers::{for_later, html_with, see_other};
+use crate::urls::{login_url, room_draft_url, room_sent_url, room_url};
+use crate::web::answers::{html_with, see_other, with_retry_after};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
 
-/// The header by which room.js says that it sends, not a form: no page follows then.
+/// The request header by which `room.js` asks for an answer without a page.
 const SCRIPT: &str = "Mirage-Script";
-/// The header that gives the script the next form's nonce.
+/// The header with the nonce for the script's next message.
 const NONCE: &str = "Mirage-Nonce";
 
 /// The form as it was sent.
@@ -35,7 +35,7 @@ pub struct MessageForm {
     nonce: String,
 }
 
-/// A message that was not sent, for a reason that the room page cannot show.
+/// The page for a refused message when the room page cannot be shown. Gives the text back.
 #[derive(Template)]
 #[template(path = "message_refused.html")]
 struct MessageRefusedPage<'a> {
@@ -45,20 +45,20 @@ struct MessageRefusedPage<'a> {
 }
 
 enum Refusal<'a> {
-    /// They are not in this public room.
+    /// The author is not a member of this public room.
     NotAMember(&'a Room),
-    /// Only the owner and the moderators write in it.
+    /// Only the owner and moderators may write in this room.
     ReadOnly(&'a Room),
-    /// There is no such room, or it must not be seen.
+    /// The room does not exist, or the author must not learn that it does.
     Hidden,
-    /// Nobody is signed in.
+    /// The author is not signed in any more.
     SignedOut,
-    /// The database is away.
+    /// The database is unreachable.
     Unavailable,
 }
 
 impl Refusal<'_> {
-    /// The room, if they may know of it.
+    /// Returns the room, if the author may know of it.
     fn room(&self) -> Option<&Room> {
         match self {
             Self::NotAMember(room) | Self::ReadOnly(room) => Some(room),
@@ -76,17 +76,17 @@ impl Refusal<'_> {
     }
 }
 
-/// Leads to the room, for a tab that is restored at the address its form was sent to.
+/// Redirects to the room, for a browser that restores a tab at the form's target address.
 pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
     see_other(room_url(*room))
 }
 
 /// Sends a message.
 ///
-/// **Who:** members. **Answers:** 303 to the room, or 204 with the next nonce to the script. What is
-/// refused comes back with its text: in the room with 422 or 429; with 403 from a public room one is not
-/// in; with 404 from one that is not there or not to be seen; with 503 when the database is away. When
-/// the session has ended the text is held, and signing in leads back to it; the script gets a 401.
+/// **Who:** members. **Answers:** 303 to the room, or 204 with the next nonce for the script. All refusals give
+/// the text back: the room page with 422 or 429; 403 if the author is not a member of the public room; 404 if the
+/// room does not exist or is hidden; 503 if the database is unreachable. If the session has ended, the text is
+/// kept as a draft, and signing in leads back to the room with the draft; the script gets 401.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
@@ -96,18 +96,18 @@ pub async fn submit(
     let is_script = request.headers().contains_key(SCRIPT);
     let user = match Visitor::of(&request).await {
         Ok(visitor) => visitor.user,
-        Err(error) => return away(&state, None, &form, error),
+        Err(error) => return or_unavailable_page(&state, None, &form, error),
     };
     match user {
         Some(user) => match send(&state, &user, *room, &form, is_script).await {
-            Err(error) => away(&state, Some(&user), &form, error),
+            Err(error) => or_unavailable_page(&state, Some(&user), &form, error),
             answer => answer,
         },
-        None if is_script => refused(&state, None, Refusal::SignedOut, &form),
+        None if is_script => refusal_page(&state, None, Refusal::SignedOut, &form),
         None if messages::keep_draft(&state.core, *room, &form.text, &form.nonce) => {
-            Ok(see_other(login_url(Some(&room_held_url(*room)))))
+            Ok(see_other(login_url(Some(&room_draft_url(*room)))))
         }
-        None => refused(&state, None, Refusal::SignedOut, &form),
+        None => refusal_page(&state, None, Refusal::SignedOut, &form),
     }
 }
 
@@ -123,13 +123,15 @@ async fn send(
         Err(mistake) => {
             return match rooms::access(&state.core, room, user.user_id).await? {
                 Access::Member(room) if room.may_post(user.user_id) => {
-                    again(state, user, &room, form, mistake.0).await
+                    show_again(state, user, &room, form, mistake.0).await
                 }
-                Access::Member(room) => refused(state, Some(user), Refusal::ReadOnly(&room), form),
+                Access::Member(room) => {
+                    refusal_page(state, Some(user), Refusal::ReadOnly(&room), form)
+                }
                 Access::Outside(room) => {
-                    refused(state, Some(user), Refusal::NotAMember(&room), form)
+                    refusal_page(state, Some(user), Refusal::NotAMember(&room), form)
                 }
-                Access::Hidden => refused(state, Some(user), Refusal::Hidden, form),
+                Access::Hidden => refusal_page(state, Some(user), Refusal::Hidden, form),
             };
         }
     };
@@ -142,7 +144,7 @@ async fn send(
         Sent::StaleForm(room) => {
             const STALE: &str =
                 "This form was already used. Your message is still here: send it again";
-            again(state, user, &room, form, STALE).await
+            show_again(state, user, &room, form, STALE).await
         }
         Sent::TooMany(room, wait) => {
             too_many(state, user, &room, form, "You are sending too fast", wait).await
@@ -154,14 +156,14 @@ async fn send(
             );
             too_many(state, user, &room, form, &rule, wait).await
         }
-        Sent::ReadOnly(room) => refused(state, Some(user), Refusal::ReadOnly(&room), form),
-        Sent::SignedOut => refused(state, None, Refusal::SignedOut, form),
-        Sent::NotAMember(room) => refused(state, Some(user), Refusal::NotAMember(&room), form),
-        Sent::Hidden => refused(state, Some(user), Refusal::Hidden, form),
+        Sent::ReadOnly(room) => refusal_page(state, Some(user), Refusal::ReadOnly(&room), form),
+        Sent::SignedOut => refusal_page(state, None, Refusal::SignedOut, form),
+        Sent::NotAMember(room) => refusal_page(state, Some(user), Refusal::NotAMember(&room), form),
+        Sent::Hidden => refusal_page(state, Some(user), Refusal::Hidden, form),
     }
 }
 
-/// The room again, with 429 and how long to wait.
+/// Shows the room again with 429 and `Retry-After`.
 async fn too_many(
     state: &WebState,
     user: &CurrentUser,
@@ -171,12 +173,16 @@ async fn too_many(
     wait: TooMany,
 ) -> PageResult {
     let sentence = format!("{rule}. Wait {wait}, then send your message again");
-    let form = again(state, user, room, form, sentence).await?;
-    Ok(for_later(form, StatusCode::TOO_MANY_REQUESTS, wait.wait_s))
+    let form = show_again(state, user, room, form, sentence).await?;
+    Ok(with_retry_after(
+        form,
+        StatusCode::TOO_MANY_REQUESTS,
+        wait.wait_s,
+    ))
 }
 
-/// The room again, with the text in the box and what was wrong with it.
-async fn again(
+/// Shows the room again, with the text in the message box and the problem with it.
+async fn show_again(
     state: &WebState,
     user: &CurrentUser,
     room: &Room,
@@ -191,13 +197,13 @@ async fn again(
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn refused(
+fn refusal_page(
     state: &WebState,
     user: Option<&CurrentUser>,
     refusal: Refusal<'_>,
     form: &MessageForm,
 ) -> PageResult {
-    let layout = Layout::new(state, user, Here::Elsewhere);
+    let layout = Layout::new(state, user, NavPage::Other);
     html_with(
         refusal.status(),
         &MessageRefusedPage {
@@ -208,8 +214,8 @@ fn refused(
     )
 }
 
-/// Gives the text back when the database is away; other errors are passed on.
-fn away(
+/// Gives the text back if the database is unreachable, and returns all other errors.
+fn or_unavailable_page(
     state: &WebState,
     user: Option<&CurrentUser>,
     form: &MessageForm,
@@ -218,7 +224,7 @@ fn away(
     match error {
         AppError::Unavailable { .. } => {
             error.log();
-            refused(state, user, Refusal::Unavailable, form)
+            refusal_page(state, user, Refusal::Unavailable, form)
         }
         error => Err(error),
     }

@@ -1,4 +1,4 @@
-//! The pages, one file each: what a page reads from a request, and what it answers.
+//! The pages, one file each: what a page reads from the request, and how it answers.
 //!
 //! Pages call services and never each other. A page has one name in four places: `/rooms/private` is
 //! `private_join.rs` here, `templates/private_join.html` and `tests/web/private_join.rs`.

@@ -1,4 +1,4 @@
-//! Your rooms: the public and the private ones a person is in.
+//! Your rooms: the public and private rooms that a person is a member of.
 
 use actix_web::web::{Data, Query};
 use askama::Template;
@@ -7,7 +7,7 @@ use serde::Deserialize;
 use crate::services::rooms::{self, OwnRoom};
 use crate::web::answers::html;
 use crate::web::error::PageResult;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -19,21 +19,21 @@ struct MyRoomsPage<'a> {
     done: Option<&'static str>,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct MyRoomsQuery {
     done: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** their rooms.
+/// Shows the page. **Who:** signed-in users. **Answers:** their rooms.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
     query: Query<MyRoomsQuery>,
 ) -> PageResult {
     html(&MyRoomsPage {
-        layout: Layout::new(&state, Some(&user), Here::MyRooms),
+        layout: Layout::new(&state, Some(&user), NavPage::MyRooms),
         rooms: rooms::own_list(&state.core, user.user_id).await?,
         done: match query.done.as_str() {
             "left" => Some("You have left the room"),

@@ -1,4 +1,4 @@
-//! Create a room: a name, public or private, and a password if private.
+//! Create a room: its name, public or private, and a password if private.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
@@ -8,10 +8,10 @@ use serde::Deserialize;
 use crate::domain::{Lifespan, RoomName, RoomPassword};
 use crate::services::rooms::{self, Created, Kind};
 use crate::urls::room_done_url;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -40,7 +40,7 @@ impl NewRoomForm {
         let name = problems.take("name", RoomName::parse(&self.name));
         let kind = match self.kind.as_str() {
             "public" if self.password.is_empty() => Some(Kind::Public),
-            // Text browsers choose the first of the two for whoever chooses neither.
+            // Text browsers preselect "public", so a password without a choice means a private room was wanted.
             "public" => {
                 problems.add(
                     "kind-public",
@@ -63,7 +63,7 @@ impl NewRoomForm {
     }
 }
 
-/// **Who:** anyone signed in. **Answers:** the form.
+/// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     html(&page(
         &state,
@@ -73,50 +73,54 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     ))
 }
 
-/// Makes a room. **Who:** anyone signed in. **Answers:** 303 to the room, or the form again with 422,
-/// 429 or 503.
+/// Creates a room. **Who:** signed-in users. **Answers:** 303 to the room, or the form again with 422, 429 or
+/// 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     form: Form<NewRoomForm>,
 ) -> PageResult {
-    let again = |problems| {
+    let show_again = |problems| {
         html_with(
             StatusCode::UNPROCESSABLE_ENTITY,
             &page(&state, &user, &form, problems),
         )
     };
-    or_form_for_later(create(&state, &user, &form, again).await, "name", again)
+    or_retry_form(
+        create(&state, &user, &form, show_again).await,
+        "name",
+        show_again,
+    )
 }
 
 async fn create(
     state: &WebState,
     user: &CurrentUser,
     form: &NewRoomForm,
-    again: impl FnOnce(Problems) -> PageResult,
+    show_again: impl FnOnce(Problems) -> PageResult,
 ) -> PageResult {
     let (name, kind) = match form.parse() {
         Ok(parsed) => parsed,
-        Err(problems) => return again(problems),
+        Err(problems) => return show_again(problems),
     };
     state.core.limits.new_room(user.user_id)?;
     match rooms::create(&state.core, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {
             const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
-            again(Problems::one("name", TAKEN))
+            show_again(Problems::one("name", TAKEN))
         }
         Created::OwnsTooMany => {
             let most = state.core.config.rooms_per_person;
             let sentence = format!(
                 "You own {most} rooms, which is the maximum. Delete one or make someone else its owner first"
             );
-            again(Problems::one("name", sentence))
+            show_again(Problems::one("name", sentence))
         }
         Created::TooManyPublic => {
             const MANY: &str =
                 "This server has the maximum number of public rooms. Make this room private";
-            again(Problems::one("kind-public", MANY))
+            show_again(Problems::one("kind-public", MANY))
         }
     }
 }
@@ -128,7 +132,7 @@ fn page<'a>(
     problems: Problems,
 ) -> NewRoomPage<'a> {
     NewRoomPage {
-        layout: Layout::new(state, Some(user), Here::NewRoom),
+        layout: Layout::new(state, Some(user), NavPage::NewRoom),
         name: &form.name,
         kind: &form.kind,
         lifespan: Lifespan(state.core.config.message_lifespan),
@@ -150,7 +154,7 @@ mod tests {
         })]
 
         #[test]
-        fn a_form_is_read_as_it_was_typed_and_makes_a_room_or_names_the_fields(
+        fn a_form_keeps_its_values_and_parses_or_names_the_wrong_fields(
             name in any::<String>(),
             kind in prop_oneof![any::<String>(), Just("public".to_owned()), Just("private".to_owned())],
             password in prop_oneof![any::<String>(), Just(String::new())],
@@ -158,7 +162,7 @@ mod tests {
             let typed = [("name", &name), ("kind", &kind), ("password", &password)];
             let sent = reqwest::Url::parse_with_params("http://a/", typed).unwrap();
 
-            // A query and a form are written alike.
+            // A query string has the same encoding as a form.
             let form = Query::<NewRoomForm>::from_query(sent.query().unwrap()).unwrap();
 
             prop_assert_eq!((&form.name, &form.kind, &form.password), (&name, &kind, &password));
@@ -174,13 +178,13 @@ mod tests {
         }
 
         #[test]
-        fn any_body_is_a_form_or_none(
+        fn parsing_an_arbitrary_body_never_panics(
             body in prop_oneof![
                 any::<String>(),
                 "(name|kind|password|x|%[0-9a-fA-F]{0,2}|[=&+;]|\\PC){0,20}",
             ],
         ) {
-            // What is wrong with it is said, and nothing panics.
+            // An invalid form names its problems, and nothing panics.
             if let Ok(form) = Query::<NewRoomForm>::from_query(&body)
                 && let Err(problems) = form.parse()
             {

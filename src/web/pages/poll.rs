@@ -1,4 +1,4 @@
-//! What happened in a room since a page last asked: the endpoint that room.js polls.
+//! The poll endpoint: returns what happened in a room since the last poll by `room.js`.
 
 use std::sync::Arc;
 
@@ -15,18 +15,18 @@ use crate::web::error::{AppError, StatusOnly};
 use crate::web::session::ScriptUser;
 use crate::web::state::WebState;
 
-/// The header that says from where to go on.
+/// The header with the cursor for the next poll.
 const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
-/// The header that says that the page's list is to be replaced by this one.
+/// The header `1` that tells the page to replace its list with this one.
 const RESET: HeaderName = HeaderName::from_static("mirage-reset");
-/// The header that says that the room itself has changed, so that the page around the list is old.
+/// The header `1` that tells the page that the room's name, settings or members have changed.
 const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
-/// The header that says how to go on asking: 0 is without waiting, some seconds from now.
+/// The header `0` that tells the page to poll without waiting, at intervals of some seconds.
 const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
-/// The header that says what the server's steady time is, in milliseconds: deadlines go by it.
+/// The header with the server's site time in milliseconds, the clock of the messages' deadlines.
 const TIME: HeaderName = HeaderName::from_static("mirage-time");
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PollQuery {
@@ -35,8 +35,9 @@ pub struct PollQuery {
     hidden: String,
 }
 
-/// **Who:** members. **Answers:** 200 with the messages that came and went after the cursor `after`, as
-/// `<li>`s; 204 when nothing did, after having waited unless `wait` is 0; else a bare status.
+/// Answers a poll. **Who:** members. **Answers:** 200 with the messages added and removed after the cursor
+/// `after`, as `<li>` elements; 204 if nothing happened, after waiting unless `wait` is 0; errors with status
+/// only.
 pub async fn show(
     state: Data<WebState>,
     user: ScriptUser,
@@ -44,7 +45,7 @@ pub async fn show(
     request: HttpRequest,
 ) -> Result<HttpResponse, StatusOnly> {
     let ScriptUser(user) = user;
-    // Read by hand: what cannot be read gets a bare status here, not a page.
+    // Parsed here, not by extractors, because their errors would be answered with an error page.
     let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
     let query = Query::<PollQuery>::from_query(request.query_string());
     let query = query.map_err(|_unreadable| AppError::BadRequest)?;

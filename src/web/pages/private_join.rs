@@ -1,4 +1,4 @@
-//! Private join: give a room's name and password, become a member.
+//! Join a private room by its name and password.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form};
@@ -7,10 +7,10 @@ use serde::Deserialize;
 
 use crate::domain::{PlainPassword, RoomName};
 use crate::services::members::{self, Joined};
-use crate::web::answers::{html, html_with, into_room, or_form_for_later};
+use crate::web::answers::{html, html_with, join_response, or_retry_form};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -30,9 +30,9 @@ pub struct PrivateJoinForm {
     password: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** the form.
+/// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
-    let layout = Layout::new(&state, Some(&user), Here::PrivateJoin);
+    let layout = Layout::new(&state, Some(&user), NavPage::PrivateJoin);
     html(&PrivateJoinPage {
         layout,
         name: "",
@@ -40,19 +40,18 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     })
 }
 
-/// Joins the room of this name.
+/// Joins the room.
 ///
-/// **Who:** anyone signed in. **Answers:** 303 to the room; or the form
-/// again, with 422 when a field is empty, with 403 when the password is wrong or there is no such
-/// room, without telling which, and with 429 or 503.
+/// **Who:** signed-in users. **Answers:** 303 to the room; or the form again with 422 if a field is empty, with 403
+/// if the password is wrong or the room does not exist, without revealing which, or with 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     form: Form<PrivateJoinForm>,
 ) -> PageResult {
     let answer = join(&state, &user, &form).await;
-    or_form_for_later(answer, "name", |problems| {
-        again(&state, &user, &form, StatusCode::FORBIDDEN, problems)
+    or_retry_form(answer, "name", |problems| {
+        show_again(&state, &user, &form, StatusCode::FORBIDDEN, problems)
     })
 }
 
@@ -65,7 +64,7 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
         problems.add("password", "Enter the room password");
     }
     if !problems.is_empty() {
-        return again(
+        return show_again(
             state,
             user,
             form,
@@ -80,7 +79,7 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
     match members::join_by_password(&state.core, name, password, user.user_id).await? {
         Joined::Refused => {
             const REFUSED: &str = "Wrong password, or there is no private room with that name";
-            again(
+            show_again(
                 state,
                 user,
                 form,
@@ -88,18 +87,18 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
                 Problems::one("name", REFUSED),
             )
         }
-        joined => into_room(joined),
+        joined => join_response(joined),
     }
 }
 
-fn again(
+fn show_again(
     state: &WebState,
     user: &CurrentUser,
     form: &PrivateJoinForm,
     status: StatusCode,
     problems: Problems,
 ) -> PageResult {
-    let layout = Layout::new(state, Some(user), Here::PrivateJoin);
+    let layout = Layout::new(state, Some(user), NavPage::PrivateJoin);
     html_with(
         status,
         &PrivateJoinPage {

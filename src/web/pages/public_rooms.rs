@@ -1,4 +1,4 @@
-//! Public rooms: all of them, each with a button to join it.
+//! Public rooms: the list of all public rooms, each with a button to join.
 
 use actix_web::web::{Data, Query};
 use askama::Template;
@@ -8,7 +8,7 @@ use crate::services::rooms::{self, RoomList};
 use crate::urls::public_rooms_url;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -20,7 +20,7 @@ struct PublicRoomsPage<'a> {
     search: &'a str,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct PublicRoomsQuery {
@@ -28,8 +28,8 @@ pub struct PublicRoomsQuery {
     search: String,
 }
 
-/// **Who:** anyone signed in. **Answers:** a page of the public rooms; a page that is not there is the
-/// nearest one.
+/// Shows the page. **Who:** signed-in users. **Answers:** a page of the list; for a page number out of range, the
+/// nearest page.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -39,7 +39,7 @@ pub async fn show(
     let search = query.search.trim();
     let list = rooms::public_list(&state.core, user.user_id, search, page).await?;
     html(&PublicRoomsPage {
-        layout: Layout::new(&state, Some(&user), Here::PublicRooms),
+        layout: Layout::new(&state, Some(&user), NavPage::PublicRooms),
         list,
         search,
     })

@@ -2,19 +2,19 @@
 
 use qrcode::{Color, QrCode};
 
-/// How many squares around the code stay light, so that it is found (ISO/IEC 18004).
+/// The width in modules of the light border that scanners need around a code (ISO/IEC 18004).
 const QUIET_ZONE: usize = 4;
 
-/// A QR code with its quiet zone. A square is a unit wide.
+/// A QR code with its quiet zone. A module (one square of the code) is one unit wide.
 pub struct Qr {
-    /// How many squares it is wide and high.
+    /// The width and height in modules.
     pub width: usize,
-    /// The dark squares: the `d` of an SVG path.
+    /// The dark modules, as the `d` attribute of an SVG path.
     pub path: String,
 }
 
 impl Qr {
-    /// The code of `text`. None: it is too long for one.
+    /// Encodes `text`. Returns `None` if it is too long for a QR code.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
         let code = QrCode::new(text).ok()?;

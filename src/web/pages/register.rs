@@ -1,5 +1,5 @@
-//! Create an account: a name and a password, and one is signed in. Where the operator wants it so, it
-//! takes a sign-up link, or cannot be done.
+//! Create an account with a name and a password, and sign in. The operator can require a sign-up link, or close
+//! sign-up.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -11,13 +11,13 @@ use crate::domain::{AccountPassword, Username};
 use crate::security::tokens::Token;
 use crate::services::accounts::{self, Admission, Registered};
 use crate::urls::{register_url, with_next};
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::guards::{choose_password, user_agent};
-use crate::web::layout::{Here, Layout};
-use crate::web::session::KeyInCookie;
+use crate::web::layout::{Layout, NavPage};
+use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -42,8 +42,8 @@ impl<'a> RegisterPage<'a> {
         let next = state.next_pages.safe(next);
         let login_url = with_next("/login", next);
         let here = match link {
-            None => Here::Register,
-            Some(_) => Here::Elsewhere,
+            None => NavPage::Register,
+            Some(_) => NavPage::Other,
         };
         Self {
             layout: Layout::new(state, None, here),
@@ -74,20 +74,20 @@ pub struct RegisterForm {
     next: String,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RegisterQuery {
     next: String,
 }
 
-/// **Who:** anyone. **Answers:** the form; or, where it takes a link or cannot be done, a page that
-/// says so.
+/// Shows the page. **Who:** anyone. **Answers:** the form; or a page saying that sign-up requires a link or is
+/// closed.
 pub async fn show(state: Data<WebState>, query: Query<RegisterQuery>) -> PageResult {
     form(&state, None, &query.next).await
 }
 
-/// **Who:** anyone with a sign-up link. **Answers:** the form, or 429.
+/// Shows the page for a sign-up link. **Who:** anyone with the link. **Answers:** the form, or 429.
 pub async fn show_by_link(
     state: Data<WebState>,
     request: HttpRequest,
@@ -98,26 +98,25 @@ pub async fn show_by_link(
     form(&state, Some(&Token::sent(link.into_inner())), &query.next).await
 }
 
-/// Makes an account.
+/// Creates an account.
 ///
-/// **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the form again with
-/// 422, 429 or 503; or, where it takes a link or cannot be done, 403 and a page that says so.
+/// **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the form again with 422, 429 or
+/// 503; or 403 with a page saying that sign-up requires a link or is closed.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     form: Form<RegisterForm>,
 ) -> PageResult {
     create(&state, None, &request, &cookie, &form).await
 }
 
-/// Makes an account and uses the link up. **Who:** anyone with a sign-up link. **Answers:** as without
-/// one.
+/// Creates an account and uses up the link. **Who:** anyone with a sign-up link. **Answers:** as [`submit`].
 pub async fn submit_by_link(
     state: Data<WebState>,
     link: Path<String>,
     request: HttpRequest,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     form: Form<RegisterForm>,
 ) -> PageResult {
     let link = Token::sent(link.into_inner());
@@ -134,8 +133,8 @@ async fn form(state: &WebState, link: Option<&Token>, next: &str) -> PageResult 
             Problems::default(),
         )),
         Admission::DeadLink => Err(AppError::DeadLink),
-        shut @ (Admission::ByLinkOnly | Admission::Closed) => {
-            closed(state, StatusCode::OK, shut, next)
+        refusal @ (Admission::ByLinkOnly | Admission::Closed) => {
+            closed_page(state, StatusCode::OK, refusal, next)
         }
     }
 }
@@ -144,12 +143,12 @@ async fn create(
     state: &WebState,
     link: Option<Token>,
     request: &HttpRequest,
-    cookie: &KeyInCookie,
+    cookie: &SessionCookie,
     form: &RegisterForm,
 ) -> PageResult {
     let answer = try_to_create(state, link.as_ref(), request, cookie, form).await;
-    or_form_for_later(answer, "name", |problems| {
-        again(state, link.as_ref(), form, problems)
+    or_retry_form(answer, "name", |problems| {
+        show_again(state, link.as_ref(), form, problems)
     })
 }
 
@@ -157,7 +156,7 @@ async fn try_to_create(
     state: &WebState,
     link: Option<&Token>,
     request: &HttpRequest,
-    cookie: &KeyInCookie,
+    cookie: &SessionCookie,
     form: &RegisterForm,
 ) -> PageResult {
     let from = client_address::of(request);
@@ -167,13 +166,13 @@ async fn try_to_create(
     match accounts::admission(&state.core, link).await? {
         Admission::Open => {}
         Admission::DeadLink => return Err(AppError::DeadLink),
-        shut @ (Admission::ByLinkOnly | Admission::Closed) => {
-            return closed(state, StatusCode::FORBIDDEN, shut, &form.next);
+        refusal @ (Admission::ByLinkOnly | Admission::Closed) => {
+            return closed_page(state, StatusCode::FORBIDDEN, refusal, &form.next);
         }
     }
     let (name, password) = match parse(form).await? {
         Ok(parsed) => parsed,
-        Err(problems) => return again(state, link, form, problems),
+        Err(problems) => return show_again(state, link, form, problems),
     };
     state.core.limits.sign_up(from)?;
     match accounts::register(
@@ -186,20 +185,20 @@ async fn try_to_create(
     .await?
     {
         Registered::SignedIn(key) => {
-            cookie.put(&key).await?;
+            cookie.set(&key).await?;
             Ok(see_other(
                 state.next_pages.safe(&form.next).unwrap_or("/rooms"),
             ))
         }
         Registered::NameTaken => {
             const TAKEN: &str = "Someone else has this name, or one that looks too similar. Choose a different name";
-            again(state, link, form, Problems::one("name", TAKEN))
+            show_again(state, link, form, Problems::one("name", TAKEN))
         }
         Registered::DeadLink => Err(AppError::DeadLink),
     }
 }
 
-fn again(
+fn show_again(
     state: &WebState,
     link: Option<&Token>,
     form: &RegisterForm,
@@ -209,10 +208,10 @@ fn again(
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 
-fn closed(state: &WebState, status: StatusCode, shut: Admission, next: &str) -> PageResult {
+fn closed_page(state: &WebState, status: StatusCode, refusal: Admission, next: &str) -> PageResult {
     let page = ClosedPage {
-        layout: Layout::new(state, None, Here::Register),
-        takes_link: shut == Admission::ByLinkOnly,
+        layout: Layout::new(state, None, NavPage::Register),
+        takes_link: refusal == Admission::ByLinkOnly,
         login_url: with_next("/login", state.next_pages.safe(next)),
         contact: state.core.config.contact.as_deref(),
     };

@@ -1,4 +1,4 @@
-//! Choose a new password, by a link that whoever runs the server has made.
+//! Choose a new password, using a link that the operator created.
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
@@ -11,13 +11,13 @@ use crate::security::tokens::Token;
 use crate::services::accounts::{self, Reset};
 use crate::services::one_time_links;
 use crate::urls::reset_url;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::guards::{choose_password, user_agent};
-use crate::web::layout::{Here, Layout};
-use crate::web::session::KeyInCookie;
+use crate::web::layout::{Layout, NavPage};
+use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -32,7 +32,7 @@ struct ResetPage<'a> {
 impl<'a> ResetPage<'a> {
     fn new(state: &'a WebState, link: &Token, name: &'a str, problems: Problems) -> Self {
         Self {
-            layout: Layout::new(state, None, Here::Elsewhere),
+            layout: Layout::new(state, None, NavPage::Other),
             action: reset_url(link.as_str()),
             name,
             problems,
@@ -40,56 +40,56 @@ impl<'a> ResetPage<'a> {
     }
 }
 
-/// The form as it was sent. The name in it is there for password managers, and is not read.
+/// The form as it was sent. Its name field is for password managers only, and is ignored.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct ResetForm {
     password: String,
 }
 
-/// **Who:** anyone with a link to a new password. **Answers:** the form, or 429.
+/// Shows the page. **Who:** anyone with a reset link. **Answers:** the form, or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::sent(link.into_inner());
-    let whose = one_time_links::whose_reset(&state.core, &link).await?;
-    let name = whose.ok_or(AppError::DeadLink)?;
+    let found = one_time_links::whose_reset(&state.core, &link).await?;
+    let name = found.ok_or(AppError::DeadLink)?;
     html(&ResetPage::new(&state, &link, &name, Problems::default()))
 }
 
-/// Changes the password and uses the link up.
+/// Changes the password and uses up the link.
 ///
-/// **Who:** anyone with a link to a new password.
-/// **Answers:** 303 to the rooms of whose link it is, signed in as them; or the form again with 422 or
-/// 503; or 429, without the form: whose link it is was not looked up.
+/// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user; or
+/// the form again with 422 or 503; or 429 without the form, because the form shows the user's name, which is not
+/// looked up then.
 pub async fn submit(
     state: Data<WebState>,
     link: Path<String>,
     request: HttpRequest,
-    cookie: KeyInCookie,
+    cookie: SessionCookie,
     form: Form<ResetForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::sent(link.into_inner());
-    let whose = one_time_links::whose_reset(&state.core, &link).await?;
-    let name = whose.ok_or(AppError::DeadLink)?;
-    let again = |problems| {
+    let found = one_time_links::whose_reset(&state.core, &link).await?;
+    let name = found.ok_or(AppError::DeadLink)?;
+    let show_again = |problems| {
         let page = ResetPage::new(&state, &link, &name, problems);
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
     let password =
         match choose_password(form.into_inner().password, Username::parse(&name).ok()).await? {
             Ok(password) => password,
-            Err(mistake) => return again(Problems::one("password", mistake.0)),
+            Err(mistake) => return show_again(Problems::one("password", mistake.0)),
         };
     let agent = user_agent(&request);
     let reset = async {
         match accounts::reset_password(&state.core, link.clone(), password, agent).await? {
             Reset::SignedIn(key) => {
-                cookie.put(&key).await?;
+                cookie.set(&key).await?;
                 Ok(see_other("/rooms/mine?done=password-changed"))
             }
             Reset::DeadLink => Err(AppError::DeadLink),
         }
     };
-    or_form_for_later(reset.await, "password", again)
+    or_retry_form(reset.await, "password", show_again)
 }

@@ -1,4 +1,4 @@
-//! The room page: what is said, a box to write, and who is there.
+//! The room page: the messages, a form to send one, and the members.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, REFRESH};
@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::{Opening, RELOADS, Range, RoomPage};
+use super::room_view::{Arrival, RELOADS, Range, RoomPage};
 use crate::domain::{MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::rooms::{self, Access};
@@ -14,11 +14,11 @@ use crate::services::{accounts, messages};
 use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// The header by which browsers say that nobody looks at what they load.
+/// The header by which browsers announce a prefetch, which nobody may ever look at.
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
 
 #[derive(Template)]
@@ -28,7 +28,7 @@ struct RoomOutsidePage<'a> {
     room: &'a Room,
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RoomQuery {
@@ -42,32 +42,32 @@ pub struct RoomQuery {
 }
 
 impl RoomQuery {
-    fn opening(&self, role: Option<Role>) -> Opening {
+    fn arrival(&self, role: Option<Role>) -> Arrival {
         if !self.moderate.is_empty() && role >= Some(Role::Moderator) {
             let has_deleted = self.done == "deleted";
-            return Opening::Moderate { has_deleted };
+            return Arrival::Moderate { has_deleted };
         }
         let reload = RELOADS
             .into_iter()
             .find(|minutes| self.reload == minutes.to_string());
         match (self.done.as_str(), reload) {
-            ("created", _) => Opening::Created,
-            ("joined", _) => Opening::Joined,
-            ("deleted", _) => Opening::Deleted,
-            (_, Some(minutes)) => Opening::Reload(minutes),
-            _ if !self.sent.is_empty() => Opening::Sent,
-            _ if !self.held.is_empty() => Opening::Held,
-            _ if !self.after.is_empty() => Opening::Check,
-            _ => Opening::Plain,
+            ("created", _) => Arrival::Created,
+            ("joined", _) => Arrival::Joined,
+            ("deleted", _) => Arrival::Deleted,
+            (_, Some(minutes)) => Arrival::Reload(minutes),
+            _ if !self.sent.is_empty() => Arrival::Sent,
+            _ if !self.held.is_empty() => Arrival::Draft,
+            _ if !self.after.is_empty() => Arrival::Check,
+            _ => Arrival::Plain,
         }
     }
 }
 
 /// Shows a room.
 ///
-/// **Who:** members. **Answers:** the newest messages, or those before `before`, with links to delete those
-/// of others if a moderator asks for `moderate`; to others, the name of
-/// a public room and a button to join it, and the 404 of a room that is not there for a private one.
+/// **Who:** members. **Answers:** the newest messages, or the messages before `before`; with `moderate`, moderators
+/// get links to delete other people's messages. Everybody else gets the name and a Join button for a public room,
+/// and for a private room the same 404 as if it did not exist.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
@@ -78,7 +78,7 @@ pub async fn show(
     let room = match rooms::access(&state.core, *room, user.user_id).await? {
         Access::Member(room) => room,
         Access::Outside(room) => {
-            let layout = Layout::new(&state, Some(&user), Here::Elsewhere);
+            let layout = Layout::new(&state, Some(&user), NavPage::Other);
             return html(&RoomOutsidePage {
                 layout,
                 room: &room,
@@ -97,24 +97,24 @@ pub async fn show(
         }
     };
     let settings = accounts::settings(&state.core, user.user_id).await?;
-    let mut opening = query.opening(room.role_of(user.user_id));
-    let held = messages::draft(&state.core, &user, room.id).filter(|_| opening == Opening::Held);
-    if opening == Opening::Held && held.is_none() {
-        opening = Opening::Plain;
+    let mut arrival = query.arrival(room.role_of(user.user_id));
+    let draft = messages::draft(&state.core, &user, room.id).filter(|_| arrival == Arrival::Draft);
+    if arrival == Arrival::Draft && draft.is_none() {
+        arrival = Arrival::Plain;
     }
-    let is_looked_at = !request.headers().contains_key(SEC_PURPOSE);
-    if is_looked_at {
+    let is_viewed = !request.headers().contains_key(SEC_PURPOSE);
+    if is_viewed {
         messages::mark_seen(&state.core, &user, room.id, None);
     }
     let page = RoomPage::new(&state, &user, &room, range)
         .await
-        .opened(opening, settings.announcements.as_str())
-        .with_text(held.as_deref().unwrap_or_default(), Problems::default());
-    if is_looked_at && matches!(range, Range::Newest { .. }) {
+        .with_arrival(arrival, settings.announcements.as_str())
+        .with_text(draft.as_deref().unwrap_or_default(), Problems::default());
+    if is_viewed && matches!(range, Range::Newest { .. }) {
         messages::mark_seen(&state.core, &user, room.id, page.latest());
     }
     let mut answer = html(&page)?;
-    if let Opening::Reload(minutes) = opening {
+    if let Arrival::Reload(minutes) = arrival {
         answer.headers_mut().insert(REFRESH, (minutes * 60).into());
     }
     Ok(answer)

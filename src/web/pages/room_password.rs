@@ -1,4 +1,4 @@
-//! Give a room a password: makes a public one private, and changes that of a private one.
+//! Set a room's password: makes a public room private, and changes the password of a private room.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path};
@@ -9,11 +9,11 @@ use crate::domain::{Role, RoomId, RoomPassword};
 use crate::live::rooms::Room;
 use crate::services::room_settings::{self, Others};
 use crate::urls::room_settings_done_url;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -31,30 +31,29 @@ struct RoomPasswordPage<'a> {
 #[serde(default)]
 pub struct RoomPasswordForm {
     password: String,
-    /// `stay` or `go`; asked of private rooms only.
+    /// `stay` or `go`: whether the other members stay. Only for private rooms.
     others: String,
 }
 
-/// **Who:** the owner. **Answers:** the form.
+/// Shows the page. **Who:** the owner. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     html(&RoomPasswordPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         others: "",
         problems: Problems::default(),
     })
 }
 
-/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422
-/// or 503.
+/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     form: Form<RoomPasswordForm>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let mut problems = Problems::default();
     let password = problems.take("password", RoomPassword::parse(&form.password));
     let others = match (form.others.as_str(), room.is_private) {
@@ -65,9 +64,9 @@ pub async fn submit(
             None
         }
     };
-    let again = |problems| {
+    let show_again = |problems| {
         let page = RoomPasswordPage {
-            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            layout: Layout::new(&state, Some(&user), NavPage::Other),
             room: &room,
             others: &form.others,
             problems,
@@ -75,12 +74,12 @@ pub async fn submit(
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
     let Some((password, others)) = password.zip(others) else {
-        return again(problems);
+        return show_again(problems);
     };
     let set = async {
         let changed =
             room_settings::set_password(&state.core, room.id, user.user_id, password, others);
-        changed.await?.done(room.id)?;
+        changed.await?.into_result(room.id)?;
         let done = if room.is_private {
             "password"
         } else {
@@ -88,5 +87,5 @@ pub async fn submit(
         };
         Ok(see_other(room_settings_done_url(room.id, done)))
     };
-    or_form_for_later(set.await, "password", again)
+    or_retry_form(set.await, "password", show_again)
 }

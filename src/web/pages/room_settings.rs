@@ -1,4 +1,4 @@
-//! A room's settings.
+//! The settings of a room.
 
 use actix_web::http::StatusCode;
 use actix_web::web::{Data, Form, Path, Query};
@@ -9,15 +9,15 @@ use crate::domain::{Description, Language, Lifespan, Role, RoomId, RoomName, Slo
 use crate::live::rooms::Room;
 use crate::services::room_settings::{self, Changed, Settings};
 use crate::urls::room_settings_done_url;
-use crate::web::answers::{html, html_with, or_form_for_later, see_other};
+use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::guards::room_of;
-use crate::web::layout::{Here, Layout};
+use crate::web::guards::room_with_role;
+use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// The word for the longest lifespan that the server allows.
+/// The form's value for the longest lifespan that the server allows.
 const LONGEST: &str = "longest";
 
 #[derive(Template)]
@@ -32,17 +32,17 @@ struct RoomSettingsPage<'a> {
 }
 
 impl RoomSettingsPage<'_> {
-    /// The lifespans to choose from: value and words.
+    /// Returns the lifespans to choose from: value and label.
     fn lifespans(&self) -> Vec<(String, String)> {
         let shorter = Lifespan::CHOICES
             .into_iter()
             .filter(|choice| *choice < self.longest)
-            .map(|choice| (word_of(choice), choice.to_string()));
+            .map(|choice| (lifespan_value(choice), choice.to_string()));
         let longest = format!("{} (maximum)", self.longest);
         shorter.chain([(LONGEST.to_owned(), longest)]).collect()
     }
 
-    /// The slow modes to choose from: value and words.
+    /// Returns the slow modes to choose from: value and label.
     fn slow_modes(&self) -> Vec<(String, String)> {
         let words = |choice: SlowMode| match choice {
             SlowMode::OFF => "Off".to_owned(),
@@ -53,13 +53,13 @@ impl RoomSettingsPage<'_> {
             .into()
     }
 
-    /// The languages to choose from: tag and name.
+    /// Returns the languages to choose from.
     fn languages(&self) -> &'static [Language] {
         Language::all()
     }
 }
 
-/// What the address can say.
+/// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct RoomSettingsQuery {
@@ -80,13 +80,13 @@ pub struct RoomSettingsForm {
 }
 
 impl RoomSettingsForm {
-    /// The form filled in with what the room is like.
+    /// Creates a form with the room's current settings.
     fn of(room: &Room, longest: Lifespan) -> Self {
         Self {
             name: room.name.clone(),
             description: room.description.clone(),
             lifespan: if room.lifespan < longest {
-                word_of(room.lifespan)
+                lifespan_value(room.lifespan)
             } else {
                 LONGEST.to_owned()
             },
@@ -104,7 +104,7 @@ impl RoomSettingsForm {
             LONGEST => Some(None),
             word => Lifespan::CHOICES
                 .into_iter()
-                .find(|choice| word_of(*choice) == word && *choice <= longest)
+                .find(|choice| lifespan_value(*choice) == word && *choice <= longest)
                 .map(Some),
         };
         let language = match self.language.as_str() {
@@ -161,17 +161,17 @@ impl RoomSettingsForm {
     }
 }
 
-/// **Who:** the owner. **Answers:** the form, and links to what is asked about first.
+/// Shows the page. **Who:** the owner. **Answers:** the form, and links to the actions that need confirmation.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     query: Query<RoomSettingsQuery>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let longest = Lifespan(state.core.config.message_lifespan);
     html(&RoomSettingsPage {
-        layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+        layout: Layout::new(&state, Some(&user), NavPage::Other),
         form: &RoomSettingsForm::of(&room, longest),
         room: &room,
         longest,
@@ -187,18 +187,18 @@ pub async fn show(
     })
 }
 
-/// Saves the settings. **Who:** the owner. **Answers:** 303 back, or the form again with 422 or 503.
+/// Saves the settings. **Who:** the owner. **Answers:** 303 to the page, or the form again with 422 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     form: Form<RoomSettingsForm>,
 ) -> PageResult {
-    let room = room_of(&state, &user, *room, Role::Owner).await?;
+    let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let longest = Lifespan(state.core.config.message_lifespan);
-    let again = |problems| {
+    let show_again = |problems| {
         let page = RoomSettingsPage {
-            layout: Layout::new(&state, Some(&user), Here::Elsewhere),
+            layout: Layout::new(&state, Some(&user), NavPage::Other),
             room: &room,
             form: &form,
             longest,
@@ -209,24 +209,24 @@ pub async fn submit(
     };
     let settings = match form.parse(longest) {
         Ok(settings) => settings,
-        Err(problems) => return again(problems),
+        Err(problems) => return show_again(problems),
     };
     let save = async {
         match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
             Changed::NameTaken => {
                 const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
-                again(Problems::one("name", TAKEN))
+                show_again(Problems::one("name", TAKEN))
             }
             changed => {
-                changed.done(room.id)?;
+                changed.into_result(room.id)?;
                 Ok(see_other(room_settings_done_url(room.id, "saved")))
             }
         }
     };
-    or_form_for_later(save.await, "name", again)
+    or_retry_form(save.await, "name", show_again)
 }
 
-/// What stands for a lifespan in the form: its seconds.
-fn word_of(lifespan: Lifespan) -> String {
+/// Returns the form's value for a lifespan: its seconds.
+fn lifespan_value(lifespan: Lifespan) -> String {
     lifespan.0.as_secs().to_string()
 }

@@ -1,4 +1,4 @@
-//! A room as its members see it: shown by the room page, and again by a message that was refused.
+//! The view of a room for its members, used by the room page and after a refused message.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -9,15 +9,15 @@ use crate::domain::{MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::web::forms::Problems;
-use crate::web::layout::{Here, Layout};
+use crate::web::layout::{Layout, NavPage};
 use crate::web::message_html;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// How many members the room page names; the members page names all.
+/// How many members the room page lists. The members page lists all.
 const MEMBERS_SHOWN: usize = 20;
 
-/// After how many minutes the reading view can be set to reload itself.
+/// The reload intervals that the reading view offers, in minutes.
 pub const RELOADS: [u64; 3] = [1, 2, 5];
 
 /// The room page.
@@ -27,62 +27,62 @@ pub struct RoomPage<'a> {
     layout: Layout<'a>,
     room: &'a Room,
     reader: UserId,
-    stretches: Vec<Stretch>,
-    /// Where the link to older messages leads.
+    groups: Vec<MessageGroup>,
+    /// The message that the link to older messages starts before.
     older: Option<MessageId>,
-    /// Whether these are older messages, rather than the newest.
+    /// Whether the page shows older messages instead of the newest.
     is_old: bool,
     latest: Option<MessageId>,
-    /// How many of the messages are new to the reader; none where that was not asked.
+    /// The number of messages that are new to the reader. `None` on a page of older messages.
     new: Option<usize>,
-    /// How many have the room open.
+    /// The number of people who have the room open.
     here: usize,
-    /// Makes the address of the link to check for new messages another one each time: browsers ask
-    /// the server for nothing when a link leads to a place on the page they are at.
+    /// The time, which makes the address of the "Check for new messages" link unique: browsers send no request for
+    /// a link that differs from the current address only in its fragment.
     now: SiteTime,
     cursor: String,
     nonce: String,
     announcements: &'static str,
     text: &'a str,
-    opening: Opening,
+    arrival: Arrival,
     problems: Problems,
 }
 
-/// Messages under one heading.
-struct Stretch {
+/// The messages under one heading.
+struct MessageGroup {
     day: Option<String>,
     is_new: bool,
     messages: Vec<Arc<Message>>,
 }
 
-/// How the reader comes to the page.
+/// How the reader arrived at the page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Opening {
-    /// Just so.
+pub enum Arrival {
+    /// By an ordinary link.
     Plain,
-    /// By the link to check for new messages.
+    /// By the link "Check for new messages".
     Check,
-    /// To read, on a page that reloads itself after so many minutes.
+    /// In the reading view, which reloads itself every given number of minutes.
     Reload(u64),
-    /// Having made the room.
+    /// After creating the room.
     Created,
-    /// Having joined it.
+    /// After joining the room.
     Joined,
-    /// Having sent a message.
+    /// After sending a message.
     Sent,
-    /// Having deleted a message.
+    /// After deleting a message.
     Deleted,
-    /// To delete messages of others.
+    /// In the moderation view, to delete other people's messages.
     Moderate {
-        /// Having deleted one.
+        /// Whether the reader has just deleted a message.
         has_deleted: bool,
     },
-    /// Having signed in again, to a message that was not sent.
-    Held,
+    /// After signing in again, with the draft of a message that was not sent.
+    Draft,
 }
 
-impl Opening {
-    /// What was done, in words, for the title and the page.
+impl Arrival {
+    /// Returns what was just done, for the title and the page.
     fn done(self) -> Option<&'static str> {
         match self {
             Self::Plain | Self::Check | Self::Reload(_) | Self::Moderate { has_deleted: false } => {
@@ -92,25 +92,25 @@ impl Opening {
             Self::Joined => Some("You have joined the room"),
             Self::Sent => Some("Sent"),
             Self::Deleted | Self::Moderate { has_deleted: true } => Some("Message deleted"),
-            Self::Held => Some("Your message has not been sent yet"),
+            Self::Draft => Some("Your message has not been sent yet"),
         }
     }
 }
 
-/// Which messages of a room are shown.
+/// The messages of a room to show.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Range {
-    /// The newest, those after this one marked as new.
+    /// The newest messages, with those after `seen` marked as new.
     Newest {
-        /// The latest that the reader has seen. None: none of them.
+        /// The latest message that the reader has seen. `None`: the reader has seen none.
         seen: Option<MessageId>,
     },
-    /// Those before this one.
+    /// The messages before this one.
     Before(MessageId),
 }
 
 impl<'a> RoomPage<'a> {
-    /// The messages of `range`.
+    /// Creates a page with the messages of `range`.
     pub async fn new(
         state: &'a WebState,
         user: &'a CurrentUser,
@@ -134,7 +134,7 @@ impl<'a> RoomPage<'a> {
             .filter(|message| is_new(message))
             .count();
         Self {
-            layout: Layout::new(state, Some(user), Here::Elsewhere),
+            layout: Layout::new(state, Some(user), NavPage::Other),
             room,
             reader: user.user_id,
             older: first.map(|message| message.id).filter(|_| page.has_older),
@@ -144,26 +144,26 @@ impl<'a> RoomPage<'a> {
             here: state.core.presence.count(room.id, now),
             now,
             cursor: page.cursor.to_string(),
-            stretches: stretches(page.messages, is_new),
+            groups: group_by_day(page.messages, is_new),
             nonce: state.core.nonces.make(user.user_id, room.id),
             announcements: "each",
             text: "",
-            opening: Opening::Plain,
+            arrival: Arrival::Plain,
             problems: Problems::default(),
         }
     }
 
-    /// Says how the reader comes here.
+    /// Sets how the reader arrived, and how much the page announces.
     #[must_use]
-    pub fn opened(self, opening: Opening, announcements: &'static str) -> Self {
+    pub fn with_arrival(self, arrival: Arrival, announcements: &'static str) -> Self {
         Self {
-            opening,
+            arrival,
             announcements,
             ..self
         }
     }
 
-    /// Gives a message that was not sent back to its author.
+    /// Puts the text of a message that was not sent back into the form.
     #[must_use]
     pub fn with_text(self, text: &'a str, problems: Problems) -> Self {
         Self {
@@ -173,24 +173,24 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    /// The latest message that is shown.
+    /// Returns the latest message on the page.
     #[must_use]
     pub fn latest(&self) -> Option<MessageId> {
         self.latest
     }
 
-    /// Whether the script keeps the page up to date.
-    fn is_followed(&self) -> bool {
+    /// Whether the script polls for new messages.
+    fn is_live(&self) -> bool {
         !self.is_old && self.reload().is_none() && !self.is_moderating()
     }
 
-    /// Whether there is a box to write in.
-    fn has_box(&self) -> bool {
+    /// Whether the page has a form to send a message.
+    fn has_composer(&self) -> bool {
         self.reload().is_none() && !self.is_moderating() && self.room.may_post(self.reader)
     }
 
     fn is_moderating(&self) -> bool {
-        matches!(self.opening, Opening::Moderate { .. })
+        matches!(self.arrival, Arrival::Moderate { .. })
     }
 
     fn is_moderator(&self) -> bool {
@@ -198,27 +198,27 @@ impl<'a> RoomPage<'a> {
     }
 
     fn reload(&self) -> Option<u64> {
-        match self.opening {
-            Opening::Reload(minutes) => Some(minutes),
+        match self.arrival {
+            Arrival::Reload(minutes) => Some(minutes),
             _ => None,
         }
     }
 
-    /// What the title says before the room's name.
+    /// Returns the part of the title before the room's name.
     fn title_lead(&self) -> Option<String> {
-        if let Some(done) = self.opening.done() {
+        if let Some(done) = self.arrival.done() {
             return Some(done.to_owned());
         }
-        match (self.new?, self.opening) {
-            (0, Opening::Check) => Some("No new messages".to_owned()),
+        match (self.new?, self.arrival) {
+            (0, Arrival::Check) => Some("No new messages".to_owned()),
             (0, _) => None,
             (new, _) => Some(format!("{new} new")),
         }
     }
 
-    /// What the box's description says after a message was sent.
+    /// Returns the description of the message box after a message was sent.
     fn sent_words(&self) -> Option<String> {
-        if self.opening != Opening::Sent {
+        if self.arrival != Arrival::Sent {
             return None;
         }
         Some(match self.new? {
@@ -228,7 +228,7 @@ impl<'a> RoomPage<'a> {
         })
     }
 
-    /// How often the reading view reloads itself, in words.
+    /// Returns a reload interval of the reading view in words.
     fn every(&self, minutes: &u64) -> String {
         if *minutes == 1 {
             "every minute".to_owned()
@@ -237,12 +237,12 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    fn html_of<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>, askama::Error> {
+    fn render_message<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>, askama::Error> {
         let role = |user| self.room.role_of(user);
         let may_delete =
             || role(self.reader).is_some_and(|reader| reader.may_moderate(role(message.author)));
         if self.is_moderating() && message.author != self.reader && may_delete() {
-            Ok(message_html::to_moderate(message)?.into())
+            Ok(message_html::render_for_moderator(message)?.into())
         } else {
             Ok(message.html_for(self.reader).into())
         }
@@ -256,10 +256,12 @@ impl<'a> RoomPage<'a> {
     }
 }
 
-/// Puts messages under the days they were sent on, and from the first new one on under a heading of
-/// their own.
-fn stretches(messages: Vec<Arc<Message>>, is_new: impl Fn(&Message) -> bool) -> Vec<Stretch> {
-    let mut stretches: Vec<Stretch> = Vec::new();
+/// Groups messages by the day they were sent, and starts a group of its own at the first new message.
+fn group_by_day(
+    messages: Vec<Arc<Message>>,
+    is_new: impl Fn(&Message) -> bool,
+) -> Vec<MessageGroup> {
+    let mut groups: Vec<MessageGroup> = Vec::new();
     let mut day_before = None;
     let mut is_marked = false;
     for message in messages {
@@ -267,14 +269,14 @@ fn stretches(messages: Vec<Arc<Message>>, is_new: impl Fn(&Message) -> bool) -> 
         let begins_day = day_before.replace(day) != Some(day);
         let begins_new = !is_marked && is_new(&message);
         is_marked |= begins_new;
-        match stretches.last_mut().filter(|_| !begins_day && !begins_new) {
-            Some(stretch) => stretch.messages.push(message),
-            None => stretches.push(Stretch {
+        match groups.last_mut().filter(|_| !begins_day && !begins_new) {
+            Some(group) => group.messages.push(message),
+            None => groups.push(MessageGroup {
                 day: begins_day.then(|| message.sent_at.day()),
                 is_new: begins_new,
                 messages: vec![message],
             }),
         }
     }
-    stretches
+    groups
 }
