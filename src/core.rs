@@ -29,8 +29,10 @@ pub struct Core {
     pub config: Config,
     /// The clock that everything goes by.
     pub clock: Arc<dyn Clock>,
-    /// Accounts, rooms, memberships and sessions.
+    /// Accounts, rooms, memberships and sessions, to be read. These connections cannot write.
     pub database: DatabaseConnection,
+    /// The one connection that writes. Only [`Core::change`] and the background tasks use it.
+    pub writer: DatabaseConnection,
     /// Names this process in the change feed.
     pub origin: Origin,
     /// The rooms' message logs.
@@ -90,7 +92,7 @@ impl Core {
         run_to_completion(async move {
             let now = core.clock.now();
             let (outcome, changes) =
-                transaction::change(&core.database, core.origin, now, work).await?;
+                transaction::change(&core.writer, core.origin, now, work).await?;
             for change in changes {
                 core.apply(change).await;
             }

@@ -20,7 +20,7 @@ pub enum CommandError {
     /// The command was used wrongly.
     #[error("{0}")]
     Usage(&'static str),
-    /// There is unknown_person, or nothing, of that name.
+    /// No person or room has this name.
     #[error("there is no {what} named {name}")]
     Unknown {
         /// `person` or `room`.

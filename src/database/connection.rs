@@ -1,8 +1,10 @@
 //! Opening the database: how SQLite is set up, and what a database must be to be served.
 
+use std::fs::{File, OpenOptions, TryLockError};
 use std::future::ready;
 use std::io;
-use std::path::PathBuf;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,8 +25,23 @@ use crate::security::secret::create_private_folder;
 /// How long a statement waits for another's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections to the SQLite file: one writes at a time, the others read beside it.
-const CONNECTIONS: u32 = 4;
+/// How many connections read at a time.
+const READERS: u32 = 4;
+
+/// A server's connections to its database.
+pub struct Connections {
+    /// Connections that only read. None of them ever waits for a writer.
+    pub readers: DatabaseConnection,
+    /// The one connection that writes, behind a queue: in SQLite one writes at a time, and writers that wait in
+    /// the process have an order, and keep no connection from readers.
+    pub writer: DatabaseConnection,
+}
+
+/// That no other server serves the same database file, for as long as this value or the process lives.
+#[derive(Debug)]
+pub struct ServerLock {
+    _file: Option<File>,
+}
 
 /// Why a database was not opened.
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +68,30 @@ pub enum OpenError {
         /// Where it was looked for.
         url: String,
     },
+    /// Another server serves the database.
+    #[error("another server is using the database {url}: one SQLite file serves one server")]
+    InUse {
+        /// Which one.
+        url: String,
+    },
+    /// The file that shows whether a server serves the database cannot be made.
+    #[error("cannot lock {}: {error}", file.display())]
+    Lock {
+        /// The file.
+        file: PathBuf,
+        /// The error of the operating system.
+        error: io::Error,
+    },
+    /// An older program has made the database.
+    #[error(
+        "the database {url} is of an older version of Mirage (before {change}): use that version's commands, or start this version's server once"
+    )]
+    Older {
+        /// Which one.
+        url: String,
+        /// The first change that the database has not seen.
+        change: String,
+    },
     /// A newer program has changed the database.
     #[error(
         "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
@@ -67,32 +108,78 @@ pub enum OpenError {
 ///
 /// # Errors
 /// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
-pub async fn open(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
+pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
     let url = &storage.database_url;
     let file = file_of(url).map_err(failed(url))?;
     if let Some(file) = &file {
-        if let Some(folder) = file.parent() {
-            create_private_folder(folder).map_err(|error| OpenError::Folder {
-                folder: folder.to_owned(),
-                error,
-            })?;
-        }
+        create_folder_of(file)?;
         if file.exists() {
             refuse_newer(url, &applied_changes(url).await?)?;
         }
     }
-    // A database in memory is another one in each connection.
-    connect(url, if file.is_some() { CONNECTIONS } else { 1 }).await
+    let writer = connect(url, 1, Purpose::Write).await?;
+    Migrator::up(&writer, None).await.map_err(failed(url))?;
+    refuse_read_only(&writer).await.map_err(failed(url))?;
+    let readers = if file.is_some() {
+        connect(url, READERS, Purpose::Read).await?
+    } else {
+        // A database in memory is another one in each connection.
+        writer.clone()
+    };
+    Ok(Connections { readers, writer })
 }
 
-/// Opens the database that a server has made, and brings its schema up to date, as the server does.
+/// Makes sure that no other server serves the database. The lock is on a file beside the database's own.
 ///
 /// # Errors
-/// As with [`open`], and when there is none yet.
+/// When another server does, or the file cannot be made.
+pub fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
+    let url = &storage.database_url;
+    let Some(database) = file_of(url).map_err(failed(url))? else {
+        return Ok(ServerLock { _file: None });
+    };
+    create_folder_of(&database)?;
+    let mut file = database.into_os_string();
+    file.push(".lock");
+    let file = PathBuf::from(file);
+    let opened = OpenOptions::new()
+        .create(true)
+        .append(true)
+        .mode(0o600)
+        .open(&file);
+    let locked = opened.map_err(TryLockError::Error).and_then(|file| {
+        file.try_lock()?;
+        Ok(file)
+    });
+    match locked {
+        Ok(file) => Ok(ServerLock { _file: Some(file) }),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
+            url: url.to_owned(),
+        }),
+        Err(TryLockError::Error(error)) => Err(OpenError::Lock { file, error }),
+    }
+}
+
+/// Opens the database that a server has made, for an operator's command. Leaves the schema as it is: a server of
+/// another version may be running.
+///
+/// # Errors
+/// When it cannot be opened, there is none yet, or another version of Mirage has made it.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    refuse_newer(url, &changes_of_existing(url).await?)?;
-    connect(url, 1).await
+    let applied = changes_of_existing(url).await?;
+    refuse_newer(url, &applied)?;
+    let known = Migrator::migrations();
+    if let Some(missing) = known
+        .iter()
+        .find(|known| !applied.iter().any(|applied| applied == known.name()))
+    {
+        return Err(OpenError::Older {
+            url: url.to_owned(),
+            change: missing.name().to_owned(),
+        });
+    }
+    connect(url, 1, Purpose::Write).await
 }
 
 /// Opens the database that a server has made, of whatever version, and leaves it as it is.
@@ -133,25 +220,47 @@ async fn connect_to_read(url: &str) -> Result<DatabaseConnection, OpenError> {
     Database::connect(options).await.map_err(failed(url))
 }
 
-async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, OpenError> {
+/// What a connection is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Read,
+    Write,
+}
+
+fn create_folder_of(file: &Path) -> Result<(), OpenError> {
+    let Some(folder) = file.parent() else {
+        return Ok(());
+    };
+    create_private_folder(folder).map_err(|error| OpenError::Folder {
+        folder: folder.to_owned(),
+        error,
+    })
+}
+
+async fn connect(
+    url: &str,
+    connections: u32,
+    purpose: Purpose,
+) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(connections)
         .acquire_timeout(BUSY_TIMEOUT)
         .sqlx_logging(false)
-        .map_sqlx_sqlite_opts(|sqlite| {
-            sqlite
+        .map_sqlx_sqlite_opts(move |sqlite| {
+            let sqlite = sqlite
                 .journal_mode(SqliteJournalMode::Wal)
                 // What was answered with success is on the disk, power cut or not.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
-                .busy_timeout(BUSY_TIMEOUT)
+                .busy_timeout(BUSY_TIMEOUT);
+            match purpose {
+                Purpose::Read => sqlite.pragma("query_only", "ON"),
+                Purpose::Write => sqlite,
+            }
         })
         .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(ready(Ok(is_fit(connection)))));
-    let database = Database::connect(options).await.map_err(failed(url))?;
-    Migrator::up(&database, None).await.map_err(failed(url))?;
-    refuse_read_only(&database).await.map_err(failed(url))?;
-    Ok(database)
+    Database::connect(options).await.map_err(failed(url))
 }
 
 /// Whether a connection that was used before can be used again, or is to be closed.

@@ -8,6 +8,7 @@ use sea_orm::{
     Set,
 };
 
+use super::connection::Connections;
 use super::entities::change;
 use crate::domain::{RoomId, Timestamp, UserId};
 use crate::security::secret::random_bytes;
@@ -127,7 +128,8 @@ pub(super) async fn write(
 
 /// Reads what other processes write into the feed.
 pub struct ChangeFeed {
-    database: DatabaseConnection,
+    readers: DatabaseConnection,
+    writer: DatabaseConnection,
     /// Rows of this process are passed over: it has applied them.
     own: Origin,
     /// The latest row that was read.
@@ -139,11 +141,13 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn follow(database: DatabaseConnection, own: Origin) -> Result<Self, DbErr> {
+    pub async fn follow(connections: &Connections, own: Origin) -> Result<Self, DbErr> {
         let latest = change::Entity::find().order_by_desc(change::Column::Id);
-        let cursor = latest.one(&database).await?.map_or(0, |row| row.id);
+        let cursor = latest.one(&connections.readers).await?;
+        let cursor = cursor.map_or(0, |row| row.id);
         Ok(Self {
-            database,
+            readers: connections.readers.clone(),
+            writer: connections.writer.clone(),
             own,
             cursor,
         })
@@ -159,7 +163,7 @@ impl ChangeFeed {
         let new = change::Entity::find()
             .filter(change::Column::Id.gt(self.cursor))
             .order_by_asc(change::Column::Id);
-        let rows = new.all(&self.database).await?;
+        let rows = new.all(&self.readers).await?;
         if let Some(last) = rows.last() {
             self.cursor = last.id;
         }
@@ -175,7 +179,7 @@ impl ChangeFeed {
         change::Entity::delete_many()
             .filter(change::Column::Id.lte(self.cursor))
             .filter(change::Column::MadeAt.lte(now.minus(KEPT_FOR)))
-            .exec(&self.database)
+            .exec(&self.writer)
             .await?;
         Ok(())
     }

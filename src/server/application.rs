@@ -7,13 +7,14 @@ use std::sync::atomic::AtomicU64;
 use actix_server::Server;
 use sea_orm::DbErr;
 use tokio::sync::watch;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{background, listener};
 use crate::clock::Clock;
 use crate::config::{Config, Switch};
 use crate::core::{Core, Probes};
-use crate::database::connection::{self, OpenError};
+use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
 use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
@@ -62,6 +63,8 @@ pub struct Application {
     server: Server,
     core: Arc<Core>,
     feed: ChangeFeed,
+    /// Held until the database is closed.
+    _lock: ServerLock,
 }
 
 impl Application {
@@ -74,10 +77,12 @@ impl Application {
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));
-        let database = connection::open(&config.storage).await?;
+        let lock = connection::lock(&config.storage)?;
+        let connections = connection::open(&config.storage).await?;
         let origin = Origin::random();
-        let feed = ChangeFeed::follow(database.clone(), origin).await?;
-        let database = connection::counting(database, Arc::clone(&statements));
+        let feed = ChangeFeed::follow(&connections, origin).await?;
+        let count = |database| connection::counting(database, Arc::clone(&statements));
+        let (database, writer) = (count(connections.readers), count(connections.writer));
         let capacity = Capacity {
             messages_per_room: config.max_messages,
             bytes: config.buffer_bytes,
@@ -92,6 +97,7 @@ impl Application {
                 Arc::new(message_html::render),
             ),
             database,
+            writer,
             origin,
             drafts: Drafts::default(),
             read_marks: ReadMarks::default(),
@@ -135,6 +141,7 @@ impl Application {
             server,
             core,
             feed,
+            _lock: lock,
         })
     }
 
@@ -156,14 +163,21 @@ impl Application {
     /// When the server fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
         let handle = self.server.handle();
-        let sweeping = tokio::spawn(background::sweep(Arc::clone(&self.core)));
-        let following = tokio::spawn(background::follow_changes(
+        let mut tasks = JoinSet::new();
+        tasks.spawn(background::sweep(Arc::clone(&self.core)));
+        tasks.spawn(background::follow_changes(
             Arc::clone(&self.core),
             self.feed,
         ));
         let mut server = std::pin::pin!(self.server);
         let result = tokio::select! {
             result = &mut server => result,
+            // They run as long as the server. Without them nothing would expire from memory, or the changes of
+            // commands would be missed.
+            ended = tasks.join_next() => {
+                tracing::error!(?ended, "a background task ended");
+                Err(io::Error::other("a background task ended"))
+            }
             () = stop => {
                 tracing::info!("shutting down");
                 self.core.stopping.cancel();
@@ -172,10 +186,11 @@ impl Application {
             }
         };
         self.core.stopping.cancel();
-        sweeping.abort();
-        following.abort();
-        if let Err(error) = self.core.database.clone().close().await {
-            tracing::warn!(%error, "failed to close the database");
+        tasks.abort_all();
+        for database in [&self.core.database, &self.core.writer] {
+            if let Err(error) = database.clone().close().await {
+                tracing::warn!(%error, "failed to close the database");
+            }
         }
         result
     }

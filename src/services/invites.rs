@@ -207,7 +207,7 @@ pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joi
 pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     invite::Entity::delete_many()
         .filter(invite::Column::ExpiresAt.lte(core.clock.now()))
-        .exec(&core.database)
+        .exec(&core.writer)
         .await?;
     Ok(())
 }

@@ -126,11 +126,11 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     let now = core.clock.now();
     signup_link::Entity::delete_many()
         .filter(signup_link::Column::ExpiresAt.lte(now))
-        .exec(&core.database)
+        .exec(&core.writer)
         .await?;
     password_reset::Entity::delete_many()
         .filter(password_reset::Column::ExpiresAt.lte(now))
-        .exec(&core.database)
+        .exec(&core.writer)
         .await?;
     Ok(())
 }

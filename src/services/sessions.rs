@@ -257,7 +257,7 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
         .add(session::Column::CreatedAt.lte(now.minus(LONGEST_LIFE)));
     session::Entity::delete_many()
         .filter(expired)
-        .exec(&core.database)
+        .exec(&core.writer)
         .await?;
     Ok(())
 }
@@ -291,7 +291,7 @@ fn mark_used(core: &Arc<Core>, live: &LiveSession, now: Timestamp) {
             let update = session::Entity::update_many()
                 .col_expr(session::Column::LastSeen, Expr::value(now.0))
                 .filter(session::Column::KeyDigest.eq(digest.to_hex()));
-            if let Err(error) = update.exec(&core.database).await {
+            if let Err(error) = update.exec(&core.writer).await {
                 // The next use after the lag tries again.
                 tracing::warn!(%error, "failed to update when a session was last used");
             }
