@@ -183,7 +183,7 @@ fn no_room(name: &str) -> Refused {
 }
 
 fn line_of_person(person: &ListedPerson) -> String {
-    let (name, made_at) = (&person.name, person.created_at.machine());
+    let (name, made_at) = (&person.name, person.created_at.to_rfc3339());
     format!("{name}\t{made_at}\t{}\t{}\n", person.rooms, person.sessions)
 }
 

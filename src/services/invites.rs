@@ -15,7 +15,7 @@ use super::{memberships, moderation, rooms};
 use crate::core::{Core, Fault};
 use crate::database::entities::{invite, room};
 use crate::database::transaction::Decision::{Commit, RollBack};
-use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId, Timestamp, UserId};
+use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId, Timestamp, UserId};
 use crate::live::rooms::Room;
 use crate::security::tokens::{Token, TokenDigest};
 
@@ -72,7 +72,7 @@ pub async fn create(
     core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
-    life: InviteLife,
+    life: InviteLifetime,
     uses: InviteUses,
 ) -> Result<Created, Fault> {
     let now = core.clock.now();
@@ -94,8 +94,8 @@ pub async fn create(
             token_digest: Set(token.digest().to_hex()),
             room_id: Set(room),
             created_at: Set(now),
-            expires_at: Set(now.plus(life.span())),
-            uses_left: Set(uses.count()),
+            expires_at: Set(now.plus(life.duration())),
+            uses_left: Set(uses.limit()),
             ..Default::default()
         };
         let inserted = invite::Entity::insert(row).exec(transaction).await?;

@@ -180,7 +180,7 @@ pub async fn list(core: &Core, user: UserId) -> Result<Vec<OwnSession>, Fault> {
         let last_seen = last_seen(core, Some(digest), &row);
         let session = OwnSession {
             digest,
-            browser: Browser::of(&row.user_agent),
+            browser: Browser::from_user_agent(&row.user_agent),
             created_at: row.created_at,
             last_seen,
         };

@@ -97,7 +97,7 @@ impl Connections {
     }
 
     fn place_for(self: &Arc<Self>, peer: SocketAddr) -> Option<Place> {
-        let address = ClientAddress::of_peer(peer.ip(), &self.trusted);
+        let address = ClientAddress::from_peer(peer.ip(), &self.trusted);
         let connections = Arc::clone(self);
         if let Some(most) = self.most.filter(|_| address.is_limited()) {
             let mut open = self.count();

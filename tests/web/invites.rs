@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mirage::database::entities::invite;
-use mirage::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
+use mirage::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId};
 use mirage::services::invites::{self, Created, Revoked};
 use mirage::services::moderation;
 use sea_orm::EntityTrait;
@@ -362,7 +362,7 @@ async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     app.sign_up("bob").await;
     let (room, bob) = (RoomId(room), app.user_id("bob").await);
 
-    let created = invites::create(&app.core, room, bob, InviteLife::Day, InviteUses::One).await;
+    let created = invites::create(&app.core, room, bob, InviteLifetime::Day, InviteUses::One).await;
     let revoked = invites::revoke(&app.core, room, bob, InviteId(1)).await;
 
     assert!(matches!(created.unwrap(), Created::NotAllowed));

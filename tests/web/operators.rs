@@ -314,7 +314,7 @@ async fn links_begin_with_the_public_url() {
 #[actix_web::test]
 async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
     let app = spawn().await;
-    let now = app.clock.now().machine();
+    let now = app.clock.now().to_rfc3339();
     assert_eq!(printed(&run(&app, &["user", "list"]).await), "");
     assert_eq!(printed(&run(&app, &["room", "list"]).await), "");
     let (bob, ada) = (app.sign_up("bob").await, app.sign_up("Ada").await);
