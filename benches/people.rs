@@ -116,7 +116,7 @@ impl Dataset {
             });
             // As long as the server's own tokens.
             let random = u128::from_be_bytes(random_bytes());
-            let token = Token::sent(format!("{random:043x}"));
+            let token = Token::received(format!("{random:043x}"));
             sessions.push(session::ActiveModel {
                 key_digest: Set(token.digest().to_hex()),
                 user_id: Set(UserId(id)),

@@ -114,7 +114,7 @@ fn check(operation: &Operation) -> Result<(), Refused> {
 }
 
 async fn back_up(storage: &Storage, file: &Path) -> Result<String, Refused> {
-    let database = connection::open_to_read(storage).await?;
+    let database = connection::open_read_only(storage).await?;
     let copied = backup::copy_to(&database, file).await;
     drop(database.close().await);
     copied.map_err(|error| Refused::NoCopy {

@@ -1,4 +1,4 @@
-//! Opening the database: how SQLite is set up, and what a database must be to be served.
+//! Opening the database: the settings of SQLite, and the checks before a database is used.
 
 use std::future::ready;
 use std::io;
@@ -20,58 +20,59 @@ use super::transaction;
 use crate::config::Storage;
 use crate::security::secret::create_private_folder;
 
-/// How long a statement waits for another's write to end.
+/// How long a statement waits for another connection's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Connections to the SQLite file: one writes at a time, the others read beside it.
+/// The number of connections to the SQLite file. One writes at a time while the others read.
 const CONNECTIONS: u32 = 4;
 
-/// Why a database was not opened.
+/// The reason why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database's folder cannot be made.
+    /// The folder of the database cannot be created.
     #[error("cannot make the folder {} for the database: {error}", folder.display())]
     Folder {
-        /// The folder.
+        /// The path of the folder.
         folder: PathBuf,
         /// The error of the operating system.
         error: io::Error,
     },
-    /// The database cannot be opened, changed or written.
+    /// The database cannot be opened, migrated or written.
     #[error("cannot use the database {url}: {error}")]
     Database {
-        /// Which one.
+        /// The URL of the database.
         url: String,
         /// The error of the database.
         error: DbErr,
     },
-    /// No server has made the database yet.
+    /// No server has created the database yet.
     #[error(
         "there is no database of Mirage at {url}: name the one the server uses with --database-url"
     )]
     Missing {
-        /// Where it was looked for.
+        /// The URL of the database.
         url: String,
     },
-    /// A newer program has changed the database.
+    /// A newer version of Mirage has migrated the database.
     #[error(
         "the database {url} was changed by a newer version of Mirage ({change}): use that version"
     )]
     Newer {
-        /// Which one.
+        /// The URL of the database.
         url: String,
-        /// The change that this program does not know.
+        /// The migration that this version does not know.
         change: String,
     },
 }
 
-/// Opens a server's database, makes it if it is not there, and brings its schema up to date.
+/// Opens a server's database, creates it if it does not exist, and runs its migrations.
 ///
 /// # Errors
-/// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
+/// When the database cannot be opened or written, or a newer version of Mirage has migrated it; the database
+/// is left unchanged then.
 pub async fn open(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    let file = file_of(url).map_err(failed(url))?;
+    let file = file_path(url).map_err(failed(url))?;
     if let Some(file) = &file {
         if let Some(folder) = file.parent() {
             create_private_folder(folder).map_err(|error| OpenError::Folder {
@@ -80,48 +81,48 @@ pub async fn open(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
             })?;
         }
         if file.exists() {
-            refuse_newer(url, &applied_changes(url).await?)?;
+            refuse_newer(url, &applied_migrations(url).await?)?;
         }
     }
-    // A database in memory is another one in each connection.
+    // Each connection to an in-memory database opens a separate database.
     connect(url, if file.is_some() { CONNECTIONS } else { 1 }).await
 }
 
-/// Opens the database that a server has made, and brings its schema up to date, as the server does.
+/// Opens a database that a server has created, and runs its migrations, as the server does.
 ///
 /// # Errors
-/// As with [`open`], and when there is none yet.
+/// The errors of [`open`], and [`OpenError::Missing`] if no server has created the database yet.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    refuse_newer(url, &changes_of_existing(url).await?)?;
+    refuse_newer(url, &applied_migrations_of_existing(url).await?)?;
     connect(url, 1).await
 }
 
-/// Opens the database that a server has made, of whatever version, and leaves it as it is.
+/// Opens a database that a server has created, of any version, without changing it.
 ///
 /// # Errors
-/// When it cannot be opened, and when there is none yet.
-pub async fn open_to_read(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
+/// When the database cannot be opened, or no server has created it yet.
+pub async fn open_read_only(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    changes_of_existing(url).await?;
-    connect_to_read(url).await
+    applied_migrations_of_existing(url).await?;
+    connect_read_only(url).await
 }
 
-/// The changes of the schema that the database has seen which a server has made.
-async fn changes_of_existing(url: &str) -> Result<Vec<String>, OpenError> {
+/// Returns the migrations applied to a database that a server has created.
+async fn applied_migrations_of_existing(url: &str) -> Result<Vec<String>, OpenError> {
     let missing = || OpenError::Missing {
         url: url.to_owned(),
     };
-    let file = file_of(url).map_err(failed(url))?;
+    let file = file_path(url).map_err(failed(url))?;
     file.filter(|file| file.exists()).ok_or_else(missing)?;
-    let applied = applied_changes(url).await?;
+    let applied = applied_migrations(url).await?;
     if applied.is_empty() {
         return Err(missing());
     }
     Ok(applied)
 }
 
-async fn connect_to_read(url: &str) -> Result<DatabaseConnection, OpenError> {
+async fn connect_read_only(url: &str) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(1)
@@ -144,32 +145,34 @@ async fn connect(url: &str, connections: u32) -> Result<DatabaseConnection, Open
         .map_sqlx_sqlite_opts(|sqlite| {
             sqlite
                 .journal_mode(SqliteJournalMode::Wal)
-                // What was answered with success is on the disk, power cut or not.
+                // A change that was answered with success survives a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT)
         })
-        .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(ready(Ok(is_fit(connection)))));
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(ready(Ok(is_reusable(connection))))
+        });
     let database = Database::connect(options).await.map_err(failed(url))?;
     Migrator::up(&database, None).await.map_err(failed(url))?;
     refuse_read_only(&database).await.map_err(failed(url))?;
     Ok(database)
 }
 
-/// Whether a connection that was used before can be used again, or is to be closed.
+/// Returns whether a used connection can be used again. If not, the pool closes the connection.
 ///
-/// Where a commit fails because the disk is full or cannot be written, SQLite has rolled the transaction
-/// back by itself. sqlx then cannot roll it back, goes on as if it were open, and makes savepoints of the
-/// transactions that follow: once one of them is rolled back, nothing on this connection would ever be
-/// committed again, though every commit would seem to succeed.
-/// (<https://sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction")
-fn is_fit(connection: &SqliteConnection) -> bool {
+/// When a commit fails because the disk is full or cannot be written, SQLite rolls the transaction back by
+/// itself. sqlx then fails to roll it back, still counts it as open, and turns the following transactions
+/// into savepoints: after one of them is rolled back, nothing on this connection would ever be committed
+/// again, although every commit would seem to succeed. (<https://sqlite.org/lang_transaction.html>, "Response
+/// To Errors Within A Transaction")
+fn is_reusable(connection: &SqliteConnection) -> bool {
     !connection.is_in_transaction()
 }
 
-/// The same connections, counting in `statements` what is sent to the database by this hand.
+/// Returns a handle to the same connections that counts in `statements` each statement sent through it.
 #[must_use]
-pub fn counting(
+pub fn count_statements(
     mut database: DatabaseConnection,
     statements: Arc<AtomicU64>,
 ) -> DatabaseConnection {
@@ -186,8 +189,8 @@ fn failed(url: &str) -> impl Fn(DbErr) -> OpenError {
     }
 }
 
-/// The file that holds the database, if it is one.
-fn file_of(url: &str) -> Result<Option<PathBuf>, DbErr> {
+/// Returns the path of the database's file, or `None` for an in-memory database.
+fn file_path(url: &str) -> Result<Option<PathBuf>, DbErr> {
     let options: SqliteConnectOptions = url
         .parse()
         .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
@@ -195,10 +198,10 @@ fn file_of(url: &str) -> Result<Option<PathBuf>, DbErr> {
     Ok((!is_in_memory).then(|| options.get_filename().to_owned()))
 }
 
-/// Fails on a database that can only be read, which would let everybody in and refuse each change.
+/// Fails if the database is read-only: such a server would let people sign in, and then refuse each change.
 async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
-    // A statement that writes, though it finds nothing to change: on a file that can only be read,
-    // SQLite lets BEGIN IMMEDIATE itself pass.
+    // On a read-only file, SQLite lets BEGIN IMMEDIATE succeed, so this runs a statement that writes but
+    // matches no row.
     let transaction = transaction::begin(database).await?;
     transaction
         .execute_unprepared("DELETE FROM sessions WHERE FALSE")
@@ -206,21 +209,21 @@ async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
     transaction.rollback().await
 }
 
-/// The changes of the schema that a database has seen; none if it is none of ours. Looks without writing.
-async fn applied_changes(url: &str) -> Result<Vec<String>, OpenError> {
-    let database = connect_to_read(url).await?;
+/// Returns the migrations applied to a database, or none if it is not a database of Mirage. Does not write.
+async fn applied_migrations(url: &str) -> Result<Vec<String>, OpenError> {
+    let database = connect_read_only(url).await?;
     let backend = database.get_database_backend();
-    let ask = |sql: &str| Statement::from_string(backend, sql);
+    let statement = |sql: &str| Statement::from_string(backend, sql);
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'";
     let mut applied: Vec<String> = Vec::new();
     if database
-        .query_one_raw(ask(table))
+        .query_one_raw(statement(table))
         .await
         .map_err(failed(url))?
         .is_some()
     {
         let rows = database
-            .query_all_raw(ask("SELECT version FROM seaql_migrations"))
+            .query_all_raw(statement("SELECT version FROM seaql_migrations"))
             .await;
         for row in rows.map_err(failed(url))? {
             applied.push(row.try_get("", "version").map_err(failed(url))?);
@@ -230,7 +233,7 @@ async fn applied_changes(url: &str) -> Result<Vec<String>, OpenError> {
     Ok(applied)
 }
 
-/// Refuses a database with changes that this program does not know.
+/// Refuses a database with migrations that this version does not know.
 fn refuse_newer(url: &str, applied: &[String]) -> Result<(), OpenError> {
     let known: Vec<_> = Migrator::migrations()
         .iter()

@@ -77,7 +77,7 @@ impl Application {
         let database = connection::open(&config.storage).await?;
         let origin = Origin::random();
         let feed = ChangeFeed::follow(database.clone(), origin).await?;
-        let database = connection::counting(database, Arc::clone(&statements));
+        let database = connection::count_statements(database, Arc::clone(&statements));
         let capacity = Capacity {
             messages_per_room: config.max_messages,
             bytes: config.buffer_bytes,

@@ -226,7 +226,7 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
         (&ada, &passwords, &others, "password"),
     ];
     let hashes = app.core.probes.hashing.computed();
-    let crowd = app.core.probes.hashing.crowd();
+    let crowd = app.core.probes.hashing.overload();
 
     for (browser, path, form, field) in forms {
         let page = browser.post(path, form).await;

@@ -38,7 +38,7 @@ pub async fn show(
     token: Path<String>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let token = Token::sent(token.into_inner());
+    let token = Token::received(token.into_inner());
     let user = visitor.user.as_ref();
     let invitation = invites::look(&state.core, &token, user.map(|user| user.user_id)).await?;
     let Some(invitation) = invitation else {
@@ -64,7 +64,7 @@ pub async fn submit(
     _: Form<Button>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let token = Token::sent(token.into_inner());
+    let token = Token::received(token.into_inner());
     match invites::accept(&state.core, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),
         joined => into_room(joined),

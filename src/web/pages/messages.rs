@@ -14,7 +14,7 @@ use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access};
-use crate::urls::{login_url, room_held_url, room_sent_url, room_url};
+use crate::urls::{login_url, room_draft_url, room_sent_url, room_url};
 use crate::web::answers::{for_later, html_with, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
@@ -105,7 +105,7 @@ pub async fn submit(
         },
         None if is_script => refused(&state, None, Refusal::SignedOut, &form),
         None if messages::keep_draft(&state.core, *room, &form.text, &form.nonce) => {
-            Ok(see_other(login_url(Some(&room_held_url(*room)))))
+            Ok(see_other(login_url(Some(&room_draft_url(*room)))))
         }
         None => refused(&state, None, Refusal::SignedOut, &form),
     }

@@ -50,7 +50,7 @@ pub struct ResetForm {
 /// **Who:** anyone with a link to a new password. **Answers:** the form, or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let link = Token::sent(link.into_inner());
+    let link = Token::received(link.into_inner());
     let whose = one_time_links::whose_reset(&state.core, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
     html(&ResetPage::new(&state, &link, &name, Problems::default()))
@@ -69,7 +69,7 @@ pub async fn submit(
     form: Form<ResetForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let link = Token::sent(link.into_inner());
+    let link = Token::received(link.into_inner());
     let whose = one_time_links::whose_reset(&state.core, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
     let again = |problems| {
