@@ -59,7 +59,7 @@ pub fn for_later(mut form: HttpResponse, status: StatusCode, wait_s: u64) -> Htt
 pub fn into_room(joined: Joined) -> PageResult {
     match joined {
         Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
-        Joined::Before(room) => Ok(see_other(room_url(room))),
+        Joined::AlreadyMember(room) => Ok(see_other(room_url(room))),
         Joined::Banned { name, reason } => Err(AppError::Banned { name, reason }),
         Joined::Full { name } => Err(AppError::Full { name }),
         Joined::Refused => Err(AppError::NoSuchRoom),

@@ -153,7 +153,7 @@ impl Changed {
     /// Where it was not, what its owner is to see. Pages that have more to say about it look first.
     pub fn done(self, room: RoomId) -> Result<(), AppError> {
         match self {
-            Self::Done | Self::Already => Ok(()),
+            Self::Done | Self::Unchanged => Ok(()),
             Self::NotAllowed | Self::NameTaken => Err(AppError::NotAllowed {
                 room,
                 needs: Role::Owner,

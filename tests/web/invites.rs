@@ -199,7 +199,7 @@ async fn the_number_of_links_of_a_room_is_limited() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
-    for _ in 0..invites::MOST_LINKS {
+    for _ in 0..invites::MAX_LINKS {
         ada.invite_to(room, "hour", "one").await;
     }
 

@@ -40,7 +40,7 @@ pub async fn show(
     state.core.limits.link(client_address::of(&request))?;
     let token = Token::received(token.into_inner());
     let user = visitor.user.as_ref();
-    let invitation = invites::look(&state.core, &token, user.map(|user| user.user_id)).await?;
+    let invitation = invites::preview(&state.core, &token, user.map(|user| user.user_id)).await?;
     let Some(invitation) = invitation else {
         return Err(AppError::DeadLink);
     };

@@ -157,7 +157,7 @@ pub async fn submit(
         }
         Created::Public => needs_none(&state, &user, &room).await,
         Created::TooMany => {
-            let most = invites::MOST_LINKS;
+            let most = invites::MAX_LINKS;
             let sentence =
                 format!("There are {most} links, as many as there may be. Revoke one first");
             again(Problems::one("life-hour", sentence)).await

@@ -48,6 +48,6 @@ pub async fn submit(
         .member()?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Who has left in another tab meanwhile has what they wanted.
-        Left::Now | Left::Before => Ok(see_other("/rooms/mine?done=left")),
+        Left::Now | Left::NotAMember => Ok(see_other("/rooms/mine?done=left")),
     }
 }

@@ -51,7 +51,7 @@ pub struct ResetForm {
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::received(link.into_inner());
-    let whose = one_time_links::whose_reset(&state.core, &link).await?;
+    let whose = one_time_links::reset_owner(&state.core, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
     html(&ResetPage::new(&state, &link, &name, Problems::default()))
 }
@@ -70,7 +70,7 @@ pub async fn submit(
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::received(link.into_inner());
-    let whose = one_time_links::whose_reset(&state.core, &link).await?;
+    let whose = one_time_links::reset_owner(&state.core, &link).await?;
     let name = whose.ok_or(AppError::DeadLink)?;
     let again = |problems| {
         let page = ResetPage::new(&state, &link, &name, problems);
