@@ -84,7 +84,7 @@ impl Dataset {
         let hash = passwords.hash(PlainPassword::typed(PASSWORD));
         Self {
             folder: folder.to_owned(),
-            database: connection::open(&storage).await.expect("a database"),
+            database: connection::open(&storage).await.expect("a database").writer,
             key: Key::derive_from(&secret.key("cookie")),
             nonces: Nonces::new(&secret),
             password_hash: hash.await.expect("a hash"),
@@ -116,7 +116,7 @@ impl Dataset {
             });
             // As long as the server's own tokens.
             let random = u128::from_be_bytes(random_bytes());
-            let token = Token::sent(format!("{random:043x}"));
+            let token = Token::received(format!("{random:043x}"));
             sessions.push(session::ActiveModel {
                 key_digest: Set(token.digest().to_hex()),
                 user_id: Set(UserId(id)),

@@ -1,35 +1,35 @@
-//! The time. The only place that asks for it.
+//! The clocks. Only this module reads the time.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::domain::{SiteTime, Timestamp};
 
-/// Tells the time: the wall clock's, for what is shown and what lasts, and the site's own, for everything
-/// in memory that ends after a while.
+/// A source of the time: the wall clock's time, for display and for what is stored in the database, and the
+/// site's steady time, for deadlines in memory.
 pub trait Clock: Send + Sync {
-    /// Returns the wall clock's time. It can step, forwards and back.
+    /// Returns the wall clock's time, which can jump forwards and back.
     fn now(&self) -> Timestamp;
 
-    /// Returns the site's steady time. It never steps.
+    /// Returns the site's steady time, which never jumps.
     fn site_time(&self) -> SiteTime;
 }
 
 /// The machine's clocks.
 pub struct SystemClock {
-    /// The wall clock's time at the start.
-    began: Timestamp,
-    /// The steady clock's time at the start.
-    booted: Duration,
+    /// The wall clock's time when the server started.
+    started_at: Timestamp,
+    /// The steady clock's time when the server started.
+    boot_time_at_start: Duration,
 }
 
 impl SystemClock {
-    /// Starts the site's time at the wall clock's.
+    /// Starts the site's time at the wall clock's time.
     #[must_use]
     pub fn start() -> Self {
         Self {
-            began: wall_clock(),
-            booted: since_boot(),
+            started_at: wall_clock(),
+            boot_time_at_start: since_boot(),
         }
     }
 }
@@ -40,7 +40,7 @@ impl Clock for SystemClock {
     }
 
     fn site_time(&self) -> SiteTime {
-        SiteTime(self.began.0).plus(since_boot().saturating_sub(self.booted))
+        SiteTime(self.started_at.0).plus(since_boot().saturating_sub(self.boot_time_at_start))
     }
 }
 
@@ -52,30 +52,30 @@ fn wall_clock() -> Timestamp {
     Timestamp(0).plus(since_epoch)
 }
 
-/// Returns the time since the machine started, the time it was suspended included
-/// (`clock_gettime(2)`, `CLOCK_BOOTTIME`).
+/// Returns the time since the machine booted, including the time it was suspended (`clock_gettime(2)`,
+/// `CLOCK_BOOTTIME`).
 #[cfg(target_os = "linux")]
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// Returns the time since some moment. Elsewhere than on Linux, it may stand still while the machine is
-/// suspended.
+/// Returns the time since an arbitrary point. On systems other than Linux, this clock may stop while the
+/// machine is suspended.
 #[cfg(not(target_os = "linux"))]
 fn since_boot() -> Duration {
     let time = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
     Duration::try_from(time).unwrap_or_default()
 }
 
-/// A clock that stands still until a test moves it.
+/// A clock that only moves when a test moves it.
 pub struct FixedClock {
     now: AtomicI64,
     site_time: AtomicI64,
 }
 
 impl FixedClock {
-    /// Makes a clock whose both times are `start`.
+    /// Makes a clock with both its times at `start`.
     #[must_use]
     pub fn at(start: Timestamp) -> Self {
         Self {
@@ -84,19 +84,19 @@ impl FixedClock {
         }
     }
 
-    /// Sets the wall clock to `now`, forwards or back, as an operator would. The site's time stays.
+    /// Sets the wall clock to `now`, forwards or back, as an operator could. The site's time does not change.
     pub fn set_wall(&self, now: Timestamp) {
         self.now.store(now.0, Ordering::SeqCst);
     }
 
-    /// Lets `span` pass, by both times.
+    /// Advances both times by `span`.
     pub fn advance(&self, span: Duration) {
         self.set_wall(self.now().plus(span));
         let later = self.site_time().plus(span);
         self.site_time.store(later.0, Ordering::SeqCst);
     }
 
-    /// Lets time pass, by both times, until the wall clock shows `then`, which must not be in the past.
+    /// Advances both times until the wall clock shows `then`, which must not be in the past.
     pub fn advance_to(&self, then: Timestamp) {
         let millis = u64::try_from(then.0.saturating_sub(self.now().0)).unwrap_or(0);
         self.advance(Duration::from_millis(millis));
@@ -113,7 +113,7 @@ impl Clock for FixedClock {
     }
 }
 
-/// Measures how long something takes, whatever is done to the machine's clock.
+/// A stopwatch that is not affected when the machine's clock is set.
 #[derive(Debug, Clone, Copy)]
 pub struct Stopwatch(std::time::Instant);
 
@@ -125,7 +125,7 @@ impl Stopwatch {
         Self(std::time::Instant::now())
     }
 
-    /// Returns the time since its start.
+    /// Returns the time since the stopwatch was started.
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()

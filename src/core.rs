@@ -1,5 +1,5 @@
-//! What services work on: the database, the live state, the clock, the limits and the security parts together;
-//! and the one way to make a change.
+//! `Core`: the database, the live state, the clock, the limits and the security parts, and the one way to
+//! change the database.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
@@ -23,11 +23,11 @@ use crate::live::settings::SettingsCache;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::{HashingProbe, PasswordError, Passwords};
 
-/// Everything that services need. Shared by all workers.
+/// The state that services work on. Shared by all workers.
 pub struct Core {
     /// The settings.
     pub config: Config,
-    /// The clock that everything goes by.
+    /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Accounts, rooms, memberships and sessions, to be read. These connections cannot write.
     pub database: DatabaseConnection,
@@ -37,53 +37,53 @@ pub struct Core {
     pub origin: Origin,
     /// The rooms' message logs.
     pub messages: Messages,
-    /// Messages of people whose session had ended.
+    /// The drafts: messages that were sent after the author's session had ended.
     pub drafts: Drafts,
-    /// How far each person has read in each room.
+    /// The last message that each person has read in each room.
     pub read_marks: ReadMarks,
-    /// Who has which room open.
+    /// The people who have each room open.
     pub presence: Presence,
     /// The rate limits.
     pub limits: Limits,
-    /// The settings of the people who are using the site.
+    /// The personal settings of the people who are using the site.
     pub settings: SettingsCache,
     /// The sessions in use.
     pub sessions: LiveSessions,
-    /// The rooms in use, and their members.
+    /// The rooms in use, with their members.
     pub rooms: Rooms,
-    /// The list of public rooms, while it is in use.
+    /// The list of public rooms, held while it is in use.
     pub public_rooms: PublicRooms,
-    /// Hashes passwords.
+    /// The password hasher.
     pub passwords: Passwords,
-    /// Makes and reads the nonces of message forms.
+    /// The nonces of message forms.
     pub nonces: Nonces,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
-    /// Figures for tests.
+    /// Counters for tests.
     pub probes: Probes,
 }
 
-/// Figures that only tests read, about work that cannot be seen from outside. The server writes them and never
-/// looks.
+/// Counters of work that cannot be observed from outside. The server updates these counters, and only tests
+/// read them.
 pub struct Probes {
-    /// How many statements requests have sent to the database. Background tasks have a connection of their
-    /// own.
+    /// The number of statements that requests have sent to the database. Background tasks use a connection of
+    /// their own.
     pub statements: Arc<AtomicU64>,
-    /// Changes after each sweep of memory.
+    /// Notified after each sweep of memory.
     pub sweeps: watch::Sender<()>,
-    /// Counts password hashes.
+    /// The number of password hashes computed.
     pub hashing: HashingProbe,
 }
 
 impl Core {
-    /// Makes a change: runs `work` in one write transaction, to its end even if the caller goes away in the
-    /// middle, and applies what has changed to what is held in memory.
+    /// Runs `work` in one write transaction, commits it if `work` decides so, and then applies the committed
+    /// changes to the state in memory. Runs to completion even if the caller is dropped.
     ///
-    /// The rules are checked inside `work`, which decides whether to commit. It touches nothing but the
-    /// transaction, as it may run again: tokens and password hashes are made before.
+    /// `work` checks the rules inside the transaction. It may run more than once, so it touches nothing but
+    /// the transaction: tokens and password hashes are made before.
     ///
     /// # Errors
-    /// The errors of `work`, and when the database fails; then nothing has changed.
+    /// Returns the errors of `work` and of the database; nothing has changed then.
     pub async fn change<T: 'static>(
         self: &Arc<Self>,
         work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, Fault> + 'static,
@@ -101,7 +101,7 @@ impl Core {
         .await
     }
 
-    /// Applies a committed change, of this process or another one, to what is held in memory. Applying one
+    /// Applies a committed change, made by this process or another, to the state in memory. Applying a change
     /// twice does no harm.
     pub async fn apply(&self, change: Change) {
         match change {
@@ -113,7 +113,8 @@ impl Core {
             }
             Change::MembersChanged { room, version } => {
                 self.rooms.forget(room);
-                // Also wakes who waits in the room, for them to see whether they are still members.
+                // This also wakes the polls that wait in the room, which then check whether their readers are
+                // still members.
                 self.messages.raise_version(room, version).await;
             }
             Change::RoomChanged { room, version } => {
@@ -142,7 +143,7 @@ impl Core {
                 self.settings.forget(user);
                 self.drafts.forget(user);
                 self.presence.forget_everywhere(user);
-                // Last: no message of theirs can come in any more.
+                // Last, because only now can no further message of this person arrive.
                 self.messages
                     .delete_everywhere_by(user, self.clock.site_time())
                     .await;
@@ -160,26 +161,25 @@ impl Core {
     }
 }
 
-/// Runs `work` to its end in a task of its own, also when the caller goes away in the middle: what is held in
-/// memory is corrected after a commit, and a change that is dropped between the two would leave somebody in
-/// a room that they have left.
+/// Runs `work` to completion in a task of its own, even if the caller is dropped. Memory is updated after the
+/// commit; if a change were dropped between the two, memory could still list a member who has left.
 ///
-/// It begins when it is called, not when it is awaited.
+/// `work` starts when this function is called, not when the returned future is awaited.
 pub fn run_to_completion<T: 'static>(
     work: impl Future<Output = Result<T, Fault>> + 'static,
 ) -> impl Future<Output = Result<T, Fault>> {
-    // Each worker of the server is a thread with its own tasks, which need not be sent to others.
+    // Each worker of the server is a thread with its own tasks, which do not have to be `Send`.
     let task = tokio::task::spawn_local(work);
     async { task.await? }
 }
 
-/// A failure that nobody caused by what they asked for.
+/// A failure that is not the fault of the person who made the request.
 #[derive(Debug, thiserror::Error)]
 pub enum Fault {
     /// The database refused, or was away.
     #[error("database error")]
     Database(#[from] DbErr),
-    /// A password was not hashed or compared.
+    /// A password could not be hashed or verified.
     #[error(transparent)]
     Password(#[from] PasswordError),
     /// A room kept changing while somebody posted in it.
@@ -194,8 +194,8 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Returns whether trying again later is likely to succeed: the database is busy, full, locked or away, what
-    /// is held in memory is behind it, or too much is asked for at once.
+    /// Returns whether a retry is likely to succeed: the database is busy, full, locked or unavailable, the
+    /// state in memory is behind it, or the server is overloaded.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
@@ -207,7 +207,8 @@ impl Fault {
 }
 
 fn is_transient(error: &DbErr) -> bool {
-    // The session of somebody who is deleted by the command line ends within two seconds.
+    // An account that an operator deletes keeps its live session for up to two seconds, until the server
+    // polls the change feed.
     if matches!(
         error.sql_err(),
         Some(SqlErr::ForeignKeyConstraintViolation(_))
@@ -228,7 +229,7 @@ fn is_transient(error: &DbErr) -> bool {
     }
 }
 
-/// Returns whether a statement failed because a value that must be unique exists already.
+/// Returns whether a statement failed because of a unique constraint.
 #[must_use]
 pub fn is_duplicate(error: &DbErr) -> bool {
     matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))

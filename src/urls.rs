@@ -1,23 +1,23 @@
-//! The addresses of pages, for pages and commands alike. The table of routes is in `web/routes.rs`.
+//! The URLs of pages, for pages and for the operator's commands. The table of routes is in `web/routes.rs`.
 
 use crate::domain::{MessageId, RoomId};
 
-/// Returns the address of the page for signing in, which leads on to `next`.
+/// Returns the URL of the sign-in page, which redirects to `next` afterwards.
 #[must_use]
 pub fn login_url(next: Option<&str>) -> String {
     with_next("/login", next)
 }
 
-/// Returns the address `path`, carrying where to go on to.
+/// Returns `path` with a `next` parameter, the URL to redirect to afterwards.
 #[must_use]
 pub fn with_next(path: &str, next: Option<&str>) -> String {
     match next {
-        Some(next) => format!("{path}?next={}", in_query(next)),
+        Some(next) => format!("{path}?next={}", percent_encode(next)),
         None => path.to_owned(),
     }
 }
 
-/// Returns the address of the page for creating an account, by a link or without one.
+/// Returns the URL of the page for creating an account, with the token of a sign-up link or without one.
 #[must_use]
 pub fn register_url(token: Option<&str>) -> String {
     match token {
@@ -26,23 +26,24 @@ pub fn register_url(token: Option<&str>) -> String {
     }
 }
 
-/// Returns the address of the page for a new password.
+/// Returns the URL that a password reset link opens.
 #[must_use]
 pub fn reset_url(token: &str) -> String {
     format!("/reset/{token}")
 }
 
-/// Returns the address of a page of the public rooms whose names contain `search`.
+/// Returns the URL of one page of the list of public rooms whose names contain `search`. Pages are counted
+/// from 1.
 #[must_use]
 pub fn public_rooms_url(search: &str, page: usize) -> String {
     if search.is_empty() {
         format!("/rooms?page={page}")
     } else {
-        format!("/rooms?search={}&page={page}", in_query(search))
+        format!("/rooms?search={}&page={page}", percent_encode(search))
     }
 }
 
-/// Returns the address of a room.
+/// Returns the URL of a room.
 #[must_use]
 pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
@@ -54,49 +55,49 @@ pub fn room_draft_url(room: RoomId) -> String {
     format!("/rooms/{room}?held=1")
 }
 
-/// Returns the address of a room, saying what was done there.
+/// Returns the URL of a room with the confirmation `done`.
 #[must_use]
 pub fn room_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}?done={done}")
 }
 
-/// Returns the address of a room's view to moderate, saying that a message was deleted.
+/// Returns the URL of a room's moderation view with the confirmation that a message was deleted.
 #[must_use]
 pub fn room_moderated_url(room: RoomId) -> String {
     format!("/rooms/{room}?moderate=1&done=deleted")
 }
 
-/// Returns the address of a room's members, saying what was done.
+/// Returns the URL of a room's member list with the confirmation `done`.
 #[must_use]
 pub fn members_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/members?done={done}")
 }
 
-/// Returns the address of a room's settings, saying what was done.
+/// Returns the URL of a room's settings with the confirmation `done`.
 #[must_use]
 pub fn room_settings_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/settings?done={done}")
 }
 
-/// Returns the address of a room after sending a message, at the box to write the next.
+/// Returns the URL of a room after `message` was sent, at the box for the next message.
 #[must_use]
 pub fn room_sent_url(room: RoomId, message: MessageId) -> String {
     format!("/rooms/{room}?sent={message}#message")
 }
 
-/// Returns the address of the links into a room, saying what was done there.
+/// Returns the URL of a room's invite links with the confirmation `done`.
 #[must_use]
 pub fn invites_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/invites?done={done}")
 }
 
-/// Returns the address that an invite's token opens.
+/// Returns the URL that an invite link opens.
 #[must_use]
 pub fn invite_url(token: &str) -> String {
     format!("/invite/{token}")
 }
 
-fn in_query(text: &str) -> String {
+fn percent_encode(text: &str) -> String {
     let keep =
         |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~' | b'/');
     text.bytes()
@@ -115,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_sign_in_page_carries_where_to_go_on_to() {
+    fn the_sign_in_url_carries_the_next_url_percent_encoded() {
         assert_eq!(
             login_url(Some("/rooms/7?before=3")),
             "/login?next=/rooms/7%3Fbefore%3D3"

@@ -114,7 +114,7 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
 }
 
 async fn back_up(storage: &Storage, file: &Path) -> Result<String, CommandError> {
-    let database = connection::open_to_read(storage).await?;
+    let database = connection::open_read_only(storage).await?;
     let copied = backup::copy_to(&database, file).await;
     drop(database.close().await);
     copied.map_err(|error| CommandError::Backup {
@@ -186,8 +186,11 @@ fn unknown_room(name: &str) -> CommandError {
 }
 
 fn person_line(person: &ListedPerson) -> String {
-    let (name, made_at) = (&person.name, person.created_at.machine());
-    format!("{name}\t{made_at}\t{}\t{}\n", person.rooms, person.sessions)
+    let (name, created_at) = (&person.name, person.created_at.to_rfc3339());
+    format!(
+        "{name}\t{created_at}\t{}\t{}\n",
+        person.rooms, person.sessions
+    )
 }
 
 fn room_line(room: &ListedRoom) -> String {

@@ -1,4 +1,4 @@
-//! Copying the database while it is in use.
+//! Backing up the database while it is in use.
 
 use std::fs::{File, OpenOptions};
 use std::io;
@@ -7,29 +7,30 @@ use std::path::Path;
 
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 
-/// Why there is no copy of a database.
+/// The reason why a database was not copied.
 #[derive(Debug, thiserror::Error)]
 pub enum CopyError {
-    /// The file is there, or cannot be made or written.
+    /// The file exists already, or cannot be created or written.
     #[error(transparent)]
     File(#[from] io::Error),
-    /// The database cannot be read, or its copy not be written.
+    /// The database cannot be read, or the copy cannot be written.
     #[error(transparent)]
     Database(#[from] DbErr),
 }
 
-/// Copies the database, as it is at one moment, to a new file. Who writes does not wait for it.
+/// Copies a consistent snapshot of the database to a new file. Writers do not wait for the copy.
 ///
 /// # Errors
-/// When the file is there, or cannot be written. A part of a copy is not left behind.
+/// When the file exists already or cannot be written. An incomplete copy is deleted.
 pub async fn copy_to(database: &DatabaseConnection, file: &Path) -> Result<(), CopyError> {
-    // For its owner only before anything is in it. SQLite takes a file that is empty for a new one.
-    let made = OpenOptions::new()
+    // The file is restricted to its owner before any data is in it. SQLite treats an empty file as a new
+    // database.
+    let created = OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
         .open(file)?;
-    let copied = fill_copy(database, file, &made).await;
+    let copied = fill_copy(database, file, &created).await;
     if copied.is_err() {
         drop(std::fs::remove_file(file));
     }
@@ -39,9 +40,9 @@ pub async fn copy_to(database: &DatabaseConnection, file: &Path) -> Result<(), C
 async fn fill_copy(
     database: &DatabaseConnection,
     file: &Path,
-    made: &File,
+    created: &File,
 ) -> Result<(), CopyError> {
-    // What begins with a slash is no URI to SQLite.
+    // SQLite does not take a path that starts with a slash for a URI.
     let path = std::path::absolute(file)?;
     let path = path
         .to_str()
@@ -49,7 +50,7 @@ async fn fill_copy(
     let backend = database.get_database_backend();
     let copy = Statement::from_sql_and_values(backend, "VACUUM INTO ?", [path.into()]);
     database.execute_raw(copy).await?;
-    // SQLite leaves that to the operating system.
-    made.sync_all()?;
+    // VACUUM INTO does not sync the new file to disk.
+    created.sync_all()?;
     Ok(())
 }

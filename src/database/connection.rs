@@ -1,4 +1,4 @@
-//! Opening the database: how SQLite is set up, and what a database must be to be served.
+//! Opening the database: the settings of SQLite, and the checks before a database is used.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::future::ready;
@@ -22,7 +22,7 @@ use super::transaction;
 use crate::config::Storage;
 use crate::security::secret::create_private_folder;
 
-/// How long a statement waits for another's write to end.
+/// How long a statement waits for another connection's write to end.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How many connections read at a time.
@@ -43,21 +43,21 @@ pub struct ServerLock {
     _file: Option<File>,
 }
 
-/// Why a database was not opened.
+/// The reason why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// The database's folder cannot be made.
     #[error("cannot create the database folder {}: {error}", folder.display())]
     Folder {
-        /// The folder.
+        /// The path of the folder.
         folder: PathBuf,
         /// The error of the operating system.
         error: io::Error,
     },
-    /// The database cannot be opened, changed or written.
+    /// The database cannot be opened, migrated or written.
     #[error("cannot use the database {url}: {error}")]
     Database {
-        /// Which one.
+        /// The URL of the database.
         url: String,
         /// The error of the database.
         error: DbErr,
@@ -65,7 +65,7 @@ pub enum OpenError {
     /// No server has made the database yet.
     #[error("no Mirage database at {url}: set --database-url to the database that the server uses")]
     Missing {
-        /// Where it was looked for.
+        /// The URL of the database.
         url: String,
     },
     /// Another server serves the database.
@@ -97,24 +97,24 @@ pub enum OpenError {
         "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
     )]
     Newer {
-        /// Which one.
+        /// The URL of the database.
         url: String,
-        /// The change that this program does not know.
+        /// The migration that this version does not know.
         change: String,
     },
 }
 
-/// Opens a server's database, makes it if it is not there, and brings its schema up to date.
+/// Opens a server's database, creates it if it does not exist, and runs its migrations.
 ///
 /// # Errors
 /// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
 pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
     let url = &storage.database_url;
-    let file = file_of(url).map_err(failed(url))?;
+    let file = file_path(url).map_err(failed(url))?;
     if let Some(file) = &file {
         create_folder_of(file)?;
         if file.exists() {
-            refuse_newer(url, &applied_changes(url).await?)?;
+            refuse_newer(url, &applied_migrations(url).await?)?;
         }
     }
     let writer = connect(url, 1, Purpose::Write).await?;
@@ -135,7 +135,7 @@ pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
 /// When another server does, or the file cannot be made.
 pub fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
     let url = &storage.database_url;
-    let Some(database) = file_of(url).map_err(failed(url))? else {
+    let Some(database) = file_path(url).map_err(failed(url))? else {
         return Ok(ServerLock { _file: None });
     };
     create_folder_of(&database)?;
@@ -167,7 +167,7 @@ pub fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
 /// When it cannot be opened, there is none yet, or another version of Mirage has made it.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    let applied = changes_of_existing(url).await?;
+    let applied = applied_migrations_of_existing(url).await?;
     refuse_newer(url, &applied)?;
     let known = Migrator::migrations();
     if let Some(missing) = known
@@ -182,31 +182,31 @@ pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, Open
     connect(url, 1, Purpose::Write).await
 }
 
-/// Opens the database that a server has made, of whatever version, and leaves it as it is.
+/// Opens a database that a server has created, of any version, without changing it.
 ///
 /// # Errors
-/// When it cannot be opened, and when there is none yet.
-pub async fn open_to_read(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
+/// When the database cannot be opened, or no server has created it yet.
+pub async fn open_read_only(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
-    changes_of_existing(url).await?;
-    connect_to_read(url).await
+    applied_migrations_of_existing(url).await?;
+    connect_read_only(url).await
 }
 
-/// The changes of the schema that the database has seen which a server has made.
-async fn changes_of_existing(url: &str) -> Result<Vec<String>, OpenError> {
+/// Returns the migrations applied to a database that a server has created.
+async fn applied_migrations_of_existing(url: &str) -> Result<Vec<String>, OpenError> {
     let missing = || OpenError::Missing {
         url: url.to_owned(),
     };
-    let file = file_of(url).map_err(failed(url))?;
+    let file = file_path(url).map_err(failed(url))?;
     file.filter(|file| file.exists()).ok_or_else(missing)?;
-    let applied = applied_changes(url).await?;
+    let applied = applied_migrations(url).await?;
     if applied.is_empty() {
         return Err(missing());
     }
     Ok(applied)
 }
 
-async fn connect_to_read(url: &str) -> Result<DatabaseConnection, OpenError> {
+async fn connect_read_only(url: &str) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
         .max_connections(1)
@@ -250,7 +250,7 @@ async fn connect(
         .map_sqlx_sqlite_opts(move |sqlite| {
             let sqlite = sqlite
                 .journal_mode(SqliteJournalMode::Wal)
-                // What was answered with success is on the disk, power cut or not.
+                // A change that was answered with success survives a power cut.
                 .synchronous(SqliteSynchronous::Full)
                 .foreign_keys(true)
                 .busy_timeout(BUSY_TIMEOUT);
@@ -259,24 +259,26 @@ async fn connect(
                 Purpose::Write => sqlite,
             }
         })
-        .map_sqlx_sqlite_before_acquire(|connection, _| Box::pin(ready(Ok(is_fit(connection)))));
+        .map_sqlx_sqlite_before_acquire(|connection, _| {
+            Box::pin(ready(Ok(is_reusable(connection))))
+        });
     Database::connect(options).await.map_err(failed(url))
 }
 
-/// Whether a connection that was used before can be used again, or is to be closed.
+/// Returns whether a used connection can be used again. If not, the pool closes the connection.
 ///
-/// Where a commit fails because the disk is full or cannot be written, SQLite has rolled the transaction
-/// back by itself. sqlx then cannot roll it back, goes on as if it were open, and makes savepoints of the
-/// transactions that follow: once one of them is rolled back, nothing on this connection would ever be
-/// committed again, though every commit would seem to succeed.
-/// (<https://sqlite.org/lang_transaction.html>, "Response To Errors Within A Transaction")
-fn is_fit(connection: &SqliteConnection) -> bool {
+/// When a commit fails because the disk is full or cannot be written, SQLite rolls the transaction back by
+/// itself. sqlx then fails to roll it back, still counts it as open, and turns the following transactions
+/// into savepoints: after one of them is rolled back, nothing on this connection would ever be committed
+/// again, although every commit would seem to succeed. (<https://sqlite.org/lang_transaction.html>, "Response
+/// To Errors Within A Transaction")
+fn is_reusable(connection: &SqliteConnection) -> bool {
     !connection.is_in_transaction()
 }
 
-/// The same connections, counting in `statements` what is sent to the database by this hand.
+/// Returns a handle to the same connections that counts in `statements` each statement sent through it.
 #[must_use]
-pub fn counting(
+pub fn count_statements(
     mut database: DatabaseConnection,
     statements: Arc<AtomicU64>,
 ) -> DatabaseConnection {
@@ -293,8 +295,8 @@ fn failed(url: &str) -> impl Fn(DbErr) -> OpenError {
     }
 }
 
-/// The file that holds the database, if it is one.
-fn file_of(url: &str) -> Result<Option<PathBuf>, DbErr> {
+/// Returns the path of the database's file, or `None` for an in-memory database.
+fn file_path(url: &str) -> Result<Option<PathBuf>, DbErr> {
     let options: SqliteConnectOptions = url
         .parse()
         .map_err(|error| DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))))?;
@@ -302,10 +304,10 @@ fn file_of(url: &str) -> Result<Option<PathBuf>, DbErr> {
     Ok((!is_in_memory).then(|| options.get_filename().to_owned()))
 }
 
-/// Fails on a database that can only be read, which would let everybody in and refuse each change.
+/// Fails if the database is read-only: such a server would let people sign in, and then refuse each change.
 async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
-    // A statement that writes, though it finds nothing to change: on a file that can only be read,
-    // SQLite lets BEGIN IMMEDIATE itself pass.
+    // On a read-only file, SQLite lets BEGIN IMMEDIATE succeed, so this runs a statement that writes but
+    // matches no row.
     let transaction = transaction::begin(database).await?;
     transaction
         .execute_unprepared("DELETE FROM sessions WHERE FALSE")
@@ -313,21 +315,21 @@ async fn refuse_read_only(database: &DatabaseConnection) -> Result<(), DbErr> {
     transaction.rollback().await
 }
 
-/// The changes of the schema that a database has seen; none if it is none of ours. Looks without writing.
-async fn applied_changes(url: &str) -> Result<Vec<String>, OpenError> {
-    let database = connect_to_read(url).await?;
+/// Returns the migrations applied to a database, or none if it is not a database of Mirage. Does not write.
+async fn applied_migrations(url: &str) -> Result<Vec<String>, OpenError> {
+    let database = connect_read_only(url).await?;
     let backend = database.get_database_backend();
-    let ask = |sql: &str| Statement::from_string(backend, sql);
+    let statement = |sql: &str| Statement::from_string(backend, sql);
     let table = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'seaql_migrations'";
     let mut applied: Vec<String> = Vec::new();
     if database
-        .query_one_raw(ask(table))
+        .query_one_raw(statement(table))
         .await
         .map_err(failed(url))?
         .is_some()
     {
         let rows = database
-            .query_all_raw(ask("SELECT version FROM seaql_migrations"))
+            .query_all_raw(statement("SELECT version FROM seaql_migrations"))
             .await;
         for row in rows.map_err(failed(url))? {
             applied.push(row.try_get("", "version").map_err(failed(url))?);
@@ -337,7 +339,7 @@ async fn applied_changes(url: &str) -> Result<Vec<String>, OpenError> {
     Ok(applied)
 }
 
-/// Refuses a database with changes that this program does not know.
+/// Refuses a database with migrations that this version does not know.
 fn refuse_newer(url: &str, applied: &[String]) -> Result<(), OpenError> {
     let known: Vec<_> = Migrator::migrations()
         .iter()

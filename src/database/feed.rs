@@ -1,5 +1,5 @@
-//! The change feed: every change is written down in the transaction that makes it, and other processes that
-//! serve the same database, or a server beside an operator's command, read it and apply it.
+//! The change feed: each transaction records its changes in a table. The other processes that serve the same
+//! database poll that table and apply the changes; so does a server while an operator's command runs.
 
 use std::time::Duration;
 
@@ -14,45 +14,45 @@ use crate::domain::{RoomId, Timestamp, UserId};
 use crate::security::secret::random_bytes;
 use crate::security::tokens::TokenDigest;
 
-/// How long a row is kept: no process is so far behind.
-const KEPT_FOR: Duration = Duration::from_secs(3600);
+/// How long rows are kept. No process falls behind that far.
+const RETENTION: Duration = Duration::from_secs(3600);
 
-/// Something that has changed in the database, as far as processes hold it in memory. Applying one twice does
+/// A change in the database that processes must apply to their state in memory. Applying a change twice does
 /// no harm.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Change {
     /// A room was created.
     RoomCreated(RoomId),
-    /// Somebody joined a room. Nobody lost a right.
+    /// A person joined a room. Nobody lost a right.
     MemberJoined(RoomId),
-    /// The members of a room, or their roles, are others now.
+    /// The members of a room, or their roles, changed.
     MembersChanged {
         /// The room.
         room: RoomId,
-        /// Its version afterwards.
+        /// The room's version after the change.
         version: i64,
     },
-    /// The room itself is another now: its name or other settings, or who may join it.
+    /// The room itself changed: its name or other settings, or who may join.
     RoomChanged {
         /// The room.
         room: RoomId,
-        /// Its version afterwards.
+        /// The room's version after the change.
         version: i64,
     },
     /// A room was deleted.
     RoomDeleted(RoomId),
     /// A session ended.
     SessionEnded(TokenDigest),
-    /// A person has chosen other settings for themselves.
+    /// A person changed their personal settings.
     AccountChanged(UserId),
     /// A person's account was deleted.
     AccountDeleted(UserId),
-    /// Something that this version of Mirage does not know: nothing held in memory can be trusted.
+    /// A change that this version of Mirage does not know: nothing held in memory can be trusted.
     Unknown,
 }
 
 impl Change {
-    fn read(row: &change::Model) -> Self {
+    fn from_row(row: &change::Model) -> Self {
         let room = RoomId(row.subject_id);
         let user = UserId(row.subject_id);
         let digest = row.key_digest.as_deref().and_then(TokenDigest::from_hex);
@@ -69,7 +69,7 @@ impl Change {
         }
     }
 
-    fn row(self) -> change::ActiveModel {
+    fn to_row(self) -> change::ActiveModel {
         let (kind, subject_id, version, digest) = match self {
             Self::RoomCreated(room) => ("room-created", room.0, None, None),
             Self::MemberJoined(room) => ("member-joined", room.0, None, None),
@@ -93,19 +93,19 @@ impl Change {
     }
 }
 
-/// Names a process in the change feed.
+/// The id of a process in the change feed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Origin(i64);
 
 impl Origin {
-    /// Makes up a name for this process.
+    /// Makes a random id for this process.
     #[must_use]
     pub fn random() -> Self {
         Self(i64::from_be_bytes(random_bytes()))
     }
 }
 
-/// Writes changes into the feed, within the transaction that makes them.
+/// Writes `changes` to the feed, within the transaction that makes them.
 pub(super) async fn write(
     transaction: &impl ConnectionTrait,
     changes: &[Change],
@@ -118,7 +118,7 @@ pub(super) async fn write(
     let rows = changes.iter().map(|change| change::ActiveModel {
         origin: Set(origin.0),
         made_at: Set(now),
-        ..change.row()
+        ..change.to_row()
     });
     change::Entity::insert_many(rows)
         .exec_without_returning(transaction)
@@ -126,18 +126,18 @@ pub(super) async fn write(
     Ok(())
 }
 
-/// Reads what other processes write into the feed.
+/// Reads the changes of other processes from the feed.
 pub struct ChangeFeed {
     readers: DatabaseConnection,
     writer: DatabaseConnection,
     /// Rows of this process are passed over: it has applied them.
     own: Origin,
-    /// The latest row that was read.
+    /// The id of the latest row that was read.
     cursor: i64,
 }
 
 impl ChangeFeed {
-    /// Follows the feed from now on, for the process `own`, which holds nothing in memory yet.
+    /// Starts at the current end of the feed, for the process `own`, which holds nothing in memory yet.
     ///
     /// # Errors
     /// When the database fails.
@@ -155,10 +155,10 @@ impl ChangeFeed {
 
     /// Returns the changes of other processes since the last poll.
     ///
-    /// Ids grow in the order of the commits, as SQLite has one writer at a time: no row is missed.
+    /// Ids increase in commit order because SQLite has one writer at a time, so no row is missed.
     ///
     /// # Errors
-    /// When the database fails; then the next poll returns what this one would have.
+    /// When the database fails. The next poll returns the same changes then.
     pub async fn poll(&mut self) -> Result<Vec<Change>, DbErr> {
         let new = change::Entity::find()
             .filter(change::Column::Id.gt(self.cursor))
@@ -168,17 +168,17 @@ impl ChangeFeed {
             self.cursor = last.id;
         }
         let others = rows.iter().filter(|row| row.origin != self.own.0);
-        Ok(others.map(Change::read).collect())
+        Ok(others.map(Change::from_row).collect())
     }
 
-    /// Deletes old rows that this process has read.
+    /// Deletes rows that are older than the retention time and that this process has read.
     ///
     /// # Errors
     /// When the database fails.
     pub async fn delete_old(&self, now: Timestamp) -> Result<(), DbErr> {
         change::Entity::delete_many()
             .filter(change::Column::Id.lte(self.cursor))
-            .filter(change::Column::MadeAt.lte(now.minus(KEPT_FOR)))
+            .filter(change::Column::MadeAt.lte(now.minus(RETENTION)))
             .exec(&self.writer)
             .await?;
         Ok(())
@@ -193,7 +193,7 @@ mod tests {
     use crate::security::tokens::Token;
 
     #[test]
-    fn a_change_is_read_as_it_was_written() {
+    fn a_change_survives_a_round_trip_through_its_row() {
         let (room, version) = (RoomId(7), 3);
         for change in [
             Change::RoomCreated(room),
@@ -210,10 +210,10 @@ mod tests {
                 id: Set(1),
                 origin: Set(1),
                 made_at: Set(Timestamp(0)),
-                ..change.row()
+                ..change.to_row()
             };
 
-            assert_eq!(Change::read(&row.try_into_model().unwrap()), change);
+            assert_eq!(Change::from_row(&row.try_into_model().unwrap()), change);
         }
     }
 }

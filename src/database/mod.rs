@@ -1,4 +1,4 @@
-//! The database: opening it, making changes in transactions, the tables, and the change feed.
+//! The database: opening it, write transactions, the tables, and the change feed.
 //!
 //! Nothing here decides who may do what.
 

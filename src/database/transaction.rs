@@ -1,4 +1,4 @@
-//! Transactions that write.
+//! Write transactions.
 
 use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
@@ -8,22 +8,22 @@ use sea_orm::{
 use super::feed::{self, Change, Origin};
 use crate::domain::Timestamp;
 
-/// What becomes of a transaction, as its closure has decided.
+/// Whether the closure of a transaction commits it.
 pub enum Decision<T> {
-    /// It is committed. The outcome, and what has changed by it.
+    /// Commit the transaction. Holds the outcome and the changes to publish.
     Commit(T, Vec<Change>),
-    /// It is rolled back, and nothing has changed. The outcome.
+    /// Roll the transaction back, so that nothing changes. Holds the outcome.
     RollBack(T),
 }
 
-/// Runs `work` in one write transaction. What it has changed is written to the change feed in the same
-/// transaction. Returns the outcome, and the changes that are committed now.
+/// Runs `work` in one write transaction, and writes its changes to the change feed in the same transaction.
+/// Returns the outcome and the committed changes.
 ///
-/// `work` touches nothing but the transaction, as it may run again.
+/// `work` may run more than once, so it must touch nothing but the transaction.
 ///
 /// # Errors
-/// The errors of `work`, and when the database is away, or busy for longer than its timeout; then nothing
-/// has changed.
+/// Returns the errors of `work`, and fails when the database is unavailable, or busy for longer than its
+/// timeout; nothing has changed then.
 pub async fn change<T, E: From<DbErr>>(
     database: &DatabaseConnection,
     origin: Origin,
@@ -42,13 +42,13 @@ pub async fn change<T, E: From<DbErr>>(
     }
 }
 
-/// Begins a transaction that writes.
+/// Begins a write transaction.
 ///
-/// It takes SQLite's write lock at once: a transaction that first reads and then writes is refused
-/// with `SQLITE_BUSY`, whatever the timeout, when another wrote in between.
+/// The transaction takes SQLite's write lock at once. A transaction that first reads and later writes fails
+/// with `SQLITE_BUSY`, whatever the timeout, if another connection wrote in between.
 ///
 /// # Errors
-/// When the database is away, or busy for longer than its timeout.
+/// When the database is unavailable, or busy for longer than its timeout.
 pub(super) async fn begin(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
     let options = TransactionOptions {
         sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),

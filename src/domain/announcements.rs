@@ -1,25 +1,25 @@
-//! How much of what is said in an open room a screen reader is told.
+//! How much a screen reader announces of new messages in an open room.
 
 use std::str::FromStr;
 
 use sea_orm::DeriveValueType;
 
-use super::mistake::UnknownWord;
+use super::mistake::UnknownChoice;
 
-/// A person's choice.
+/// A person's choice of what is announced.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveValueType)]
 #[sea_orm(value_type = "String", to_str = "Announcements::as_str")]
 pub enum Announcements {
-    /// Who wrote and what, for each message.
+    /// The author and the text of each message.
     Each,
-    /// How many messages came.
+    /// The number of new messages.
     Count,
     /// Nothing.
     None,
 }
 
 impl Announcements {
-    /// Returns the word for the choice, as forms and the database have it.
+    /// Returns the text that stands for the choice in forms and in the database.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -31,12 +31,13 @@ impl Announcements {
 }
 
 impl FromStr for Announcements {
-    type Err = UnknownWord;
+    type Err = UnknownChoice;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let known = [Self::Each, Self::Count, Self::None].into_iter();
-        let mut named = known.filter(|known| known.as_str() == word);
-        named.next().ok_or(UnknownWord)
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        let mut choices = [Self::Each, Self::Count, Self::None].into_iter();
+        choices
+            .find(|choice| choice.as_str() == text)
+            .ok_or(UnknownChoice)
     }
 }
 
@@ -45,7 +46,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_as_it_was_written() {
+    fn a_choice_survives_a_round_trip_through_text() {
         for choice in [
             Announcements::Each,
             Announcements::Count,
@@ -53,6 +54,6 @@ mod tests {
         ] {
             assert_eq!(choice.as_str().parse(), Ok(choice));
         }
-        assert_eq!("loud".parse::<Announcements>(), Err(UnknownWord));
+        assert_eq!("loud".parse::<Announcements>(), Err(UnknownChoice));
     }
 }

@@ -1,20 +1,21 @@
-//! What a browser is called in words, for people to tell theirs apart.
+//! The names of browsers, by which people tell their sessions apart.
 //!
-//! Of the crates that read the header `User-Agent`, woothee knows the browsers of 2021, and the
-//! others compile hundreds of patterns from a file that one must bring and keep current. Here a name
-//! and a system are enough, and nothing but a list that people read depends on them.
+//! Among the crates that parse the `User-Agent` header, woothee knows only browsers up to 2021, and the
+//! others compile hundreds of patterns from a file that would have to be shipped and kept current. The name
+//! of the browser and of the operating system are enough here, and nothing but a list on a page depends on
+//! them.
 
 use std::fmt;
 
-/// A browser and what it runs on, as far as it says so.
+/// A browser and its operating system, as far as the `User-Agent` header names them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Browser {
     name: Option<&'static str>,
     system: Option<&'static str>,
 }
 
-/// What is in a browser's `User-Agent`, and what people call it. Most name the browsers whose pages
-/// they want to be sent, so those that are named by others come last.
+/// Substrings of the `User-Agent` header, and the browser that each of them means. Most browsers also name
+/// the browsers that they want to be treated as, so the names that others borrow come last.
 const NAMES: [(&str, &str); 42] = [
     ("Edg/", "Edge"),
     ("EdgA/", "Edge"),
@@ -60,7 +61,8 @@ const NAMES: [(&str, &str); 42] = [
     ("Wget/", "Wget"),
 ];
 
-/// The same for systems: those of phones name the ones that they were made from.
+/// Substrings of the `User-Agent` header, and the operating system that each of them means. Systems of phones
+/// also name the system that they are based on, so they come first.
 const SYSTEMS: [(&str, &str); 13] = [
     ("iPhone", "iPhone"),
     ("iPad", "iPad"),
@@ -78,21 +80,23 @@ const SYSTEMS: [(&str, &str); 13] = [
 ];
 
 impl Browser {
-    /// The browser that sends this `User-Agent`.
+    /// Finds the browser that sends this `User-Agent` header.
     #[must_use]
-    pub fn of(user_agent: &str) -> Self {
-        let said = |words: &[(&str, &'static str)]| {
-            let found = words.iter().find(|(sign, _)| user_agent.contains(sign));
-            found.map(|(_, word)| *word)
+    pub fn from_user_agent(user_agent: &str) -> Self {
+        let find = |names: &[(&str, &'static str)]| {
+            let found = names
+                .iter()
+                .find(|(substring, _)| user_agent.contains(substring));
+            found.map(|(_, name)| *name)
         };
         Self {
-            name: said(&NAMES),
-            system: said(&SYSTEMS),
+            name: find(&NAMES),
+            system: find(&SYSTEMS),
         }
     }
 }
 
-/// `Firefox on Linux`, `Lynx`, `Unknown browser on Android`.
+/// Formats the browser for people: `Firefox on Linux`, `Lynx`, `Unknown browser on Android`.
 impl fmt::Display for Browser {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name.unwrap_or("Unknown browser"))?;
@@ -107,12 +111,12 @@ impl fmt::Display for Browser {
 mod tests {
     use super::*;
 
-    fn words(user_agent: &str) -> String {
-        Browser::of(user_agent).to_string()
+    fn display(user_agent: &str) -> String {
+        Browser::from_user_agent(user_agent).to_string()
     }
 
     #[test]
-    fn browsers_with_windows_are_told_apart() {
+    fn graphical_browsers_are_recognized() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (X11; Linux x86_64; rv:145.0) Gecko/20100101 Firefox/145.0",
@@ -161,12 +165,12 @@ mod tests {
                 "Internet Explorer on Windows",
             ),
         ] {
-            assert_eq!(words(user_agent), expected, "{user_agent}");
+            assert_eq!(display(user_agent), expected, "{user_agent}");
         }
     }
 
     #[test]
-    fn browsers_of_phones_are_told_apart() {
+    fn phone_browsers_are_recognized() {
         for (user_agent, expected) in [
             (
                 "Mozilla/5.0 (iPhone; CPU iPhone OS 18_7 like Mac OS X) AppleWebKit/605.1.15 \
@@ -202,12 +206,12 @@ mod tests {
                 "Firefox on KaiOS",
             ),
         ] {
-            assert_eq!(words(user_agent), expected, "{user_agent}");
+            assert_eq!(display(user_agent), expected, "{user_agent}");
         }
     }
 
     #[test]
-    fn text_browsers_are_told_apart() {
+    fn text_browsers_are_recognized() {
         for (user_agent, expected) in [
             (
                 "Lynx/2.9.2 libwww-FM/2.14 SSL-MM/1.4.1 GNUTLS/3.8.9",
@@ -224,16 +228,16 @@ mod tests {
             ),
             ("URL/Emacs Emacs/30.1 (X11; x86_64-pc-linux-gnu)", "Emacs"),
         ] {
-            assert_eq!(words(user_agent), expected, "{user_agent}");
+            assert_eq!(display(user_agent), expected, "{user_agent}");
         }
     }
 
     #[test]
-    fn what_a_browser_does_not_say_is_unknown() {
-        assert_eq!(words(""), "Unknown browser");
-        assert_eq!(words("<b>Firefox</b>"), "Unknown browser");
+    fn an_unrecognized_browser_is_called_unknown() {
+        assert_eq!(display(""), "Unknown browser");
+        assert_eq!(display("<b>Firefox</b>"), "Unknown browser");
         assert_eq!(
-            words("Mozilla/5.0 (Linux; Android 15; Pixel 9)"),
+            display("Mozilla/5.0 (Linux; Android 15; Pixel 9)"),
             "Unknown browser on Android"
         );
     }

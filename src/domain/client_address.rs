@@ -1,48 +1,52 @@
-//! The address that a request counts as coming from, for rate limits.
+//! The client address that rate limits count a request by.
 
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
 
-/// What a provider gives to one customer: who has one IPv6 address has all that begin with these bits.
-const IPV6_CUSTOMER: u32 = 64;
+/// The length of the IPv6 prefix that a provider assigns to one customer, in bits. Whoever has one address of
+/// such a network has all of them.
+const IPV6_PREFIX_BITS: u32 = 64;
 
-/// The address that limits count by. None: a proxy of our own, which they do not hold for.
+/// The client address that rate limits count by. It holds no address if the request comes from a trusted
+/// proxy itself, to which no limit applies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct ClientAddress(Option<IpAddr>);
 
 impl ClientAddress {
-    /// Where a connection with `peer` comes from, on a server with these `trusted` proxies.
+    /// Returns the address of a client that connects from `peer`, on a server that trusts the proxies in
+    /// `trusted`.
     #[must_use]
-    pub fn of_peer(peer: IpAddr, trusted: &[IpNet]) -> Self {
-        Self::behind(trusted, peer, &[])
+    pub fn from_peer(peer: IpAddr, trusted: &[IpNet]) -> Self {
+        Self::forwarded(trusted, peer, &[])
     }
 
-    /// Whom the `trusted` proxies were asked by, as they wrote into these lines; or the `peer` itself,
-    /// if it is not one of them.
+    /// Finds the client in the `X-Forwarded-For` header lines `lines`, which were received from `peer`. The
+    /// client is the last address that is not one of the `trusted` proxies; it is `peer` itself if `peer` is
+    /// not trusted.
     #[must_use]
-    pub fn behind(trusted: &[IpNet], peer: IpAddr, lines: &[&str]) -> Self {
-        let is_ours = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
+    pub fn forwarded(trusted: &[IpNet], peer: IpAddr, lines: &[&str]) -> Self {
+        let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-        let written = hops.map(|hop| address_in(hop.trim()));
+        let written = hops.map(|hop| parse_address(hop.trim()));
         for address in std::iter::once(Some(peer.to_canonical())).chain(written) {
             match address {
-                Some(address) if is_ours(&address) => {}
-                Some(address) => return Self(Some(customer(address))),
-                // What comes before it may have been made up.
+                Some(address) if is_trusted(&address) => {}
+                Some(address) => return Self(Some(customer_network(address))),
+                // A proxy of ours did not write this, so everything before it may be made up.
                 None => return Self::unknown(),
             }
         }
         Self(None)
     }
 
-    /// An address of its own, which all share who have none that can be read.
+    /// Returns the address that all clients share whose own address cannot be parsed.
     #[must_use]
     pub fn unknown() -> Self {
         Self(Some(Ipv6Addr::UNSPECIFIED.into()))
     }
 
-    /// Whether limits hold for it.
+    /// Returns whether rate limits apply to this address.
     #[must_use]
     pub fn is_limited(self) -> bool {
         self.0.is_some()
@@ -51,12 +55,12 @@ impl ClientAddress {
 
 impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
-        Self(Some(customer(address.to_canonical())))
+        Self(Some(customer_network(address.to_canonical())))
     }
 }
 
-/// An address as proxies write it: bare, in brackets, or with a port.
-fn address_in(text: &str) -> Option<IpAddr> {
+/// Parses an address as proxies write it: plain, in brackets, or with a port.
+fn parse_address(text: &str) -> Option<IpAddr> {
     let bare = text.trim_start_matches('[').trim_end_matches(']');
     let address = bare.parse().ok();
     let with_port = || text.parse().ok().map(|socket: SocketAddr| socket.ip());
@@ -65,12 +69,12 @@ fn address_in(text: &str) -> Option<IpAddr> {
         .map(|address| address.to_canonical())
 }
 
-/// The address, or the first of all that are the same customer's.
-fn customer(address: IpAddr) -> IpAddr {
+/// Returns an IPv4 address as it is, and the first address of an IPv6 address's customer network.
+fn customer_network(address: IpAddr) -> IpAddr {
     match address {
         IpAddr::V4(_) => address,
         IpAddr::V6(address) => {
-            let host_bits = u128::MAX >> IPV6_CUSTOMER;
+            let host_bits = u128::MAX >> IPV6_PREFIX_BITS;
             Ipv6Addr::from_bits(address.to_bits() & !host_bits).into()
         }
     }
@@ -80,11 +84,11 @@ fn customer(address: IpAddr) -> IpAddr {
 mod tests {
     use super::*;
 
-    /// The address of a request from `peer` to a server that trusts `10.0.0.0/8` and `::1`.
+    /// Returns the client address of a request from `peer`, on a server that trusts `10.0.0.0/8` and `::1`.
     #[must_use]
-    pub fn behind(peer: &str, lines: &[&str]) -> ClientAddress {
+    pub fn client_address(peer: &str, lines: &[&str]) -> ClientAddress {
         let trusted = ["10.0.0.0/8", "::1/128"].map(|net| net.parse().unwrap());
-        ClientAddress::behind(&trusted, peer.parse().unwrap(), lines)
+        ClientAddress::forwarded(&trusted, peer.parse().unwrap(), lines)
     }
 
     fn address(text: &str) -> ClientAddress {
@@ -92,16 +96,16 @@ mod tests {
     }
 
     #[test]
-    fn what_a_stranger_says_of_where_they_come_from_does_not_count() {
+    fn a_header_from_an_untrusted_peer_is_ignored() {
         let stranger = address("192.0.2.1");
 
-        assert_eq!(behind("192.0.2.1", &[]), stranger);
-        assert_eq!(behind("192.0.2.1", &["198.51.100.7"]), stranger);
-        assert_eq!(behind("::ffff:192.0.2.1", &["10.0.0.1"]), stranger);
+        assert_eq!(client_address("192.0.2.1", &[]), stranger);
+        assert_eq!(client_address("192.0.2.1", &["198.51.100.7"]), stranger);
+        assert_eq!(client_address("::ffff:192.0.2.1", &["10.0.0.1"]), stranger);
     }
 
     #[test]
-    fn behind_our_proxies_the_last_address_that_is_not_theirs_counts() {
+    fn behind_trusted_proxies_the_last_untrusted_address_counts() {
         let stranger = address("192.0.2.1");
 
         for lines in [
@@ -113,35 +117,38 @@ mod tests {
             &["192.0.2.1:4711"],
             &["::ffff:192.0.2.1"],
         ] {
-            assert_eq!(behind("10.0.0.1", lines), stranger, "{lines:?}");
-            assert_eq!(behind("::1", lines), stranger, "{lines:?}");
+            assert_eq!(client_address("10.0.0.1", lines), stranger, "{lines:?}");
+            assert_eq!(client_address("::1", lines), stranger, "{lines:?}");
         }
         let six = address("2001:db8::1");
-        assert_eq!(behind("::1", &["[2001:db8::1]:4711"]), six);
-        assert_eq!(behind("::1", &["[2001:db8::1]"]), six);
+        assert_eq!(client_address("::1", &["[2001:db8::1]:4711"]), six);
+        assert_eq!(client_address("::1", &["[2001:db8::1]"]), six);
     }
 
     #[test]
-    fn our_proxies_themselves_are_not_limited() {
+    fn trusted_proxies_are_not_limited() {
         for (peer, lines) in [
             ("10.0.0.1", &[][..]),
             ("::ffff:10.0.0.1", &[]),
             ("::1", &["10.0.0.7", "10.0.0.8"]),
         ] {
-            assert!(!behind(peer, lines).is_limited());
+            assert!(!client_address(peer, lines).is_limited());
         }
     }
 
     #[test]
-    fn addresses_that_cannot_be_read_are_limited_together() {
+    fn unreadable_addresses_share_one_limit() {
         for line in ["", "unknown", "192.0.2.1, _hidden", "192.0.2.1,", "1.2.3"] {
-            assert_eq!(behind("10.0.0.1", &[line]), ClientAddress::unknown());
+            assert_eq!(
+                client_address("10.0.0.1", &[line]),
+                ClientAddress::unknown()
+            );
         }
         assert!(ClientAddress::unknown().is_limited());
     }
 
     #[test]
-    fn ipv6_addresses_are_counted_by_the_customer_who_has_them() {
+    fn ipv6_addresses_of_one_customer_share_a_limit() {
         let one = address("2001:db8:1:2::1");
 
         assert_eq!(one, address("2001:db8:1:2:ffff::9"));

@@ -1,33 +1,33 @@
-//! Numbers that name things, each of its own type so that one cannot stand for another.
+//! Ids of the things in the database and of messages, each of its own type so that they cannot be mixed up.
 
 use std::fmt;
 
 use sea_orm::DeriveValueType;
 use serde::Deserialize;
 
-/// Names a person's account.
+/// The id of a person's account.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, DeriveValueType,
 )]
 pub struct UserId(pub i64);
 
-/// Names a room.
+/// The id of a room.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, DeriveValueType,
 )]
 pub struct RoomId(pub i64);
 
-/// Names an invite to a room.
+/// The id of an invite to a room.
 #[derive(
     Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize, DeriveValueType,
 )]
 pub struct InviteId(pub i64);
 
-/// Names a message within its room. A later message has a greater one.
+/// The id of a message within its room. Later messages have greater ids.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Deserialize)]
 pub struct MessageId(pub u64);
 
-/// The random part of a form's nonce: names one submission of one form.
+/// The random part of a form's nonce, which identifies one submission of one form.
 pub type NonceId = [u8; 16];
 
 impl fmt::Display for UserId {

@@ -1,32 +1,32 @@
-//! What whoever makes an invite link chooses: how long it works, and for how many people.
+//! The choices for a new invite link: how long it works, and how many people may use it.
 
 use std::fmt;
 use std::time::Duration;
 
 /// How long an invite link works.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum InviteLife {
-    /// For an hour.
+pub enum InviteLifetime {
+    /// One hour.
     Hour,
-    /// For a day.
+    /// One day.
     Day,
-    /// For seven days.
+    /// Seven days.
     Week,
 }
 
-impl InviteLife {
-    /// What one may choose.
+impl InviteLifetime {
+    /// All choices, in the order of the form.
     pub const CHOICES: [Self; 3] = [Self::Hour, Self::Day, Self::Week];
 
-    /// The choice that `word` stands for in a form.
+    /// Parses the value of a form field.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::CHOICES
             .into_iter()
-            .find(|choice| choice.as_str() == word)
+            .find(|choice| choice.as_str() == text)
     }
 
-    /// The word that stands for the choice.
+    /// Returns the value of the choice in a form field.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -36,9 +36,9 @@ impl InviteLife {
         }
     }
 
-    /// How long that is.
+    /// Returns the time from creating the link until it expires.
     #[must_use]
-    pub fn span(self) -> Duration {
+    pub fn duration(self) -> Duration {
         const HOUR: Duration = Duration::from_secs(3_600);
         match self {
             Self::Hour => HOUR,
@@ -48,8 +48,8 @@ impl InviteLife {
     }
 }
 
-/// In words, for a form.
-impl fmt::Display for InviteLife {
+/// Formats the choice for people, as the label of a form field.
+impl fmt::Display for InviteLifetime {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Hour => "1 hour",
@@ -59,57 +59,57 @@ impl fmt::Display for InviteLife {
     }
 }
 
-/// How many people may join by an invite link.
+/// How many people may join with an invite link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum InviteUses {
-    /// One.
+    /// One person.
     One,
-    /// Ten.
+    /// Ten people.
     Ten,
-    /// As many as like.
-    NoLimit,
+    /// An unlimited number of people.
+    Unlimited,
 }
 
 impl InviteUses {
-    /// What one may choose.
-    pub const CHOICES: [Self; 3] = [Self::One, Self::Ten, Self::NoLimit];
+    /// All choices, in the order of the form.
+    pub const CHOICES: [Self; 3] = [Self::One, Self::Ten, Self::Unlimited];
 
-    /// The choice that `word` stands for in a form.
+    /// Parses the value of a form field.
     #[must_use]
-    pub fn parse(word: &str) -> Option<Self> {
+    pub fn parse(text: &str) -> Option<Self> {
         Self::CHOICES
             .into_iter()
-            .find(|choice| choice.as_str() == word)
+            .find(|choice| choice.as_str() == text)
     }
 
-    /// The word that stands for the choice.
+    /// Returns the value of the choice in a form field.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
             Self::One => "one",
             Self::Ten => "ten",
-            Self::NoLimit => "no-limit",
+            Self::Unlimited => "no-limit",
         }
     }
 
-    /// How many that is; none is as many as like.
+    /// Returns the maximum number of people; `None` is unlimited.
     #[must_use]
-    pub fn count(self) -> Option<i64> {
+    pub fn limit(self) -> Option<i64> {
         match self {
             Self::One => Some(1),
             Self::Ten => Some(10),
-            Self::NoLimit => None,
+            Self::Unlimited => None,
         }
     }
 }
 
-/// In words, for a form.
+/// Formats the choice for people, as the label of a form field.
 impl fmt::Display for InviteUses {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::One => "1 person",
             Self::Ten => "10 people",
-            Self::NoLimit => "Unlimited",
+            Self::Unlimited => "Unlimited",
         })
     }
 }
@@ -119,14 +119,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_as_it_was_written() {
-        for choice in InviteLife::CHOICES {
-            assert_eq!(InviteLife::parse(choice.as_str()), Some(choice));
+    fn a_choice_survives_a_round_trip_through_text() {
+        for choice in InviteLifetime::CHOICES {
+            assert_eq!(InviteLifetime::parse(choice.as_str()), Some(choice));
         }
         for choice in InviteUses::CHOICES {
             assert_eq!(InviteUses::parse(choice.as_str()), Some(choice));
         }
-        assert_eq!(InviteLife::parse("year"), None);
+        assert_eq!(InviteLifetime::parse("year"), None);
         assert_eq!(InviteUses::parse("0"), None);
     }
 }

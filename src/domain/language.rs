@@ -1,6 +1,6 @@
-//! The language that most is said in in a room.
+//! The main language of a room.
 
-/// A language, by its BCP 47 tag.
+/// A language that a room can have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Language {
     tag: &'static str,
@@ -11,8 +11,7 @@ const fn language(tag: &'static str, name: &'static str) -> Language {
     Language { tag, name }
 }
 
-/// What an owner may choose: the languages with the most writers, under their own names, in the order
-/// of their tags.
+/// The languages that an owner may choose: those with the most writers, under their own names, sorted by tag.
 const LANGUAGES: [Language; 48] = [
     language("ar", "العربية"),
     language("bg", "Български"),
@@ -65,25 +64,25 @@ const LANGUAGES: [Language; 48] = [
 ];
 
 impl Language {
-    /// All that may be chosen.
+    /// Returns all languages that an owner may choose, sorted by tag.
     #[must_use]
     pub fn all() -> &'static [Self] {
         &LANGUAGES
     }
 
-    /// The language of this tag, in a form or in the database.
+    /// Parses a BCP 47 tag from a form or from the database.
     #[must_use]
     pub fn parse(tag: &str) -> Option<Self> {
         LANGUAGES.into_iter().find(|language| language.tag == tag)
     }
 
-    /// Its BCP 47 tag, as `lang` takes it.
+    /// Returns the BCP 47 tag, for the HTML attribute `lang` and the database.
     #[must_use]
     pub fn tag(self) -> &'static str {
         self.tag
     }
 
-    /// What it calls itself.
+    /// Returns the language's name for itself.
     #[must_use]
     pub fn name(self) -> &'static str {
         self.name
@@ -95,12 +94,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tags_are_in_order_and_there_once() {
+    fn tags_are_sorted_and_unique() {
         assert!(LANGUAGES.is_sorted_by(|one, next| one.tag < next.tag));
     }
 
     #[test]
-    fn a_language_is_read_as_it_was_written() {
+    fn a_language_is_found_by_its_tag() {
         let hebrew = Language::parse("he").unwrap();
 
         assert_eq!((hebrew.tag(), hebrew.name()), ("he", "עברית"));

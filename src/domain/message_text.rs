@@ -1,45 +1,45 @@
-//! What people write to each other.
+//! The text of messages.
 
 use linkify::{LinkFinder, LinkKind};
 
 use super::mistake::Mistake;
 
-/// The text of a message: 1 to 2,000 characters, lines ended by `\n`, something to see in it.
+/// The text of a message: 1 to 2,000 characters, at least one of them visible, with lines separated by `\n`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageText(String);
 
-/// A piece of a message, as it is shown.
+/// A part of a message's text, as pages render it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment<'a> {
-    /// Text as it is.
+    /// Plain text.
     Text(&'a str),
-    /// A new line.
+    /// A line break.
     LineBreak,
-    /// An http or https address.
+    /// An `http` or `https` URL.
     Link(&'a str),
 }
 
 impl MessageText {
-    /// The most characters a message may have.
-    pub const MOST: usize = 2_000;
+    /// The maximum length of a message, in characters.
+    pub const MAX_CHARS: usize = 2_000;
 
-    /// Takes a text as typed. White space at the end is left out, and characters that a page cannot
-    /// hold (HTML's "noncharacters and controls") become U+FFFD.
+    /// Parses a text as typed. Drops white space at the end and empty lines at the start, and replaces
+    /// characters that HTML forbids ("noncharacters and controls") by U+FFFD.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the text.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let text: String = typed
             .replace("\r\n", "\n")
             .replace('\r', "\n")
             .chars()
-            .map(showable)
+            .map(replace_forbidden)
             .collect();
         let text = text.trim_end().trim_start_matches('\n');
         if text.trim().is_empty() {
             return Err(Mistake("Enter a message"));
         }
-        if text.chars().count() > Self::MOST {
+        if text.chars().count() > Self::MAX_CHARS {
             return Err(Mistake(
                 "The message is too long. The maximum is 2,000 characters",
             ));
@@ -47,13 +47,13 @@ impl MessageText {
         Ok(Self(text.to_owned()))
     }
 
-    /// The text.
+    /// Returns the text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The text in the pieces it is shown in.
+    /// Splits the text into the segments that pages render.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
         let mut segments = Vec::new();
@@ -83,7 +83,7 @@ fn is_web_address(address: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-pub(super) fn showable(c: char) -> char {
+pub(super) fn replace_forbidden(c: char) -> char {
     let code = u32::from(c);
     let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
     if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {
@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_has_something_in_it() {
+    fn an_empty_message_is_refused() {
         for empty in ["", " ", "\r\n", "\u{3000}\n"] {
             assert_eq!(MessageText::parse(empty).unwrap_err().0, "Enter a message");
         }
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn lines_are_kept() {
+    fn line_breaks_and_indentation_are_kept() {
         let message = text("one\r\n\r\n  two");
 
         assert_eq!(
@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_no_page_can_hold_are_replaced() {
+    fn characters_forbidden_in_html_are_replaced() {
         assert_eq!(
             text("a\0b\u{1b}c\td\u{ffff}").as_str(),
             "a\u{fffd}b\u{fffd}c\td\u{fffd}"
@@ -184,7 +184,7 @@ mod tests {
         })]
 
         #[test]
-        fn the_pieces_of_a_message_are_its_text_and_its_links_lead_to_the_web(
+        fn segments_add_up_to_the_text_and_links_are_http(
             typed in prop_oneof![
                 any::<String>(),
                 "(https?|HTTPS?|ftp|javascript|mailto|data):(//)?\\PC{0,20}",
@@ -195,13 +195,13 @@ mod tests {
                 let mut text = String::new();
                 for segment in message.segments() {
                     match segment {
-                        Text(piece) => text.push_str(piece),
+                        Text(part) => text.push_str(part),
                         LineBreak => text.push('\n'),
                         Link(address) => {
-                            let address_in_small = address.to_ascii_lowercase();
+                            let lowercase = address.to_ascii_lowercase();
                             prop_assert!(
-                                address_in_small.starts_with("http://")
-                                    || address_in_small.starts_with("https://"),
+                                lowercase.starts_with("http://")
+                                    || lowercase.starts_with("https://"),
                                 "{address}"
                             );
                             text.push_str(address);

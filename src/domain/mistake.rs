@@ -1,12 +1,12 @@
-//! What is wrong with a value that a person typed.
+//! Errors of parsing a value.
 
-/// What is wrong with something a person typed, as a sentence for that person.
+/// What is wrong with a value that a person typed, as a sentence for that person.
 ///
-/// The sentence says what to do, in the words of the form it belongs to.
+/// The sentence says what to do, in the words of the form that the value belongs to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Mistake(pub &'static str);
 
-/// A word that stands for none of the choices, in a form or in the database.
+/// A text, from a form or the database, that stands for none of the choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 #[error("an unknown word")]
-pub struct UnknownWord;
+pub struct UnknownChoice;

@@ -1,6 +1,6 @@
-//! Values parsed once, where they come in, and trusted afterwards.
+//! Values that are parsed once, at the edge of the program, and trusted afterwards.
 //!
-//! Nothing here knows anything else of Mirage.
+//! Nothing here knows any other part of Mirage.
 
 mod announcements;
 mod browser;
@@ -24,10 +24,10 @@ pub use announcements::Announcements;
 pub use browser::Browser;
 pub use client_address::ClientAddress;
 pub use ids::{InviteId, MessageId, NonceId, RoomId, UserId};
-pub use invite::{InviteLife, InviteUses};
+pub use invite::{InviteLifetime, InviteUses};
 pub use language::Language;
 pub use message_text::{MessageText, Segment};
-pub use mistake::{Mistake, UnknownWord};
+pub use mistake::{Mistake, UnknownChoice};
 pub use names::NameKeys;
 pub use passwords::{AccountPassword, PlainPassword, RoomPassword};
 pub use posting::Posting;

@@ -1,27 +1,28 @@
-//! When two names are the same name: in other letter cases, in other encodings, or to the eye.
+//! Which names count as the same: those that differ only in letter case or encoding, and those that look
+//! alike.
 
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
 use unicode_security::skeleton;
 
-/// What must be unique about a name, computed from the name as typed.
+/// The keys that must be unique for a name.
 ///
-/// Two names may not coexist when any of the three is equal. They build on NFKC, default case
-/// folding (the Unicode Standard, section 3.13) and the skeleton of UTS 39, section 4.
+/// Two names conflict when any of the three keys is equal. The keys build on NFKC, default case folding (the
+/// Unicode Standard, section 3.13) and the skeleton of UTS 39, section 4.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NameKeys {
-    /// The name without its letter case and compatibility forms: what finds it again.
+    /// The name without letter case and compatibility forms. Names are looked up by this key.
     pub folded: String,
-    /// What the folded name looks like.
+    /// The skeleton of the folded name: equal for folded names that look alike.
     pub folded_skeleton: String,
-    /// What the name looks like in the letter case it was typed in: tells `aIice` with a capital I
-    /// from nothing but `alice`. Folding and a second skeleton make capitals of other scripts that
-    /// look like Latin ones fall together with the small letters.
+    /// The skeleton of the name in its original letter case, folded, and its skeleton again. It makes `aIice`
+    /// with a capital I conflict with `alice`. Folding and the second skeleton make capitals of other scripts
+    /// that look like Latin ones equal to the small letters.
     pub typed_skeleton: String,
 }
 
 impl NameKeys {
-    /// The keys of `name`.
+    /// Computes the keys of `name`.
     #[must_use]
     pub fn of(name: &str) -> Self {
         let typed: String = name.nfkc().collect();
@@ -34,7 +35,8 @@ impl NameKeys {
     }
 }
 
-/// NFKC, case folded. Folding can undo NFKC and NFKC can undo folding, hence each twice.
+/// Normalizes `text` to NFKC and folds its case. Each step runs again because folding can undo NFKC, and NFKC
+/// can undo folding.
 fn fold(text: &str) -> String {
     text.nfkc()
         .default_case_fold()
@@ -50,7 +52,7 @@ mod tests {
 
     use super::*;
 
-    fn alike(one: &str, other: &str) -> bool {
+    fn conflict(one: &str, other: &str) -> bool {
         let (one, other) = (NameKeys::of(one), NameKeys::of(other));
         one.folded == other.folded
             || one.folded_skeleton == other.folded_skeleton
@@ -58,39 +60,39 @@ mod tests {
     }
 
     #[test]
-    fn letter_case_makes_no_other_name() {
-        assert!(alike("Alice", "alice"));
-        assert!(alike("STRASSE", "straße"));
-        assert!(alike("ΣΊΣΥΦΟΣ", "σίσυφος"));
+    fn names_that_differ_in_letter_case_conflict() {
+        assert!(conflict("Alice", "alice"));
+        assert!(conflict("STRASSE", "straße"));
+        assert!(conflict("ΣΊΣΥΦΟΣ", "σίσυφος"));
     }
 
     #[test]
-    fn compatibility_forms_make_no_other_name() {
-        assert!(alike("ｋｅｔｔｌｅ", "kettle"));
-        assert!(alike("ﬁsh", "fish"));
+    fn names_that_differ_in_compatibility_forms_conflict() {
+        assert!(conflict("ｋｅｔｔｌｅ", "kettle"));
+        assert!(conflict("ﬁsh", "fish"));
     }
 
     #[test]
-    fn letters_of_another_script_that_look_alike_make_no_other_name() {
-        assert!(alike("сосо", "coco"));
-        assert!(alike("аlice", "alice"));
-        assert!(alike("Міа", "mia"));
-        assert!(alike("ΑΒΒΑ", "abba"));
-        assert!(alike("іас", "Iac"));
+    fn names_with_lookalike_letters_of_another_script_conflict() {
+        assert!(conflict("сосо", "coco"));
+        assert!(conflict("аlice", "alice"));
+        assert!(conflict("Міа", "mia"));
+        assert!(conflict("ΑΒΒΑ", "abba"));
+        assert!(conflict("іас", "Iac"));
     }
 
     #[test]
-    fn letters_and_digits_that_look_alike_make_no_other_name() {
-        assert!(alike("aIice", "alice"));
-        assert!(alike("b0b", "bOb"));
-        assert!(alike("rnary", "mary"));
+    fn names_with_lookalike_letters_and_digits_conflict() {
+        assert!(conflict("aIice", "alice"));
+        assert!(conflict("b0b", "bOb"));
+        assert!(conflict("rnary", "mary"));
     }
 
     #[test]
-    fn names_that_differ_to_the_eye_are_different() {
-        assert!(!alike("ada", "bob"));
-        assert!(!alike("mail", "mall"));
-        assert!(!alike("Ivan", "ian"));
+    fn names_that_look_different_do_not_conflict() {
+        assert!(!conflict("ada", "bob"));
+        assert!(!conflict("mail", "mall"));
+        assert!(!conflict("Ivan", "ian"));
     }
 
     proptest! {
@@ -100,14 +102,14 @@ mod tests {
         })]
 
         #[test]
-        fn a_folded_name_folds_to_itself(name in any::<String>()) {
+        fn folding_is_idempotent(name in any::<String>()) {
             let folded = NameKeys::of(&name).folded;
 
             prop_assert_eq!(&NameKeys::of(&folded).folded, &folded);
         }
 
         #[test]
-        fn the_encoding_of_a_name_makes_no_other_name(name in any::<String>()) {
+        fn the_encoding_of_a_name_does_not_change_its_keys(name in any::<String>()) {
             let keys = NameKeys::of(&name);
 
             prop_assert_eq!(&NameKeys::of(&name.nfd().collect::<String>()), &keys);
@@ -115,7 +117,7 @@ mod tests {
         }
 
         #[test]
-        fn letter_case_of_any_latin_name_makes_no_other_name(name in "[a-zA-Z0-9à-öø-þ_-]{1,32}") {
+        fn letter_case_of_a_latin_name_does_not_matter(name in "[a-zA-Z0-9à-öø-þ_-]{1,32}") {
             prop_assert_eq!(
                 NameKeys::of(&name.to_uppercase()).folded,
                 NameKeys::of(&name.to_lowercase()).folded

@@ -1,4 +1,4 @@
-//! Passwords as typed: of people and of rooms. Taken exactly as they are, spaces and all.
+//! Passwords of accounts and of rooms, exactly as typed, spaces included.
 
 use std::fmt;
 
@@ -6,18 +6,19 @@ use super::mistake::Mistake;
 use super::names::NameKeys;
 use super::username::Username;
 
-/// A password in the clear, on its way to be hashed or compared. Never shown, not even by `{:?}`.
+/// A password in plain text, on its way to be hashed or verified. Its `Debug` output does not show the
+/// password.
 #[derive(Clone, PartialEq, Eq)]
 pub struct PlainPassword(String);
 
 impl PlainPassword {
-    /// A password to compare with a hash, whatever its length.
+    /// Makes a password to verify against a hash, of any length.
     #[must_use]
     pub fn typed(typed: &str) -> Self {
         Self(typed.to_owned())
     }
 
-    /// Its bytes, for the hash function.
+    /// Returns the bytes of the password, for the hash function.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
         self.0.as_bytes()
@@ -30,16 +31,16 @@ impl fmt::Debug for PlainPassword {
     }
 }
 
-/// A new password for an account: 8 to 128 characters, not the name, not a common one.
+/// A new password for an account: 8 to 128 characters, not the person's name, not a common password.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AccountPassword(PlainPassword);
 
 impl AccountPassword {
-    /// Takes a password for the person of this name. The name may be missing when it has a mistake
-    /// of its own. Takes some milliseconds: call it where blocking is allowed.
+    /// Parses a new password for the person called `name`. The name is missing if it has a mistake of its
+    /// own. Takes a few milliseconds of CPU time: call it where blocking is allowed.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the password.
     pub fn parse(typed: &str, name: Option<&Username>) -> Result<Self, Mistake> {
         if typed.is_empty() {
             return Err(Mistake("Enter a password"));
@@ -62,18 +63,18 @@ impl AccountPassword {
         Ok(Self(PlainPassword::typed(typed)))
     }
 
-    /// The password itself.
+    /// Returns the plain password.
     #[must_use]
     pub fn plain(&self) -> &PlainPassword {
         &self.0
     }
 }
 
-/// Whether a guesser who tries common passwords first needs at most ten thousand tries.
+/// Returns whether somebody who tries common passwords first needs at most ten thousand guesses.
 ///
-/// The figure is zxcvbn's estimate (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation",
-/// USENIX Security 2016), exact for the passwords of its list of common ones. NIST SP 800-63B,
-/// section 3.1.1.2, asks for such a list and against rules about kinds of characters.
+/// The number of guesses is zxcvbn's estimate (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation",
+/// USENIX Security 2016), which is exact for the passwords on its list of common ones. NIST SP 800-63B,
+/// section 3.1.1.2, asks for such a list and advises against rules about kinds of characters.
 fn is_common(password: &str) -> bool {
     zxcvbn::zxcvbn(password, &[]).guesses() <= 10_000
 }
@@ -83,10 +84,10 @@ fn is_common(password: &str) -> bool {
 pub struct RoomPassword(PlainPassword);
 
 impl RoomPassword {
-    /// Takes a password as typed.
+    /// Parses a new room password.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the password.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         if typed.is_empty() {
             return Err(Mistake("Enter a password for the room"));
@@ -103,7 +104,7 @@ impl RoomPassword {
         Ok(Self(PlainPassword::typed(typed)))
     }
 
-    /// The password itself.
+    /// Returns the plain password.
     #[must_use]
     pub fn plain(&self) -> &PlainPassword {
         &self.0
@@ -121,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_taken_exactly_as_typed() {
+    fn a_password_is_kept_exactly_as_typed() {
         let password = AccountPassword::parse("  Grün, wie Gras?  ", None).unwrap();
 
         assert_eq!(
@@ -146,12 +147,12 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_the_name() {
+    fn a_password_must_not_be_the_name() {
         assert_eq!(mistake("Kettle-Club"), "The password must not be your name");
     }
 
     #[test]
-    fn a_password_is_not_a_common_one() {
+    fn a_common_password_is_refused() {
         for common in [
             "password",
             "12345678",
@@ -176,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_not_printed() {
+    fn debug_output_does_not_show_the_password() {
         let password = RoomPassword::parse("open sesame").unwrap();
 
         assert!(!format!("{password:?}").contains("sesame"));

@@ -4,10 +4,10 @@ use std::str::FromStr;
 
 use sea_orm::DeriveValueType;
 
-use super::mistake::UnknownWord;
+use super::mistake::UnknownChoice;
 use super::role::Role;
 
-/// An owner's choice.
+/// An owner's choice of who may post.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveValueType)]
 #[sea_orm(value_type = "String", to_str = "Posting::as_str")]
 pub enum Posting {
@@ -18,7 +18,7 @@ pub enum Posting {
 }
 
 impl Posting {
-    /// Returns the word for the choice, as forms and the database have it.
+    /// Returns the text that stands for the choice in forms and in the database.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -27,7 +27,7 @@ impl Posting {
         }
     }
 
-    /// Whether who has `role` may write.
+    /// Returns whether a member with `role` may post.
     #[must_use]
     pub fn allows(self, role: Role) -> bool {
         self == Self::Everyone || role >= Role::Moderator
@@ -35,12 +35,13 @@ impl Posting {
 }
 
 impl FromStr for Posting {
-    type Err = UnknownWord;
+    type Err = UnknownChoice;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let known = [Self::Everyone, Self::Moderators].into_iter();
-        let mut named = known.filter(|known| known.as_str() == word);
-        named.next().ok_or(UnknownWord)
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        let mut choices = [Self::Everyone, Self::Moderators].into_iter();
+        choices
+            .find(|choice| choice.as_str() == text)
+            .ok_or(UnknownChoice)
     }
 }
 
@@ -49,15 +50,15 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_choice_is_read_as_it_was_written() {
+    fn a_choice_survives_a_round_trip_through_text() {
         for choice in [Posting::Everyone, Posting::Moderators] {
             assert_eq!(choice.as_str().parse(), Ok(choice));
         }
-        assert_eq!("nobody".parse::<Posting>(), Err(UnknownWord));
+        assert_eq!("nobody".parse::<Posting>(), Err(UnknownChoice));
     }
 
     #[test]
-    fn moderators_may_always_write() {
+    fn moderators_may_always_post() {
         assert!(Posting::Everyone.allows(Role::Member));
         assert!(!Posting::Moderators.allows(Role::Member));
         assert!(Posting::Moderators.allows(Role::Moderator));

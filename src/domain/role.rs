@@ -1,25 +1,25 @@
-//! What a member may do in a room.
+//! The roles of members, which decide what each may do in a room.
 
 use std::str::FromStr;
 
 use sea_orm::DeriveValueType;
 
-use super::mistake::UnknownWord;
+use super::mistake::UnknownChoice;
 
-/// A member's role, the more powerful the greater.
+/// A member's role. Roles are ordered by power: the owner's is the greatest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, DeriveValueType)]
 #[sea_orm(value_type = "String", to_str = "Role::as_str")]
 pub enum Role {
-    /// Reads, writes and leaves.
+    /// A member, who may read, post and leave.
     Member,
-    /// Also deletes messages, removes and bans members, and invites.
+    /// A moderator, who may also delete messages, remove and ban members, and create invites.
     Moderator,
-    /// Also names moderators and sets what the room is like. There is one.
+    /// The owner, who may also appoint moderators and change the room's settings. Each room has exactly one.
     Owner,
 }
 
 impl Role {
-    /// Returns the word for the role, as pages and the database have it.
+    /// Returns the text that stands for the role on pages and in the database.
     #[must_use]
     pub fn as_str(&self) -> &'static str {
         match self {
@@ -29,22 +29,23 @@ impl Role {
         }
     }
 
-    /// Whether who has this role may remove or ban somebody who has `other`, or is no member, and
-    /// delete their messages.
+    /// Returns whether a member with this role may remove or ban a person whose role is `other`, and delete
+    /// that person's messages. `None` is the role of a person who is not a member.
     #[must_use]
     pub fn may_moderate(self, other: Option<Self>) -> bool {
         self >= Self::Moderator && Some(self) > other
     }
 }
 
-/// Reads the role of a member who does not own the room: the room says who does.
+/// Parses the role of a member who does not own the room. The room's row names the owner.
 impl FromStr for Role {
-    type Err = UnknownWord;
+    type Err = UnknownChoice;
 
-    fn from_str(word: &str) -> Result<Self, UnknownWord> {
-        let known = [Self::Member, Self::Moderator].into_iter();
-        let mut named = known.filter(|known| known.as_str() == word);
-        named.next().ok_or(UnknownWord)
+    fn from_str(text: &str) -> Result<Self, UnknownChoice> {
+        let mut roles = [Self::Member, Self::Moderator].into_iter();
+        roles
+            .find(|role| role.as_str() == text)
+            .ok_or(UnknownChoice)
     }
 }
 
@@ -53,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn moderation_goes_down_only() {
+    fn a_member_moderates_only_people_of_a_lower_role() {
         use Role::{Member, Moderator, Owner};
         let allowed = [
             (Moderator, None),
@@ -71,11 +72,11 @@ mod tests {
     }
 
     #[test]
-    fn a_role_is_read_as_it_was_written() {
+    fn a_role_survives_a_round_trip_through_text() {
         for role in [Role::Moderator, Role::Member] {
             assert_eq!(role.as_str().parse(), Ok(role));
         }
-        // The room says who owns it.
-        assert_eq!("owner".parse::<Role>(), Err(UnknownWord));
+        // Only the room's row makes an owner.
+        assert_eq!("owner".parse::<Role>(), Err(UnknownChoice));
     }
 }

@@ -1,24 +1,24 @@
-//! What rooms are called.
+//! The names of rooms.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
 use super::mistake::Mistake;
 use super::names::NameKeys;
-use super::username::is_drawn_as_nothing;
+use super::username::is_default_ignorable;
 
-/// A room's name: 1 to 64 characters in NFC, without control or direction characters.
+/// A room's name: 1 to 64 characters in NFC, without control characters and bidirectional controls.
 ///
-/// Runs of white space count as one space, as a browser shows them: two names that look the same on
-/// the page are the same.
+/// Runs of white space are collapsed into one space, as a browser shows them, so that two names that look the
+/// same on the page are the same.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomName(String);
 
 impl RoomName {
-    /// Takes a name as typed.
+    /// Parses a name as typed.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let name: String = words.join(" ").nfc().collect();
@@ -28,12 +28,12 @@ impl RoomName {
         if name.chars().count() > 64 {
             return Err(Mistake("The room name must be 64 characters or fewer"));
         }
-        if !name.chars().all(may_stand_in_a_room_name) {
+        if !name.chars().all(is_allowed) {
             return Err(Mistake(
                 "The room name contains a character that cannot be displayed. Type the name again",
             ));
         }
-        if !name.chars().any(is_seen) {
+        if !name.chars().any(is_visible) {
             return Err(Mistake(
                 "The room name must contain at least one visible character",
             ));
@@ -41,31 +41,32 @@ impl RoomName {
         Ok(Self(name))
     }
 
-    /// The name, for showing.
+    /// Returns the name for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What must be unique about it.
+    /// Returns the keys that must be unique for the name.
     #[must_use]
     pub fn keys(&self) -> NameKeys {
         NameKeys::of(&self.0)
     }
 }
 
-/// Of what is drawn as nothing, only what emoji and Indic scripts need is let in: skeletons leave it
-/// out. Others, such as the Hangul filler, are blanks that skeletons leave out: names with them would
-/// look like names with spaces and yet be other names.
-fn may_stand_in_a_room_name(c: char) -> bool {
+/// Returns whether `c` is allowed in a room name. Of the default-ignorable characters, only those that emoji
+/// and Indic scripts need are allowed. Some of the others, such as the Hangul filler, are drawn as blanks,
+/// but skeletons leave them out: a name with one would look like a name with a space and not conflict with
+/// it.
+fn is_allowed(c: char) -> bool {
     use GeneralCategory::{
         Control, Format, LineSeparator, ParagraphSeparator, PrivateUse, Unassigned,
     };
     match c {
         '\u{200c}' | '\u{200d}' | '\u{fe0e}' | '\u{fe0f}' => true,
-        // The tags that make the flags of England, Scotland and Wales.
+        // Tag characters, for the flags of England, Scotland and Wales.
         '\u{e0020}'..='\u{e007f}' => true,
-        _ if is_drawn_as_nothing(c) => false,
+        _ if is_default_ignorable(c) => false,
         _ => !matches!(
             c.general_category(),
             Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Unassigned
@@ -73,11 +74,11 @@ fn may_stand_in_a_room_name(c: char) -> bool {
     }
 }
 
-fn is_seen(c: char) -> bool {
+fn is_visible(c: char) -> bool {
     use unicode_properties::GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
-    // U+2800 is an empty braille pattern: a symbol without a dot.
+    // U+2800 is the blank braille pattern: a symbol without any dots.
     c != '\u{2800}'
-        && !is_drawn_as_nothing(c)
+        && !is_default_ignorable(c)
         && matches!(
             c.general_category_group(),
             Letter | Number | Punctuation | Symbol
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_all_kinds_are_taken() {
+    fn names_of_all_kinds_are_accepted() {
         for name in [
             "t",
             "Kettle club",
@@ -110,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_counts_as_a_browser_shows_it() {
+    fn white_space_is_collapsed() {
         assert_eq!(
             RoomName::parse("  Kettle \t\n club ").unwrap().as_str(),
             "Kettle club"
@@ -118,7 +119,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_kept_in_nfc() {
+    fn a_name_is_normalized_to_nfc() {
         assert_eq!(RoomName::parse("cafe\u{301}").unwrap().as_str(), "café");
     }
 
@@ -133,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn control_and_direction_characters_are_refused() {
+    fn control_and_bidirectional_characters_are_refused() {
         for name in [
             "a\u{0}b",
             "a\u{7}b",
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_can_be_seen() {
+    fn an_invisible_name_is_refused() {
         for name in ["\u{200d}", "\u{2800}", "\u{301}"] {
             assert!(mistake(name).contains("visible character"), "{name:?}");
         }
@@ -164,7 +165,7 @@ mod tests {
         })]
 
         #[test]
-        fn what_is_taken_is_a_name_and_read_as_it_is_shown(
+        fn an_accepted_name_is_valid_and_parses_to_itself(
             typed in prop_oneof![any::<String>(), "\\PC{1,66}", "[\\p{L}\\p{M}\\p{S} ]{1,20}"],
         ) {
             if let Ok(name) = RoomName::parse(&typed) {

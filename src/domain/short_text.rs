@@ -1,41 +1,41 @@
-//! Short texts of one paragraph: what a room is about, and why somebody is banned.
+//! Short texts of one paragraph: the description of a room and the reason for a ban.
 
-use super::message_text::showable;
+use super::message_text::replace_forbidden;
 use super::mistake::Mistake;
 
-/// The most characters of a short text.
-const MOST: usize = 300;
+/// The maximum length of a short text, in characters.
+const MAX_CHARS: usize = 300;
 
-/// What a room is about: up to 300 characters, or nothing.
+/// A room's description: at most 300 characters, may be empty.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(String);
 
 impl Description {
-    /// Takes a description as typed.
+    /// Parses a description as typed.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the description.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         const LONG: &str = "The description must be 300 characters or fewer";
         paragraph(typed, LONG).map(Self)
     }
 
-    /// The description, for showing.
+    /// Returns the description for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// Why somebody is banned, for them to read: 1 to 300 characters.
+/// The reason for a ban, shown to the banned person: 1 to 300 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanReason(String);
 
 impl BanReason {
-    /// Takes a reason as typed.
+    /// Parses a reason as typed.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the reason.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         const LONG: &str = "The reason must be 300 characters or fewer";
         let reason = paragraph(typed, LONG)?;
@@ -45,19 +45,19 @@ impl BanReason {
         Ok(Self(reason))
     }
 
-    /// The reason, for showing.
+    /// Returns the reason for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// One paragraph: runs of white space count as one space, as a browser shows them, and characters that
-/// a page cannot hold become U+FFFD, as in messages.
+/// Parses one paragraph. Collapses runs of white space into one space, as a browser shows them, and replaces
+/// characters that HTML forbids by U+FFFD, as in messages.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    let text: String = words.join(" ").chars().map(showable).collect();
-    if text.chars().count() > MOST {
+    let text: String = words.join(" ").chars().map(replace_forbidden).collect();
+    if text.chars().count() > MAX_CHARS {
         return Err(Mistake(too_long));
     }
     Ok(text)
@@ -68,27 +68,27 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_text_is_one_paragraph() {
+    fn white_space_is_collapsed() {
         let description = Description::parse("  All about\r\n\r\ntea\t. ").unwrap();
 
         assert_eq!(description.as_str(), "All about tea .");
     }
 
     #[test]
-    fn a_text_has_up_to_300_characters() {
+    fn a_text_has_at_most_300_characters() {
         assert!(Description::parse(&"é".repeat(300)).is_ok());
         assert!(Description::parse(&"é".repeat(301)).is_err());
         assert!(BanReason::parse(&"é".repeat(301)).is_err());
     }
 
     #[test]
-    fn a_reason_says_something() {
+    fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
         assert_eq!(BanReason::parse(" "), Err(Mistake("Enter a reason")));
     }
 
     #[test]
-    fn what_a_page_cannot_hold_is_replaced() {
+    fn characters_forbidden_in_html_are_replaced() {
         let reason = BanReason::parse("a\u{0}b\u{7}c\u{fffe}").unwrap();
 
         assert_eq!(reason.as_str(), "a\u{fffd}b\u{fffd}c\u{fffd}");

@@ -1,4 +1,4 @@
-//! Points in time and spans of it, in whole milliseconds.
+//! Points in time and durations, in whole milliseconds.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,81 +7,81 @@ use sea_orm::DeriveValueType;
 use time::OffsetDateTime;
 use time::macros::format_description;
 
-/// A point in time: milliseconds since 1970-01-01T00:00Z.
+/// A point in time by the wall clock, in milliseconds since 1970-01-01T00:00Z.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, DeriveValueType)]
 pub struct Timestamp(pub i64);
 
 impl Timestamp {
-    /// The moment `span` later.
+    /// Returns the time `span` after this one, saturating.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// The moment `span` earlier.
+    /// Returns the time `span` before this one, saturating.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
     }
 
-    /// For `<time datetime>`: `2026-11-22T13:05:00.123Z`.
+    /// Formats the time in RFC 3339, in UTC, for the HTML attribute `datetime`: `2026-11-22T13:05:00.123Z`.
     #[must_use]
-    pub fn machine(self) -> String {
-        let shape = format_description!(
+    pub fn to_rfc3339(self) -> String {
+        let format = format_description!(
             "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
         );
-        self.formatted(shape)
+        self.format(format)
     }
 
-    /// The time of day, for reading: `13:05 UTC`.
+    /// Formats the time of day for people: `13:05 UTC`.
     #[must_use]
     pub fn time_of_day(self) -> String {
-        self.formatted(format_description!("[hour]:[minute] UTC"))
+        self.format(format_description!("[hour]:[minute] UTC"))
     }
 
-    /// The day, for reading: `22 November 2026`.
+    /// Formats the date for people: `22 November 2026`.
     #[must_use]
     pub fn day(self) -> String {
-        self.formatted(format_description!(
+        self.format(format_description!(
             "[day padding:none] [month repr:long] [year]"
         ))
     }
 
-    /// The number of the day: days since 1970-01-01, in UTC.
+    /// Returns the number of whole days since 1970-01-01, in UTC.
     #[must_use]
     pub fn day_number(self) -> i64 {
         self.0.div_euclid(86_400_000)
     }
 
-    fn formatted(self, shape: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
+    fn format(self, format: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()
-            .and_then(|moment| moment.format(shape).ok())
+            .and_then(|time| time.format(format).ok())
             .unwrap_or_default()
     }
 }
 
 /// A point in the site's steady time, in milliseconds.
 ///
-/// It begins at the wall clock's time when the server starts, and never steps, whatever is done to the
-/// machine's clock. Whatever ends after a while, ends by it; it is not shown to people.
+/// The site's time starts at the wall clock's time when the server starts, and never steps, even if the
+/// machine's clock is set. Deadlines in memory are measured in it; it is not shown to people.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SiteTime(pub i64);
 
 impl SiteTime {
-    /// Returns the moment `span` later.
+    /// Returns the time `span` after this one, saturating.
     #[must_use]
     pub fn plus(self, span: Duration) -> Self {
         Self(self.0.saturating_add(millis(span)))
     }
 
-    /// Returns the moment `span` earlier.
+    /// Returns the time `span` before this one, saturating.
     #[must_use]
     pub fn minus(self, span: Duration) -> Self {
         Self(self.0.saturating_sub(millis(span)))
     }
 
-    /// Returns the time from `earlier` until this moment, or nothing if `earlier` is later.
+    /// Returns the time from `earlier` to this point, or zero if `earlier` is later.
     #[must_use]
     pub fn since(self, earlier: Self) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
@@ -92,12 +92,12 @@ fn millis(span: Duration) -> i64 {
     i64::try_from(span.as_millis()).unwrap_or(i64::MAX)
 }
 
-/// How long a message lives.
+/// How long a message lives before it expires.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Lifespan(pub Duration);
 
 impl Lifespan {
-    /// What an owner may choose, where the operator's maximum allows it.
+    /// The choices of an owner, as far as the operator's maximum allows them.
     pub const CHOICES: [Self; 5] = [
         Self(Duration::from_secs(5 * 60)),
         Self(Duration::from_secs(30 * 60)),
@@ -106,21 +106,21 @@ impl Lifespan {
         Self(Duration::from_secs(24 * 3_600)),
     ];
 
-    /// Whether it is so short that people are told before they join: under 20 hours it counts as a
-    /// time limit (WCAG 2.2, success criterion 2.2.1).
+    /// Returns whether the lifespan is so short that people are told before they join: under 20 hours, it is
+    /// a time limit in the sense of WCAG 2.2, success criterion 2.2.1.
     #[must_use]
     pub fn is_short(self) -> bool {
         self.0 < Duration::from_secs(20 * 3_600)
     }
 
-    /// In milliseconds, as the database has it.
+    /// Returns the lifespan in milliseconds, for the database.
     #[must_use]
     pub fn millis(self) -> i64 {
         millis(self.0)
     }
 }
 
-/// In words, for a sentence: `24 hours`, `5 minutes`, `1 hour 30 minutes`.
+/// Formats the lifespan for people: `24 hours`, `5 minutes`, `1 hour 30 minutes`.
 impl fmt::Display for Lifespan {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let seconds = self.0.as_secs();
@@ -155,16 +155,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_moment_is_written_in_utc() {
-        let moment = Timestamp(1_795_352_700_123);
+    fn a_timestamp_is_formatted_in_utc() {
+        let time = Timestamp(1_795_352_700_123);
 
-        assert_eq!(moment.machine(), "2026-11-22T13:05:00.123Z");
-        assert_eq!(moment.time_of_day(), "13:05 UTC");
-        assert_eq!(moment.day(), "22 November 2026");
+        assert_eq!(time.to_rfc3339(), "2026-11-22T13:05:00.123Z");
+        assert_eq!(time.time_of_day(), "13:05 UTC");
+        assert_eq!(time.day(), "22 November 2026");
     }
 
     #[test]
-    fn a_lifespan_is_written_in_words() {
+    fn a_lifespan_is_formatted_in_words() {
         let words = |seconds| Lifespan(Duration::from_secs(seconds)).to_string();
 
         assert_eq!(words(24 * 3600), "24 hours");

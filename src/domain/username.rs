@@ -1,4 +1,4 @@
-//! What people are called.
+//! The names of people.
 
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
@@ -7,23 +7,23 @@ use unicode_security::MixedScript;
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
-/// A person's name: 2 to 32 characters, letters with their marks, digits, `-` and `_`, of one script.
+/// A person's name: 2 to 32 characters of one script, namely letters with their marks, digits, `-` and `_`.
 ///
-/// It is kept as typed, in NFC.
+/// The name is kept as typed, normalized to NFC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Username(String);
 
 impl Username {
-    /// Takes a name as typed; spaces around it do not count.
+    /// Parses a name as typed. Drops white space around the name.
     ///
     /// # Errors
-    /// A sentence for the person who typed it.
+    /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let name: String = typed.trim().nfc().collect();
         if name.is_empty() {
             return Err(Mistake("Enter a name"));
         }
-        // Counted in NFKC too, which is what the name is compared in and can be longer.
+        // Names are compared in NFKC, which can be longer than the name as typed.
         let length = name.nfkc().count().max(name.chars().count());
         if length < 2 {
             return Err(Mistake("Your name must be at least 2 characters long"));
@@ -31,7 +31,7 @@ impl Username {
         if length > 32 {
             return Err(Mistake("Your name must be 32 characters or fewer"));
         }
-        if !name.nfkc().all(may_stand_in_a_name) || !name.chars().all(may_stand_in_a_name) {
+        if !name.nfkc().all(is_allowed) || !name.chars().all(is_allowed) {
             return Err(Mistake(
                 "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
             ));
@@ -56,13 +56,13 @@ impl Username {
         Ok(Self(name))
     }
 
-    /// The name, for showing.
+    /// Returns the name for display.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What must be unique about it.
+    /// Returns the keys that must be unique for the name.
     #[must_use]
     pub fn keys(&self) -> NameKeys {
         NameKeys::of(&self.0)
@@ -73,12 +73,11 @@ fn group(c: char) -> GeneralCategoryGroup {
     c.general_category_group()
 }
 
-fn may_stand_in_a_name(c: char) -> bool {
+fn is_allowed(c: char) -> bool {
     use unicode_properties::GeneralCategory::{DecimalNumber, NonspacingMark, SpacingMark};
-    // Letters and marks that are drawn as nothing (Hangul fillers, variation selectors) would make
-    // names that cannot be told apart.
+    // Invisible letters and marks (Hangul fillers, variation selectors) would allow names that look the same.
     matches!(c, '-' | '_')
-        || (!is_drawn_as_nothing(c)
+        || (!is_default_ignorable(c)
             && (group(c) == GeneralCategoryGroup::Letter
                 || matches!(
                     c.general_category(),
@@ -86,8 +85,9 @@ fn may_stand_in_a_name(c: char) -> bool {
                 )))
 }
 
-/// Whether `c` is a default-ignorable character: UTS 39's skeleton leaves those out.
-pub(super) fn is_drawn_as_nothing(c: char) -> bool {
+/// Returns whether `c` is a default-ignorable character, which is usually invisible. The skeleton of UTS 39
+/// leaves these characters out.
+pub(super) fn is_default_ignorable(c: char) -> bool {
     unicode_security::skeleton(c.encode_utf8(&mut [0; 4]))
         .next()
         .is_none()
@@ -104,7 +104,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_many_scripts_are_taken_as_typed() {
+    fn names_of_many_scripts_are_accepted_as_typed() {
         for name in [
             "ada",
             "Ada-99",
@@ -122,7 +122,7 @@ mod tests {
     }
 
     #[test]
-    fn spaces_around_a_name_do_not_count() {
+    fn spaces_around_a_name_are_dropped() {
         assert_eq!(Username::parse("  ada ").unwrap().as_str(), "ada");
     }
 
@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_of_one_script() {
+    fn a_name_of_mixed_scripts_is_refused() {
         assert_eq!(
             mistake("аlice"),
             "Use letters from only one alphabet in your name"
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_not_all_dashes() {
+    fn a_name_of_hyphens_only_is_refused() {
         assert_eq!(
             mistake("--"),
             "Your name must contain at least one letter or digit"
@@ -179,7 +179,7 @@ mod tests {
         })]
 
         #[test]
-        fn what_is_taken_is_a_name_and_read_as_it_is_shown(
+        fn an_accepted_name_is_valid_and_parses_to_itself(
             typed in prop_oneof![any::<String>(), "\\PC{2,34}", "[\\p{L}\\p{M}\\p{Nd}_-]{1,12}"],
         ) {
             if let Ok(name) = Username::parse(&typed) {

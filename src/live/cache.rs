@@ -1,4 +1,4 @@
-//! Rows held in memory: read once, dropped when they change.
+//! A cache of rows: each row is read once, and dropped when it changes.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,8 +9,8 @@ use tokio::sync::OnceCell;
 
 /// Values read from the database, by key.
 ///
-/// Whoever changes a row calls [`Cache::forget`] after the commit. However many ask for a value that is not
-/// held, it is read once; a value that is forgotten while it is read is read again.
+/// Call [`Cache::forget`] after committing a change of a row. Concurrent callers who ask for a value that is
+/// not held share one read; a value that is forgotten while it is being read is read again.
 pub struct Cache<K, V> {
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
 }
@@ -18,7 +18,7 @@ pub struct Cache<K, V> {
 struct Slot<V> {
     value: OnceCell<Option<Arc<V>>>,
     was_used: AtomicBool,
-    /// Whether an exclusive update is under way: whoever asks waits, and reads the value afterwards.
+    /// Whether an exclusive update is running. Callers wait for the update, and read the value afterwards.
     is_exclusive: AtomicBool,
 }
 
@@ -31,10 +31,11 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// Returns the value at `key`: the one held, or the one that `read` returns. None is not held.
+    /// Returns the value at `key`, from the cache or else from `read`. The cache does not hold the absence of
+    /// a value.
     ///
     /// # Errors
-    /// The errors of `read`.
+    /// Returns the errors of `read`.
     pub async fn get<E>(
         &self,
         key: K,
@@ -48,7 +49,8 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
             }
             let value = slot
                 .value
-                // Boxed: the future is large and seldom needed, and every waiting caller has room for it.
+                // Boxed because the future is large and seldom needed, and every waiting caller would carry
+                // it.
                 .get_or_try_init(async || Ok::<_, E>(Box::pin(read()).await?.map(Arc::new)));
             let value = value.await;
             let mut slots = self.lock();
@@ -65,14 +67,14 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         }
     }
 
-    /// Drops the value at `key`, waits for whoever is reading it, and runs `update`. Whoever asks for the
-    /// value meanwhile waits until `update` is done, and reads it afterwards.
+    /// Drops the value at `key`, waits for a running read of it, and runs `update`. Callers who ask for the
+    /// value during the update wait, and read it afterwards.
     pub async fn update_exclusive<T>(&self, key: K, update: impl Future<Output = T>) -> T {
         let mut update = std::pin::pin!(update);
         loop {
             let slot = self.empty_slot(key);
             let mut result = None;
-            // Ends without a value: the next caller who waits reads it.
+            // The initialization fails on purpose: the next caller who waits then reads the value.
             let _ = slot
                 .value
                 .get_or_try_init(async || {
@@ -82,20 +84,20 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
                     Err(())
                 })
                 .await;
-            // None: somebody had begun to read before.
+            // Without a result, another caller was already reading: wait for that read and try again.
             if let Some(result) = result {
                 return result;
             }
         }
     }
 
-    /// Returns the value that is held at `key`. This does not count as using it.
-    pub fn held(&self, key: K) -> Option<Arc<V>> {
+    /// Returns the value held at `key`, without reading it from the database or marking it as used.
+    pub fn peek(&self, key: K) -> Option<Arc<V>> {
         let slots = self.lock();
         slots.get(&key)?.value.get().cloned().flatten()
     }
 
-    /// Drops and returns the values that `predicate` accepts. Values that are being read are read again.
+    /// Drops and returns the values that match `predicate`. Values that are being read are read again.
     pub fn forget_where(&self, predicate: impl Fn(&V) -> bool) -> Vec<Arc<V>> {
         let mut forgotten = Vec::new();
         self.lock().retain(|_, slot| match slot.value.get() {
@@ -116,13 +118,14 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
             .get(&key)
             .is_some_and(|slot| slot.is_exclusive.load(Ordering::SeqCst))
         {
-            // Nothing is held, and whoever asks already waits for the update.
+            // No value is held, and callers already wait for the update.
             return None;
         }
         slots.remove(&key)?.value.get().cloned().flatten()
     }
 
-    /// Drops the values that were not used since the last sweep, unless a caller still holds one.
+    /// Drops the values that were not used since the last sweep, unless a caller still holds a reference to
+    /// one.
     pub fn sweep(&self) {
         let mut slots = self.lock();
         slots.retain(|_, slot| {
@@ -137,7 +140,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         slots.shrink_to_fit();
     }
 
-    /// Returns the slot at `key` while it is being filled, or a new one if it was full.
+    /// Returns the slot at `key` if it has no value yet, or else replaces it with a new slot.
     fn empty_slot(&self, key: K) -> Arc<Slot<V>> {
         let mut slots = self.lock();
         if slots.get(&key).is_some_and(|slot| slot.value.initialized()) {
@@ -183,7 +186,7 @@ mod tests {
             .block_on(future)
     }
 
-    /// Reads `value`, without an error.
+    /// Returns a read that succeeds with `value`.
     fn read<V: Copy>(value: V) -> impl AsyncFn() -> Result<Option<V>, ()> {
         async move || Ok(Some(value))
     }
@@ -198,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_many_ask_for_at_once_is_read_once() {
+    fn concurrent_callers_share_one_read() {
         let cache = Cache::<u8, u8>::new();
         let reads = AtomicUsize::new(0);
         let read = async || {
@@ -217,7 +220,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_there_is_not_held() {
+    fn a_missing_value_is_not_held() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             assert_eq!(
@@ -230,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn a_fault_is_not_held() {
+    fn a_failed_read_is_not_held() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             let fault = async || Err("no");
@@ -260,10 +263,10 @@ mod tests {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             let value = cache.get(1, read(7)).await.unwrap();
-            assert_eq!(cache.held(1), value);
+            assert_eq!(cache.peek(1), value);
 
             assert_eq!(cache.forget(1), value);
-            assert_eq!(cache.held(1), None);
+            assert_eq!(cache.peek(1), None);
             let value = cache.get(1, read(8)).await.unwrap();
             assert_eq!(value.as_deref(), Some(&8));
         });
@@ -289,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn who_asks_for_a_value_that_is_being_changed_is_given_the_new_one() {
+    fn a_read_during_an_exclusive_update_returns_the_new_value() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
         let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
@@ -297,7 +300,7 @@ mod tests {
             let before = cache.get(1, read).await.unwrap().unwrap();
             let change = cache.update_exclusive(1, async {
                 assert_eq!(before.as_ref(), &1);
-                assert_eq!(cache.held(1), None);
+                assert_eq!(cache.peek(1), None);
                 tokio::task::yield_now().await;
                 *row.lock().unwrap() = 2;
                 tokio::task::yield_now().await;
@@ -312,7 +315,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_waits_for_who_is_reading_and_makes_them_read_again() {
+    fn an_exclusive_update_waits_for_a_running_read_and_the_value_is_read_again() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
         let read = async || {
@@ -332,21 +335,21 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_held_can_be_looked_at_without_using_it() {
+    fn peeking_does_not_count_as_use() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             cache.get(1, read(7)).await.unwrap();
             cache.sweep();
 
-            assert_eq!(cache.held(1).as_deref(), Some(&7));
-            assert_eq!(cache.held(2), None);
+            assert_eq!(cache.peek(1).as_deref(), Some(&7));
+            assert_eq!(cache.peek(2), None);
             cache.sweep();
-            assert_eq!(cache.held(1), None);
+            assert_eq!(cache.peek(1), None);
         });
     }
 
     #[test]
-    fn values_are_forgotten_by_what_they_are() {
+    fn values_are_forgotten_by_a_predicate() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
             for key in 1..=4 {
@@ -364,7 +367,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_read_while_others_are_forgotten_is_read_again() {
+    fn forgetting_by_a_predicate_restarts_a_running_read() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
         let value = ready(cache.get(1, async || {
@@ -380,15 +383,15 @@ mod tests {
     }
 
     #[test]
-    fn sweeping_keeps_what_is_used_or_in_hand() {
+    fn sweeping_keeps_values_that_are_used_or_referenced() {
         let cache = Cache::<u8, u8>::new();
         ready(async {
-            let in_hand = cache.get(1, read(1)).await.unwrap();
+            let referenced = cache.get(1, read(1)).await.unwrap();
             cache.get(2, read(2)).await.unwrap();
             cache.sweep();
             cache.sweep();
 
-            assert_eq!(cache.get(1, read(9)).await.unwrap(), in_hand);
+            assert_eq!(cache.get(1, read(9)).await.unwrap(), referenced);
             assert_eq!(cache.get(2, read(9)).await.unwrap().as_deref(), Some(&9));
         });
     }

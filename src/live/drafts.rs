@@ -1,8 +1,8 @@
-//! Drafts: messages that were sent after their author's session had ended, kept until the author has signed in
+//! Drafts: messages that were sent after the author's session had ended, kept until the author signs in
 //! again.
 //!
-//! A draft is kept for a day at most, and returned only to the person whom the form's nonce names. Without
-//! such a nonce nothing is kept, so strangers cannot fill this up.
+//! A draft is kept for a day at most, and returned only to the person named by the form's nonce. Text without
+//! a valid nonce is not kept, so strangers cannot fill this memory.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -11,13 +11,13 @@ use std::time::Duration;
 use crate::domain::{RoomId, SiteTime, UserId};
 
 /// How long a draft is kept.
-const KEPT_FOR: Duration = Duration::from_secs(86_400);
-/// How many drafts are kept; a person has one in each room at most.
-const MOST: usize = 1_000;
-/// How many bytes all drafts may have together.
-const MOST_BYTES: usize = 4 << 20;
+const RETENTION: Duration = Duration::from_secs(86_400);
+/// The maximum number of drafts. Each person has at most one per room.
+const MAX_DRAFTS: usize = 1_000;
+/// The maximum size of all drafts together, in bytes.
+const MAX_BYTES: usize = 4 << 20;
 
-/// The drafts of all people, the oldest first.
+/// The drafts of all people, oldest first.
 #[derive(Debug, Default)]
 pub struct Drafts {
     drafts: Mutex<VecDeque<Draft>>,
@@ -28,44 +28,45 @@ struct Draft {
     author: UserId,
     room: RoomId,
     text: String,
-    until: SiteTime,
+    expires_at: SiteTime,
 }
 
 impl Draft {
-    fn is_of(&self, author: UserId, room: RoomId) -> bool {
+    fn belongs_to(&self, author: UserId, room: RoomId) -> bool {
         (self.author, self.room) == (author, room)
     }
 }
 
 impl Drafts {
-    /// Keeps a draft, and drops the one that its author had in the same room.
+    /// Keeps a draft in place of the author's earlier draft in the same room. Evicts the oldest drafts if
+    /// there are too many.
     pub fn keep(&self, author: UserId, room: RoomId, text: String, now: SiteTime) {
         let mut drafts = self.lock();
-        drafts.retain(|draft| !draft.is_of(author, room));
+        drafts.retain(|draft| !draft.belongs_to(author, room));
         drafts.push_back(Draft {
             author,
             room,
             text,
-            until: now.plus(KEPT_FOR),
+            expires_at: now.plus(RETENTION),
         });
         let bytes =
             |drafts: &VecDeque<Draft>| drafts.iter().map(|draft| draft.text.len()).sum::<usize>();
-        while drafts.len() > MOST || bytes(&drafts) > MOST_BYTES {
+        while drafts.len() > MAX_DRAFTS || bytes(&drafts) > MAX_BYTES {
             drafts.pop_front();
         }
     }
 
-    /// Returns the draft of `author` in `room`.
+    /// Returns the draft of `author` in `room`, unless it has expired.
     #[must_use]
     pub fn find(&self, author: UserId, room: RoomId, now: SiteTime) -> Option<String> {
         let drafts = self.lock();
-        let draft = drafts.iter().find(|draft| draft.is_of(author, room))?;
-        (now < draft.until).then(|| draft.text.clone())
+        let draft = drafts.iter().find(|draft| draft.belongs_to(author, room))?;
+        (now < draft.expires_at).then(|| draft.text.clone())
     }
 
-    /// Drops the draft of `author` in `room`: it was sent.
+    /// Drops the draft of `author` in `room` after the message was sent.
     pub fn discard(&self, author: UserId, room: RoomId) {
-        self.lock().retain(|draft| !draft.is_of(author, room));
+        self.lock().retain(|draft| !draft.belongs_to(author, room));
     }
 
     /// Drops all drafts of `author`.
@@ -76,7 +77,7 @@ impl Drafts {
     /// Frees the drafts that have expired.
     pub fn sweep(&self, now: SiteTime) {
         let mut drafts = self.lock();
-        drafts.retain(|draft| now < draft.until);
+        drafts.retain(|draft| now < draft.expires_at);
         drafts.shrink_to_fit();
     }
 
@@ -97,12 +98,12 @@ mod tests {
     fn a_draft_is_kept_for_its_author_and_room_for_a_day() {
         let drafts = Drafts::default();
         drafts.keep(ADA, TEA, "hello".to_owned(), NOW);
-        let last_moment = SiteTime(NOW.plus(KEPT_FOR).0 - 1);
+        let last_moment = SiteTime(NOW.plus(RETENTION).0 - 1);
 
         assert_eq!(drafts.find(ADA, TEA, last_moment).as_deref(), Some("hello"));
         assert_eq!(drafts.find(UserId(2), TEA, NOW), None);
         assert_eq!(drafts.find(ADA, RoomId(2), NOW), None);
-        assert_eq!(drafts.find(ADA, TEA, NOW.plus(KEPT_FOR)), None);
+        assert_eq!(drafts.find(ADA, TEA, NOW.plus(RETENTION)), None);
     }
 
     #[test]
@@ -131,10 +132,10 @@ mod tests {
         for user in 0..=1_000 {
             drafts.keep(UserId(user), TEA, "x".to_owned(), NOW);
         }
-        assert_eq!(drafts.lock().len(), MOST);
+        assert_eq!(drafts.lock().len(), MAX_DRAFTS);
         assert_eq!(drafts.find(UserId(0), TEA, NOW), None);
 
-        drafts.keep(ADA, RoomId(2), "x".repeat(MOST_BYTES), NOW);
+        drafts.keep(ADA, RoomId(2), "x".repeat(MAX_BYTES), NOW);
         assert_eq!(drafts.lock().len(), 1);
     }
 
@@ -143,7 +144,7 @@ mod tests {
         let drafts = Drafts::default();
         drafts.keep(ADA, TEA, "hello".to_owned(), NOW);
 
-        drafts.sweep(NOW.plus(KEPT_FOR));
+        drafts.sweep(NOW.plus(RETENTION));
 
         assert!(drafts.lock().is_empty());
     }

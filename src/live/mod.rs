@@ -1,5 +1,5 @@
-//! The state that all requests share and that is never written to a disk: the rooms' message logs, presence,
-//! read marks, drafts and rate limits, and rows of the database that are held in memory.
+//! The state that all requests share and that is never written to disk: the rooms' message logs, presence,
+//! read marks, drafts and rate limits, and rows of the database held in memory.
 //!
 //! Nothing here decides who may do what.
 

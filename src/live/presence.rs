@@ -1,4 +1,4 @@
-//! Who has a room's page open now. In memory only.
+//! Presence: the people who have a room's page open. In memory only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -6,56 +6,56 @@ use std::time::Duration;
 
 use crate::domain::{RoomId, SiteTime, UserId};
 
-/// For how long somebody is here after their page was last heard of.
-const HERE_FOR: Duration = Duration::from_secs(60);
+/// How long a person counts as present after the last request of their page.
+const PRESENT_FOR: Duration = Duration::from_secs(60);
 
-/// When each person's page of each room was last heard of.
+/// When the page of each room was last requested for each person.
 #[derive(Debug, Default)]
 pub struct Presence {
     seen: Mutex<HashMap<RoomId, HashMap<UserId, SiteTime>>>,
 }
 
 impl Presence {
-    /// Notes that `user` has `room` open at `now`.
+    /// Marks `user` as present in `room` at `now`.
     pub fn mark_seen(&self, room: RoomId, user: UserId, now: SiteTime) {
         self.lock().entry(room).or_default().insert(user, now);
     }
 
-    /// Notes that `user` is not in `room` any more.
+    /// Removes `user` from `room`.
     pub fn forget(&self, room: RoomId, user: UserId) {
         if let Some(people) = self.lock().get_mut(&room) {
             people.remove(&user);
         }
     }
 
-    /// Notes that nobody but `user` is in `room` any more.
+    /// Removes everybody but `user` from `room`.
     pub fn forget_others(&self, room: RoomId, user: UserId) {
         if let Some(people) = self.lock().get_mut(&room) {
             people.retain(|person, _| *person == user);
         }
     }
 
-    /// Notes that `user` is in no room any more.
+    /// Removes `user` from all rooms.
     pub fn forget_everywhere(&self, user: UserId) {
         for people in self.lock().values_mut() {
             people.remove(&user);
         }
     }
 
-    /// How many have `room` open.
+    /// Returns the number of people who are present in `room`.
     #[must_use]
     pub fn count(&self, room: RoomId, now: SiteTime) -> usize {
-        let is_here = |seen: &&SiteTime| now < seen.plus(HERE_FOR);
+        let is_present = |seen: &&SiteTime| now < seen.plus(PRESENT_FOR);
         self.lock()
             .get(&room)
-            .map_or(0, |people| people.values().filter(is_here).count())
+            .map_or(0, |people| people.values().filter(is_present).count())
     }
 
-    /// Frees what is about people who are gone.
+    /// Frees the entries of people who are no longer present.
     pub fn sweep(&self, now: SiteTime) {
         let mut seen = self.lock();
         seen.retain(|_, people| {
-            people.retain(|_, seen| now < seen.plus(HERE_FOR));
+            people.retain(|_, seen| now < seen.plus(PRESENT_FOR));
             !people.is_empty()
         });
         seen.shrink_to_fit();
@@ -74,19 +74,19 @@ mod tests {
     const TEA: RoomId = RoomId(1);
 
     #[test]
-    fn somebody_is_here_for_a_minute() {
+    fn a_person_is_present_for_a_minute() {
         let presence = Presence::default();
         presence.mark_seen(TEA, UserId(1), NOW);
         presence.mark_seen(TEA, UserId(1), NOW);
         presence.mark_seen(TEA, UserId(2), NOW.plus(Duration::from_secs(30)));
 
         assert_eq!(presence.count(TEA, NOW.plus(Duration::from_secs(59))), 2);
-        assert_eq!(presence.count(TEA, NOW.plus(HERE_FOR)), 1);
+        assert_eq!(presence.count(TEA, NOW.plus(PRESENT_FOR)), 1);
         assert_eq!(presence.count(RoomId(2), NOW), 0);
     }
 
     #[test]
-    fn who_has_left_the_room_is_not_here() {
+    fn a_person_who_has_left_the_room_is_not_present() {
         let presence = Presence::default();
         presence.mark_seen(TEA, UserId(1), NOW);
 
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_gone_is_nowhere_here() {
+    fn a_person_can_be_removed_from_all_rooms() {
         let presence = Presence::default();
         for (room, user) in [(TEA, 1), (TEA, 2), (RoomId(2), 1)] {
             presence.mark_seen(room, UserId(user), NOW);
@@ -109,7 +109,7 @@ mod tests {
     }
 
     #[test]
-    fn when_all_others_are_taken_out_one_is_here() {
+    fn when_all_others_are_removed_one_person_is_present() {
         let presence = Presence::default();
         for user in 1..=3 {
             presence.mark_seen(TEA, UserId(user), NOW);
@@ -121,11 +121,11 @@ mod tests {
     }
 
     #[test]
-    fn sweeping_frees_what_is_about_people_who_are_gone() {
+    fn sweeping_frees_people_who_are_no_longer_present() {
         let presence = Presence::default();
         presence.mark_seen(TEA, UserId(1), NOW);
 
-        presence.sweep(NOW.plus(HERE_FOR));
+        presence.sweep(NOW.plus(PRESENT_FOR));
 
         assert!(presence.lock().is_empty());
     }

@@ -1,4 +1,4 @@
-//! Rate limits, each with a name. They go by the site's steady time.
+//! Rate limits, measured in the site's steady time.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -16,12 +16,13 @@ use crate::clock::Clock;
 use crate::config::{Rate, Rates};
 use crate::domain::{ClientAddress, Lifespan, RoomId, SiteTime, SlowMode, UserId};
 
-/// How many people, names or addresses a limit keeps in mind: addresses can be made up by the million.
-const MOST_KEYS: usize = 100_000;
+/// The maximum number of keys (people, names or addresses) that a limit counts separately: clients can make
+/// up addresses by the million.
+const MAX_KEYS: usize = 100_000;
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
-/// The limits of a server.
+/// The rate limits of a server.
 pub struct Limits {
     is_on: bool,
     clock: LimitsClock,
@@ -34,18 +35,18 @@ pub struct Limits {
     messages: Limit<(UserId, RoomId)>,
     messages_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
-    /// When each person last wrote in a room in slow mode, by the site's time.
-    slow: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
+    /// When each person last posted in a room in slow mode.
+    last_posts: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
 }
 
-/// That something was asked for too often: when to try again.
+/// A refusal because of too many requests, with the time to wait.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooMany {
-    /// Whole seconds to wait, at least 1.
+    /// The time to wait, in whole seconds; at least 1.
     pub wait_s: u64,
 }
 
-/// In words, for a sentence: `30 seconds`.
+/// Formats the time to wait for people: `30 seconds`.
 impl fmt::Display for TooMany {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         Lifespan(Duration::from_secs(self.wait_s)).fmt(f)
@@ -53,7 +54,7 @@ impl fmt::Display for TooMany {
 }
 
 impl Limits {
-    /// Limits at these rates that go by `clock`; off, they let everything pass.
+    /// Makes limits with these rates. Unless `is_on`, only slow mode limits anything.
     #[must_use]
     pub fn new(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>) -> Self {
         let clock = LimitsClock(clock);
@@ -68,18 +69,20 @@ impl Limits {
             messages: Limit::new(rates.limit_messages, &clock),
             messages_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
-            slow: Mutex::default(),
+            last_posts: Mutex::default(),
             clock,
         }
     }
 
-    /// Counts a try of the password of the folded name `name`, to sign in or where it is asked for again.
+    /// Counts an attempt at the password of the account whose folded name is `name`, at sign-in or when the
+    /// password is asked for again.
     ///
     /// # Errors
-    /// When it is one too many, from that address, or from there with that name. From elsewhere its
-    /// owner can sign in all the same.
+    /// When there were too many attempts from that address, or from that address with that name. Attempts
+    /// from elsewhere do not lock the account's owner out.
     pub fn password(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
-        // The address first: one that tries many names must not fill the memory of the other.
+        // The address is counted first, so that an address that tries many names does not fill the memory of
+        // the other limit.
         self.count_from(&self.password_address, from)?;
         if from.is_limited() {
             self.count(&self.password, &(name.to_owned(), from))?;
@@ -87,19 +90,20 @@ impl Limits {
         Ok(())
     }
 
-    /// Counts a wish for an account.
+    /// Counts an attempt to create an account.
     ///
     /// # Errors
-    /// When it is one too many from that address.
+    /// When there were too many attempts from that address.
     pub fn sign_up(&self, from: ClientAddress) -> Result<(), TooMany> {
         self.count_from(&self.sign_up, from)
     }
 
-    /// Counts a try of `user` to join the private room of the folded name `name`, if any room could have
-    /// it. Whether there is one does not matter: a refusal must not tell.
+    /// Counts an attempt of `user` to join the private room whose folded name is `name`; `None` is a name
+    /// that no room can have. Attempts count whether or not the room exists, so that a refusal does not
+    /// reveal it.
     ///
     /// # Errors
-    /// When it is one too many, of that person or with that name.
+    /// When there were too many attempts by that person or with that name.
     pub fn join(&self, user: UserId, name: Option<String>) -> Result<(), TooMany> {
         self.count(&self.join, &user)?;
         match name {
@@ -108,18 +112,18 @@ impl Limits {
         }
     }
 
-    /// Counts a wish of `user` for a room.
+    /// Counts an attempt of `user` to create a room.
     ///
     /// # Errors
-    /// When it is one too many of that person.
+    /// When there were too many attempts by that person.
     pub fn new_room(&self, user: UserId) -> Result<(), TooMany> {
         self.count(&self.rooms, &user)
     }
 
-    /// Counts an opening of a link that opens something to whoever has it.
+    /// Counts a request for a secret link.
     ///
     /// # Errors
-    /// When it is one too many from that address.
+    /// When there were too many attempts from that address.
     pub fn link(&self, from: ClientAddress) -> Result<(), TooMany> {
         self.count_from(&self.links, from)
     }
@@ -127,34 +131,34 @@ impl Limits {
     /// Counts a message of `user` in `room`.
     ///
     /// # Errors
-    /// When it is one too many, of that person or of all in the room.
+    /// When there were too many messages by that person in the room, or by everybody in the room.
     pub fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
         self.count(&self.messages, &(user, room))?;
         self.count(&self.messages_room, &room)
     }
 
-    /// Counts a message of `user` in `room`, where a person waits so long between two. This is the
-    /// owner's wish, so it holds with limits off as well.
+    /// Counts a message of `user` in `room`, whose slow mode is `wait`. This is the room owner's setting, so
+    /// it also applies when rate limits are off.
     ///
     /// # Errors
-    /// When their last one was not so long ago.
+    /// When the person's last message in the room is less than `wait` ago.
     pub fn slow_mode(&self, user: UserId, room: RoomId, wait: SlowMode) -> Result<(), TooMany> {
         if !wait.is_on() {
             return Ok(());
         }
         let now = self.clock.0.site_time();
-        let mut slow = self.slow();
-        if let Some(last) = slow.get(&(user, room)) {
+        let mut last_posts = self.last_posts();
+        if let Some(last) = last_posts.get(&(user, room)) {
             let left = last.plus(wait.0).since(now);
             if !left.is_zero() {
                 return Err(TooMany::wait(left));
             }
         }
-        slow.insert((user, room), now);
+        last_posts.insert((user, room), now);
         Ok(())
     }
 
-    /// Frees what is about people, names, addresses and rooms that have all their tries back.
+    /// Frees the counters of keys that have their full quota again.
     pub fn sweep(&self) {
         self.password.sweep();
         self.password_address.sweep();
@@ -167,9 +171,9 @@ impl Limits {
         self.links.sweep();
         let now = self.clock.0.site_time();
         let longest = SlowMode::CHOICES.map(|choice| choice.0).into_iter().max();
-        let mut slow = self.slow();
-        slow.retain(|_, last| now < last.plus(longest.unwrap_or_default()));
-        slow.shrink_to_fit();
+        let mut last_posts = self.last_posts();
+        last_posts.retain(|_, last| now < last.plus(longest.unwrap_or_default()));
+        last_posts.shrink_to_fit();
     }
 
     fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
@@ -184,12 +188,14 @@ impl Limits {
         }
     }
 
-    fn slow(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {
-        self.slow.lock().unwrap_or_else(PoisonError::into_inner)
+    fn last_posts(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {
+        self.last_posts
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// One limit, of which each key has its own tries.
+/// One limit, with a quota for each key.
 struct Limit<K: Hash + Eq + Clone> {
     quota: Quota,
     clock: LimitsClock,
@@ -198,7 +204,7 @@ struct Limit<K: Hash + Eq + Clone> {
 
 impl<K: Hash + Eq + Clone> Limit<K> {
     fn new(rate: Rate, clock: &LimitsClock) -> Self {
-        // No time at all is no rate; settings have none.
+        // A period of zero would not be a rate; the settings do not allow it.
         let quota = Quota::with_period(rate.each).unwrap_or(Quota::per_second(rate.at_once));
         let quota = quota.allow_burst(rate.at_once);
         Self {
@@ -216,24 +222,24 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         let now = self.clock.now();
         let (counted, is_full) = {
             let limiter = self.limiter.read().unwrap_or_else(PoisonError::into_inner);
-            (limiter.check_key(key), limiter.len() >= MOST_KEYS)
+            (limiter.check_key(key), limiter.len() >= MAX_KEYS)
         };
         if is_full {
-            self.make_room();
+            self.evict();
         }
         counted.map_err(|until| TooMany::wait(until.wait_time_from(now)))
     }
 
-    /// Frees what has all its tries back. Where that is little, everybody has: who has so many addresses
-    /// gains nothing by it, and memory has an end.
-    fn make_room(&self) {
+    /// Frees the keys that have their full quota again. If most keys remain, resets the limiter, so that
+    /// memory is bounded; somebody with that many addresses gains nothing from the reset.
+    fn evict(&self) {
         let mut limiter = self.limiter.write().unwrap_or_else(PoisonError::into_inner);
-        if limiter.len() < MOST_KEYS {
-            // Somebody else was quicker.
+        if limiter.len() < MAX_KEYS {
+            // Another caller has evicted already.
             return;
         }
         limiter.retain_recent();
-        if limiter.len() > MOST_KEYS / 2 {
+        if limiter.len() > MAX_KEYS / 2 {
             tracing::warn!("rate limiter reset: too many keys");
             *limiter = Self::fresh(self.quota, &self.clock);
         }
@@ -264,7 +270,7 @@ impl TooMany {
     }
 }
 
-/// The site's time, as governor reads it.
+/// The site's time as a clock for `governor`.
 #[derive(Clone)]
 struct LimitsClock(Arc<dyn Clock>);
 
@@ -301,7 +307,7 @@ mod tests {
         IpAddr::from(Ipv4Addr::from_bits(number)).into()
     }
 
-    /// How often something passes in a row.
+    /// Counts how often `pass` succeeds in a row, at most 1,000 times.
     fn tries(pass: impl Fn() -> Result<(), TooMany>) -> usize {
         (0..1000).take_while(|_| pass().is_ok()).count()
     }
@@ -311,7 +317,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_sends_five_messages_at_once_and_then_one_a_second() {
+    fn a_person_can_send_a_burst_of_five_messages_and_then_one_per_second() {
         let (limits, clock) = limits(true);
 
         assert_eq!(passed(&limits, ADA, TEA), 5);
@@ -322,7 +328,7 @@ mod tests {
     }
 
     #[test]
-    fn a_room_takes_twenty_messages_at_once_and_then_ten_a_second() {
+    fn a_room_accepts_a_burst_of_twenty_messages_and_then_ten_per_second() {
         let (limits, clock) = limits(true);
         let all = |people: std::ops::Range<i64>| -> usize {
             people.map(|user| passed(&limits, UserId(user), TEA)).sum()
@@ -336,8 +342,8 @@ mod tests {
     #[test]
     fn in_slow_mode_a_person_waits_between_two_messages() {
         let (limits, clock) = limits(false);
-        let slow = SlowMode(30 * SECOND);
-        let write = |user, room| limits.slow_mode(user, room, slow);
+        let slow_mode = SlowMode(30 * SECOND);
+        let write = |user, room| limits.slow_mode(user, room, slow_mode);
 
         assert_eq!(write(ADA, TEA), Ok(()));
         clock.advance(SECOND);
@@ -350,7 +356,7 @@ mod tests {
     }
 
     #[test]
-    fn switched_off_everything_passes() {
+    fn disabled_limits_let_everything_pass() {
         let (limits, _) = limits(false);
 
         assert_eq!(passed(&limits, ADA, TEA), 1000);
@@ -362,7 +368,7 @@ mod tests {
     }
 
     #[test]
-    fn one_name_is_tried_ten_times_from_an_address_and_then_once_in_thirty_seconds() {
+    fn an_address_can_try_one_name_ten_times_and_then_every_thirty_seconds() {
         let (limits, clock) = limits(true);
 
         assert_eq!(tries(|| limits.password("ada", address(1))), 10);
@@ -375,7 +381,7 @@ mod tests {
     }
 
     #[test]
-    fn all_names_are_tried_sixty_times_from_an_address_and_then_once_a_second() {
+    fn an_address_can_try_all_names_sixty_times_and_then_once_per_second() {
         let (limits, clock) = limits(true);
         let all = |names: std::ops::Range<u32>| {
             names
@@ -390,7 +396,7 @@ mod tests {
     }
 
     #[test]
-    fn ten_accounts_an_hour_are_made_from_an_address() {
+    fn an_address_can_create_ten_accounts_per_hour() {
         let (limits, clock) = limits(true);
 
         assert_eq!(tries(|| limits.sign_up(address(1))), 10);
@@ -400,7 +406,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_tries_ten_private_rooms_and_then_one_a_minute() {
+    fn a_person_can_try_ten_private_rooms_and_then_one_per_minute() {
         let (limits, clock) = limits(true);
         let join = |user| tries(|| limits.join(user, None));
 
@@ -411,7 +417,7 @@ mod tests {
     }
 
     #[test]
-    fn a_private_room_is_tried_sixty_times_an_hour_by_all_together() {
+    fn everybody_together_can_try_a_private_room_sixty_times_per_hour() {
         let (limits, clock) = limits(true);
         let all = |people: std::ops::Range<i64>, name: &str| -> usize {
             let one = |user| tries(|| limits.join(UserId(user), Some(name.to_owned())));
@@ -425,7 +431,7 @@ mod tests {
     }
 
     #[test]
-    fn a_person_makes_twenty_rooms_an_hour() {
+    fn a_person_can_create_twenty_rooms_per_hour() {
         let (limits, clock) = limits(true);
 
         assert_eq!(tries(|| limits.new_room(ADA)), 20);
@@ -435,7 +441,7 @@ mod tests {
     }
 
     #[test]
-    fn thirty_links_a_minute_are_opened_from_an_address() {
+    fn an_address_can_open_thirty_links_per_minute() {
         let (limits, clock) = limits(true);
 
         assert_eq!(tries(|| limits.link(address(1))), 30);
@@ -446,25 +452,25 @@ mod tests {
     }
 
     #[test]
-    fn a_million_made_up_addresses_take_little_memory() {
+    fn a_million_addresses_use_little_memory() {
         let (limits, clock) = limits(true);
         for number in 0..1_000_000 {
-            // Every other hundred thousand come when those before have their tries back.
+            // After every 200,000 addresses, all earlier ones get their full quota back.
             if number % 200_000 == 0 {
                 clock.advance(3600 * SECOND);
             }
             limits.sign_up(address(number)).unwrap();
-            assert!(limits.sign_up.len() < MOST_KEYS);
+            assert!(limits.sign_up.len() < MAX_KEYS);
         }
 
         let entry = size_of::<(ClientAddress, u64)>();
-        assert!(entry * MOST_KEYS < 4 << 20, "{entry} bytes a key");
+        assert!(entry * MAX_KEYS < 4 << 20, "{entry} bytes a key");
     }
 
     #[test]
-    fn who_has_tries_left_to_wait_for_stays_counted_when_others_are_freed() {
+    fn an_exhausted_key_stays_limited_when_others_are_evicted() {
         let (limits, clock) = limits(true);
-        let old = u32::try_from(MOST_KEYS).unwrap() - 10;
+        let old = u32::try_from(MAX_KEYS).unwrap() - 10;
         for number in 1..old {
             limits.sign_up(address(number)).unwrap();
         }
@@ -480,7 +486,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_full_again_is_freed() {
+    fn sweeping_frees_keys_with_their_full_quota() {
         let (limits, clock) = limits(true);
         passed(&limits, ADA, TEA);
         limits.slow_mode(ADA, TEA, SlowMode(30 * SECOND)).unwrap();
@@ -489,6 +495,6 @@ mod tests {
         limits.sweep();
 
         assert_eq!((limits.messages.len(), limits.messages_room.len()), (0, 0));
-        assert!(limits.slow().is_empty());
+        assert!(limits.last_posts().is_empty());
     }
 }

@@ -1,4 +1,4 @@
-//! How far each person has read in each room. In memory only.
+//! Read marks: the last message that each person has read in each room. In memory only.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -18,7 +18,7 @@ struct Mark {
 }
 
 impl ReadMarks {
-    /// Notes that `user` was shown the messages of `room` up to `message`. A mark never goes back.
+    /// Marks the messages of `room` up to `message` as read by `user`. A mark never moves back.
     pub fn mark_read(&self, user: UserId, room: RoomId, message: MessageId, now: SiteTime) {
         let mut marks = self.lock();
         let mark = marks
@@ -28,13 +28,14 @@ impl ReadMarks {
         mark.at = now;
     }
 
-    /// Up to where `user` has read in `room`. None: nothing that still lives.
+    /// Returns the last message that `user` has read in `room`. `None` if no message they have read is still
+    /// live.
     #[must_use]
     pub fn find(&self, user: UserId, room: RoomId) -> Option<MessageId> {
         self.lock().get(&(user, room)).map(|mark| mark.message)
     }
 
-    /// Frees the marks that were made so long ago that all messages up to them are gone.
+    /// Frees the marks older than `longest`, the longest lifespan: all messages up to them have expired.
     pub fn sweep(&self, longest: Lifespan, now: SiteTime) {
         let mut marks = self.lock();
         marks.retain(|_, mark| now < mark.at.plus(longest.0));
@@ -57,7 +58,7 @@ mod tests {
     const TEA: RoomId = RoomId(1);
 
     #[test]
-    fn a_mark_is_of_one_person_in_one_room_and_goes_only_forward() {
+    fn a_mark_belongs_to_a_person_and_room_and_only_moves_forward() {
         let marks = ReadMarks::default();
         marks.mark_read(ADA, TEA, MessageId(7), NOW);
         marks.mark_read(ADA, TEA, MessageId(5), NOW);
@@ -68,7 +69,7 @@ mod tests {
     }
 
     #[test]
-    fn a_mark_goes_when_all_it_speaks_of_is_gone() {
+    fn a_mark_is_freed_when_all_messages_up_to_it_have_expired() {
         let marks = ReadMarks::default();
         let day = Lifespan(Duration::from_secs(86_400));
         marks.mark_read(ADA, TEA, MessageId(7), NOW);

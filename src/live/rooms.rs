@@ -1,4 +1,4 @@
-//! Rooms in use, as held in memory. Services read them from the database.
+//! Rooms in use, held in memory. Services read them from the database.
 
 use std::collections::HashMap;
 
@@ -13,12 +13,12 @@ pub type Rooms = Cache<RoomId, Room>;
 pub struct Room {
     /// The room's id.
     pub id: RoomId,
-    /// The version of the rights in this room: it grows whenever somebody loses a right, or what a message
-    /// must obey changes.
+    /// The version of the rights in this room. It grows whenever somebody loses a right, or the rules for new
+    /// messages change.
     pub version: i64,
-    /// The name as it is shown.
+    /// The name as displayed.
     pub name: String,
-    /// Whether joining takes a password, and knowing of the room takes membership.
+    /// Whether joining takes a password, and only members may know that the room exists.
     pub is_private: bool,
     /// The description; may be empty.
     pub description: String,
@@ -30,7 +30,7 @@ pub struct Room {
     pub language: Option<Language>,
     /// Who may post.
     pub posting: Posting,
-    /// Who owns the room.
+    /// The owner.
     pub owner: UserId,
     /// The members, the longest-standing first.
     pub members: Vec<Member>,
@@ -64,16 +64,16 @@ impl Room {
     }
 }
 
-/// The list of public rooms, while it is in use.
+/// The list of public rooms, held while it is in use.
 pub type PublicRooms = Cache<(), PublicNames>;
 
 /// The names of the public rooms.
 #[derive(Debug)]
 pub struct PublicNames {
-    /// The rooms, by folded name.
+    /// The rooms, sorted by folded name.
     pub by_name: Vec<PublicName>,
-    /// The place of each room in `by_name`.
-    pub places: HashMap<RoomId, usize>,
+    /// The index of each room in `by_name`.
+    pub positions: HashMap<RoomId, usize>,
 }
 
 /// The name of a public room.
@@ -81,6 +81,6 @@ pub struct PublicNames {
 pub struct PublicName {
     /// The room's id.
     pub id: RoomId,
-    /// The name as it is searched.
+    /// The folded name, in which searches look.
     pub folded_name: String,
 }

@@ -1,4 +1,4 @@
-//! Sessions in use, as held in memory. Services read them from the database.
+//! Sessions in use, held in memory. Services read them from the database.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
@@ -9,9 +9,9 @@ use super::cache::Cache;
 use crate::domain::{Timestamp, UserId};
 use crate::security::tokens::TokenDigest;
 
-/// How many polls of a session may wait at a time: browsers open six connections to a host over HTTP/1.1,
-/// and the pages of the site need some.
-const WAITING_POLLS: usize = 4;
+/// The maximum number of waiting polls of one session. Browsers open six connections to a host over HTTP/1.1,
+/// and pages need some of them.
+const MAX_WAITING_POLLS: usize = 4;
 
 /// The sessions in use.
 pub type LiveSessions = Cache<TokenDigest, LiveSession>;
@@ -32,12 +32,12 @@ pub struct LiveSession {
     has_ended: AtomicBool,
     /// Cancelled when the session or the server ends.
     cancelled: CancellationToken,
-    waiting: Arc<AtomicUsize>,
+    waiting_polls: Arc<AtomicUsize>,
 }
 
 impl LiveSession {
-    /// Makes a session that was last used at `last_seen`, according to the database. `cancelled` is its own
-    /// child of the token that is cancelled when the server stops.
+    /// Makes a session that was last used at `last_seen`, according to the database. `cancelled` is a child
+    /// of the token that is cancelled when the server stops; each session has its own.
     #[must_use]
     pub fn new(
         digest: TokenDigest,
@@ -55,28 +55,28 @@ impl LiveSession {
             last_seen_in_database: AtomicI64::new(last_seen.0),
             has_ended: AtomicBool::new(false),
             cancelled,
-            waiting: Arc::default(),
+            waiting_polls: Arc::default(),
         }
     }
 
-    /// Ends the session in memory; its row is gone.
+    /// Ends the session in memory, after its row was deleted.
     pub fn end(&self) {
         self.has_ended.store(true, Ordering::SeqCst);
         self.cancelled.cancel();
     }
 
-    /// Returns when the session ends or the server stops.
+    /// Waits until the session ends or the server stops.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }
 
-    /// Returns whether the session has ended. A server that stops ends no session.
+    /// Returns whether the session has ended. A stopping server does not end sessions.
     #[must_use]
     pub fn has_ended(&self) -> bool {
         self.has_ended.load(Ordering::SeqCst)
     }
 
-    /// Returns the flag behind [`LiveSession::has_ended`], for the message log to look at.
+    /// Returns the flag behind [`LiveSession::has_ended`], which the message log checks.
     #[must_use]
     pub fn end_flag(&self) -> &AtomicBool {
         &self.has_ended
@@ -88,8 +88,8 @@ impl LiveSession {
         Timestamp(self.last_seen.load(Ordering::Relaxed))
     }
 
-    /// Marks the session as used at `now`. Returns whether the database is to be told, which knows of the
-    /// use at `due` or before.
+    /// Marks the session as used at `now`. Returns whether the database must be updated: its last known use
+    /// is at `due` or earlier.
     pub fn mark_used(&self, now: Timestamp, due: Timestamp) -> bool {
         self.last_seen.fetch_max(now.0, Ordering::Relaxed);
         let written = self.last_seen_in_database.load(Ordering::Relaxed);
@@ -100,20 +100,20 @@ impl LiveSession {
                 .is_ok()
     }
 
-    /// Takes one of the session's places for a waiting poll, if one is free.
+    /// Takes a permit for a waiting poll, if the session has one left.
     #[must_use]
-    pub fn waiting_place(&self) -> Option<WaitingPlace> {
-        let taken = self.waiting.fetch_add(1, Ordering::SeqCst);
-        let place = WaitingPlace(Arc::clone(&self.waiting));
-        (taken < WAITING_POLLS).then_some(place)
+    pub fn poll_permit(&self) -> Option<PollPermit> {
+        let taken = self.waiting_polls.fetch_add(1, Ordering::SeqCst);
+        let permit = PollPermit(Arc::clone(&self.waiting_polls));
+        (taken < MAX_WAITING_POLLS).then_some(permit)
     }
 }
 
-/// A session's place for a waiting poll. Dropping it gives the place back.
+/// A permit for a waiting poll of a session. Dropping it releases the permit.
 #[derive(Debug)]
-pub struct WaitingPlace(Arc<AtomicUsize>);
+pub struct PollPermit(Arc<AtomicUsize>);
 
-impl Drop for WaitingPlace {
+impl Drop for PollPermit {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::SeqCst);
     }

@@ -1,4 +1,4 @@
-//! What people have chosen for themselves, as held in memory.
+//! Personal settings, held in memory.
 
 use super::cache::Cache;
 use crate::domain::{Announcements, UserId};
@@ -9,6 +9,6 @@ pub type SettingsCache = Cache<UserId, Settings>;
 /// A person's settings.
 #[derive(Debug, Clone, Copy)]
 pub struct Settings {
-    /// What a screen reader announces of new messages.
+    /// How much a screen reader announces of new messages.
     pub announcements: Announcements,
 }

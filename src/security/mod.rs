@@ -1,4 +1,4 @@
-//! Secrets: the secret file, tokens, nonces and password hashing.
+//! The secret file, tokens, nonces and password hashing.
 
 pub mod nonces;
 pub mod passwords;

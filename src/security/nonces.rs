@@ -1,7 +1,8 @@
-//! The nonce of a message form: names one sending, so that sending it twice is sending it once.
+//! The nonces of message forms. A nonce identifies one submission, so that sending the same form twice posts
+//! one message.
 //!
-//! Random bytes and an HMAC over them, the person and the room: nobody else's form can use it, it
-//! needs no clock and no memory, and it outlives a restart.
+//! A nonce is random bytes, the person's id, and an HMAC over both and the room's id. Only that person can
+//! use it, only in that room; checking it needs no clock and no stored state, and works after a restart.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,13 +11,13 @@ use hmac::Mac;
 use super::secret::{Secret, hmac, random_bytes};
 use crate::domain::{NonceId, RoomId, UserId};
 
-/// Makes and reads nonces.
+/// Makes and verifies nonces.
 pub struct Nonces {
     key: [u8; 32],
 }
 
 impl Nonces {
-    /// Nonces signed with a key of `secret`.
+    /// Derives the key that signs nonces from `secret`.
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
@@ -24,7 +25,7 @@ impl Nonces {
         }
     }
 
-    /// A new nonce for a form that `user` is shown in `room`.
+    /// Makes a new nonce for the message form of `user` in `room`.
     #[must_use]
     pub fn make(&self, user: UserId, room: RoomId) -> String {
         let id: NonceId = random_bytes();
@@ -33,14 +34,14 @@ impl Nonces {
         URL_SAFE_NO_PAD.encode([id.as_slice(), user.as_slice(), tag.as_slice()].concat())
     }
 
-    /// What names the sending, if this nonce was made for `user` and `room`.
+    /// Returns the id of the submission, if `nonce` was made for `user` in `room`.
     #[must_use]
     pub fn read(&self, nonce: &str, user: UserId, room: RoomId) -> Option<NonceId> {
         let (id, owner) = self.open(nonce, room)?;
         (owner == user).then_some(id)
     }
 
-    /// Whom this nonce was made for, if it was made for `room`.
+    /// Returns the person whom `nonce` was made for, if it was made for `room`.
     #[must_use]
     pub fn owner(&self, nonce: &str, room: RoomId) -> Option<UserId> {
         self.open(nonce, room).map(|(_, owner)| owner)
@@ -76,7 +77,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_is_read_by_whom_and_where_it_was_made_for() {
+    fn a_nonce_is_valid_only_for_its_person_and_room() {
         let nonce = nonces().make(ADA, TEA);
 
         assert!(nonces().read(&nonce, ADA, TEA).is_some());
@@ -86,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_nonce_tells_whom_it_was_made_for() {
+    fn the_owner_of_a_nonce_is_known() {
         let nonce = nonces().make(ADA, TEA);
 
         assert_eq!(nonces().owner(&nonce, TEA), Some(ADA));
@@ -95,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn two_nonces_name_two_sendings() {
+    fn two_nonces_have_different_ids() {
         let read = |nonce: &str| nonces().read(nonce, ADA, TEA).unwrap();
 
         assert_ne!(
@@ -105,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn anything_else_is_no_nonce() {
+    fn malformed_nonces_are_refused() {
         let cut = nonces().make(ADA, TEA).split_off(1);
         for text in ["", "AAAA", "%%%", cut.as_str()] {
             assert!(nonces().read(text, ADA, TEA).is_none(), "{text:?}");

@@ -1,8 +1,8 @@
-//! Hashing and comparing passwords, of people and of rooms.
+//! Hashing and verifying the passwords of accounts and rooms.
 //!
-//! Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes), in PHC
-//! strings that name them. Few hashes run at a time, each takes a core and its memory; few wait, and not
-//! for long.
+//! Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes), in PHC strings,
+//! which include the parameters. A hash takes a CPU core and its memory, so few run at a time; few callers
+//! wait for their turn, and only briefly.
 
 use std::num::NonZero;
 use std::sync::Arc;
@@ -15,18 +15,19 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::domain::PlainPassword;
 
-/// Kibibytes of memory a hash takes.
+/// The memory of one hash, in KiB.
 const MEMORY_KIB: u32 = 19 * 1024;
-/// Passes over that memory.
+/// The number of passes over that memory.
 const PASSES: u32 = 2;
-/// Lanes of that memory.
+/// The degree of parallelism.
 const LANES: u32 = 1;
-/// How many may wait for their turn. Whoever comes then is told at once to try again.
-const WAITING: usize = 50;
-/// How long they wait for it.
-const LONGEST_WAIT: Duration = Duration::from_secs(5);
+/// The maximum number of callers who wait for their turn. Further callers fail at once with
+/// [`PasswordError::Overloaded`].
+const MAX_WAITING: usize = 50;
+/// The maximum time a caller waits for their turn.
+const MAX_WAIT: Duration = Duration::from_secs(5);
 
-/// Why a password was not hashed or compared.
+/// The reason why a password could not be hashed or verified.
 #[derive(Debug, thiserror::Error)]
 pub enum PasswordError {
     /// The password cannot be hashed, or the stored hash cannot be read.
@@ -40,68 +41,69 @@ pub enum PasswordError {
     Task(#[from] tokio::task::JoinError),
 }
 
-/// Hashes passwords, a few at a time.
+/// Hashes and verifies passwords, with a limit on concurrent hashes.
 pub struct Passwords {
-    /// A permit is a hash that is being computed.
+    /// One permit for each hash that may be computed at the same time.
     permits: Arc<Semaphore>,
-    longest_wait: Duration,
+    max_wait: Duration,
     probe: HashingProbe,
-    /// The hash of no password, compared with where there is none to compare with.
+    /// A hash that matches no password, verified against where there is no hash, so that both cases take
+    /// equally long.
     decoy: Arc<str>,
 }
 
-/// Lets tests count hashes and play a crowd.
+/// Lets tests count hashes and simulate an overload.
 #[derive(Debug, Clone)]
 pub struct HashingProbe {
     computed: Arc<AtomicU64>,
-    /// A permit is a place to wait for a turn.
-    places: Arc<Semaphore>,
+    /// One permit for each caller who may wait.
+    slots: Arc<Semaphore>,
 }
 
 impl HashingProbe {
-    /// Returns how many hashes were computed.
+    /// Returns the number of hashes computed so far.
     #[must_use]
     pub fn computed(&self) -> u64 {
         self.computed.load(Ordering::Relaxed)
     }
 
-    /// Takes all places to wait in, until the permit is dropped: a crowd.
+    /// Occupies all waiting slots until the permit is dropped, to simulate an overload.
     #[must_use]
-    pub fn crowd(&self) -> Option<OwnedSemaphorePermit> {
-        let all = u32::try_from(self.places.available_permits()).ok()?;
-        Arc::clone(&self.places).try_acquire_many_owned(all).ok()
+    pub fn overload(&self) -> Option<OwnedSemaphorePermit> {
+        let all = u32::try_from(self.slots.available_permits()).ok()?;
+        Arc::clone(&self.slots).try_acquire_many_owned(all).ok()
     }
 }
 
 impl Passwords {
-    /// Leaves a core for everything else, where there is more than one.
+    /// Makes a hasher that uses all CPU cores but one, and at least one.
     #[must_use]
     pub fn new() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with((cores - 1).max(1), WAITING, LONGEST_WAIT)
+        Self::with_limits((cores - 1).max(1), MAX_WAITING, MAX_WAIT)
     }
 
-    fn with(at_a_time: usize, waiting: usize, longest_wait: Duration) -> Self {
-        // 16 bytes of salt and 32 of hash, in unpadded base64. No password is known that gives it.
+    fn with_limits(concurrent: usize, max_waiting: usize, max_wait: Duration) -> Self {
+        // 16 bytes of salt and 32 bytes of hash, in unpadded base64. No known password has this hash.
         let decoy = format!(
             "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}",
             "bm8gc3VjaCBwZXJzb24", "bm8gcGFzc3dvcmQgaGFzaGVzIHRvIHRoaXMgdmFsdWU",
         );
         Self {
-            permits: Arc::new(Semaphore::new(at_a_time)),
-            longest_wait,
+            permits: Arc::new(Semaphore::new(concurrent)),
+            max_wait,
             probe: HashingProbe {
                 computed: Arc::default(),
-                places: Arc::new(Semaphore::new(waiting)),
+                slots: Arc::new(Semaphore::new(max_waiting)),
             },
             decoy: decoy.into(),
         }
     }
 
-    /// The PHC string of `password`, with a salt of its own.
+    /// Hashes `password` with a random salt. Returns a PHC string.
     ///
     /// # Errors
-    /// When the computation fails or is ended by a stop, or too many wait.
+    /// When hashing fails, the server stops, or the hasher is overloaded.
     pub async fn hash(&self, password: PlainPassword) -> Result<String, PasswordError> {
         self.compute(move || {
             let hash: PasswordHash = argon2()?.hash_password(password.as_bytes())?;
@@ -110,11 +112,10 @@ impl Passwords {
         .await
     }
 
-    /// Whether `password` is the one that `hash` was made of. Without a hash it is not, after the
-    /// same work.
+    /// Verifies `password` against `hash`. Without a hash, does the same amount of work and returns `false`.
     ///
     /// # Errors
-    /// When the hash cannot be read, or the computation fails or is ended by a stop, or too many wait.
+    /// When the hash cannot be parsed, hashing fails, the server stops, or the hasher is overloaded.
     pub async fn verify(
         &self,
         password: PlainPassword,
@@ -132,17 +133,17 @@ impl Passwords {
         .await
     }
 
-    /// The PHC string of `password` as it is made today, if `hash`, which was made of it, was made
-    /// otherwise. None as well when too many wait: there will be another time.
+    /// Hashes `password` again if `hash`, which it matches, was made with outdated parameters. Returns `None`
+    /// if `hash` is current. Also returns `None` if the hasher is overloaded: the next sign-in tries again.
     ///
     /// # Errors
-    /// When the computation fails or is ended by a stop.
+    /// When hashing fails or the server stops.
     pub async fn renew(
         &self,
         password: PlainPassword,
         hash: &str,
     ) -> Result<Option<String>, PasswordError> {
-        if is_of_today(hash) {
+        if is_current(hash) {
             return Ok(None);
         }
         match self.hash(password).await {
@@ -152,7 +153,7 @@ impl Passwords {
         }
     }
 
-    /// Returns the counters that tests look at.
+    /// Returns the probe for tests.
     #[must_use]
     pub fn probe(&self) -> HashingProbe {
         self.probe.clone()
@@ -165,7 +166,7 @@ impl Passwords {
         let permit = self.permit().await?;
         let computed = Arc::clone(&self.probe.computed);
         let result = tokio::task::spawn_blocking(move || {
-            // Held by the work itself: a client that hangs up must not free it early.
+            // The work holds the permit: a client that disconnects must not release it early.
             let _permit = permit;
             computed.fetch_add(1, Ordering::Relaxed);
             work()
@@ -173,18 +174,18 @@ impl Passwords {
         result.await?.map_err(PasswordError::Hashing)
     }
 
-    /// A turn, as soon as there is one.
+    /// Waits for a permit to compute a hash.
     async fn permit(&self) -> Result<OwnedSemaphorePermit, PasswordError> {
-        // Given back when the wait is over, or given up.
-        let place = self
+        // Released when the wait is over, and when the caller is dropped.
+        let slot = self
             .probe
-            .places
+            .slots
             .try_acquire()
             .ok()
             .ok_or(PasswordError::Overloaded)?;
         let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(self.longest_wait, permit).await;
-        drop(place);
+        let permit = tokio::time::timeout(self.max_wait, permit).await;
+        drop(slot);
         // The semaphore is never closed.
         permit
             .ok()
@@ -204,8 +205,8 @@ fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Whether a hash was made with the algorithm and the parameters of today.
-fn is_of_today(hash: &str) -> bool {
+/// Returns whether `hash` was made with the current algorithm, version and parameters.
+fn is_current(hash: &str) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else {
         return false;
     };
@@ -256,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn comparing_with_nothing_is_a_no_after_the_same_work() {
+    fn verifying_without_a_hash_fails_after_the_same_work() {
         let passwords = Passwords::new();
 
         let answer = run(passwords.verify(PlainPassword::typed("anything"), None));
@@ -266,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn the_same_password_hashes_differently_each_time() {
+    fn each_hash_has_its_own_salt() {
         let passwords = Passwords::new();
         run(async {
             let one = passwords
@@ -283,24 +284,24 @@ mod tests {
     }
 
     #[test]
-    fn a_hash_that_was_made_otherwise_is_made_anew() {
+    fn a_hash_with_outdated_parameters_is_renewed() {
         let passwords = Passwords::new();
         let tea = || PlainPassword::typed("kettle and cup");
-        let made = |algorithm, version, (memory, passes, lanes)| {
+        let hash_with = |algorithm, version, (memory, passes, lanes)| {
             let params = Params::new(memory, passes, lanes, None).unwrap();
             let hash: PasswordHash = Argon2::new(algorithm, version, params)
                 .hash_password(tea().as_bytes())
                 .unwrap();
             hash.to_string()
         };
-        let today = (MEMORY_KIB, PASSES, LANES);
+        let current = (MEMORY_KIB, PASSES, LANES);
         run(async {
             for old in [
-                made(Algorithm::Argon2i, Version::V0x13, today),
-                made(Algorithm::Argon2id, Version::V0x10, today),
-                made(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
-                made(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
-                made(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
+                hash_with(Algorithm::Argon2i, Version::V0x13, current),
+                hash_with(Algorithm::Argon2id, Version::V0x10, current),
+                hash_with(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
+                hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
+                hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
             ] {
                 assert!(passwords.verify(tea(), Some(&old)).await.unwrap(), "{old}");
                 let new = passwords.renew(tea(), &old).await.unwrap().unwrap();
@@ -311,56 +312,56 @@ mod tests {
     }
 
     #[test]
-    fn in_a_crowd_nobody_waits_and_no_hash_is_made_anew() {
-        let passwords = Passwords::with(1, 2, LONGEST_WAIT);
+    fn an_overloaded_hasher_fails_at_once_and_renews_no_hash() {
+        let passwords = Passwords::with_limits(1, 2, MAX_WAIT);
         let tea = || PlainPassword::typed("kettle and cup");
         run(async {
-            let crowd = passwords.probe().crowd();
+            let overload = passwords.probe().overload();
 
             let hash = passwords.hash(tea()).await;
             assert!(hash.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
             assert_eq!(passwords.renew(tea(), "old").await.unwrap(), None);
             assert_eq!(passwords.probe().computed(), 0);
 
-            drop(crowd);
+            drop(overload);
             passwords.hash(tea()).await.unwrap();
         });
     }
 
     #[test]
-    fn a_wait_ends_after_its_time_and_gives_the_place_back() {
-        let passwords = Passwords::with(1, 1, Duration::ZERO);
+    fn a_wait_times_out_and_releases_its_slot() {
+        let passwords = Passwords::with_limits(1, 1, Duration::ZERO);
         run(async {
-            let turn = Arc::clone(&passwords.permits).acquire_owned().await;
+            let permit = Arc::clone(&passwords.permits).acquire_owned().await;
             for _ in 0..3 {
                 let verified = passwords.verify(PlainPassword::typed("x"), None).await;
                 assert!(verified.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-                assert_eq!(passwords.probe.places.available_permits(), 1);
+                assert_eq!(passwords.probe.slots.available_permits(), 1);
             }
 
-            drop(turn);
+            drop(permit);
             let verified = passwords.verify(PlainPassword::typed("x"), None).await;
             assert!(!verified.unwrap());
         });
     }
 
     #[test]
-    fn who_hangs_up_frees_the_place_at_once_and_the_turn_when_the_work_is_done() {
-        let passwords = Passwords::with(1, 1, LONGEST_WAIT);
+    fn a_dropped_caller_releases_its_slot_at_once_and_its_permit_when_the_work_is_done() {
+        let passwords = Passwords::with_limits(1, 1, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         run(async {
             let work = passwords.compute(move || {
-                // Ends when the test says so.
+                // Returns when the test drops the sender.
                 let _ = finished.recv();
                 Ok(())
             });
-            hang_up_after_a_look(work).await;
+            start_and_drop(work).await;
             assert_eq!(passwords.permits.available_permits(), 0);
-            assert_eq!(passwords.probe.places.available_permits(), 1);
+            assert_eq!(passwords.probe.slots.available_permits(), 1);
 
             let waiting = passwords.compute(|| Ok(()));
-            hang_up_after_a_look(waiting).await;
-            assert_eq!(passwords.probe.places.available_permits(), 1);
+            start_and_drop(waiting).await;
+            assert_eq!(passwords.probe.slots.available_permits(), 1);
             assert!(passwords.probe().computed() <= 1);
 
             drop(finish);
@@ -370,9 +371,9 @@ mod tests {
         });
     }
 
-    /// Lets `work` begin, and drops it.
-    async fn hang_up_after_a_look(work: impl Future) {
-        let looked = tokio::time::timeout(Duration::ZERO, work).await;
-        assert!(looked.is_err());
+    /// Polls `work` once and drops it.
+    async fn start_and_drop(work: impl Future) {
+        let polled = tokio::time::timeout(Duration::ZERO, work).await;
+        assert!(polled.is_err());
     }
 }

@@ -1,4 +1,4 @@
-//! Tokens: random secrets that open something to whoever has them, a session or a link.
+//! Tokens: random secrets that give access to a session or a link to whoever has them.
 
 use std::fmt;
 
@@ -8,30 +8,32 @@ use sha2::{Digest, Sha256};
 
 use super::secret::random_bytes;
 
-/// A secret of 256 random bits, as text for a cookie or an address. The server keeps only its digest.
+/// A secret of 256 random bits in unpadded base64url, for a cookie or a URL. The server stores only the
+/// token's digest.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Token(String);
 
 impl Token {
-    /// A new one.
+    /// Makes a new token.
     #[must_use]
     pub fn random() -> Self {
         Self(URL_SAFE_NO_PAD.encode(random_bytes::<32>()))
     }
 
-    /// A token as it was sent.
+    /// Makes a token from the text that a browser sent. The text is not checked: a malformed token matches no
+    /// digest.
     #[must_use]
-    pub fn sent(token: String) -> Self {
+    pub fn received(token: String) -> Self {
         Self(token)
     }
 
-    /// The token, for a cookie or an address.
+    /// Returns the token's text.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// What the database knows of it.
+    /// Returns the digest that the database stores.
     #[must_use]
     pub fn digest(&self) -> TokenDigest {
         TokenDigest(Sha256::digest(self.0.as_bytes()).into())
@@ -44,25 +46,25 @@ impl fmt::Debug for Token {
     }
 }
 
-/// The SHA-256 of a token: names what the token opens, and opens nothing.
+/// The SHA-256 digest of a token. It identifies the token's session or link, and does not give access to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
 impl TokenDigest {
-    /// The digest that is written so in the database.
+    /// Parses the hexadecimal form that the database stores.
     #[must_use]
     pub fn from_hex(hex: &str) -> Option<Self> {
         let mut bytes = [0; 32];
         if hex.len() != 64 || !hex.bytes().all(|byte| byte.is_ascii_hexdigit()) {
             return None;
         }
-        for (byte, place) in bytes.iter_mut().zip((0..64).step_by(2)) {
-            *byte = u8::from_str_radix(hex.get(place..place + 2)?, 16).ok()?;
+        for (byte, offset) in bytes.iter_mut().zip((0..64).step_by(2)) {
+            *byte = u8::from_str_radix(hex.get(offset..offset + 2)?, 16).ok()?;
         }
         Some(Self(bytes))
     }
 
-    /// As the database has it.
+    /// Returns the digest in lowercase hexadecimal, as the database stores it.
     #[must_use]
     pub fn to_hex(self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -74,7 +76,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_token_has_256_random_bits_and_is_not_printed() {
+    fn a_token_has_256_random_bits_and_is_hidden_in_debug_output() {
         let token = Token::random();
 
         assert_eq!(URL_SAFE_NO_PAD.decode(token.as_str()).unwrap().len(), 32);
@@ -85,7 +87,7 @@ mod tests {
     #[test]
     fn the_digest_is_the_sha256_of_the_token() {
         // FIPS 180-2, appendix B.1
-        let digest = Token::sent("abc".to_owned()).digest();
+        let digest = Token::received("abc".to_owned()).digest();
 
         assert_eq!(
             digest.to_hex(),
@@ -94,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn a_digest_is_read_as_it_was_written() {
+    fn a_digest_survives_a_round_trip_through_hexadecimal() {
         let digest = Token::random().digest();
 
         assert_eq!(TokenDigest::from_hex(&digest.to_hex()), Some(digest));

@@ -81,7 +81,7 @@ impl Application {
         let connections = connection::open(&config.storage).await?;
         let origin = Origin::random();
         let feed = ChangeFeed::follow(&connections, origin).await?;
-        let count = |database| connection::counting(database, Arc::clone(&statements));
+        let count = |database| connection::count_statements(database, Arc::clone(&statements));
         let (database, writer) = (count(connections.readers), count(connections.writer));
         let capacity = Capacity {
             messages_per_room: config.max_messages,

@@ -1,4 +1,4 @@
-//! Creating an account, signing in, and what people do about their own account.
+//! Creating an account, signing in, and managing one's own account.
 
 use std::sync::Arc;
 
@@ -18,23 +18,23 @@ use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Usern
 use crate::live::settings::Settings;
 use crate::security::tokens::Token;
 
-/// Whether somebody can create an account.
+/// Whether a person can create an account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Admission {
-    /// They can.
+    /// The person can create an account.
     Open,
-    /// Only who has a sign-up link can.
+    /// Creating an account takes a sign-up link, and the person came without one.
     ByLinkOnly,
-    /// Nobody can.
+    /// Nobody can create an account.
     Closed,
-    /// They came by a link that leads nowhere any more, or never did.
+    /// The sign-up link has expired, was used, or never existed.
     DeadLink,
 }
 
-/// Whether somebody can create an account who came by this link, or without one.
+/// Returns whether a person can create an account with this sign-up link, or without one.
 ///
-/// A link works where everybody can create an account, too: who was given one need not know. Where
-/// nobody can, it is not looked at.
+/// A valid link also works where no link is needed, so that people who were given one need not know. Where
+/// nobody can create an account, the link is not checked.
 ///
 /// # Errors
 /// When the database fails.
@@ -48,31 +48,31 @@ pub async fn admission(core: &Core, link: Option<&Token>) -> Result<Admission, F
     }
 }
 
-/// What became of a wish for an account.
+/// The outcome of creating an account.
 #[derive(Debug)]
 pub enum Registered {
-    /// It is made, and its owner signed in with this key.
+    /// The account was created, and the person is signed in with this key.
     SignedIn(Token),
-    /// Somebody has the name, or one that looks like it.
+    /// Another account has this name, or one that looks like it.
     NameTaken,
-    /// The link they came by has expired or was used meanwhile.
+    /// The sign-up link has expired or was used in the meantime.
     DeadLink,
 }
 
-/// What became of signing in.
+/// The outcome of signing in.
 #[derive(Debug)]
 pub enum SignedIn {
-    /// They are signed in with this key.
+    /// The person is signed in with this key.
     As(Token),
-    /// There is no such account, or it has another password: the same to whoever asks.
+    /// The account does not exist, or the password is wrong. The two cases look the same to the person.
     Refused,
 }
 
-/// Makes an account and signs its owner in. A link they came by is used up when the account is made, and
-/// only then. Call it when they can create one ([`admission`]).
+/// Creates an account and signs the person in. Spends the sign-up link only if the account is created.
+/// Callers check [`admission`] first.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn register(
     core: &Arc<Core>,
     name: Username,
@@ -112,18 +112,18 @@ pub async fn register(
     .await
 }
 
-/// Signs in who has this name and password. No name at all, or one that nobody could have, is one
-/// that nobody has, and takes as long.
+/// Signs a person in by name and password. A name that is unknown or invalid (`None`) is refused, after the
+/// same amount of work as a wrong password.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn sign_in(
     core: &Arc<Core>,
     name: Option<Username>,
     password: PlainPassword,
     user_agent: String,
 ) -> Result<SignedIn, Fault> {
-    // Asked for a name that nobody can have, too, so that it takes as long.
+    // An invalid name is looked up too, so that it takes as long as a valid one.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
     loop {
@@ -133,22 +133,22 @@ pub async fn sign_in(
         let Some(user) = user.filter(|_| is_right) else {
             return Ok(SignedIn::Refused);
         };
-        let new = core.passwords.renew(password.clone(), &user.password_hash);
-        let new = new.await?;
-        if let Some(key) = begin_session(core, user, new, user_agent.clone()).await? {
+        let renewed_hash = core.passwords.renew(password.clone(), &user.password_hash);
+        let renewed_hash = renewed_hash.await?;
+        if let Some(key) = begin_session(core, user, renewed_hash, user_agent.clone()).await? {
             return Ok(SignedIn::As(key));
         }
-        // There is another hash now. It may be of the same password: they signed in twice at once, and
-        // it was made anew.
+        // The stored hash has changed since it was verified. It may be a renewed hash of the same password,
+        // if the person signed in twice at once, so try again.
     }
 }
 
-/// Signs in somebody whose password was right, and keeps the `new` hash of it, if there is one. Gives
-/// the key, unless the hash that was compared is not theirs any more.
+/// Begins a session for a person whose password was right, and stores the renewed hash, if there is one.
+/// Returns the session's key, or `None` if the stored hash is no longer the one that was verified.
 async fn begin_session(
     core: &Arc<Core>,
     user: user::Model,
-    new: Option<String>,
+    renewed_hash: Option<String>,
     user_agent: String,
 ) -> Result<Option<Token>, Fault> {
     let session = PendingSession::new(core, user_agent);
@@ -157,8 +157,8 @@ async fn begin_session(
         if !has_hash(transaction, user.id, &user.password_hash).await? {
             return Ok(RollBack(None));
         }
-        if let Some(new) = &new {
-            set_hash(transaction, user.id, new.clone()).await?;
+        if let Some(renewed) = &renewed_hash {
+            set_hash(transaction, user.id, renewed.clone()).await?;
         }
         let (key, changes) = session.activate(&signing_in, transaction, user.id).await?;
         Ok(Commit(Some(key), changes))
@@ -166,19 +166,20 @@ async fn begin_session(
     .await
 }
 
-/// What became of changing one's password.
+/// The outcome of changing one's password.
 #[derive(Debug)]
 pub enum PasswordChanged {
-    /// It is changed. They are signed in with this key, and nowhere else.
+    /// The password was changed. All other sessions have ended, and the person is signed in with this key.
     SignedInAgain(Token),
-    /// The password they gave as theirs is not, or not any more.
+    /// The current password is wrong, or was changed in the meantime.
     WrongPassword,
 }
 
-/// Gives `user` another password, and ends all their sessions but a new one for who asks.
+/// Changes the password of `user`, ends all their sessions, and begins a new session for the browser that
+/// sent the request.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn change_password(
     core: &Arc<Core>,
     user: UserId,
@@ -204,19 +205,19 @@ pub async fn change_password(
     .await
 }
 
-/// What became of choosing a new password by a link.
+/// The outcome of choosing a new password with a reset link.
 #[derive(Debug)]
 pub enum Reset {
-    /// It is changed, and the person signed in with this key, and with no other.
+    /// The password was changed. All other sessions have ended, and the person is signed in with this key.
     SignedIn(Token),
-    /// The link has expired or was used, or never was.
+    /// The reset link has expired, was used, or never existed.
     DeadLink,
 }
 
-/// Gives the person whose link this is a new password.
+/// Sets a new password for the person whose reset link this is, ends all their sessions, and signs them in.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn reset_password(
     core: &Arc<Core>,
     link: Token,
@@ -239,8 +240,8 @@ pub async fn reset_password(
     .await
 }
 
-/// Gives `user` a new password, and deletes all their sessions and links to a new password. Returns the
-/// sessions that end by this.
+/// Sets a new password for `user`, and deletes all their sessions and reset links. Returns the sessions that
+/// end.
 async fn replace_password(
     transaction: &DatabaseTransaction,
     user: UserId,
@@ -251,19 +252,19 @@ async fn replace_password(
     sessions::delete_all(transaction, user).await
 }
 
-/// What became of deleting one's account.
+/// The outcome of deleting one's account.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Deleted {
-    /// It is gone.
+    /// The account was deleted.
     Done,
-    /// The password they gave as theirs is not, or not any more.
+    /// The current password is wrong, or was changed in the meantime.
     WrongPassword,
 }
 
-/// Deletes the account of `user`, and all that is theirs.
+/// Deletes the account of `user` and all their data.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn delete_account(
     core: &Arc<Core>,
     user: UserId,
@@ -281,7 +282,7 @@ pub async fn delete_account(
     .await
 }
 
-/// What `user` has chosen. Costs no query for people who are here.
+/// Returns the personal settings of `user`. Costs no query while they are held in memory.
 ///
 /// # Errors
 /// When the database fails.
@@ -301,7 +302,7 @@ pub async fn settings(core: &Core, user: UserId) -> Result<Settings, Fault> {
     ))
 }
 
-/// Changes what `user` has chosen.
+/// Sets how much a screen reader announces to `user`.
 ///
 /// # Errors
 /// When the database fails.
@@ -322,8 +323,8 @@ pub async fn set_announcements(
     .await
 }
 
-/// Deletes a person's account: they leave all rooms, and each passes on or goes as when they leave it
-/// themselves. Call it within a transaction, and make the changes known after its commit.
+/// Deletes a person's account and ends their memberships. Each room gets a new owner or is deleted, as when a
+/// member leaves. Call this within a transaction. Returns the changes to publish.
 pub(super) async fn delete(
     database: &impl ConnectionTrait,
     user: UserId,
@@ -336,7 +337,8 @@ pub(super) async fn delete(
         .filter(room_member::Column::UserId.eq(user))
         .exec(database)
         .await?;
-    // The person first: their polls end because they are signed out, not because they have left.
+    // The deletion of the account comes first, so that the person's polls end because they are signed out,
+    // not because they have left the room.
     let mut changes = vec![Change::AccountDeleted(user)];
     for room in left {
         changes.push(memberships::settle_after_leaving(database, &room).await?);
@@ -345,7 +347,7 @@ pub(super) async fn delete(
     Ok(changes)
 }
 
-/// The hash of the password of `user`, if that password is this one.
+/// Returns the password hash of `user`, if `password` is right.
 async fn verified_hash(
     core: &Core,
     user: UserId,
@@ -371,8 +373,8 @@ async fn set_hash(
     Ok(())
 }
 
-/// Whether the password of `user` still is the one that was compared: comparing takes a while, in which
-/// it may have been changed, or the account deleted.
+/// Returns whether `hash` is still the password hash of `user`. Verifying takes a while, in which the
+/// password can be changed or the account deleted.
 async fn has_hash(
     database: &impl ConnectionTrait,
     user: UserId,

@@ -1,7 +1,7 @@
-//! Invites: links that let people into a private room.
+//! Invite links, by which people join a private room.
 //!
-//! A link has a random token, the database its SHA-256. A row that is there works until it expires; when
-//! its last use is spent, it goes.
+//! A link contains a random token; the database stores the token's SHA-256 digest. A link works until it
+//! expires; its row is deleted when the last use is spent.
 
 use std::sync::Arc;
 
@@ -15,56 +15,56 @@ use super::{memberships, moderation, rooms};
 use crate::core::{Core, Fault};
 use crate::database::entities::{invite, room};
 use crate::database::transaction::Decision::{Commit, RollBack};
-use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId, Timestamp, UserId};
+use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId, Timestamp, UserId};
 use crate::live::rooms::Room;
 use crate::security::tokens::{Token, TokenDigest};
 
-/// How many links into a room may work at a time.
-pub const MOST_LINKS: u64 = 50;
+/// The maximum number of valid links per room.
+pub const MAX_LINKS: u64 = 50;
 
-/// What became of a wish for a link.
+/// The outcome of creating a link.
 #[derive(Debug)]
 pub enum Created {
-    /// It works. Nobody can be told its token a second time.
+    /// The link was created. Its token cannot be shown again.
     Link(InviteId, Token),
-    /// The room is public, and needs none.
+    /// The room is public, so it needs no links.
     Public,
-    /// As many work as may.
+    /// The room has the maximum number of valid links.
     TooMany,
-    /// Who asked may not, or not any more.
+    /// The actor does not have the right, or has lost it.
     NotAllowed,
 }
 
-/// What became of taking a link back.
+/// The outcome of revoking a link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Revoked {
-    /// It does not work, or did not before.
+    /// The link does not work any more, if it ever did.
     Done,
-    /// Who asked may not, or not any more.
+    /// The actor does not have the right, or has lost it.
     NotAllowed,
 }
 
-/// A link that works, for who may take it back.
+/// A valid link, as shown to those who may revoke it.
 #[derive(Debug)]
 pub struct Invite {
-    /// Names it; opens nothing.
+    /// The link's id, which does not give access to the room.
     pub id: InviteId,
-    /// From this moment on it does not work.
+    /// When the link expires.
     pub expires_at: Timestamp,
-    /// How many may still join by it; none is as many as like.
+    /// How many more people may join with the link; `None` is unlimited.
     pub uses_left: Option<i64>,
 }
 
-/// What whoever opens a link is told.
+/// The information shown to a person who opens a link.
 #[derive(Debug)]
 pub struct Invitation {
-    /// Where it leads.
+    /// The room that the link leads to.
     pub room: Arc<Room>,
-    /// Whether they are in the room already.
+    /// Whether the person is a member already.
     pub is_member: bool,
 }
 
-/// Makes a link into a private room. The owner and the moderators may.
+/// Creates a link into a private room. The owner and the moderators may do this.
 ///
 /// # Errors
 /// When the database fails.
@@ -72,30 +72,30 @@ pub async fn create(
     core: &Arc<Core>,
     room: RoomId,
     actor: UserId,
-    life: InviteLife,
+    life: InviteLifetime,
     uses: InviteUses,
 ) -> Result<Created, Fault> {
     let now = core.clock.now();
     let token = Token::random();
     core.change(async move |transaction| {
-        let Some(found) = moderated(transaction, room, actor).await? else {
+        let Some(found) = room_moderated_by(transaction, room, actor).await? else {
             return Ok(RollBack(Created::NotAllowed));
         };
         if !found.is_private {
             return Ok(RollBack(Created::Public));
         }
-        let working = invite::Entity::find()
+        let valid = invite::Entity::find()
             .filter(invite::Column::RoomId.eq(room))
-            .filter(works(now));
-        if working.count(transaction).await? >= MOST_LINKS {
+            .filter(is_valid(now));
+        if valid.count(transaction).await? >= MAX_LINKS {
             return Ok(RollBack(Created::TooMany));
         }
         let row = invite::ActiveModel {
             token_digest: Set(token.digest().to_hex()),
             room_id: Set(room),
             created_at: Set(now),
-            expires_at: Set(now.plus(life.span())),
-            uses_left: Set(uses.count()),
+            expires_at: Set(now.plus(life.duration())),
+            uses_left: Set(uses.limit()),
             ..Default::default()
         };
         let inserted = invite::Entity::insert(row).exec(transaction).await?;
@@ -105,14 +105,14 @@ pub async fn create(
     .await
 }
 
-/// The links into a room that work, the newest first.
+/// Returns the valid links into a room, newest first.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn list(core: &Core, room: RoomId) -> Result<Vec<Invite>, Fault> {
     let rows = invite::Entity::find()
         .filter(invite::Column::RoomId.eq(room))
-        .filter(works(core.clock.now()))
+        .filter(is_valid(core.clock.now()))
         .order_by_desc(invite::Column::Id)
         .all(&core.database)
         .await?;
@@ -124,7 +124,7 @@ pub async fn list(core: &Core, room: RoomId) -> Result<Vec<Invite>, Fault> {
     Ok(rows.into_iter().map(invite).collect())
 }
 
-/// Takes a link into a room back. The owner and the moderators may.
+/// Revokes a link into a room. The owner and the moderators may do this.
 ///
 /// # Errors
 /// When the database fails.
@@ -135,7 +135,7 @@ pub async fn revoke(
     invite: InviteId,
 ) -> Result<Revoked, Fault> {
     core.change(async move |transaction| {
-        if moderated(transaction, room, actor).await?.is_none() {
+        if room_moderated_by(transaction, room, actor).await?.is_none() {
             return Ok(RollBack(Revoked::NotAllowed));
         }
         invite::Entity::delete_by_id(invite)
@@ -147,17 +147,18 @@ pub async fn revoke(
     .await
 }
 
-/// Where a link leads, for `user` or somebody who is signed out. None: nowhere, or they are banned there.
+/// Returns the room that a link leads to, for `user` or a signed-out person. `None` if the link is not valid,
+/// or `user` is banned from the room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn look(
+pub async fn preview(
     core: &Core,
     token: &Token,
     user: Option<UserId>,
 ) -> Result<Option<Invitation>, Fault> {
     let now = core.clock.now();
-    let Some(invite) = by_digest(&core.database, token.digest(), now).await? else {
+    let Some(invite) = find_by_digest(&core.database, token.digest(), now).await? else {
         return Ok(None);
     };
     let room = rooms::find(core, invite.room_id).await?;
@@ -174,8 +175,8 @@ pub async fn look(
     Ok(Some(Invitation { room, is_member }))
 }
 
-/// Lets `user` into the room that a link leads to, and spends a use of the link. Who is in the room
-/// spends none, nor does who finds it full.
+/// Makes `user` a member of the room that a link leads to, and spends one use of the link. No use is spent if
+/// the person is a member already or the room is full.
 ///
 /// # Errors
 /// When the database fails.
@@ -184,7 +185,7 @@ pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joi
     let members_max = core.config.members_per_room;
     let now = core.clock.now();
     let joined = core.change(async move |transaction| {
-        let Some(invite) = by_digest(transaction, digest, now).await? else {
+        let Some(invite) = find_by_digest(transaction, digest, now).await? else {
             return Ok(RollBack(Joined::Refused));
         };
         let room = room::Entity::find_by_id(invite.room_id)
@@ -200,7 +201,7 @@ pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joi
     Ok(members::mark_read(core, user, joined.await?).await)
 }
 
-/// Deletes the links that have expired.
+/// Deletes the expired links.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,7 +213,7 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Deletes all links into a room. Call it within the transaction that makes it public or changes its
+/// Deletes all links into a room. Call this within the transaction that makes the room public or changes its
 /// password.
 pub(super) async fn delete_all(database: &impl ConnectionTrait, room: RoomId) -> Result<(), Fault> {
     invite::Entity::delete_many()
@@ -222,31 +223,31 @@ pub(super) async fn delete_all(database: &impl ConnectionTrait, room: RoomId) ->
     Ok(())
 }
 
-/// The room, if `actor` is its owner or one of its moderators.
-async fn moderated(
+/// Returns the room, if `actor` is its owner or one of its moderators.
+async fn room_moderated_by(
     database: &impl ConnectionTrait,
     room: RoomId,
     actor: UserId,
 ) -> Result<Option<room::Model>, Fault> {
-    let standing = memberships::find(database, room, actor).await?;
-    Ok(standing
+    let membership = memberships::find(database, room, actor).await?;
+    Ok(membership
         .filter(|(_, role)| *role >= Role::Moderator)
         .map(|(room, _)| room))
 }
 
-/// The link with the token of this digest, if it works.
-async fn by_digest(
+/// Returns the link whose token has this digest, if the link is valid.
+async fn find_by_digest(
     database: &impl ConnectionTrait,
     digest: TokenDigest,
     now: Timestamp,
 ) -> Result<Option<invite::Model>, Fault> {
     let found = invite::Entity::find()
         .filter(invite::Column::TokenDigest.eq(digest.to_hex()))
-        .filter(works(now));
+        .filter(is_valid(now));
     Ok(found.one(database).await?)
 }
 
-fn works(now: Timestamp) -> Condition {
+fn is_valid(now: Timestamp) -> Condition {
     let has_uses = Condition::any()
         .add(invite::Column::UsesLeft.is_null())
         .add(invite::Column::UsesLeft.gt(0));

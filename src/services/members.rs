@@ -11,36 +11,36 @@ use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{PlainPassword, RoomId, RoomName, Timestamp, UserId};
 
-/// What became of joining a room.
+/// The outcome of joining a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Joined {
-    /// They are a member now.
+    /// The person has become a member.
     Now(RoomId),
-    /// They were a member before.
-    Before(RoomId),
-    /// They are banned from this public room.
+    /// The person was already a member.
+    AlreadyMember(RoomId),
+    /// The person is banned from this public room.
     Banned {
         /// The room's name.
         name: String,
-        /// Why they are banned.
+        /// The reason for the ban.
         reason: String,
     },
-    /// The room has as many members as it may have. They may know its name.
+    /// The room has the maximum number of members. The person may know its name.
     Full {
         /// The room's name.
         name: String,
     },
-    /// They may not join, or there is no such room. The two look the same.
+    /// The person may not join, or the room does not exist. The two cases look the same.
     Refused,
 }
 
-/// What became of leaving a room.
+/// The outcome of leaving a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Left {
-    /// They have left it now.
+    /// The person has left the room.
     Now,
-    /// They were not a member, or there is no such room.
-    Before,
+    /// The person was not a member, or the room does not exist.
+    NotAMember,
 }
 
 /// Makes `user` a member of a public room.
@@ -52,13 +52,15 @@ pub async fn join_public(core: &Arc<Core>, room: RoomId, user: UserId) -> Result
     let now = core.clock.now();
     let joined = core.change(async move |transaction| {
         let found = room::Entity::find_by_id(room).one(transaction).await?;
-        // Asked whatever was found: the work must not tell a private room from none.
+        // These queries run whatever was found, so that the work does not tell a private room from one that
+        // does not exist.
         let membership = room_member::Entity::find_by_id((room, user));
         let is_member = membership.one(transaction).await?.is_some();
         let ban = moderation::ban_reason(transaction, room, user).await?;
         match (found, ban) {
-            // A member of a private room knows of it: a click on an old page is no mistake.
-            (Some(_), _) if is_member => Ok(RollBack(Joined::Before(room))),
+            // A member of a private room may know that it exists, so a Join button on an outdated page is
+            // answered like any other.
+            (Some(_), _) if is_member => Ok(RollBack(Joined::AlreadyMember(room))),
             (Some(found), Some(reason)) if !found.is_private => Ok(RollBack(Joined::Banned {
                 name: found.name,
                 reason,
@@ -72,13 +74,13 @@ pub async fn join_public(core: &Arc<Core>, room: RoomId, user: UserId) -> Result
     Ok(mark_read(core, user, joined.await?).await)
 }
 
-/// Makes `user` a member of the room of this name, if the password is right or the room is public.
+/// Makes `user` a member of the room with this name, if the password is right or the room is public.
 ///
-/// An unknown name, a name that no room can have (none), a wrong password and a ban from a private room look
-/// the same, and take as long.
+/// An unknown name, an invalid name (`None`), a wrong password and a ban from a private room look the same
+/// and take equally long.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn join_by_password(
     core: &Arc<Core>,
     name: Option<RoomName>,
@@ -86,7 +88,7 @@ pub async fn join_by_password(
     user: UserId,
 ) -> Result<Joined, Fault> {
     let found = rooms::by_name(core, name.as_ref()).await?;
-    // Asked without a room, too, so that it takes as long.
+    // This query also runs without a room, so that it takes as long.
     let id = found.as_ref().map_or(RoomId(0), |room| room.id);
     let ban = moderation::ban_reason(&core.database, id, user).await?;
     let hash = found
@@ -106,7 +108,7 @@ pub async fn join_by_password(
     let members_max = core.config.members_per_room;
     let now = core.clock.now();
     let joined = core.change(async move |transaction| {
-        // The password was right for the room as it was found; it may have another one by now.
+        // The room's password may have changed since it was verified.
         let current = room::Entity::find_by_id(found.id).one(transaction).await?;
         let ban = moderation::ban_reason(transaction, found.id, user).await?;
         match current {
@@ -119,7 +121,7 @@ pub async fn join_by_password(
     Ok(mark_read(core, user, joined.await?).await)
 }
 
-/// Ends the membership of `user`. When the owner leaves, another member inherits the room; an empty room is
+/// Ends the membership of `user`. If the owner leaves, another member becomes the owner; an empty room is
 /// deleted.
 ///
 /// # Errors
@@ -131,7 +133,7 @@ pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left,
             .await?;
         let found = room::Entity::find_by_id(room).one(transaction).await?;
         let Some(found) = found.filter(|_| membership.rows_affected > 0) else {
-            return Ok(RollBack(Left::Before));
+            return Ok(RollBack(Left::NotAMember));
         };
         let change = memberships::settle_after_leaving(transaction, &found).await?;
         Ok(Commit(Left::Now, vec![change]))
@@ -141,8 +143,8 @@ pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left,
     Ok(left)
 }
 
-/// Makes `user` a member of `room`, if it is not full, within a transaction that has decided that they may
-/// join: whatever else it has done is undone if they do not.
+/// Makes `user` a member of `room`, if the room is not full, within a transaction that has decided that they
+/// may join. If they do not become a member, everything else in the transaction is rolled back.
 pub(super) async fn join(
     transaction: &DatabaseTransaction,
     room: room::Model,
@@ -152,7 +154,7 @@ pub(super) async fn join(
 ) -> Result<Decision<Joined>, Fault> {
     let is_new = memberships::insert(transaction, room.id, user, now).await?;
     if !is_new {
-        return Ok(RollBack(Joined::Before(room.id)));
+        return Ok(RollBack(Joined::AlreadyMember(room.id)));
     }
     let members = room_member::Entity::find().filter(room_member::Column::RoomId.eq(room.id));
     if members.count(transaction).await? > members_max {
@@ -162,7 +164,8 @@ pub(super) async fn join(
     Ok(Commit(Joined::Now(room.id), changes))
 }
 
-/// Marks the messages that a new member finds as read: they can be read, but they are not new.
+/// Marks the messages that a new member finds in the room as read: they are there to be read, but do not
+/// count as new.
 pub(super) async fn mark_read(core: &Core, user: UserId, joined: Joined) -> Joined {
     if let Joined::Now(room) = joined {
         let now = core.clock.site_time();

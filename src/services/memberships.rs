@@ -1,4 +1,4 @@
-//! What the rules about rooms and their members share: rows of rooms and memberships, within a transaction.
+//! Rows of rooms and memberships, within a transaction, as several services need them.
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -11,7 +11,7 @@ use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
 use crate::domain::{Role, RoomId, Timestamp, UserId};
 
-/// Makes `user` a member of `room`. Returns whether they were not one before.
+/// Makes `user` a member of `room`. Returns whether the membership is new.
 pub(super) async fn insert(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -31,8 +31,8 @@ pub(super) async fn insert(
     Ok(matches!(inserted, TryInsertResult::Inserted(1..)))
 }
 
-/// Returns a room and the role of `user` in it, if they are a member, as the database has it now. What is
-/// held in memory may be outdated by the time a change is made.
+/// Returns a room and the role of `user` there, if they are a member, from the database: the rows in memory
+/// may be outdated when a change is made.
 pub(super) async fn find(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -49,7 +49,7 @@ pub(super) async fn find(
     }))
 }
 
-/// Returns the role of `user` in `room`, as the database has it now.
+/// Returns the role of `user` in `room` from the database, if they are a member.
 pub(super) async fn role_of(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -58,7 +58,7 @@ pub(super) async fn role_of(
     Ok(find(database, room, user).await?.map(|(_, role)| role))
 }
 
-/// Returns the role of a member whose own row says `stored`.
+/// Returns the role of a member whose membership row says `stored`.
 pub(super) fn role_in(room: &room::Model, member: UserId, stored: Role) -> Role {
     match stored {
         _ if room.owner_id == member => Role::Owner,
@@ -68,7 +68,7 @@ pub(super) fn role_in(room: &room::Model, member: UserId, stored: Role) -> Role 
     }
 }
 
-/// Sets the owner of a room, within the transaction that decides it.
+/// Sets the owner of a room.
 pub(super) async fn set_owner(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -83,8 +83,8 @@ pub(super) async fn set_owner(
     Ok(())
 }
 
-/// Gives a room its next version, within a transaction that takes a right away or alters what a message must
-/// obey. Returns the version.
+/// Increments the version of a room and returns it. Call this within each transaction that takes a right away
+/// or changes the rules for new messages.
 pub(super) async fn next_version(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -104,9 +104,9 @@ pub(super) async fn next_version(
     row.ok_or_else(|| Fault::Bug("a room without a row was given a version".into()))
 }
 
-/// Settles a room that somebody has left, within the same transaction: the room keeps its owner if the owner is
-/// still a member; else the longest-standing moderator inherits it, else the longest-standing member. An
-/// empty room is deleted. Returns what has changed.
+/// Restores the ownership of a room that a member has left, within the same transaction. If the owner is no
+/// longer a member, the longest-standing moderator becomes the owner, or else the longest-standing member. An
+/// empty room is deleted. Returns the change to publish.
 pub(super) async fn settle_after_leaving(
     database: &impl ConnectionTrait,
     left: &room::Model,
@@ -114,18 +114,18 @@ pub(super) async fn settle_after_leaving(
     let room = left.id;
     if find(database, room, left.owner_id).await?.is_none() {
         let is_moderator = room_member::Column::Role.eq(Role::Moderator);
-        let heir = room_member::Entity::find()
+        let successor = room_member::Entity::find()
             .filter(room_member::Column::RoomId.eq(room))
             .order_by_desc(is_moderator)
             .order_by_asc(room_member::Column::JoinedAt)
             .order_by_asc(room_member::Column::UserId)
             .one(database)
             .await?;
-        let Some(heir) = heir else {
+        let Some(successor) = successor else {
             room::Entity::delete_by_id(room).exec(database).await?;
             return Ok(Change::RoomDeleted(room));
         };
-        set_owner(database, room, heir.user_id).await?;
+        set_owner(database, room, successor.user_id).await?;
     }
     let version = next_version(database, room).await?;
     Ok(Change::MembersChanged { room, version })

@@ -1,4 +1,4 @@
-//! Sending, reading and following messages: who may, and what becomes of it.
+//! Sending, deleting and following messages.
 
 use std::sync::Arc;
 
@@ -10,35 +10,35 @@ use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
 
-/// How often a message is tried whose room changes while it is sent.
-const TRIES: usize = 3;
+/// How often posting is attempted when the room changes at the same time.
+const MAX_ATTEMPTS: usize = 3;
 
-/// What became of a message.
+/// The outcome of sending a message.
 #[derive(Debug)]
 pub enum Sent {
-    /// It is in the room, by this sending or an earlier one of the same form.
+    /// The message was posted, by this request or by an earlier one with the same form.
     Message(MessageId),
-    /// The form was made for somebody or somewhere else, or has sent another text before: its text
-    /// goes into a new one.
+    /// The form was made for another person or room, or has already posted a different text. The page puts
+    /// the text into a new form.
     StaleForm(Arc<Room>),
-    /// It is one too many for now.
+    /// The person or the room has sent too many messages.
     TooMany(Arc<Room>, TooMany),
-    /// The room is in slow mode, and their last message was not long ago.
+    /// The room is in slow mode, and the person's last message is too recent.
     TooSoon(Arc<Room>, TooMany),
-    /// Only the owner and the moderators write in this room.
+    /// Only the owner and the moderators may post in this room.
     ReadOnly(Arc<Room>),
-    /// They are not in this public room.
+    /// The person is not a member of this public room.
     NotAMember(Arc<Room>),
-    /// There is no such room, or they must not know that there is.
+    /// The room does not exist, or it is private and the person is not a member.
     Hidden,
-    /// The session has ended meanwhile.
+    /// The session ended in the meantime.
     SignedOut,
 }
 
-/// Puts a message into a room, if its author may write there.
+/// Posts a message, if its author may post in the room.
 ///
 /// # Errors
-/// When the database or the rendering fails.
+/// When the database fails, or the room keeps changing.
 pub async fn send(
     core: &Core,
     author: &LiveSession,
@@ -54,7 +54,7 @@ pub async fn send(
         return Ok(Sent::StaleForm(room));
     };
     let now = core.clock.site_time();
-    // Sending a form again is free: nothing is posted.
+    // Repeated submissions of a form are not counted, because they do not post anything.
     if !core.messages.has_used(room.id, nonce, now).await {
         if let Err(too_many) = core.limits.message(author.user_id, room.id) {
             return Ok(Sent::TooMany(room, too_many));
@@ -71,8 +71,8 @@ pub async fn send(
     post(core, author, room, text, nonce).await
 }
 
-/// Posts a message whose author may post in `room`, or could a moment ago. The log refuses it if somebody has
-/// changed the rights since; then they are looked at again.
+/// Posts a message whose author was allowed to post when the room was read. If the log refuses the message
+/// because the rights have changed since, reads the room and checks again.
 async fn post(
     core: &Core,
     author: &LiveSession,
@@ -92,7 +92,7 @@ async fn post(
         },
         session_ended: author.end_flag(),
     };
-    for _ in 0..TRIES {
+    for _ in 0..MAX_ATTEMPTS {
         let now = core.clock.site_time();
         match core.messages.append(room.id, &wish, now).await {
             Appended::New(message) | Appended::Repeated(message) => {
@@ -104,7 +104,7 @@ async fn post(
             Appended::SessionEnded => return Ok(Sent::SignedOut),
             Appended::Stale => {}
         }
-        // Reading the room tells the log its version.
+        // Reading the room again also tells the log the room's version.
         core.rooms.forget(room.id);
         room = match may_post(core, author, room.id).await? {
             Ok(room) => room,
@@ -116,7 +116,7 @@ async fn post(
     Err(Fault::Contended)
 }
 
-/// Returns the room, if `author` may post there now; else what becomes of the message.
+/// Returns the room if `author` may post there now, and the outcome of sending otherwise.
 async fn may_post(
     core: &Core,
     author: &LiveSession,
@@ -130,8 +130,8 @@ async fn may_post(
     })
 }
 
-/// Keeps a text that was sent when nobody was signed in any more, as a draft of the person for whom the form
-/// was made. Returns whether there is such a person.
+/// Keeps a text that was sent without a session as a draft of the person whom the form was made for. Returns
+/// whether the text was kept: a form with an invalid nonce belongs to nobody.
 pub fn keep_draft(core: &Core, room: RoomId, text: &str, nonce: &str) -> bool {
     let Some(author) = core.nonces.owner(nonce, room) else {
         return false;
@@ -148,7 +148,7 @@ pub fn draft(core: &Core, author: &LiveSession, room: RoomId) -> Option<String> 
     core.drafts.find(author.user_id, room, now)
 }
 
-/// Marks `reader` as present in `room`, and its messages up to `latest` as read by them.
+/// Marks `reader` as present in `room`, and the room's messages up to `latest` as read.
 pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option<MessageId>) {
     let now = core.clock.site_time();
     core.presence.mark_seen(room, reader.user_id, now);
@@ -157,8 +157,8 @@ pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option
     }
 }
 
-/// Returns a live message of `room` that `user`, who is a member, may delete: one of their own, or of somebody
-/// whom they may moderate.
+/// Returns a live message of `room`, if the member `user` may delete it: authors may delete their own
+/// messages, and moderators those of people whom they may moderate.
 pub async fn deletable(
     core: &Core,
     user: UserId,
@@ -174,7 +174,7 @@ pub async fn deletable(
     (message.author == user || may_moderate()).then_some(message)
 }
 
-/// Deletes a live message of `room` that `user`, who is a member, may delete. Returns the deleted message, if
+/// Deletes a live message of `room`, if the member `user` may delete it. Returns the deleted message, if
 /// there was one.
 pub async fn delete(
     core: &Core,
@@ -188,43 +188,43 @@ pub async fn delete(
     was_there.then_some(deleted)
 }
 
-/// What a poll is answered.
+/// The outcome of a poll.
 #[derive(Debug)]
 pub enum Polled {
-    /// What happened in the room after the cursor, or nothing.
+    /// What happened in the room after the cursor; possibly nothing.
     Since(Since),
-    /// The session has as many waiting polls as it may: ask again later, without waiting.
-    NoPlaceToWait(Cursor),
+    /// The session has too many waiting polls. The page polls again later, without waiting.
+    TooManyPolls(Cursor),
     /// The session has ended.
     SignedOut,
-    /// They are not in this public room.
+    /// The person is not a member of this public room.
     NotAMember,
-    /// There is no such room, or they must not know that there is.
+    /// The room does not exist, or it is private and the person is not a member.
     Hidden,
 }
 
 /// Whether the page that polls is visible.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Visibility {
-    /// Its reader is here, and reads what comes.
+    /// The page is visible, so its reader counts as present and as having read its messages.
     Visible,
-    /// It is in a hidden tab.
+    /// The page is in a hidden tab.
     Hidden,
 }
 
 /// Whether a poll waits when nothing has happened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum WaitMode {
-    /// It is answered at once.
+    /// The poll is answered at once.
     Never,
-    /// It waits as long as the server is set to.
+    /// The poll waits for the time in the server's settings.
     Wait,
 }
 
-/// Returns what happened in `room` after `cursor`, as soon as something has.
+/// Returns what happened in `room` after `cursor`, as soon as something happens.
 ///
-/// The reader's right to be there is checked again each time before anything is returned: a reader who signs
-/// out, leaves or is removed while waiting learns that, and nothing else.
+/// The reader's access is checked each time before anything is returned: a reader who signs out, leaves or is
+/// removed while waiting receives that outcome and no messages.
 ///
 /// # Errors
 /// When the database fails.
@@ -239,7 +239,7 @@ pub async fn poll(
     let wait_is_over = tokio::time::sleep(core.config.poll_wait);
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
-    let mut place = None;
+    let mut permit = None;
     loop {
         if reader.has_ended() {
             return Ok(Polled::SignedOut);
@@ -250,7 +250,8 @@ pub async fn poll(
             Access::Hidden => return Ok(Polled::Hidden),
         }
         if visibility == Visibility::Visible {
-            // The page shows what it was given before. What this answer brings may never arrive.
+            // The page shows the messages of earlier answers. This answer may never reach the page, so its
+            // messages do not count as read yet.
             let shown = cursor.and_then(|cursor| core.messages.followed_through(cursor));
             mark_seen(core, reader, room, shown);
         }
@@ -263,19 +264,19 @@ pub async fn poll(
             return Ok(Polled::Since(since));
         }
         cursor = Some(cursor_now);
-        if place.is_none() {
-            place = reader.waiting_place();
-            if place.is_none() {
-                return Ok(Polled::NoPlaceToWait(cursor_now));
+        if permit.is_none() {
+            permit = reader.poll_permit();
+            if permit.is_none() {
+                return Ok(Polled::TooManyPolls(cursor_now));
             }
         }
         let Some(subscribed) = &mut subscription else {
-            // Looks again before waiting: something may have come before the subscription.
+            // Check again before waiting, because something may have happened before the subscription.
             subscription = Some(core.messages.subscribe(room).await);
             continue;
         };
         tokio::select! {
-            // Closed: the room was deleted, which the next look finds out.
+            // The channel closes when the room is deleted; the next iteration finds that out.
             changed = subscribed.changed() => if changed.is_err() { subscription = None },
             () = reader.cancelled() => {}
             () = &mut wait_is_over => wait_mode = WaitMode::Never,

@@ -1,7 +1,7 @@
-//! The rules: who may do what, and what belongs together in one transaction. One file a subject.
+//! The rules: who may do what, and what belongs in one transaction. One file per subject.
 //!
-//! Services know nothing of HTTP and hold no state. What a person can run into is an outcome, an enum that the
-//! page matches; what `?` carries is a [`crate::core::Fault`].
+//! Services know nothing of HTTP and hold no state. Each service returns an outcome, an enum that the page
+//! matches; failures that no person caused are a [`crate::core::Fault`], carried by `?`.
 
 pub mod accounts;
 pub mod invites;

@@ -1,7 +1,7 @@
-//! What owners and moderators do about the people in a room.
+//! Moderation: what owners and moderators may do to other people in a room.
 //!
-//! Each change checks who may make it within its transaction: of two that exclude each other, one wins.
-//! [`Role::may_moderate`] says who may moderate whom.
+//! Each change checks the actor's rights within its transaction, so that of two conflicting changes only one
+//! succeeds. [`Role::may_moderate`] defines who may moderate whom.
 
 use std::sync::Arc;
 
@@ -19,20 +19,20 @@ use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{BanReason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 
-/// What became of a change to a person in a room.
+/// The outcome of a moderator's action on a person.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Moderated {
-    /// It is done.
+    /// The action was carried out.
     Done,
-    /// The actor may not do this, or not any more.
+    /// The actor does not have the right, or has lost it.
     NotAllowed,
-    /// The person is not there, or not any more.
+    /// The action does not apply to this person, or no longer does.
     NoSuchPerson,
-    /// The person would own more rooms than one may.
+    /// The person already owns the maximum number of rooms.
     OwnsTooMany,
 }
 
-/// Makes a member a moderator, or a moderator an ordinary member. Only the owner may.
+/// Appoints a member as moderator, or makes a moderator an ordinary member. Only the owner may do this.
 ///
 /// # Errors
 /// When the database fails.
@@ -50,14 +50,14 @@ pub async fn set_role(
         match role_of(transaction, room, person).await? {
             None => return Ok(RollBack(Moderated::NoSuchPerson)),
             Some(Role::Owner) => return Ok(RollBack(Moderated::NotAllowed)),
-            Some(_) => write_role(transaction, room, person, role).await?,
+            Some(_) => update_role(transaction, room, person, role).await?,
         }
-        members_changed(transaction, room).await
+        commit_member_change(transaction, room).await
     })
     .await
 }
 
-/// Makes a member the owner, and the owner a moderator. Only the owner may.
+/// Makes a member the owner, and the current owner a moderator. Only the owner may do this.
 ///
 /// # Errors
 /// When the database fails.
@@ -75,17 +75,17 @@ pub async fn hand_over(
         if role_of(transaction, room, person).await?.is_none() {
             return Ok(RollBack(Moderated::NoSuchPerson));
         }
-        if rooms::owned_by(transaction, person).await? >= rooms_max {
+        if rooms::count_owned_by(transaction, person).await? >= rooms_max {
             return Ok(RollBack(Moderated::OwnsTooMany));
         }
         memberships::set_owner(transaction, room, person).await?;
-        write_role(transaction, room, actor, Role::Moderator).await?;
-        members_changed(transaction, room).await
+        update_role(transaction, room, actor, Role::Moderator).await?;
+        commit_member_change(transaction, room).await
     })
     .await
 }
 
-/// Removes a member from a room. They may join again. Their messages stay.
+/// Removes a member from a room. The person may join again, and their messages stay.
 ///
 /// # Errors
 /// When the database fails.
@@ -105,7 +105,7 @@ pub async fn remove(
         room_member::Entity::delete_by_id((room, person))
             .exec(transaction)
             .await?;
-        members_changed(transaction, room).await
+        commit_member_change(transaction, room).await
     });
     let moderated = moderated.await?;
     if moderated == Moderated::Done {
@@ -114,7 +114,7 @@ pub async fn remove(
     Ok(moderated)
 }
 
-/// Bans a person from a room, who need not be a member. Their messages stay.
+/// Bans a person, who need not be a member, from a room. The person's messages stay.
 ///
 /// # Errors
 /// When the database fails.
@@ -137,7 +137,7 @@ pub async fn ban(
         room_member::Entity::delete_by_id((room, person))
             .exec(transaction)
             .await?;
-        // The latest reason replaces an earlier one.
+        // A new ban replaces the reason of an earlier one.
         room_ban::Entity::delete_by_id((room, person))
             .exec(transaction)
             .await?;
@@ -150,7 +150,7 @@ pub async fn ban(
         room_ban::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        members_changed(transaction, room).await
+        commit_member_change(transaction, room).await
     });
     let moderated = moderated.await?;
     if moderated == Moderated::Done {
@@ -159,7 +159,7 @@ pub async fn ban(
     Ok(moderated)
 }
 
-/// Lifts a ban: the person may join again, as anybody may.
+/// Lifts a ban, so that the person may join again under the usual rules.
 ///
 /// # Errors
 /// When the database fails.
@@ -204,18 +204,18 @@ pub async fn delete_messages(
     Ok(Moderated::Done)
 }
 
-/// Somebody who is banned from a room.
+/// A person who is banned from a room.
 #[derive(Debug)]
 pub struct Banned {
-    /// Who it is.
+    /// The person's id.
     pub user_id: UserId,
-    /// What they are called.
+    /// The person's name.
     pub name: String,
-    /// Why.
+    /// The reason for the ban.
     pub reason: String,
 }
 
-/// Who is banned from a room, those banned last first.
+/// Returns the people who are banned from a room, most recent ban first.
 ///
 /// # Errors
 /// When the database fails.
@@ -242,20 +242,21 @@ pub async fn banned(core: &Core, room: RoomId) -> Result<Vec<Banned>, Fault> {
         .collect())
 }
 
-/// Somebody who is in a room, is banned from it, or wrote what is still there.
+/// A person who is a member of a room, is banned from it, or is the author of live messages there.
 #[derive(Debug)]
 pub struct Person {
-    /// Who it is.
+    /// The person's id.
     pub user_id: UserId,
-    /// What they are called.
+    /// The person's name.
     pub name: String,
-    /// What they may do there, if they are in it.
+    /// The person's role, if they are a member.
     pub role: Option<Role>,
-    /// Why they are banned, if they are.
+    /// The reason for the ban, if the person is banned.
     pub ban: Option<String>,
 }
 
-/// The person of this number, if they have to do with the room: others are nobody's business there.
+/// Returns the person with this id, if they are a member of the room, banned from it, or the author of live
+/// messages there. Other people are not shown in the room.
 ///
 /// # Errors
 /// When the database fails.
@@ -276,7 +277,7 @@ pub async fn person(core: &Core, room: &Room, person: UserId) -> Result<Option<P
     }))
 }
 
-/// Who wrote what is still in a room, and is neither in it nor banned: by number and name.
+/// Returns the ids and names of the authors of live messages who are neither members nor banned.
 pub async fn authors_outside(
     core: &Core,
     room: &Room,
@@ -289,7 +290,7 @@ pub async fn authors_outside(
     authors
 }
 
-/// Why `user` is banned from `room`, if they are.
+/// Returns the reason why `user` is banned from `room`, if they are.
 pub(super) async fn ban_reason(
     database: &impl ConnectionTrait,
     room: RoomId,
@@ -309,8 +310,8 @@ async fn may_moderate(
     Ok(role.is_some_and(|role| role.may_moderate(other)))
 }
 
-/// Commits a change of a room's members or of their roles.
-async fn members_changed(
+/// Commits a change of a room's members or roles, with the room's next version.
+async fn commit_member_change(
     transaction: &DatabaseTransaction,
     room: RoomId,
 ) -> Result<Decision<Moderated>, Fault> {
@@ -319,7 +320,7 @@ async fn members_changed(
     Ok(Commit(Moderated::Done, changes))
 }
 
-async fn write_role(
+async fn update_role(
     database: &impl ConnectionTrait,
     room: RoomId,
     member: UserId,

@@ -1,6 +1,6 @@
-//! Links that open something once: a new account to whoever has one, a new password to a person.
+//! Links that work once: sign-up links, and password reset links.
 //!
-//! A link that has expired, one that was used and one that never was are the same to whoever tries it.
+//! Expired links, used links and links that never existed look the same to the person who opens them.
 
 use std::time::Duration;
 
@@ -11,12 +11,12 @@ use crate::database::entities::{password_reset, signup_link, user};
 use crate::domain::{Timestamp, UserId};
 use crate::security::tokens::Token;
 
-/// How long one can create an account by a link.
-pub const SIGN_UP_LIFE: Duration = Duration::from_secs(7 * 86_400);
-/// How long one can choose a new password by a link.
-pub const RESET_LIFE: Duration = Duration::from_secs(86_400);
+/// How long a sign-up link works.
+pub const SIGN_UP_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+/// How long a password reset link works.
+pub const RESET_LIFETIME: Duration = Duration::from_secs(86_400);
 
-/// Makes `link` open the page for one new account.
+/// Stores `link` as a sign-up link for one account.
 pub(super) async fn insert_sign_up(
     database: &impl ConnectionTrait,
     link: &Token,
@@ -24,7 +24,7 @@ pub(super) async fn insert_sign_up(
 ) -> Result<(), Fault> {
     let row = signup_link::ActiveModel {
         token_digest: Set(link.digest().to_hex()),
-        expires_at: Set(now.plus(SIGN_UP_LIFE)),
+        expires_at: Set(now.plus(SIGN_UP_LIFETIME)),
     };
     signup_link::Entity::insert(row)
         .exec_without_returning(database)
@@ -32,7 +32,7 @@ pub(super) async fn insert_sign_up(
     Ok(())
 }
 
-/// Makes `link` open the page for a new password of `user`.
+/// Stores `link` as a password reset link for `user`.
 pub(super) async fn insert_reset(
     database: &impl ConnectionTrait,
     link: &Token,
@@ -42,7 +42,7 @@ pub(super) async fn insert_reset(
     let row = password_reset::ActiveModel {
         token_digest: Set(link.digest().to_hex()),
         user_id: Set(user),
-        expires_at: Set(now.plus(RESET_LIFE)),
+        expires_at: Set(now.plus(RESET_LIFETIME)),
     };
     password_reset::Entity::insert(row)
         .exec_without_returning(database)
@@ -50,7 +50,7 @@ pub(super) async fn insert_reset(
     Ok(())
 }
 
-/// Whether one can create an account by `link`.
+/// Returns whether `link` is a valid sign-up link.
 pub(super) async fn opens_sign_up(core: &Core, link: &Token) -> Result<bool, Fault> {
     let found = signup_link::Entity::find_by_id(link.digest().to_hex())
         .filter(signup_link::Column::ExpiresAt.gt(core.clock.now()))
@@ -59,11 +59,11 @@ pub(super) async fn opens_sign_up(core: &Core, link: &Token) -> Result<bool, Fau
     Ok(found.is_some())
 }
 
-/// Who can choose a new password by `link`, if anybody can: their name.
+/// Returns the name of the person whose password `link` can reset, if the link is valid.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn whose_reset(core: &Core, link: &Token) -> Result<Option<String>, Fault> {
+pub async fn reset_owner(core: &Core, link: &Token) -> Result<Option<String>, Fault> {
     let found = password_reset::Entity::find_by_id(link.digest().to_hex())
         .filter(password_reset::Column::ExpiresAt.gt(core.clock.now()))
         .find_also_related(user::Entity)
@@ -72,8 +72,8 @@ pub async fn whose_reset(core: &Core, link: &Token) -> Result<Option<String>, Fa
     Ok(found.and_then(|(_, user)| user).map(|user| user.name))
 }
 
-/// Uses a link to create an account up; says whether that was still possible. Call it within the
-/// transaction that makes the account.
+/// Spends a sign-up link. Returns whether the link was valid. Call this within the transaction that creates
+/// the account.
 pub(super) async fn spend_sign_up(
     database: &impl ConnectionTrait,
     link: &Token,
@@ -86,7 +86,7 @@ pub(super) async fn spend_sign_up(
     Ok(spent.rows_affected > 0)
 }
 
-/// Uses a link to a new password up; says whose it was, if that was still possible. Call it within the
+/// Spends a password reset link. Returns the person whose link it was, if it was valid. Call this within the
 /// transaction that changes the password.
 pub(super) async fn spend_reset(
     database: &impl ConnectionTrait,
@@ -106,7 +106,7 @@ pub(super) async fn spend_reset(
     Ok(Some(found.user_id))
 }
 
-/// Deletes all links of `user` to a new password: there is one.
+/// Deletes all password reset links of `user`.
 pub(super) async fn delete_resets(
     database: &impl ConnectionTrait,
     user: UserId,
@@ -118,7 +118,7 @@ pub(super) async fn delete_resets(
     Ok(())
 }
 
-/// Deletes the links that have expired.
+/// Deletes the expired links.
 ///
 /// # Errors
 /// When the database fails.

@@ -1,7 +1,7 @@
-//! What an operator does from the command line, beside a server that may be running.
+//! The operator's commands, which may run beside a server.
 //!
-//! Each change is one transaction: a process that is killed has done all of it or nothing. A running server learns
-//! of it from the change feed.
+//! Each change is one transaction: if the process is killed, all of the change is done or none of it. A
+//! running server learns of the change from the change feed.
 
 use std::collections::HashMap;
 
@@ -21,20 +21,20 @@ use crate::database::transaction::{
 use crate::domain::{NameKeys, RoomId, Timestamp, UserId};
 use crate::security::tokens::Token;
 
-/// A person in the list.
+/// A person in the operator's list.
 #[derive(Debug)]
 pub struct ListedPerson {
-    /// What they are called.
+    /// The person's name.
     pub name: String,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// In how many rooms they are.
+    /// The number of rooms the person is a member of.
     pub rooms: i64,
-    /// With how many browsers they are signed in.
+    /// The number of the person's sessions that have not expired.
     pub sessions: i64,
 }
 
-/// All people, by name.
+/// Returns all people, sorted by name.
 ///
 /// # Errors
 /// When the database fails.
@@ -59,8 +59,8 @@ pub async fn people(
         .select_only()
         .column(session::Column::UserId)
         .column_as(session::Column::KeyDigest.count(), "sessions")
-        .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_LIFE)))
-        .filter(session::Column::CreatedAt.gt(now.minus(sessions::LONGEST_LIFE)))
+        .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_TIMEOUT)))
+        .filter(session::Column::CreatedAt.gt(now.minus(sessions::ABSOLUTE_TIMEOUT)))
         .group_by(session::Column::UserId)
         .into_tuple()
         .all(&snapshot)
@@ -77,20 +77,20 @@ pub async fn people(
     Ok(people.into_iter().map(listed).collect())
 }
 
-/// A room in the list.
+/// A room in the operator's list.
 #[derive(Debug)]
 pub struct ListedRoom {
-    /// What it is called.
+    /// The room's name.
     pub name: String,
-    /// Whether it is private.
+    /// Whether the room is private.
     pub is_private: bool,
-    /// What its owner is called.
+    /// The owner's name.
     pub owner: String,
-    /// How many are in it.
+    /// The number of members.
     pub members: i64,
 }
 
-/// All rooms, public and private, by name.
+/// Returns all rooms, public and private, sorted by name.
 ///
 /// # Errors
 /// When the database fails.
@@ -126,7 +126,7 @@ pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fau
     Ok(rooms.into_iter().map(listed).collect())
 }
 
-/// The name of the person who is meant, as they have it, if there is one.
+/// Returns the stored name of the person whose name an operator typed, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
@@ -138,7 +138,7 @@ pub async fn name_of_person(
     Ok(person.map(|person| person.name))
 }
 
-/// The name of the room that is meant, as it is shown, if there is one.
+/// Returns the stored name of the room whose name an operator typed, if there is such a room.
 ///
 /// # Errors
 /// When the database fails.
@@ -150,7 +150,7 @@ pub async fn name_of_room(
     Ok(room.map(|room| room.name))
 }
 
-/// Deletes the person of this name. Returns the name as the person has it, if there is such a person.
+/// Deletes the account of the person with this name. Returns the stored name, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
@@ -169,7 +169,7 @@ pub async fn delete_person(
     Ok(deleted.await?.0)
 }
 
-/// Deletes the room of this name. Returns the name as it is shown, if there is such a room.
+/// Deletes the room with this name. Returns the stored name, if there is such a room.
 ///
 /// # Errors
 /// When the database fails.
@@ -182,7 +182,7 @@ pub async fn delete_room(
         let Some(room) = room(typed).one(transaction).await? else {
             return Ok::<_, Fault>(RollBack(None));
         };
-        // Memberships, bans and invites go with it.
+        // The database cascades to memberships, bans and invites.
         room::Entity::delete_by_id(room.id)
             .exec(transaction)
             .await?;
@@ -191,7 +191,7 @@ pub async fn delete_room(
     Ok(deleted.await?.0)
 }
 
-/// Makes a link by which the person of this name chooses a new password, if there is such a person.
+/// Creates a password reset link for the person with this name, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
@@ -212,7 +212,7 @@ pub async fn reset_link(
     Ok(is_made.then_some(link))
 }
 
-/// Makes a link by which one person creates an account.
+/// Creates a sign-up link for one account.
 ///
 /// # Errors
 /// When the database fails.
@@ -234,7 +234,7 @@ fn room(typed: &str) -> Select<room::Entity> {
     room::Entity::find().filter(room::Column::FoldedName.eq(folded(typed)))
 }
 
-/// A name as it is looked up, of what somebody has typed.
+/// Returns the folded form of a typed name, by which names are looked up.
 fn folded(typed: &str) -> String {
     let words: Vec<&str> = typed.split_whitespace().collect();
     NameKeys::of(&words.join(" ")).folded

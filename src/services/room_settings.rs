@@ -1,7 +1,7 @@
-//! The owner's settings of a room.
+//! The settings of a room, which only its owner may change.
 //!
-//! As in [`super::moderation`], each change checks who may make it within its transaction. It acts at once, and
-//! open pages are told.
+//! As in [`super::moderation`], each change checks the actor's rights within its transaction. Changes take
+//! effect at once, and open pages are notified.
 
 use std::sync::Arc;
 
@@ -17,48 +17,48 @@ use crate::domain::{
     UserId,
 };
 
-/// What a room is like, but for who may join it.
+/// The settings of a room, except its kind and its password.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What it is called.
+    /// The room's name.
     pub name: RoomName,
-    /// What it is about.
+    /// The description.
     pub description: Description,
-    /// How long its messages live; none is as long as the server allows.
+    /// How long messages live; `None` is the server's maximum.
     pub lifespan: Option<Lifespan>,
     /// How long a person waits between two messages.
     pub slow_mode: SlowMode,
-    /// The language most is said in, if there is one.
+    /// The main language, if there is one.
     pub language: Option<Language>,
-    /// Who may write.
+    /// Who may post.
     pub posting: Posting,
 }
 
-/// What became of a change of a room.
+/// The outcome of changing a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Changed {
-    /// It is done.
+    /// The change was made.
     Done,
-    /// It was so before.
-    Already,
-    /// Who asked may not, or not any more.
+    /// The room already was as requested.
+    Unchanged,
+    /// The actor is not the owner, or no longer is.
     NotAllowed,
-    /// Another room has the name, or one that looks like it.
+    /// Another room has this name, or one that looks like it.
     NameTaken,
-    /// There are as many public rooms as there may be.
+    /// The site has the maximum number of public rooms.
     TooManyPublic,
 }
 
-/// What becomes of the others when a room gets another password.
+/// What happens to the other members when a room's password changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Others {
-    /// They stay members.
+    /// The other members stay.
     Stay,
-    /// They are taken out, and may come back by the new password. Invite links end.
-    Go,
+    /// The other members are removed, and may join again with the new password. Invite links are deleted.
+    Remove,
 }
 
-/// Saves the settings of a room. A shorter lifespan acts on the messages that are there.
+/// Saves the settings of a room. A shorter lifespan also applies to existing messages.
 ///
 /// # Errors
 /// When the database fails.
@@ -90,7 +90,7 @@ pub async fn save(
                 ..Default::default()
             };
             match room::Entity::update(row).exec(transaction).await {
-                Ok(_) => room_changed(transaction, room).await,
+                Ok(_) => commit_room_change(transaction, room).await,
                 Err(error) if is_duplicate(&error) => Ok(RollBack(Changed::NameTaken)),
                 Err(error) => Err(error.into()),
             }
@@ -105,8 +105,8 @@ pub async fn save(
     .await
 }
 
-/// Makes a private room public. Its messages are deleted, as they were written in private, and nobody needs a
-/// password or an invite any more.
+/// Makes a private room public. Deletes its messages, because they were written in private, and its invite
+/// links and password, because nobody needs them any more.
 ///
 /// # Errors
 /// When the database fails.
@@ -114,7 +114,8 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
     let core = Arc::clone(core);
     let public_max = core.config.public_rooms;
     run_to_completion(async move {
-        // Whoever comes in by this must not find what goes by it.
+        // Exclusive, so that people who can join because of this change do not see the messages that it
+        // deletes.
         let update = async {
             let changed = core.change(async move |transaction| {
                 let found = memberships::find(transaction, room, actor).await?;
@@ -122,14 +123,14 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
                     return Ok(RollBack(Changed::NotAllowed));
                 };
                 if !found.is_private {
-                    return Ok(RollBack(Changed::Already));
+                    return Ok(RollBack(Changed::Unchanged));
                 }
-                if rooms::are_too_many_public(transaction, public_max).await? {
+                if rooms::is_public_limit_reached(transaction, public_max).await? {
                     return Ok(RollBack(Changed::TooManyPublic));
                 }
-                write_access(transaction, room, None).await?;
+                set_access(transaction, room, None).await?;
                 invites::delete_all(transaction, room).await?;
-                room_changed(transaction, room).await
+                commit_room_change(transaction, room).await
             });
             let changed = changed.await?;
             if changed == Changed::Done {
@@ -142,11 +143,11 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
     .await
 }
 
-/// Gives a room another password: a public room is private then, and keeps its members and messages. The old
-/// password of a private room stops working.
+/// Sets the password of a room. A public room becomes private by this, and keeps its members and messages.
+/// The old password of a private room stops working.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn set_password(
     core: &Arc<Core>,
     room: RoomId,
@@ -159,8 +160,8 @@ pub async fn set_password(
         if !is_owner(transaction, room, actor).await? {
             return Ok(RollBack(Changed::NotAllowed));
         }
-        write_access(transaction, room, Some(hash.clone())).await?;
-        if others == Others::Go {
+        set_access(transaction, room, Some(hash.clone())).await?;
+        if others == Others::Remove {
             room_member::Entity::delete_many()
                 .filter(room_member::Column::RoomId.eq(room))
                 .filter(room_member::Column::UserId.ne(actor))
@@ -168,10 +169,10 @@ pub async fn set_password(
                 .await?;
             invites::delete_all(transaction, room).await?;
         }
-        room_changed(transaction, room).await
+        commit_room_change(transaction, room).await
     });
     let changed = changed.await?;
-    if changed == Changed::Done && others == Others::Go {
+    if changed == Changed::Done && others == Others::Remove {
         core.presence.forget_others(room, actor);
     }
     Ok(changed)
@@ -204,8 +205,8 @@ pub async fn delete(core: &Arc<Core>, room: RoomId, actor: UserId) -> Result<Cha
     .await
 }
 
-/// Commits a change of a room.
-async fn room_changed(
+/// Commits a change of a room, with the room's next version.
+async fn commit_room_change(
     transaction: &DatabaseTransaction,
     room: RoomId,
 ) -> Result<Decision<Changed>, Fault> {
@@ -223,8 +224,8 @@ async fn is_owner(
     Ok(role == Some(Role::Owner))
 }
 
-/// Sets who may join: whoever knows the password of this hash, or, without one, everybody.
-async fn write_access(
+/// Makes a room private, with the hash of its password, or public, without a hash.
+async fn set_access(
     database: &impl ConnectionTrait,
     room: RoomId,
     password_hash: Option<String>,

@@ -1,4 +1,4 @@
-//! Rooms: making them, finding them, and who may see what of them.
+//! Creating rooms, finding rooms, and who may access them.
 
 use std::cmp::Reverse;
 use std::collections::{HashMap, HashSet};
@@ -20,21 +20,21 @@ use crate::domain::{
 };
 use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
-/// How many public rooms a page lists.
+/// The number of rooms on one page of the list of public rooms.
 pub const LIST_PAGE: usize = 50;
 
-/// How a person stands to a room.
+/// A person's access to a room.
 #[derive(Debug)]
 pub enum Access {
-    /// They are in it.
+    /// The person is a member.
     Member(Arc<Room>),
-    /// They are not in it; it is public, so they may know that it is there, and join.
+    /// The person is not a member, and the room is public: they may see that it exists, and join.
     Outside(Arc<Room>),
-    /// There is no such room, or they must not know that there is.
+    /// The room does not exist, or it is private and the person is not a member.
     Hidden,
 }
 
-/// How `user` stands to `room`. Costs no query when the room is in use.
+/// Returns the access of `user` to `room`. Costs no query while the room is in use.
 ///
 /// # Errors
 /// When the database fails.
@@ -43,8 +43,9 @@ pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, F
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
         Some(hidden) => {
-            // The work that a room that is not there takes: the time must not tell them apart. Boxed, as
-            // every poll that waits holds a place for it.
+            // A room that does not exist costs a query, so a hidden room costs one too: the time must not
+            // tell the two apart. Boxed because otherwise every waiting poll would reserve memory for this
+            // future.
             Box::pin(room::Entity::find_by_id(hidden.id).one(&core.database)).await?;
             Ok(Access::Hidden)
         }
@@ -52,37 +53,37 @@ pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, F
     }
 }
 
-/// The room, whoever asks. Costs no query when it is in use.
+/// Returns the room, without checking who may access it. Costs no query while the room is in use.
 pub(super) async fn find(core: &Core, room: RoomId) -> Result<Option<Arc<Room>>, Fault> {
     core.rooms.get(room, async || read(core, room).await).await
 }
 
-/// What kind of room somebody wants.
+/// The kind of a new room.
 #[derive(Debug, Clone)]
 pub enum Kind {
-    /// Listed for everybody, and joined with one click.
+    /// A public room: everybody sees it in the list, and can join with one click.
     Public,
-    /// Listed for its members only, and joined by this password.
+    /// A private room: only members see it in their list, and joining takes this password.
     Private(RoomPassword),
 }
 
-/// What became of a wish for a room.
+/// The outcome of creating a room.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Created {
-    /// It is there, and its maker is its owner and first member.
+    /// The room was created. Its creator is its owner and first member.
     Room(RoomId),
-    /// A room has the name, or one that looks like it.
+    /// Another room has this name, or one that looks like it.
     NameTaken,
-    /// They own as many rooms as one may.
+    /// The person owns the maximum number of rooms.
     OwnsTooMany,
-    /// There are as many public rooms as there may be.
+    /// The site has the maximum number of public rooms.
     TooManyPublic,
 }
 
-/// Makes a room that `owner` owns and is in.
+/// Creates a room with `owner` as its owner and first member.
 ///
 /// # Errors
-/// When the database or the hashing fails.
+/// When the database or the password hashing fails.
 pub async fn create(
     core: &Arc<Core>,
     owner: UserId,
@@ -98,10 +99,10 @@ pub async fn create(
     let public_max = core.config.public_rooms;
     core.change(async move |transaction| {
         let is_private = password_hash.is_some();
-        if owned_by(transaction, owner).await? >= rooms_max {
+        if count_owned_by(transaction, owner).await? >= rooms_max {
             return Ok(RollBack(Created::OwnsTooMany));
         }
-        if !is_private && are_too_many_public(transaction, public_max).await? {
+        if !is_private && is_public_limit_reached(transaction, public_max).await? {
             return Ok(RollBack(Created::TooManyPublic));
         }
         let keys = name.keys();
@@ -138,25 +139,26 @@ pub async fn create(
 pub struct ListedRoom {
     /// The room.
     pub room: Arc<Room>,
-    /// How many have it open.
+    /// The number of people who have the room open.
     pub here: usize,
-    /// Whether who asks is in it.
+    /// Whether the person who views the list is a member.
     pub is_member: bool,
 }
 
-/// A page of the list of public rooms.
+/// One page of the list of public rooms.
 #[derive(Debug, Default)]
 pub struct RoomList {
-    /// The rooms: those with a message first, the latest message first; then the others by name.
+    /// The rooms: first those with messages, by their latest message, newest first; then the others, sorted
+    /// by name.
     pub rooms: Vec<ListedRoom>,
-    /// Which page this is, from 1.
+    /// The number of this page, from 1.
     pub page: usize,
-    /// How many pages there are; at least 1.
+    /// The number of pages, at least 1.
     pub pages: usize,
 }
 
-/// A page of the public rooms whose names contain `search`, whatever the letter case, for `user`. A page
-/// after the last is the last. Costs no query when the rooms are in use.
+/// Returns one page of the public rooms whose names contain `search`, ignoring letter case, as `user` sees
+/// them. A page number after the last page gives the last page. Costs no query while the rooms are in use.
 ///
 /// # Errors
 /// When the database fails.
@@ -175,20 +177,20 @@ pub async fn public_list(
     let Some(public) = public.await? else {
         return Ok(RoomList::default());
     };
-    // The rooms with messages are few, and known without looking at the others.
-    let is_found = |room: &PublicName| {
-        // Asked first, the length spares preparing for a long search.
+    // Few rooms have messages, and they are known without visiting the others.
+    let matches_search = |room: &PublicName| {
+        // Comparing the lengths first avoids the setup of the search for a long needle.
         room.folded_name.len() >= searched.len() && room.folded_name.contains(&searched)
     };
     let mut active: Vec<_> = core.messages.activity(now).await;
     active.sort_unstable_by_key(|&(room, latest)| (Reverse(latest), room));
     let active: Vec<&PublicName> = active
         .iter()
-        .filter_map(|(room, _)| public.by_name.get(*public.places.get(room)?))
-        .filter(|room| is_found(room))
+        .filter_map(|(room, _)| public.by_name.get(*public.positions.get(room)?))
+        .filter(|room| matches_search(room))
         .collect();
     let is_active: HashSet<RoomId> = active.iter().map(|room| room.id).collect();
-    let others = public.by_name.iter().filter(|room| is_found(room));
+    let others = public.by_name.iter().filter(|room| matches_search(room));
     let count = if searched.is_empty() {
         public.by_name.len()
     } else {
@@ -201,7 +203,7 @@ pub async fn public_list(
     let mut rooms = Vec::new();
     let ordered = active.iter().copied().chain(others);
     for listed in ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE) {
-        // The room may have been deleted, or made private, since the list was read.
+        // The room may have been deleted or made private since the list was read.
         if let Some(room) = find(core, listed.id).await?.filter(|room| !room.is_private) {
             rooms.push(ListedRoom {
                 here: core.presence.count(room.id, now),
@@ -225,7 +227,7 @@ async fn read_public(core: &Core) -> Result<PublicNames, Fault> {
         .await?;
     let ids = rows.iter().enumerate();
     Ok(PublicNames {
-        places: ids.map(|(place, (id, _))| (*id, place)).collect(),
+        positions: ids.map(|(position, (id, _))| (*id, position)).collect(),
         by_name: rows
             .into_iter()
             .map(|(id, folded_name)| PublicName { id, folded_name })
@@ -233,26 +235,26 @@ async fn read_public(core: &Core) -> Result<PublicNames, Fault> {
     })
 }
 
-/// A room in the list of one's own rooms.
+/// A room in a person's list of their own rooms.
 #[derive(Debug)]
 pub struct OwnRoom {
-    /// Names it.
+    /// The room's id.
     pub id: RoomId,
-    /// What it is called.
+    /// The room's name.
     pub name: String,
-    /// Whether it is private.
+    /// Whether the room is private.
     pub is_private: bool,
-    /// What it is about; may be empty.
+    /// The description; may be empty.
     pub description: String,
-    /// The language most is said in, if the owner has chosen one.
+    /// The main language, if the owner has chosen one.
     pub language: Option<Language>,
-    /// How many are in it.
+    /// The number of members.
     pub members: usize,
-    /// How many messages of others have come since they last looked.
+    /// The number of messages of other people that this person has not read.
     pub new: usize,
 }
 
-/// The rooms `user` is in, by name.
+/// Returns the rooms that `user` is a member of, sorted by name.
 ///
 /// # Errors
 /// When the database fails.
@@ -282,16 +284,17 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
     Ok(own)
 }
 
-/// Whether `user` is in any room.
+/// Returns whether `user` is a member of any room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn has_any(core: &Core, user: UserId) -> Result<bool, Fault> {
+pub async fn is_in_any(core: &Core, user: UserId) -> Result<bool, Fault> {
     let membership = room_member::Entity::find().filter(room_member::Column::UserId.eq(user));
     Ok(membership.one(&core.database).await?.is_some())
 }
 
-/// The room of this name, whoever asks. Asked for a name that no room can have (none), it takes as long.
+/// Returns the room with this name, without checking who may access it. An invalid name (`None`) is looked up
+/// too, so that it takes as long as a valid one.
 pub(super) async fn by_name(
     core: &Core,
     name: Option<&RoomName>,
@@ -317,9 +320,10 @@ async fn member_counts(core: &Core, rooms: &[RoomId]) -> Result<HashMap<RoomId, 
         .collect())
 }
 
-/// Reads a room. The members are read after the version: they are at least as new.
+/// Reads a room from the database. The members are read after the version, so they are at least as recent as
+/// the version.
 async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
-    // Opened before the database is asked, so that the log cannot forget a later version meanwhile.
+    // The log is opened before the database is read, so that it cannot forget a newer version in between.
     let log = core.messages.open(id).await;
     let Some(room) = room::Entity::find_by_id(id).one(&core.database).await? else {
         return Ok(None);
@@ -361,14 +365,17 @@ async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
     }))
 }
 
-/// Returns how many rooms `user` owns.
-pub(super) async fn owned_by(database: &impl ConnectionTrait, user: UserId) -> Result<u64, Fault> {
+/// Returns the number of rooms that `user` owns.
+pub(super) async fn count_owned_by(
+    database: &impl ConnectionTrait,
+    user: UserId,
+) -> Result<u64, Fault> {
     let owned = room::Entity::find().filter(room::Column::OwnerId.eq(user));
     Ok(owned.count(database).await?)
 }
 
-/// Returns whether there are as many public rooms as there may be; none is unlimited.
-pub(super) async fn are_too_many_public(
+/// Returns whether there are `public_max` public rooms or more; `None` is unlimited.
+pub(super) async fn is_public_limit_reached(
     database: &impl ConnectionTrait,
     public_max: Option<u64>,
 ) -> Result<bool, Fault> {
@@ -379,7 +386,7 @@ pub(super) async fn are_too_many_public(
     Ok(public.count(database).await? >= most)
 }
 
-/// How long messages live in a room: as it says, at most as long as the server allows.
+/// Returns how long messages live in `room`: the owner's choice, but at most the server's maximum.
 fn lifespan(core: &Core, room: &room::Model) -> Lifespan {
     let most = core.config.message_lifespan;
     let chosen = room.message_lifespan.map(millis);

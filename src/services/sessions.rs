@@ -1,6 +1,6 @@
-//! Who is signed in with which browser.
+//! Sessions: which browsers are signed in, and as whom.
 //!
-//! The browser holds a random key, the database its SHA-256, and memory the sessions in use.
+//! The browser holds a random key, the database its SHA-256 digest, and memory the sessions in use.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,17 +18,17 @@ use crate::domain::{Browser, Timestamp, UserId};
 use crate::live::sessions::LiveSession;
 use crate::security::tokens::{Token, TokenDigest};
 
-/// A session that was not used for so long has ended.
-pub const IDLE_LIFE: Duration = Duration::from_secs(30 * 86_400);
-/// A session that was begun so long ago has ended.
-pub const LONGEST_LIFE: Duration = Duration::from_secs(365 * 86_400);
-/// How far behind the database may be about when a session was last used.
+/// A session expires when it has not been used for this long.
+pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 86_400);
+/// A session expires this long after it began, however often it is used.
+pub const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+/// How far the stored time of a session's last use may be behind.
 const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
-/// How many sessions a person may have.
-const MOST_SESSIONS: usize = 20;
-/// How much is kept of what a browser calls itself, in characters.
-const USER_AGENT_LENGTH: usize = 300;
-/// A session that is to begin, with a key that nobody has yet.
+/// The maximum number of sessions per person.
+const MAX_SESSIONS: usize = 20;
+/// The maximum length of a stored `User-Agent` header, in characters.
+const MAX_USER_AGENT_CHARS: usize = 300;
+/// A session that has not begun yet, with a new key.
 pub(super) struct PendingSession {
     key: Token,
     user_agent: String,
@@ -36,7 +36,7 @@ pub(super) struct PendingSession {
 }
 
 impl PendingSession {
-    /// Makes the key of a session in a browser that calls itself `user_agent`.
+    /// Makes the key of a session for the browser that sends `user_agent`.
     pub(super) fn new(core: &Core, user_agent: String) -> Self {
         Self {
             key: Token::random(),
@@ -45,22 +45,22 @@ impl PendingSession {
         }
     }
 
-    /// Begins the session of `user`, within the transaction that decides that they may sign in. A person who has
-    /// as many sessions as one may have loses the one that was used longest ago. Returns the key for the
-    /// browser, and the sessions that end by this.
+    /// Begins the session for `user`, within the transaction that decides that they may sign in. Evicts the
+    /// person's least recently used sessions if there are too many. Returns the key for the browser, and the
+    /// sessions that end.
     pub(super) async fn activate(
         &self,
         core: &Core,
         transaction: &DatabaseTransaction,
         user: UserId,
     ) -> Result<(Token, Vec<Change>), Fault> {
-        let ended = make_room(core, transaction, user, self.now).await?;
+        let ended = evict_oldest(core, transaction, user, self.now).await?;
         let row = session::ActiveModel {
             key_digest: Set(self.key.digest().to_hex()),
             user_id: Set(user),
             created_at: Set(self.now),
             last_seen: Set(self.now),
-            user_agent: Set(self.user_agent.chars().take(USER_AGENT_LENGTH).collect()),
+            user_agent: Set(self.user_agent.chars().take(MAX_USER_AGENT_CHARS).collect()),
         };
         session::Entity::insert(row)
             .exec_without_returning(transaction)
@@ -70,9 +70,9 @@ impl PendingSession {
     }
 }
 
-/// Deletes as many of the sessions of `user` as it takes for one more, those used longest ago, and gives
-/// what names them.
-async fn make_room(
+/// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns
+/// their digests.
+async fn evict_oldest(
     core: &Core,
     transaction: &DatabaseTransaction,
     user: UserId,
@@ -82,14 +82,14 @@ async fn make_room(
         .filter(session::Column::UserId.eq(user))
         .all(transaction)
         .await?;
-    let excess = (rows.len() + 1).saturating_sub(MOST_SESSIONS);
+    let excess = (rows.len() + 1).saturating_sub(MAX_SESSIONS);
     if excess == 0 {
         return Ok(Vec::new());
     }
     rows.sort_by_cached_key(|row| {
         let digest = TokenDigest::from_hex(&row.key_digest);
         let last_seen = last_seen(core, digest, row);
-        // Those that have expired first: nobody misses them.
+        // Expired sessions go first.
         let is_alive = !has_expired(row.created_at, last_seen, now);
         (is_alive, last_seen, row.created_at)
     });
@@ -105,13 +105,13 @@ async fn make_room(
     Ok(digests.flatten().collect())
 }
 
-/// When a session was last used. Memory knows of uses that the database is not told of yet.
+/// Returns when a session was last used. Memory can be ahead of the database.
 fn last_seen(core: &Core, digest: Option<TokenDigest>, row: &session::Model) -> Timestamp {
-    let live = digest.and_then(|digest| core.sessions.held(digest));
+    let live = digest.and_then(|digest| core.sessions.peek(digest));
     live.map_or(row.last_seen, |live| live.last_seen())
 }
 
-/// The session that `key` belongs to, if it has not ended. Counts as using it.
+/// Returns the session that `key` belongs to, if the session has not ended, and marks it as used.
 ///
 /// # Errors
 /// When the database fails.
@@ -136,7 +136,7 @@ pub async fn find(core: &Arc<Core>, key: &Token) -> Result<Option<Arc<LiveSessio
     Ok(Some(live))
 }
 
-/// Ends a session: its polls end, and its key is worth nothing.
+/// Ends a session. Its waiting polls end, and its key stops working.
 ///
 /// # Errors
 /// When the database fails.
@@ -150,20 +150,20 @@ pub async fn end(core: &Arc<Core>, digest: TokenDigest) -> Result<(), Fault> {
     .await
 }
 
-/// Where a person is signed in.
+/// One of a person's sessions, as shown to that person.
 #[derive(Debug)]
 pub struct OwnSession {
-    /// Names it.
+    /// The digest of the session's key.
     pub digest: TokenDigest,
-    /// With which browser.
+    /// The browser.
     pub browser: Browser,
-    /// Since when.
+    /// When the person signed in.
     pub created_at: Timestamp,
-    /// When the browser was last heard of, or up to an hour before.
+    /// When the session was last used. This can be up to an hour behind.
     pub last_seen: Timestamp,
 }
 
-/// Where `user` is signed in, the latest first.
+/// Returns the sessions of `user` that have not expired, newest first.
 ///
 /// # Errors
 /// When the database fails.
@@ -180,7 +180,7 @@ pub async fn list(core: &Core, user: UserId) -> Result<Vec<OwnSession>, Fault> {
         let last_seen = last_seen(core, Some(digest), &row);
         let session = OwnSession {
             digest,
-            browser: Browser::of(&row.user_agent),
+            browser: Browser::from_user_agent(&row.user_agent),
             created_at: row.created_at,
             last_seen,
         };
@@ -189,12 +189,12 @@ pub async fn list(core: &Core, user: UserId) -> Result<Vec<OwnSession>, Fault> {
     Ok(rows.into_iter().filter_map(listed).collect())
 }
 
-/// Ends a session of `user`. One that is somebody else's, or is none, stays as it is, and nobody is
-/// told which.
+/// Ends a session of `user`. Does nothing if the session does not exist or belongs to somebody else; the
+/// caller cannot tell which.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn end_of(core: &Arc<Core>, user: UserId, digest: TokenDigest) -> Result<(), Fault> {
+pub async fn end_own(core: &Arc<Core>, user: UserId, digest: TokenDigest) -> Result<(), Fault> {
     core.change(async move |transaction| {
         let ended = session::Entity::delete_many()
             .filter(session::Column::UserId.eq(user))
@@ -207,7 +207,7 @@ pub async fn end_of(core: &Arc<Core>, user: UserId, digest: TokenDigest) -> Resu
     .await
 }
 
-/// Ends all sessions of `user` but the one to keep.
+/// Ends all sessions of `user` except `keep`.
 ///
 /// # Errors
 /// When the database fails.
@@ -221,7 +221,7 @@ pub async fn end_others(core: &Arc<Core>, user: UserId, keep: TokenDigest) -> Re
     .await
 }
 
-/// Deletes all sessions of `user`. Returns the sessions that end by this.
+/// Deletes all sessions of `user`. Returns the sessions that end.
 pub(super) async fn delete_all(
     transaction: &DatabaseTransaction,
     user: UserId,
@@ -246,15 +246,15 @@ async fn delete(
     Ok(digests.map(Change::SessionEnded).collect())
 }
 
-/// Deletes the sessions that have expired, of browsers that never came back.
+/// Deletes the expired sessions of browsers that never came back.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     let now = core.clock.now();
     let expired = Condition::any()
-        .add(session::Column::LastSeen.lte(now.minus(IDLE_LIFE).minus(LAST_SEEN_LAG)))
-        .add(session::Column::CreatedAt.lte(now.minus(LONGEST_LIFE)));
+        .add(session::Column::LastSeen.lte(now.minus(IDLE_TIMEOUT).minus(LAST_SEEN_LAG)))
+        .add(session::Column::CreatedAt.lte(now.minus(ABSOLUTE_TIMEOUT)));
     session::Entity::delete_many()
         .filter(expired)
         .exec(&core.writer)
@@ -263,7 +263,7 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
 }
 
 fn has_expired(created_at: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {
-    last_seen.plus(IDLE_LIFE) <= now || created_at.plus(LONGEST_LIFE) <= now
+    last_seen.plus(IDLE_TIMEOUT) <= now || created_at.plus(ABSOLUTE_TIMEOUT) <= now
 }
 
 async fn read(core: &Core, digest: TokenDigest) -> Result<Option<LiveSession>, Fault> {
@@ -283,7 +283,8 @@ async fn read(core: &Core, digest: TokenDigest) -> Result<Option<LiveSession>, F
     )))
 }
 
-/// Marks a session as used, in memory now, and in the database in the background once in a while.
+/// Marks a session as used: in memory at once, and in the database in the background, at most once per
+/// [`LAST_SEEN_LAG`].
 fn mark_used(core: &Arc<Core>, live: &LiveSession, now: Timestamp) {
     if live.mark_used(now, now.minus(LAST_SEEN_LAG)) {
         let (core, digest) = (Arc::clone(core), live.digest);

@@ -58,7 +58,7 @@ pub fn with_retry_after(mut form: HttpResponse, status: StatusCode, wait_s: u64)
 pub fn join_response(joined: Joined) -> PageResult {
     match joined {
         Joined::Now(room) => Ok(see_other(room_done_url(room, "joined"))),
-        Joined::Before(room) => Ok(see_other(room_url(room))),
+        Joined::AlreadyMember(room) => Ok(see_other(room_url(room))),
         Joined::Banned { name, reason } => Err(AppError::Banned { name, reason }),
         Joined::Full { name } => Err(AppError::Full { name }),
         Joined::Refused => Err(AppError::NoSuchRoom),

@@ -19,5 +19,5 @@ pub fn of(request: &HttpRequest) -> ClientAddress {
         .map(|line| line.to_str().unwrap_or_default())
         .collect();
     let trusted = &state(request).core.config.trusted_proxies;
-    ClientAddress::behind(trusted, peer.ip(), &lines)
+    ClientAddress::forwarded(trusted, peer.ip(), &lines)
 }

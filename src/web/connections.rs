@@ -98,7 +98,7 @@ impl Connections {
     }
 
     fn permit_for(self: &Arc<Self>, peer: SocketAddr) -> Option<ConnectionPermit> {
-        let address = ClientAddress::of_peer(peer.ip(), &self.trusted);
+        let address = ClientAddress::from_peer(peer.ip(), &self.trusted);
         let connections = Arc::clone(self);
         if let Some(max) = self.max_per_address.filter(|_| address.is_limited()) {
             let mut open = self.lock_open();

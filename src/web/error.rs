@@ -117,7 +117,7 @@ impl Changed {
     /// When the change was not made. A page that shows an outcome in its form matches that outcome first.
     pub fn into_result(self, room: RoomId) -> Result<(), AppError> {
         match self {
-            Self::Done | Self::Already => Ok(()),
+            Self::Done | Self::Unchanged => Ok(()),
             Self::NotAllowed | Self::NameTaken => Err(AppError::NotAllowed {
                 room,
                 needs: Role::Owner,

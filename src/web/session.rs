@@ -253,5 +253,5 @@ fn key_in(request: &HttpRequest) -> Option<Token> {
         .get(KEY)
         .ok()
         .flatten()
-        .map(Token::sent)
+        .map(Token::received)
 }

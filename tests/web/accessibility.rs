@@ -70,7 +70,7 @@ async fn make_states() -> Vec<State> {
     add("/login", "empty", nobody.post("/login", &[]).await);
     let wrong = [("name", "nobody"), ("password", "wrong")];
     add("/login", "refused", nobody.post("/login", &wrong).await);
-    let crowd = app.core.probes.hashing.crowd();
+    let crowd = app.core.probes.hashing.overload();
     add("/login", "crowd", nobody.post("/login", &wrong).await);
     drop(crowd);
     let strict = TestApp::with(&[

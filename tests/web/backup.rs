@@ -257,10 +257,15 @@ async fn every_earlier_schema_is_migrated_with_all_its_rows() {
         let storage = Storage { database_url: url };
         let new = connection::open(&storage).await.unwrap();
 
-        assert_sound(&new).await;
-        assert_eq!(rows_of(&new, &tables).await, before, "after {seen} changes");
+        assert_sound(&new.readers).await;
+        assert_eq!(
+            rows_of(&new.readers, &tables).await,
+            before,
+            "after {seen} changes"
+        );
         assert!(before.iter().all(|rows| rows.len() == 3));
         eprintln!("{} tables of {seen} changes keep their rows", tables.len());
-        new.close().await.unwrap();
+        new.readers.close().await.unwrap();
+        new.writer.close().await.unwrap();
     }
 }

@@ -119,16 +119,11 @@ async fn assert_forms_succeed(app: &TestApp, people: &(Browser, Browser, i64)) {
     people.1.leave(people.2).await;
 }
 
-/// Runs a statement on each of the server's connections to the database.
-async fn on_all_connections(app: &TestApp, sql: &str) {
-    let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(app.core.database.begin().await.unwrap());
-    }
-    for connection in held {
-        connection.execute_unprepared(sql).await.unwrap();
-        connection.rollback().await.unwrap();
-    }
+/// Runs a statement on the server's connection that writes.
+async fn on_the_writer(app: &TestApp, sql: &str) {
+    let connection = app.core.writer.begin().await.unwrap();
+    connection.execute_unprepared(sql).await.unwrap();
+    connection.rollback().await.unwrap();
 }
 
 #[actix_web::test]
@@ -159,12 +154,12 @@ async fn while_the_database_is_locked_chat_goes_on_and_forms_come_back() {
 async fn while_the_database_is_read_only_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
-    on_all_connections(&app, "PRAGMA query_only = ON").await;
+    on_the_writer(&app, "PRAGMA query_only = ON").await;
 
     assert_forms_come_back(&app, &people).await;
     assert_chat_works(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
-    on_all_connections(&app, "PRAGMA query_only = OFF").await;
+    on_the_writer(&app, "PRAGMA query_only = OFF").await;
 
     assert_forms_succeed(&app, &people).await;
 }
@@ -174,7 +169,7 @@ async fn while_the_disk_is_full_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     // SQLite raises a limit below the current size to the current size: the database cannot grow.
-    on_all_connections(&app, "PRAGMA max_page_count = 1").await;
+    on_the_writer(&app, "PRAGMA max_page_count = 1").await;
 
     let mut made = 0;
     let refused = loop {
@@ -194,7 +189,7 @@ async fn while_the_disk_is_full_chat_goes_on_and_forms_come_back() {
     refused.assert_value("#name", &format!("Room {made}"));
     assert_chat_works(&app, &people, "still here").await;
     people.0.get("/rooms").await.assert_status(200);
-    on_all_connections(&app, "PRAGMA max_page_count = 1000000").await;
+    on_the_writer(&app, "PRAGMA max_page_count = 1000000").await;
 
     assert_forms_succeed(&app, &people).await;
     eprintln!("{made} rooms had room on the full disk");
@@ -206,14 +201,9 @@ async fn writes_are_committed_after_sqlite_has_rolled_back_a_transaction_by_itse
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
     // SQLite rolls back by itself when a commit finds the disk full, and sqlx does not notice.
-    let mut held = Vec::new();
-    for _ in 0..4 {
-        held.push(app.core.database.begin().await.unwrap());
-    }
-    for connection in held {
-        connection.execute_unprepared("ROLLBACK").await.unwrap();
-        drop(connection);
-    }
+    let connection = app.core.writer.begin().await.unwrap();
+    connection.execute_unprepared("ROLLBACK").await.unwrap();
+    drop(connection);
 
     // A refused and an accepted form in turn, so that each connection serves both.
     for number in 0..8 {

@@ -139,7 +139,7 @@ async fn a_server_error_page_reveals_no_details() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     app.core
-        .database
+        .writer
         .execute_unprepared("DROP TABLE room_members")
         .await
         .unwrap();
@@ -160,7 +160,7 @@ async fn an_unavailable_database_gets_a_503_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     ada.get("/rooms/mine").await.assert_status(200);
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     let page = ada.get("/rooms/mine").await;
 
@@ -174,7 +174,7 @@ async fn an_unavailable_database_during_session_lookup_gets_a_503_page() {
     let ada = app.sign_up("ada").await;
     app.core.sessions.sweep();
     app.core.sessions.sweep();
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     let page = ada.get("/rooms").await;
 
@@ -227,7 +227,7 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
         (&ada, &passwords, &others, "password"),
     ];
     let hashes = app.core.probes.hashing.computed();
-    let crowd = app.core.probes.hashing.crowd();
+    let crowd = app.core.probes.hashing.overload();
 
     for (browser, path, form, field) in forms {
         let page = browser.post(path, form).await;
@@ -251,7 +251,7 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
 async fn with_the_database_unavailable_a_form_comes_back_filled_in() {
     let app = TestApp::spawn().await;
     let browser = app.anonymous();
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     for path in ["/login", "/register"] {
         let form = [("name", "ada"), ("password", PASSWORD)];

@@ -68,7 +68,7 @@ async fn a_waiting_poll_never_returns_an_expired_message() {
 
     // The message has expired by the time it wakes the poll.
     app.clock.advance(Duration::from_secs(1));
-    let room_held = app.core.rooms.held(RoomId(room)).unwrap();
+    let room_held = app.core.rooms.peek(RoomId(room)).unwrap();
     let wish = Wish {
         version: room_held.version,
         message: NewMessage {

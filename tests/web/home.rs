@@ -35,7 +35,7 @@ async fn the_health_check_succeeds() {
 #[actix_web::test]
 async fn the_health_check_fails_without_the_database() {
     let app = TestApp::spawn().await;
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     app.anonymous().get("/healthz").await.assert_status(503);
 }

@@ -22,7 +22,7 @@ async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<se
     room::Entity::update_many()
         .col_expr(column, Expr::value(value))
         .filter(room::Column::Id.eq(room))
-        .exec(&app.core.database)
+        .exec(&app.core.writer)
         .await
         .unwrap();
     app.core.rooms.forget(RoomId(room));

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mirage::database::entities::invite;
-use mirage::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
+use mirage::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId};
 use mirage::services::invites::{self, Created, Revoked};
 use mirage::services::moderation;
 use sea_orm::EntityTrait;
@@ -199,7 +199,7 @@ async fn the_number_of_links_of_a_room_is_limited() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
-    for _ in 0..invites::MOST_LINKS {
+    for _ in 0..invites::MAX_LINKS {
         ada.invite_to(room, "hour", "one").await;
     }
 
@@ -360,7 +360,7 @@ async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     app.sign_up("bob").await;
     let (room, bob) = (RoomId(room), app.user_id("bob").await);
 
-    let created = invites::create(&app.core, room, bob, InviteLife::Day, InviteUses::One).await;
+    let created = invites::create(&app.core, room, bob, InviteLifetime::Day, InviteUses::One).await;
     let revoked = invites::revoke(&app.core, room, bob, InviteId(1)).await;
 
     assert!(matches!(created.unwrap(), Created::NotAllowed));

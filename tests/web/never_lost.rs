@@ -231,7 +231,7 @@ async fn with_the_database_unavailable_the_text_comes_back() {
         app.core.sessions.sweep();
         app.core.rooms.sweep();
     }
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     let page = ada.send_with(room, "hello <3", &nonce).await;
 
@@ -246,7 +246,7 @@ async fn with_the_database_unavailable_members_already_in_the_room_can_chat() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
-    app.core.database.clone().close().await.unwrap();
+    app.close_database().await;
 
     ada.send_with(room, "hello", &nonce)
         .await

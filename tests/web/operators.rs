@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mirage::clock::{Clock, SystemClock};
+use mirage::database::connection::Connections;
 use mirage::database::feed::{ChangeFeed, Origin};
 use mirage::domain::RoomId;
 use mirage::services::operators;
@@ -212,12 +213,16 @@ async fn the_change_feed_keeps_changes_for_an_hour() {
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
     ada.create_public_room("Cake").await;
+    let connections = Connections {
+        readers: app.core.database.clone(),
+        writer: app.core.writer.clone(),
+    };
     let delete = async |name| {
         let now = app.clock.now();
-        operators::delete_room(&app.core.database, name, now)
+        operators::delete_room(&app.core.writer, name, now)
             .await
             .unwrap();
-        ChangeFeed::follow(app.core.database.clone(), Origin::random())
+        ChangeFeed::follow(&connections, Origin::random())
             .await
             .unwrap()
     };
@@ -314,7 +319,7 @@ async fn links_begin_with_the_public_url() {
 #[actix_web::test]
 async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
     let app = spawn().await;
-    let now = app.clock.now().machine();
+    let now = app.clock.now().to_rfc3339();
     assert_eq!(printed(&run(&app, &["user", "list"]).await), "");
     assert_eq!(printed(&run(&app, &["room", "list"]).await), "");
     let (bob, ada) = (app.sign_up("bob").await, app.sign_up("Ada").await);

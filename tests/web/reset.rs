@@ -216,12 +216,9 @@ async fn deleting_an_account_invalidates_its_reset_link() {
     app.sign_up("ada").await;
     let link = reset_link(&app, "ada").await;
 
-    let deleted = mirage::services::operators::delete_person(
-        &app.core.database,
-        "ada",
-        crate::support::START,
-    )
-    .await;
+    let deleted =
+        mirage::services::operators::delete_person(&app.core.writer, "ada", crate::support::START)
+            .await;
 
     assert_eq!(deleted.unwrap().as_deref(), Some("ada"));
     app.anonymous().get(&link).await.assert_status(404);

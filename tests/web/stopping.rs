@@ -24,7 +24,7 @@ async fn add_sessions(app: &TestApp, name: &str, browsers: usize) -> Vec<String>
     let mut rows = String::new();
     let mut cookies = Vec::new();
     for number in 0..browsers {
-        let token = Token::sent(format!("browser-{number}"));
+        let token = Token::received(format!("browser-{number}"));
         let digest = token.digest().to_hex();
         let comma = if number == 0 { "" } else { "," };
         write!(

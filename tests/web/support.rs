@@ -170,6 +170,12 @@ impl TestApp {
         named.one(&self.core.database).await.unwrap().unwrap().id
     }
 
+    /// Closes the server's connections to the database, so that every statement fails.
+    pub async fn close_database(&self) {
+        self.core.database.clone().close().await.unwrap();
+        self.core.writer.clone().close().await.unwrap();
+    }
+
     /// Runs a statement on the database while the server runs. Opens a new connection, because the open ones
     /// may have cached an older schema.
     pub async fn execute(&self, sql: &str) {
@@ -186,13 +192,13 @@ impl TestApp {
 
 /// Creates a sign-up link, as the operator's command does, and returns its path.
 pub async fn sign_up_link(app: &TestApp) -> String {
-    let link = operators::sign_up_link(&app.core.database, app.clock.now()).await;
+    let link = operators::sign_up_link(&app.core.writer, app.clock.now()).await;
     urls::register_url(Some(link.unwrap().as_str()))
 }
 
 /// Creates a password reset link, as the operator's command does, and returns its path.
 pub async fn reset_link(app: &TestApp, name: &str) -> String {
-    let link = operators::reset_link(&app.core.database, name, app.clock.now()).await;
+    let link = operators::reset_link(&app.core.writer, name, app.clock.now()).await;
     urls::reset_url(link.unwrap().unwrap().as_str())
 }
 

@@ -1,4 +1,4 @@
-//! `changes`: the change feed, by which a process tells the others what it has changed.
+//! `changes`: the change feed, in which processes record changes for each other.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,20 +9,20 @@ use crate::domain::Timestamp;
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "changes")]
 pub struct Model {
-    /// Later changes have greater ids.
+    /// The id; later changes have greater ids.
     #[sea_orm(primary_key)]
     pub id: i64,
     /// The process that made the change.
     pub origin: i64,
-    /// What happened ([`crate::database::feed::Change`]).
+    /// The kind of change ([`crate::database::feed::Change`]).
     pub kind: String,
-    /// The person or room that it happened to.
+    /// The id of the person or room that changed.
     pub subject_id: i64,
-    /// The room's version afterwards, if it was given another one.
+    /// The room's version after the change, if the change raised it.
     pub version: Option<i64>,
     /// The digest of the session's key, if a session ended.
     pub key_digest: Option<String>,
-    /// When it happened.
+    /// When the change was made.
     pub made_at: Timestamp,
 }
 

@@ -1,27 +1,27 @@
-//! `invites`: links that let people into a room.
+//! `invites`: invite links into private rooms.
 
 use sea_orm::entity::prelude::*;
 
 use crate::domain::{InviteId, RoomId, Timestamp};
 
-/// A link into a room. A row that is there may be used until it expires.
+/// An invite link. It can be used as long as the row exists and has not expired.
 #[sea_orm::model]
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "invites")]
 pub struct Model {
-    /// Names the invite; opens nothing.
+    /// The id, which does not give access to the room.
     #[sea_orm(primary_key)]
     pub id: InviteId,
-    /// SHA-256 of the link's token, in hexadecimal: who reads the table cannot use the link.
+    /// The SHA-256 of the link's token, in hexadecimal: reading the table does not allow using the link.
     #[sea_orm(unique)]
     pub token_digest: String,
-    /// Where it leads.
+    /// The room that the link leads to.
     pub room_id: RoomId,
-    /// When it was made.
+    /// When the link was created.
     pub created_at: Timestamp,
-    /// From this moment on it leads nowhere.
+    /// When the link expires.
     pub expires_at: Timestamp,
-    /// How many may still join by it; none is as many as like.
+    /// How many more people may join with the link; `None` is unlimited.
     pub uses_left: Option<i64>,
     /// The room's row.
     #[sea_orm(belongs_to, from = "room_id", to = "id", on_delete = "Cascade")]

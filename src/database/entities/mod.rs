@@ -1,4 +1,4 @@
-//! The tables, one a file. Only services use them.
+//! The tables, one per file. Only services and the change feed use them.
 
 pub mod change;
 pub mod invite;

@@ -1,4 +1,4 @@
-//! `rooms`: public and private ones.
+//! `rooms`: public and private rooms.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,42 +9,42 @@ use crate::domain::{Posting, RoomId, Timestamp, UserId};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "rooms")]
 pub struct Model {
-    /// Names the room.
+    /// The id.
     #[sea_orm(primary_key)]
     pub id: RoomId,
-    /// The name as it is shown.
+    /// The name as displayed.
     pub name: String,
-    /// The name as it is looked up ([`crate::domain::NameKeys`]).
+    /// The key by which the name is looked up ([`crate::domain::NameKeys`]).
     #[sea_orm(unique)]
     pub folded_name: String,
-    /// What the folded name looks like.
+    /// The skeleton of the folded name.
     #[sea_orm(unique)]
     pub folded_skeleton: String,
-    /// What the name looks like as typed.
+    /// The skeleton of the name as typed.
     #[sea_orm(unique)]
     pub typed_skeleton: String,
-    /// Whether it takes a password to join, and membership to know that it is there.
+    /// Whether joining takes a password, and only members may know that the room exists.
     pub is_private: bool,
-    /// Argon2id, as a PHC string; private rooms have one.
+    /// The Argon2id hash of the password as a PHC string; private rooms have one.
     pub password_hash: Option<String>,
-    /// Who owns it: always one of its members.
+    /// The owner, who is always a member.
     pub owner_id: UserId,
-    /// How long its messages live, in milliseconds; none is as long as the server allows.
+    /// How long messages live, in milliseconds; `None` is the server's maximum.
     pub message_lifespan: Option<i64>,
-    /// What it is about; may be empty.
+    /// The description; may be empty.
     pub description: String,
-    /// How long a person waits between two messages, in milliseconds; 0 is not at all.
+    /// How long a person waits between two messages, in milliseconds; 0 is off.
     pub slow_mode: i64,
-    /// The language most is said in ([`crate::domain::Language::tag`]); may be empty.
+    /// The BCP 47 tag of the main language ([`crate::domain::Language::tag`]); may be empty.
     pub language: String,
     /// Who may post.
     pub posting: Posting,
-    /// The version of the rights in the room: it grows whenever somebody loses a right, or what a message must
-    /// obey changes.
+    /// The version of the rights in the room. It grows whenever somebody loses a right, or the rules for new
+    /// messages change.
     pub version: i64,
-    /// When it was made.
+    /// When the room was created.
     pub created_at: Timestamp,
-    /// Who is in it.
+    /// The members.
     #[sea_orm(has_many)]
     pub members: HasMany<super::room_member::Entity>,
 }

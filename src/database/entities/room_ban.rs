@@ -1,4 +1,4 @@
-//! `room_bans`: who must stay out of which room.
+//! `room_bans`: people who are banned from a room.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,9 +15,9 @@ pub struct Model {
     /// The person.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// Why, for that person to read.
+    /// The reason, shown to the banned person.
     pub reason: String,
-    /// Since when.
+    /// When the person was banned.
     pub banned_at: Timestamp,
     /// The person's row.
     #[sea_orm(belongs_to, from = "user_id", to = "id", on_delete = "Cascade")]

@@ -1,4 +1,4 @@
-//! `room_members`: who is in which room.
+//! `room_members`: the members of rooms.
 
 use sea_orm::entity::prelude::*;
 
@@ -15,9 +15,9 @@ pub struct Model {
     /// The person.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// Since when.
+    /// When the person joined.
     pub joined_at: Timestamp,
-    /// Moderator or member; the room's row says who owns the room.
+    /// Moderator or member. The room's row names the owner.
     pub role: Role,
     /// The room's row.
     #[sea_orm(belongs_to, from = "room_id", to = "id", on_delete = "Cascade")]

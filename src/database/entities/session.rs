@@ -1,4 +1,4 @@
-//! `sessions`: which browsers are signed in, and as whom.
+//! `sessions`: signed-in browsers.
 
 use sea_orm::entity::prelude::*;
 
@@ -9,16 +9,17 @@ use crate::domain::{Timestamp, UserId};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "sessions")]
 pub struct Model {
-    /// SHA-256 of the key in the browser's cookie, in hexadecimal: who reads the table cannot sign in.
+    /// The SHA-256 of the key in the browser's cookie, in hexadecimal: reading the table does not allow
+    /// signing in.
     #[sea_orm(primary_key, auto_increment = false)]
     pub key_digest: String,
-    /// Who is signed in.
+    /// The person who is signed in.
     pub user_id: UserId,
-    /// When they signed in.
+    /// When the person signed in.
     pub created_at: Timestamp,
-    /// When the browser was last heard of, give or take an hour.
+    /// When the session was last used. The stored time can be up to an hour behind.
     pub last_seen: Timestamp,
-    /// What the browser calls itself, shortened.
+    /// The browser's `User-Agent` header, truncated.
     pub user_agent: String,
     /// The person's row.
     #[sea_orm(belongs_to, from = "user_id", to = "id", on_delete = "Cascade")]

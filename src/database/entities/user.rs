@@ -9,30 +9,30 @@ use crate::domain::{Announcements, Timestamp, UserId};
 #[derive(Clone, Debug, PartialEq, Eq, DeriveEntityModel)]
 #[sea_orm(table_name = "users")]
 pub struct Model {
-    /// Names the account.
+    /// The id.
     #[sea_orm(primary_key)]
     pub id: UserId,
-    /// The name as its owner typed it.
+    /// The name as the person typed it.
     pub name: String,
-    /// The name as it is looked up ([`crate::domain::NameKeys`]).
+    /// The key by which the name is looked up ([`crate::domain::NameKeys`]).
     #[sea_orm(unique)]
     pub folded_name: String,
-    /// What the folded name looks like.
+    /// The skeleton of the folded name.
     #[sea_orm(unique)]
     pub folded_skeleton: String,
-    /// What the name looks like as typed.
+    /// The skeleton of the name as typed.
     #[sea_orm(unique)]
     pub typed_skeleton: String,
-    /// Argon2id, as a PHC string.
+    /// The Argon2id hash of the password, as a PHC string.
     pub password_hash: String,
-    /// What a screen reader announces of new messages.
+    /// How much a screen reader announces of new messages.
     pub announcements: Announcements,
-    /// When the account was made.
+    /// When the account was created.
     pub created_at: Timestamp,
-    /// The rooms this person is in.
+    /// The person's memberships of rooms.
     #[sea_orm(has_many)]
     pub memberships: HasMany<super::room_member::Entity>,
-    /// The browsers this person is signed in with.
+    /// The person's sessions.
     #[sea_orm(has_many)]
     pub sessions: HasMany<super::session::Entity>,
 }

@@ -66,7 +66,7 @@ pub async fn end(
     _: Form<EmptyForm>,
 ) -> PageResult {
     if let Some(digest) = TokenDigest::from_hex(&session) {
-        sessions::end_of(&state.core, user.user_id, digest).await?;
+        sessions::end_own(&state.core, user.user_id, digest).await?;
         if digest == user.digest {
             cookie.clear();
             return Ok(see_other("/login?done=signed-out"));

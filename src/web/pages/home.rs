@@ -39,7 +39,7 @@ pub async fn show(state: Data<WebState>, visitor: Visitor, query: Query<HomeQuer
             takes_link: state.core.config.sign_up == SignUp::Link,
             has_deleted_account: query.done == "deleted",
         }),
-        Some(user) if rooms::has_any(&state.core, user.user_id).await? => {
+        Some(user) if rooms::is_in_any(&state.core, user.user_id).await? => {
             Ok(see_other("/rooms/mine"))
         }
         Some(_) => Ok(see_other("/rooms")),

@@ -37,9 +37,9 @@ pub async fn show(
     token: Path<String>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let token = Token::sent(token.into_inner());
+    let token = Token::received(token.into_inner());
     let user = visitor.user.as_ref();
-    let invitation = invites::look(&state.core, &token, user.map(|user| user.user_id)).await?;
+    let invitation = invites::preview(&state.core, &token, user.map(|user| user.user_id)).await?;
     let Some(invitation) = invitation else {
         return Err(AppError::DeadLink);
     };
@@ -63,7 +63,7 @@ pub async fn submit(
     _: Form<EmptyForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let token = Token::sent(token.into_inner());
+    let token = Token::received(token.into_inner());
     match invites::accept(&state.core, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),
         joined => join_response(joined),

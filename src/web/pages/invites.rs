@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::qr::Qr;
-use crate::domain::{InviteId, InviteLife, InviteUses, Role, RoomId};
+use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::invites::{self, Created, Invite};
 use crate::urls::invite_url;
@@ -76,9 +76,9 @@ pub struct InvitesForm {
 }
 
 impl InvitesForm {
-    fn parse(&self) -> Result<(InviteLife, InviteUses), Problems> {
+    fn parse(&self) -> Result<(InviteLifetime, InviteUses), Problems> {
         let mut problems = Problems::default();
-        let life = InviteLife::parse(&self.life);
+        let life = InviteLifetime::parse(&self.life);
         if life.is_none() {
             problems.add("life-hour", "Choose how long the link should work");
         }
@@ -153,7 +153,7 @@ pub async fn submit(
         }
         Created::Public => no_links_page(&state, &user, &room).await,
         Created::TooMany => {
-            let most = invites::MOST_LINKS;
+            let most = invites::MAX_LINKS;
             let sentence = format!("{most} links is the maximum. Revoke one first");
             show_again(Problems::one("life-hour", sentence)).await
         }

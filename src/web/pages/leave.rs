@@ -42,6 +42,6 @@ pub async fn submit(
     let room = room_with_role(&state, &user, *room, Role::Member).await?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Having left already, such as in another tab, counts as a success.
-        Left::Now | Left::Before => Ok(see_other("/rooms/mine?done=left")),
+        Left::Now | Left::NotAMember => Ok(see_other("/rooms/mine?done=left")),
     }
 }

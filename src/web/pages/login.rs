@@ -43,7 +43,7 @@ impl<'a> LoginPage<'a> {
             register_url: with_next("/register", next),
             takes_link: state.core.config.sign_up == SignUp::Link,
             contact: state.core.config.contact.as_deref(),
-            idle_days: sessions::IDLE_LIFE.as_secs() / 86_400,
+            idle_days: sessions::IDLE_TIMEOUT.as_secs() / 86_400,
             has_signed_out: false,
             problems,
         }

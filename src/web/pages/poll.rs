@@ -62,7 +62,7 @@ pub async fn show(
     };
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
         Polled::Since(since) => Ok(answer(&state, &since, user.user_id)),
-        Polled::NoPlaceToWait(cursor) => Ok(HttpResponse::NoContent()
+        Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()
             .insert_header((CURSOR, cursor.to_string()))
             .insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)))
             .insert_header((WAIT, HeaderValue::from_static("0")))

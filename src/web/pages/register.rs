@@ -95,7 +95,12 @@ pub async fn show_by_link(
     query: Query<RegisterQuery>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    form(&state, Some(&Token::sent(link.into_inner())), &query.next).await
+    form(
+        &state,
+        Some(&Token::received(link.into_inner())),
+        &query.next,
+    )
+    .await
 }
 
 /// Creates an account.
@@ -119,7 +124,7 @@ pub async fn submit_by_link(
     cookie: SessionCookie,
     form: Form<RegisterForm>,
 ) -> PageResult {
-    let link = Token::sent(link.into_inner());
+    let link = Token::received(link.into_inner());
     create(&state, Some(link), &request, &cookie, &form).await
 }
 

@@ -50,8 +50,8 @@ pub struct ResetForm {
 /// Shows the page. **Who:** anyone with a reset link. **Answers:** the form, or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let link = Token::sent(link.into_inner());
-    let found = one_time_links::whose_reset(&state.core, &link).await?;
+    let link = Token::received(link.into_inner());
+    let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
     html(&ResetPage::new(&state, &link, &name, Problems::default()))
 }
@@ -69,8 +69,8 @@ pub async fn submit(
     form: Form<ResetForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
-    let link = Token::sent(link.into_inner());
-    let found = one_time_links::whose_reset(&state.core, &link).await?;
+    let link = Token::received(link.into_inner());
+    let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
     let show_again = |problems| {
         let page = ResetPage::new(&state, &link, &name, problems);

@@ -57,7 +57,7 @@ pub async fn submit(
     let mut problems = Problems::default();
     let password = problems.take("password", RoomPassword::parse(&form.password));
     let others = match (form.others.as_str(), room.is_private) {
-        ("go", true) => Some(Others::Go),
+        ("go", true) => Some(Others::Remove),
         ("stay", true) | (_, false) => Some(Others::Stay),
         _ => {
             problems.add("others-stay", "Choose what happens to the other members");
