@@ -8,7 +8,6 @@ use sea_orm::{
     Set,
 };
 
-use super::connection::Connections;
 use super::entities::change;
 use crate::domain::{RoomId, Timestamp, UserId};
 use crate::security::secret::random_bytes;
@@ -141,13 +140,17 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn follow(connections: &Connections, own: Origin) -> Result<Self, DbErr> {
+    pub async fn follow(
+        readers: DatabaseConnection,
+        writer: DatabaseConnection,
+        own: Origin,
+    ) -> Result<Self, DbErr> {
         let latest = change::Entity::find().order_by_desc(change::Column::Id);
-        let cursor = latest.one(&connections.readers).await?;
+        let cursor = latest.one(&readers).await?;
         let cursor = cursor.map_or(0, |row| row.id);
         Ok(Self {
-            readers: connections.readers.clone(),
-            writer: connections.writer.clone(),
+            readers,
+            writer,
             own,
             cursor,
         })

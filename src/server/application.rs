@@ -80,7 +80,12 @@ impl Application {
         let lock = connection::lock(&config.storage)?;
         let connections = connection::open(&config.storage).await?;
         let origin = Origin::random();
-        let feed = ChangeFeed::follow(&connections, origin).await?;
+        let feed = ChangeFeed::follow(
+            connections.readers.clone(),
+            connections.writer.clone(),
+            origin,
+        )
+        .await?;
         let count = |database| connection::count_statements(database, Arc::clone(&statements));
         let (database, writer) = (count(connections.readers), count(connections.writer));
         let capacity = Capacity {

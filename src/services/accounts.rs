@@ -7,7 +7,7 @@ use sea_orm::{
     QuerySelect, RelationTrait, Set,
 };
 
-use super::sessions::{self, PendingSession};
+use super::sessions::{self, Client, PendingSession};
 use super::{memberships, one_time_links};
 use crate::config::SignUp;
 use crate::core::{Core, Fault, is_duplicate};
@@ -78,10 +78,10 @@ pub async fn register(
     name: Username,
     password: AccountPassword,
     link: Option<Token>,
-    user_agent: String,
+    client: Client,
 ) -> Result<Registered, Fault> {
     let password_hash = core.passwords.hash(password.plain().clone()).await?;
-    let session = PendingSession::new(core, user_agent);
+    let session = PendingSession::new(core, client);
     let now = core.clock.now();
     let registering = Arc::clone(core);
     core.change(async move |transaction| {
@@ -121,7 +121,7 @@ pub async fn sign_in(
     core: &Arc<Core>,
     name: Option<Username>,
     password: PlainPassword,
-    user_agent: String,
+    client: Client,
 ) -> Result<SignedIn, Fault> {
     // An invalid name is looked up too, so that it takes as long as a valid one.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
@@ -135,7 +135,7 @@ pub async fn sign_in(
         };
         let renewed_hash = core.passwords.renew(password.clone(), &user.password_hash);
         let renewed_hash = renewed_hash.await?;
-        if let Some(key) = begin_session(core, user, renewed_hash, user_agent.clone()).await? {
+        if let Some(key) = begin_session(core, user, renewed_hash, client.clone()).await? {
             return Ok(SignedIn::As(key));
         }
         // The stored hash has changed since it was verified. It may be a renewed hash of the same password,
@@ -149,9 +149,9 @@ async fn begin_session(
     core: &Arc<Core>,
     user: user::Model,
     renewed_hash: Option<String>,
-    user_agent: String,
+    client: Client,
 ) -> Result<Option<Token>, Fault> {
-    let session = PendingSession::new(core, user_agent);
+    let session = PendingSession::new(core, client);
     let signing_in = Arc::clone(core);
     core.change(async move |transaction| {
         if !has_hash(transaction, user.id, &user.password_hash).await? {
@@ -185,13 +185,13 @@ pub async fn change_password(
     user: UserId,
     current: PlainPassword,
     new: AccountPassword,
-    user_agent: String,
+    client: Client,
 ) -> Result<PasswordChanged, Fault> {
     let Some(verified) = verified_hash(core, user, current).await? else {
         return Ok(PasswordChanged::WrongPassword);
     };
     let password_hash = core.passwords.hash(new.plain().clone()).await?;
-    let session = PendingSession::new(core, user_agent);
+    let session = PendingSession::new(core, client);
     let changing = Arc::clone(core);
     core.change(async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
@@ -222,10 +222,10 @@ pub async fn reset_password(
     core: &Arc<Core>,
     link: Token,
     password: AccountPassword,
-    user_agent: String,
+    client: Client,
 ) -> Result<Reset, Fault> {
     let password_hash = core.passwords.hash(password.plain().clone()).await?;
-    let session = PendingSession::new(core, user_agent);
+    let session = PendingSession::new(core, client);
     let now = core.clock.now();
     let resetting = Arc::clone(core);
     core.change(async move |transaction| {

@@ -28,19 +28,29 @@ const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
 const MAX_SESSIONS: usize = 20;
 /// The maximum length of a stored `User-Agent` header, in characters.
 const MAX_USER_AGENT_CHARS: usize = 300;
+
+/// A browser in which somebody signs in.
+#[derive(Debug, Clone)]
+pub struct Client {
+    /// Its `User-Agent` header.
+    pub user_agent: String,
+    /// The key of the session that it had before. That session ends, as nobody could end it otherwise.
+    pub previous_key: Option<Token>,
+}
+
 /// A session that has not begun yet, with a new key.
 pub(super) struct PendingSession {
     key: Token,
-    user_agent: String,
+    client: Client,
     now: Timestamp,
 }
 
 impl PendingSession {
-    /// Makes the key of a session for the browser that sends `user_agent`.
-    pub(super) fn new(core: &Core, user_agent: String) -> Self {
+    /// Makes the key of a session for `client`.
+    pub(super) fn new(core: &Core, client: Client) -> Self {
         Self {
             key: Token::random(),
-            user_agent,
+            client,
             now: core.clock.now(),
         }
     }
@@ -54,13 +64,22 @@ impl PendingSession {
         transaction: &DatabaseTransaction,
         user: UserId,
     ) -> Result<(Token, Vec<Change>), Fault> {
-        let ended = evict_oldest(core, transaction, user, self.now).await?;
+        let mut ended = evict_oldest(core, transaction, user, self.now).await?;
+        if let Some(previous) = &self.client.previous_key {
+            // In the same transaction: what is committed is answered as done.
+            let previous = previous.digest();
+            session::Entity::delete_by_id(previous.to_hex())
+                .exec(transaction)
+                .await?;
+            ended.push(previous);
+        }
+        let user_agent = self.client.user_agent.chars();
         let row = session::ActiveModel {
             key_digest: Set(self.key.digest().to_hex()),
             user_id: Set(user),
             created_at: Set(self.now),
             last_seen: Set(self.now),
-            user_agent: Set(self.user_agent.chars().take(MAX_USER_AGENT_CHARS).collect()),
+            user_agent: Set(user_agent.take(MAX_USER_AGENT_CHARS).collect()),
         };
         session::Entity::insert(row)
             .exec_without_returning(transaction)

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use actix_web::http::header;
 use actix_web::{HttpRequest, web};
 
 use crate::domain::{AccountPassword, Mistake, Role, RoomId, UserId, Username};
@@ -79,14 +78,6 @@ pub fn count_password_attempt(
         .core
         .limits
         .password(&folded, client_address::of(request))
-}
-
-/// Returns the `User-Agent` of a request, or an empty string.
-pub fn user_agent(request: &HttpRequest) -> String {
-    let sent = request.headers().get(header::USER_AGENT);
-    sent.and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
-        .to_owned()
 }
 
 /// Parses the new password that somebody has chosen for the account `name`. Long ones take a while, so it is done

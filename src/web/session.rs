@@ -19,13 +19,14 @@ use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Key, SameSite};
 use actix_web::dev::Payload;
 use actix_web::http::Method;
+use actix_web::http::header::USER_AGENT;
 use actix_web::{FromRequest, HttpRequest};
 
 use crate::config::Config;
 use crate::live::sessions::LiveSession;
 use crate::security::secret::Secret;
 use crate::security::tokens::Token;
-use crate::services::sessions;
+use crate::services::sessions::{self, Client};
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
 
@@ -132,14 +133,24 @@ impl SessionCookie {
         key_in(&self.0)
     }
 
-    /// Sets the browser's key. Ends the session of its old key, which nobody could end otherwise.
+    /// Returns the browser, as somebody signs in with it.
+    #[must_use]
+    pub fn client(&self) -> Client {
+        let user_agent = self.0.headers().get(USER_AGENT);
+        Client {
+            user_agent: user_agent
+                .and_then(|value| value.to_str().ok())
+                .unwrap_or_default()
+                .to_owned(),
+            previous_key: self.key(),
+        }
+    }
+
+    /// Sets the browser's key.
     ///
     /// # Errors
-    /// When the database fails.
-    pub async fn set(&self, key: &Token) -> Result<(), AppError> {
-        if let Some(old) = self.key() {
-            sessions::end(&state(&self.0).core, old.digest()).await?;
-        }
+    /// When the key cannot be put into a cookie, which is a bug.
+    pub fn set(&self, key: &Token) -> Result<(), AppError> {
         self.0
             .get_session()
             .insert(KEY, key.as_str())

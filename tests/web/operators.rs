@@ -6,7 +6,6 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mirage::clock::{Clock, SystemClock};
-use mirage::database::connection::Connections;
 use mirage::database::feed::{ChangeFeed, Origin};
 use mirage::domain::RoomId;
 use mirage::services::operators;
@@ -213,16 +212,13 @@ async fn the_change_feed_keeps_changes_for_an_hour() {
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
     ada.create_public_room("Cake").await;
-    let connections = Connections {
-        readers: app.core.database.clone(),
-        writer: app.core.writer.clone(),
-    };
+    let (readers, writer) = (&app.core.database, &app.core.writer);
     let delete = async |name| {
         let now = app.clock.now();
         operators::delete_room(&app.core.writer, name, now)
             .await
             .unwrap();
-        ChangeFeed::follow(&connections, Origin::random())
+        ChangeFeed::follow(readers.clone(), writer.clone(), Origin::random())
             .await
             .unwrap()
     };

@@ -11,7 +11,7 @@ use crate::services::accounts::{self, PasswordChanged};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::{choose_password, count_password_attempt, user_agent};
+use crate::web::guards::{choose_password, count_password_attempt};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, SessionCookie};
 use crate::web::state::WebState;
@@ -74,10 +74,10 @@ async fn change(
     let name = Username::parse(&user.user_name).ok();
     count_password_attempt(state, request, name.as_ref())?;
     let current = PlainPassword::typed(&form.current);
-    let agent = user_agent(request);
-    match accounts::change_password(&state.core, user.user_id, current, new, agent).await? {
+    let client = cookie.client();
+    match accounts::change_password(&state.core, user.user_id, current, new, client).await? {
         PasswordChanged::SignedInAgain(key) => {
-            cookie.set(&key).await?;
+            cookie.set(&key)?;
             Ok(see_other("/account?done=password"))
         }
         PasswordChanged::WrongPassword => {

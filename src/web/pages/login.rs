@@ -14,7 +14,7 @@ use crate::urls::with_next;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
-use crate::web::guards::{count_password_attempt, user_agent};
+use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
@@ -109,9 +109,9 @@ async fn sign_in(
     let name = Username::parse(&form.name).ok();
     count_password_attempt(state, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
-    match accounts::sign_in(&state.core, name, password, user_agent(request)).await? {
+    match accounts::sign_in(&state.core, name, password, cookie.client()).await? {
         SignedIn::As(key) => {
-            cookie.set(&key).await?;
+            cookie.set(&key)?;
             Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))
         }
         SignedIn::Refused => {

@@ -15,7 +15,7 @@ use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::{choose_password, user_agent};
+use crate::web::guards::choose_password;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
@@ -180,17 +180,9 @@ async fn try_to_create(
         Err(problems) => return show_again(state, link, form, problems),
     };
     state.core.limits.sign_up(from)?;
-    match accounts::register(
-        &state.core,
-        name,
-        password,
-        link.cloned(),
-        user_agent(request),
-    )
-    .await?
-    {
+    match accounts::register(&state.core, name, password, link.cloned(), cookie.client()).await? {
         Registered::SignedIn(key) => {
-            cookie.set(&key).await?;
+            cookie.set(&key)?;
             Ok(see_other(
                 state.next_pages.safe(&form.next).unwrap_or("/rooms"),
             ))

@@ -15,7 +15,7 @@ use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::{choose_password, user_agent};
+use crate::web::guards::choose_password;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
@@ -81,11 +81,11 @@ pub async fn submit(
             Ok(password) => password,
             Err(mistake) => return show_again(Problems::one("password", mistake.0)),
         };
-    let agent = user_agent(&request);
+    let client = cookie.client();
     let reset = async {
-        match accounts::reset_password(&state.core, link.clone(), password, agent).await? {
+        match accounts::reset_password(&state.core, link.clone(), password, client).await? {
             Reset::SignedIn(key) => {
-                cookie.set(&key).await?;
+                cookie.set(&key)?;
                 Ok(see_other("/rooms/mine?done=password-changed"))
             }
             Reset::DeadLink => Err(AppError::DeadLink),
