@@ -1,5 +1,6 @@
 //! The clocks. Only this module reads the time.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -68,6 +69,82 @@ fn since_boot() -> Duration {
     Duration::try_from(time).unwrap_or_default()
 }
 
+/// How far the wall clock and the steady clock may drift apart before the wall clock is doubted.
+const MAX_DRIFT: Duration = Duration::from_secs(60);
+/// How long a doubted wall clock has to come back, before its new time is taken over.
+const DOUBTED_FOR: Duration = Duration::from_secs(3600);
+
+/// A clock whose wall clock's time does not follow a step at once.
+///
+/// While the wall clock is doubted, the time goes on by the steady clock, from where it was before the step. So
+/// a wall clock that is set wrong for a while ends no session, link or invite, keeps none alive, and dates no
+/// message wrong. One that stays at its new time is right: after an hour, its time is taken over.
+pub struct GuardedClock {
+    clock: Arc<dyn Clock>,
+    /// The trusted time of the wall clock less the site's time, in milliseconds.
+    offset: AtomicI64,
+    /// The site's time since when the wall clock has been doubted; [`TRUSTED`] if it is not.
+    doubted_since: AtomicI64,
+}
+
+/// The value of [`GuardedClock::doubted_since`] while the wall clock is trusted.
+const TRUSTED: i64 = i64::MIN;
+
+impl GuardedClock {
+    /// Guards `clock`, whose wall clock is trusted now.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        let offset = clock.now().0.saturating_sub(clock.site_time().0);
+        Self {
+            clock,
+            offset: AtomicI64::new(offset),
+            doubted_since: AtomicI64::new(TRUSTED),
+        }
+    }
+
+    fn trust(&self, offset: i64) {
+        self.offset.store(offset, Ordering::Relaxed);
+        self.doubted_since.store(TRUSTED, Ordering::Relaxed);
+    }
+}
+
+impl Clock for GuardedClock {
+    fn now(&self) -> Timestamp {
+        let (wall, site) = (self.clock.now(), self.clock.site_time());
+        let trusted = self.offset.load(Ordering::Relaxed);
+        let offset = wall.0.saturating_sub(site.0);
+        let drift = Duration::from_millis(offset.abs_diff(trusted));
+        let doubted_since = self.doubted_since.load(Ordering::Relaxed);
+        if drift <= MAX_DRIFT {
+            if offset != trusted || doubted_since != TRUSTED {
+                // The clocks run at slightly different speeds.
+                self.trust(offset);
+            }
+            return wall;
+        }
+        let drift_s = drift.as_secs();
+        if doubted_since == TRUSTED {
+            tracing::warn!(
+                drift_s,
+                "the wall clock was set: going by the steady clock for an hour"
+            );
+            self.doubted_since.store(site.0, Ordering::Relaxed);
+        } else if DOUBTED_FOR <= site.since(SiteTime(doubted_since)) {
+            tracing::warn!(
+                drift_s,
+                "the wall clock stays at its new time, which is taken over"
+            );
+            self.trust(offset);
+            return wall;
+        }
+        Timestamp(site.0.saturating_add(trusted))
+    }
+
+    fn site_time(&self) -> SiteTime {
+        self.clock.site_time()
+    }
+}
+
 /// A clock that only moves when a test moves it.
 pub struct FixedClock {
     now: AtomicI64,
@@ -129,5 +206,63 @@ impl Stopwatch {
     #[must_use]
     pub fn elapsed(self) -> Duration {
         self.0.elapsed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Timestamp = Timestamp(1_795_352_700_000);
+    const DAYS: Duration = Duration::from_secs(400 * 86_400);
+    const SECOND: Duration = Duration::from_secs(1);
+
+    fn guarded() -> (GuardedClock, Arc<FixedClock>) {
+        let clock = Arc::new(FixedClock::at(START));
+        (GuardedClock::new(clock.clone()), clock)
+    }
+
+    #[test]
+    fn a_wall_clock_that_steps_and_comes_back_is_not_followed() {
+        for wrong in [START.plus(DAYS), START.minus(DAYS)] {
+            let (guarded, clock) = guarded();
+            clock.set_wall(wrong);
+            assert_eq!(guarded.now(), START);
+            clock.advance(6 * SECOND);
+            assert_eq!(guarded.now(), START.plus(6 * SECOND));
+            clock.set_wall(START.plus(7 * SECOND));
+            assert_eq!(guarded.now(), START.plus(7 * SECOND));
+        }
+    }
+
+    #[test]
+    fn a_wall_clock_that_stays_at_its_new_time_is_followed_after_an_hour() {
+        let (guarded, clock) = guarded();
+        clock.set_wall(START.plus(DAYS));
+        assert_eq!(guarded.now(), START);
+
+        clock.advance(DOUBTED_FOR - SECOND);
+        assert_eq!(guarded.now(), START.plus(DOUBTED_FOR - SECOND));
+        clock.advance(SECOND);
+        assert_eq!(guarded.now(), START.plus(DAYS + DOUBTED_FOR));
+    }
+
+    #[test]
+    fn small_corrections_are_followed_at_once_however_many() {
+        let (guarded, clock) = guarded();
+        for minute in 1..10 {
+            let corrected = START.plus(60 * SECOND * minute);
+            clock.set_wall(corrected);
+            assert_eq!(guarded.now(), corrected);
+        }
+    }
+
+    #[test]
+    fn the_machines_clocks_agree() {
+        let clock = SystemClock::start();
+
+        let apart = clock.now().0.abs_diff(clock.site_time().0);
+
+        assert!(apart < 60_000, "{apart} ms");
     }
 }

@@ -11,7 +11,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{background, listener};
-use crate::clock::Clock;
+use crate::clock::{Clock, GuardedClock};
 use crate::config::{Config, Switch};
 use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
@@ -74,6 +74,7 @@ impl Application {
     /// # Errors
     /// When the database, the secret, the assets or the address cannot be used.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartupError> {
+        let clock: Arc<dyn Clock> = Arc::new(GuardedClock::new(clock));
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));

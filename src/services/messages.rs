@@ -5,7 +5,9 @@ use std::sync::Arc;
 use super::rooms::{self, Access};
 use crate::core::{Core, Fault};
 use crate::domain::{MessageId, MessageText, NonceId, Role, RoomId, UserId};
-use crate::live::messages::{Appended, Cursor, Message, NewMessage, Since, Subscription, Wish};
+use crate::live::messages::{
+    Appended, Cursor, Message, NewMessage, Page, Since, Subscription, Wish,
+};
 use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
@@ -157,6 +159,26 @@ pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option
     }
 }
 
+/// Returns the newest messages of `room`, or those before `before`, if `reader` is a member.
+///
+/// Membership is checked after the last wait: a person who is removed meanwhile is shown nothing that was posted
+/// after that.
+///
+/// # Errors
+/// When the database fails.
+pub async fn page(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+    before: Option<MessageId>,
+) -> Result<Option<Page>, Fault> {
+    let now = core.clock.site_time();
+    let page = core.messages.page(room, before, now).await;
+    let access = rooms::access(core, room, reader.user_id).await?;
+    let is_member = matches!(access, Access::Member(_)) && !reader.has_ended();
+    Ok(is_member.then_some(page))
+}
+
 /// Returns a live message of `room`, if the member `user` may delete it: authors may delete their own
 /// messages, and moderators those of people whom they may moderate.
 pub async fn deletable(
@@ -241,6 +263,9 @@ pub async fn poll(
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
     loop {
+        let now = core.clock.site_time();
+        let since = core.messages.since(room, cursor, now).await;
+        // Checked after the last wait before an answer.
         if reader.has_ended() {
             return Ok(Polled::SignedOut);
         }
@@ -255,8 +280,6 @@ pub async fn poll(
             let shown = cursor.and_then(|cursor| core.messages.followed_through(cursor));
             mark_seen(core, reader, room, shown);
         }
-        let now = core.clock.site_time();
-        let since = core.messages.since(room, cursor, now).await;
         let Since::Nothing(cursor_now) = since else {
             return Ok(Polled::Since(since));
         };

@@ -53,6 +53,8 @@ pub async fn room_and_person(
     let room = room_with_role(state, user, room, needs).await?;
     let person = moderation::person(&state.core, &room, person).await?;
     let person = person.ok_or(AppError::NoSuchPerson { room: room.id })?;
+    // The role may have changed while the database was asked.
+    let room = room_with_role(state, user, room.id, needs).await?;
     let role = room.role_of(user.user_id);
     if role.is_some_and(|role| role.may_moderate(person.role)) {
         Ok((room, person))

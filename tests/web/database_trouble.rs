@@ -1,10 +1,14 @@
 //! A database that cannot be written for a while: chat goes on, forms come back filled in, and everything
 //! works again afterwards without a restart.
 
+use mirage::domain::RoomId;
+use mirage::services::room_settings::{self, Changed};
 use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
 
 use crate::errors::BUSY;
-use crate::support::{Browser, PASSWORD, Page, TestApp, start_poll};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, start_poll};
 
 /// Signs up two people who have the same room open.
 async fn two_in_a_room(app: &TestApp) -> (Browser, Browser, i64) {
@@ -217,4 +221,83 @@ async fn writes_are_committed_after_sqlite_has_rolled_back_a_transaction_by_itse
     let sql = "SELECT name FROM rooms WHERE name LIKE 'Cake %'";
     let statement = Statement::from_string(beside.get_database_backend(), sql);
     assert_eq!(beside.query_all_raw(statement).await.unwrap().len(), 8);
+}
+
+#[actix_web::test]
+async fn waiting_writers_delay_no_reader() {
+    const WRITERS: usize = 8;
+    let app = TestApp::spawn().await;
+    let (ada, bob, _) = two_in_a_room(&app).await;
+    let other = Database::connect(app.database_url()).await.unwrap();
+    let lock = other.begin().await.unwrap();
+    lock.execute_unprepared("UPDATE users SET created_at = created_at")
+        .await
+        .unwrap();
+    let mut writes = JoinSet::new();
+    for number in 0..WRITERS {
+        let browser = ada.clone();
+        writes.spawn(async move {
+            let name = format!("Room {number}");
+            let form = [("name", name.as_str()), ("kind", "public")];
+            browser.post("/rooms/new", &form).await.status
+        });
+    }
+
+    // The writers wait for the lock all this time.
+    for _ in 0..20 {
+        bob.get("/rooms/mine").await.assert_status(200);
+        bob.get("/healthz").await.assert_status(200);
+        assert!(writes.try_join_next().is_none(), "a writer had its turn");
+    }
+
+    lock.rollback().await.unwrap();
+    while let Some(written) = writes.join_next().await {
+        assert_eq!(written.unwrap(), 303);
+    }
+}
+
+#[actix_web::test]
+async fn making_a_room_public_waits_for_a_reader_without_the_write_lock() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = RoomId(ada.create_private_room("Den").await);
+    let owner = app.user_id("ada").await;
+    let (reads, release) = (Notify::new(), Notify::new());
+    app.core.rooms.forget(room);
+    let reader = app.core.rooms.get(room, async || {
+        reads.notify_one();
+        release.notified().await;
+        Ok::<_, ()>(None)
+    });
+
+    let change = async {
+        reads.notified().await;
+        let change = room_settings::make_public(&app.core, room, owner);
+        let write = async {
+            bob.create_public_room("Cake").await;
+            release.notify_one();
+        };
+        tokio::join!(change, write).0
+    };
+    let (_, changed) = tokio::join!(reader, change);
+
+    assert_eq!(changed.unwrap(), Changed::Done);
+}
+
+#[actix_web::test]
+async fn an_account_is_created_and_the_old_session_ended_together_or_not_at_all() {
+    let app = TestApp::spawn().await;
+    let browser = app.sign_up("ada").await;
+    app.execute(
+        "CREATE TRIGGER keep BEFORE DELETE ON sessions BEGIN SELECT RAISE(FAIL, 'no'); END",
+    )
+    .await;
+    let form = [("name", "bob"), ("password", PASSWORD)];
+
+    browser.post("/register", &form).await.assert_status(500);
+    app.execute("DROP TRIGGER keep").await;
+
+    browser.post("/register", &form).await.assert_status(303);
+    let sessions = db_column(&app, "SELECT user_agent FROM sessions").await;
+    assert_eq!(sessions.len(), 1);
 }

@@ -6,7 +6,7 @@ use mirage::domain::{RoomId, Timestamp};
 use mirage::live::messages::{Appended, NewMessage, Wish};
 
 use crate::program::Running;
-use crate::support::{Browser, PASSWORD, START, TestApp, start_poll_from};
+use crate::support::{Browser, PASSWORD, START, TestApp, db_column, start_poll_from};
 
 const LIFESPAN: Duration = Duration::from_secs(24 * 3600);
 
@@ -252,4 +252,41 @@ async fn a_flooded_room_does_not_evict_the_messages_of_a_quiet_one() {
     assert_eq!(ada.messages(quiet).await, before);
     assert!(app.core.messages.bytes().await <= 64 * 1024);
     assert!(!ada.messages(loud).await.is_empty());
+}
+
+#[actix_web::test]
+async fn a_wall_clock_that_is_wrong_for_a_while_ends_nothing_and_revives_nothing() {
+    let year = Duration::from_secs(400 * 86_400);
+    for wrong in [START.plus(year), START.minus(year)] {
+        let app = TestApp::spawn().await;
+        let ada = app.sign_up("ada").await;
+        let room = ada.create_private_room("Tea").await;
+        ada.send(room, "before").await.assert_status(303);
+        let invite = [("life", "day"), ("uses", "no-limit")];
+        let invites = format!("/rooms/{room}/invites");
+        ada.post(&invites, &invite).await.assert_status(200);
+
+        app.clock.set_wall(wrong);
+        app.clock.advance(Duration::from_secs(6));
+        ada.send(room, "during").await.assert_status(303);
+        mirage::services::sessions::delete_expired(&app.core)
+            .await
+            .unwrap();
+        mirage::services::invites::delete_expired(&app.core)
+            .await
+            .unwrap();
+        app.clock.set_wall(START.plus(Duration::from_secs(7)));
+
+        assert_eq!(ada.messages(room).await, ["before", "during"]);
+        let times = ada.room(room).await.texts("#log time");
+        assert_eq!(times[1], "13:05 UTC", "{times:?}");
+        assert_eq!(ada.get(&invites).await.texts("main li").len(), 1);
+        app.clock.advance(LIFESPAN);
+        assert!(ada.messages(room).await.is_empty());
+        let digests = "SELECT token_digest FROM invites";
+        mirage::services::invites::delete_expired(&app.core)
+            .await
+            .unwrap();
+        assert!(db_column(&app, digests).await.is_empty());
+    }
 }

@@ -19,7 +19,7 @@ const TWO_SECONDS: Duration = Duration::from_secs(2);
 /// Starts a server with the system time, which the commands use, too.
 async fn spawn() -> TestApp {
     let app = TestApp::spawn().await;
-    app.clock.set_wall(SystemClock::start().now());
+    app.clock.advance_to(SystemClock::start().now());
     app
 }
 
@@ -284,7 +284,7 @@ async fn a_reset_link_from_the_command_line_changes_a_password() {
 #[actix_web::test]
 async fn a_sign_up_link_from_the_command_line_creates_an_account() {
     let app = TestApp::with(&["--sign-up=link"]).await;
-    app.clock.set_wall(SystemClock::start().now());
+    app.clock.advance_to(SystemClock::start().now());
 
     let link = printed(&run(&app, &["signup-link"]).await);
 

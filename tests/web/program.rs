@@ -6,6 +6,9 @@ use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use migration::{Migrator, MigratorTrait};
+use sea_orm::Database;
+
 use crate::support::{Browser, PASSWORD};
 
 fn program(folder: &Path, flags: &[&str]) -> Command {
@@ -252,7 +255,7 @@ async fn a_read_only_database_is_refused() {
 
 #[actix_web::test]
 async fn a_database_of_a_newer_version_is_refused_and_left_untouched() {
-    use sea_orm::{ConnectionTrait, Database};
+    use sea_orm::ConnectionTrait;
     let folder = tempfile::tempdir().unwrap();
     Running::start(folder.path(), &[]).stop("-TERM");
     let file = folder.path().join("data/mirage.db");
@@ -432,4 +435,48 @@ async fn the_secret_file_and_its_folder_are_accessible_only_to_their_owner() {
     assert_eq!(secret.len(), 64);
     let data = std::fs::metadata(folder.path().join("data")).unwrap();
     assert_eq!(data.permissions().mode() & 0o777, 0o700);
+}
+
+#[test]
+fn a_second_server_on_the_same_database_is_refused_until_the_first_is_gone() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = Running::start(folder.path(), &[]);
+
+    let second = run(folder.path(), &[]);
+
+    assert_eq!(second.status.code(), Some(1));
+    assert!(sentence(&second).contains("another server is using the database"));
+    // Commands work beside it.
+    printed(folder.path(), &["user", "list"]);
+    first.stop("-KILL");
+    Running::start(folder.path(), &[]).stop("-TERM");
+}
+
+#[actix_web::test]
+async fn only_serve_migrates_a_database() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("data")).unwrap();
+    let url = format!(
+        "sqlite://{}/data/mirage.db?mode=rwc",
+        folder.path().display()
+    );
+    let database = Database::connect(&url).await.unwrap();
+    let migrations = u32::try_from(Migrator::migrations().len()).unwrap();
+    Migrator::up(&database, Some(migrations - 1)).await.unwrap();
+    let applied = async || {
+        let applied = Migrator::get_applied_migrations(&database).await.unwrap();
+        u32::try_from(applied.len()).unwrap()
+    };
+
+    for words in [["user", "list"], ["room", "list"]] {
+        let refused = run(folder.path(), &words);
+        assert!(sentence(&refused).contains("older version of Mirage"));
+        assert_eq!(applied().await, migrations - 1);
+    }
+    printed(folder.path(), &["backup", "copy.db"]);
+    assert_eq!(applied().await, migrations - 1);
+
+    Running::start(folder.path(), &[]).stop("-TERM");
+    assert_eq!(applied().await, migrations);
+    printed(folder.path(), &["user", "list"]);
 }

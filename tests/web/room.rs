@@ -1,5 +1,9 @@
 use std::time::Duration;
 
+use mirage::domain::{BanReason, RoomId};
+use mirage::services::moderation::{self, Moderated};
+use tokio::sync::Notify;
+
 use crate::support::TestApp;
 
 #[actix_web::test]
@@ -181,4 +185,41 @@ async fn only_the_first_twenty_members_are_named_on_the_room_page() {
     assert_eq!(page.texts(".members li").len(), 20);
     let all = ada.get(&format!("/rooms/{room}/members")).await;
     assert_eq!(all.texts(".members li").len(), 22);
+}
+
+#[actix_web::test]
+async fn a_person_banned_while_the_page_is_made_is_shown_no_later_message() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    bob.room(room).await.assert_status(200);
+    let (ada_id, bob_id) = (app.user_id("ada").await, app.user_id("bob").await);
+    // Making the page waits for Bob's settings.
+    let (reads, release) = (Notify::new(), Notify::new());
+    app.core.settings.forget(bob_id);
+    let settings = app.core.settings.get(bob_id, async || {
+        reads.notify_one();
+        release.notified().await;
+        Ok::<_, ()>(None)
+    });
+    let page = async {
+        reads.notified().await;
+        bob.room(room).await
+    };
+    let ban = async {
+        for _ in 0..10 {
+            ada.get("/healthz").await.assert_status(200);
+        }
+        let reason = BanReason::parse("spam").unwrap();
+        let banned = moderation::ban(&app.core, RoomId(room), ada_id, bob_id, reason).await;
+        assert_eq!(banned.unwrap(), Moderated::Done);
+        ada.send(room, "he is gone").await.assert_status(303);
+        release.notify_one();
+    };
+
+    let (_, page, ()) = tokio::join!(settings, page, ban);
+
+    assert!(!page.body.contains("he is gone"));
+    page.assert_status(404);
 }

@@ -46,10 +46,13 @@ impl<'a> InvitesPage<'a> {
         user: &'a CurrentUser,
         room: &'a Room,
     ) -> Result<Self, AppError> {
+        let invites = invites::list(&state.core, room.id).await?;
+        // The role may have changed while the database was asked.
+        room_with_role(state, user, room.id, Role::Moderator).await?;
         Ok(Self {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
-            invites: invites::list(&state.core, room.id).await?,
+            invites,
             new_link: None,
             life: "",
             uses: "",

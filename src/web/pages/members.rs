@@ -52,12 +52,15 @@ pub async fn show(
     query: Query<MembersQuery>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Member).await?;
-    let (outside, banned) = if room.role_of(user.user_id) >= Some(Role::Moderator) {
+    let is_moderator = room.role_of(user.user_id) >= Some(Role::Moderator);
+    let (room, outside, banned) = if is_moderator {
         let banned = moderation::banned(&state.core, room.id).await?;
+        // The role may have changed while the database was asked.
+        let room = room_with_role(&state, &user, room.id, Role::Moderator).await?;
         let outside = moderation::authors_outside(&state.core, &room, &banned).await;
-        (outside, banned)
+        (room, outside, banned)
     } else {
-        (Vec::new(), Vec::new())
+        (room, Vec::new(), Vec::new())
     };
     html(&MembersPage {
         layout: Layout::new(&state, Some(&user), NavPage::Other),

@@ -192,7 +192,7 @@ async fn show_again(
     let problems = Problems::one("message", sentence);
     let seen = state.core.read_marks.find(user.user_id, room.id);
     let page = RoomPage::new(state, user, room, Range::Newest { seen })
-        .await
+        .await?
         .with_text(&form.text, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
@@ -214,7 +214,8 @@ fn refusal_page(
     )
 }
 
-/// Gives the text back if the database is unreachable, and returns all other errors.
+/// Gives the text back if the database is unreachable or the author has just been removed, and returns all other
+/// errors.
 fn or_unavailable_page(
     state: &WebState,
     user: Option<&CurrentUser>,
@@ -226,6 +227,8 @@ fn or_unavailable_page(
             error.log();
             refusal_page(state, user, Refusal::Unavailable, form)
         }
+        // They were removed while the room was being shown to them.
+        AppError::NoSuchRoom => refusal_page(state, user, Refusal::Hidden, form),
         error => Err(error),
     }
 }

@@ -107,7 +107,7 @@ pub async fn show(
         messages::mark_seen(&state.core, &user, room.id, None);
     }
     let page = RoomPage::new(&state, &user, &room, range)
-        .await
+        .await?
         .with_arrival(arrival, settings.announcements.as_str())
         .with_text(draft.as_deref().unwrap_or_default(), Problems::default());
     if is_viewed && matches!(range, Range::Newest { .. }) {

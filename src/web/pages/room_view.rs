@@ -8,6 +8,8 @@ use askama::Template;
 use crate::domain::{MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
+use crate::services::messages;
+use crate::web::error::AppError;
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::message_html;
@@ -111,18 +113,22 @@ pub enum Range {
 
 impl<'a> RoomPage<'a> {
     /// Creates a page with the messages of `range`.
+    ///
+    /// # Errors
+    /// When the reader is no longer a member, or the database fails.
     pub async fn new(
         state: &'a WebState,
         user: &'a CurrentUser,
         room: &'a Room,
         range: Range,
-    ) -> Self {
+    ) -> Result<Self, AppError> {
         let now = state.core.clock.site_time();
         let (before, seen) = match range {
             Range::Newest { seen } => (None, Some(seen)),
             Range::Before(before) => (Some(before), None),
         };
-        let page = state.core.messages.page(room.id, before, now).await;
+        let page = messages::page(&state.core, user, room.id, before).await?;
+        let page = page.ok_or(AppError::NoSuchRoom)?;
         let (first, last) = (page.messages.first(), page.messages.last());
         let is_new = |message: &Message| {
             message.author != user.user_id
@@ -133,7 +139,7 @@ impl<'a> RoomPage<'a> {
             .iter()
             .filter(|message| is_new(message))
             .count();
-        Self {
+        Ok(Self {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
             reader: user.user_id,
@@ -150,7 +156,7 @@ impl<'a> RoomPage<'a> {
             text: "",
             arrival: Arrival::Plain,
             problems: Problems::default(),
-        }
+        })
     }
 
     /// Sets how the reader arrived, and how much the page announces.
