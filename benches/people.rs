@@ -7,7 +7,6 @@
 
 use std::path::{Path, PathBuf};
 
-use actix_web::cookie::{Cookie, CookieJar, Key};
 use mirage::clock::{Clock, SystemClock};
 use mirage::config::Storage;
 use mirage::database::connection;
@@ -19,6 +18,7 @@ use mirage::security::nonces::Nonces;
 use mirage::security::passwords::Passwords;
 use mirage::security::secret::{Secret, random_bytes};
 use mirage::security::tokens::Token;
+use mirage::web::cookie::CookieConfig;
 use sea_orm::{DatabaseConnection, EntityTrait, Set};
 
 use crate::http::{Connection, Request};
@@ -65,7 +65,7 @@ pub struct Person {
 pub struct Dataset {
     folder: PathBuf,
     database: DatabaseConnection,
-    key: Key,
+    cookie: CookieConfig,
     nonces: Nonces,
     password_hash: String,
     now: Timestamp,
@@ -85,7 +85,7 @@ impl Dataset {
         Self {
             folder: folder.to_owned(),
             database: connection::open(&storage).await.expect("a database").writer,
-            key: Key::derive_from(&secret.key("cookie")),
+            cookie: CookieConfig::new(&secret, false),
             nonces: Nonces::new(&secret),
             password_hash: hash.await.expect("a hash"),
             now: SystemClock::start().now(),
@@ -127,20 +127,12 @@ impl Dataset {
             people.push(Person {
                 id,
                 name: name.as_str().to_owned(),
-                cookie: self.cookie(&token),
+                cookie: self.cookie.header(&token),
             });
         }
         insert::<user::Entity, _>(&self.database, users).await;
         insert::<session::Entity, _>(&self.database, sessions).await;
         people
-    }
-
-    fn cookie(&self, token: &Token) -> String {
-        let mut jar = CookieJar::new();
-        let plain = Cookie::new("mirage", token.as_str().to_owned());
-        jar.signed_mut(&self.key).add(plain);
-        let signed = jar.get("mirage").expect("the cookie just added");
-        format!("mirage={}", signed.value())
     }
 
     /// Adds public rooms with IDs from `first` on. All `members` are in each room; the first one owns it.

@@ -28,6 +28,7 @@ use crate::security::nonces::Nonces;
 use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
 use crate::web::assets::{Assets, AssetsError};
+use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 use crate::web::state::WebState;
 use crate::web::{message_html, routes};
@@ -132,10 +133,11 @@ impl Application {
         let state = WebState {
             core: Arc::clone(&core),
             assets,
+            cookie: CookieConfig::new(&secret, core.config.is_https()),
             next_pages: NextPages::at(routes::page_patterns()),
         };
         let served = listener::bind(&core.config).and_then(|(listener, port)| {
-            let server = listener::serve(state, &secret, listener)?;
+            let server = listener::serve(state, listener)?;
             Ok((server, port))
         });
         let (server, port) = served.map_err(|error| StartupError::Bind {

@@ -18,7 +18,6 @@ use actix_web::{App, web};
 use tracing_actix_web::TracingLogger;
 
 use crate::config::Config;
-use crate::security::secret::Secret;
 use crate::web::connections::{self, Connection, Connections};
 use crate::web::request_log::RequestLog;
 use crate::web::state::WebState;
@@ -41,11 +40,10 @@ pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
 }
 
 /// Builds the HTTP server, as [`actix_web::HttpServer`] does, but over [`Connection`]s with time limits.
-pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> io::Result<Server> {
+pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server> {
     let config = &state.core.config;
     let head_timeout = config.timeouts.head_timeout;
     let connections = Arc::new(Connections::new(config));
-    let cookie = session::CookieConfig::new(config, secret);
     // Made here, once: made in `app`, each worker would have its own state.
     let state = web::Data::new(state);
     let app = move || {
@@ -55,7 +53,8 @@ pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> 
             .wrap(from_fn(same_origin::refuse_cross_site))
             .wrap(from_fn(connections::buffer_body))
             .wrap(from_fn(error_page::show_page))
-            .wrap(cookie.middleware())
+            .wrap(session::middleware(&state.cookie))
+            .wrap(from_fn(session::drop_foreign_cookies))
             .wrap(from_fn(headers::add))
             .wrap(from_fn(compression::compress))
             .wrap(TracingLogger::<RequestLog>::new())

@@ -8,6 +8,7 @@ pub mod assets;
 pub mod client_address;
 pub mod compression;
 pub mod connections;
+pub mod cookie;
 pub mod error;
 pub mod error_page;
 pub mod forms;

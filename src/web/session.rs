@@ -15,18 +15,19 @@ use actix_session::storage::{
     LoadError, SaveError, SessionKey as CookieValue, SessionStore, UpdateError,
 };
 use actix_session::{SessionExt, SessionMiddleware};
+use actix_web::body::MessageBody;
+use actix_web::cookie::SameSite;
 use actix_web::cookie::time::Duration;
-use actix_web::cookie::{Key, SameSite};
-use actix_web::dev::Payload;
+use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::USER_AGENT;
+use actix_web::http::header::{COOKIE, USER_AGENT};
+use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest};
 
-use crate::config::Config;
 use crate::live::sessions::LiveSession;
-use crate::security::secret::Secret;
 use crate::security::tokens::Token;
 use crate::services::sessions::{self, Client};
+use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
 
@@ -36,44 +37,21 @@ const COOKIE_LIFE: Duration = Duration::days(400);
 /// The name of the session's key in actix-session's state.
 const KEY: &str = "key";
 
-/// The settings of the cookie.
-#[derive(Clone)]
-pub struct CookieConfig {
-    key: Key,
-    is_https: bool,
-}
-
-impl CookieConfig {
-    /// Derives the signing key from `secret`.
-    #[must_use]
-    pub fn new(config: &Config, secret: &Secret) -> Self {
-        Self {
-            key: Key::derive_from(&secret.key("cookie")),
-            is_https: config.is_https(),
-        }
-    }
-
-    /// Returns the middleware that reads and sets the cookie.
-    #[must_use]
-    pub fn middleware(&self) -> SessionMiddleware<CookieOnlyStore> {
-        let name = if self.is_https {
-            "__Host-mirage"
-        } else {
-            "mirage"
-        };
-        let life = PersistentSession::default().session_ttl(COOKIE_LIFE);
-        SessionMiddleware::builder(CookieOnlyStore, self.key.clone())
-            .cookie_name(name.to_owned())
-            .cookie_secure(self.is_https)
-            .cookie_http_only(true)
-            .cookie_same_site(SameSite::Lax)
-            .cookie_path("/".to_owned())
-            .cookie_content_security(CookieContentSecurity::Signed)
-            // By default the cookie is set only when the key changes. If every answer set it, a waiting poll's
-            // answer would restore an old key.
-            .session_lifecycle(life)
-            .build()
-    }
+/// Returns the middleware that reads and sets the cookie.
+#[must_use]
+pub fn middleware(cookie: &CookieConfig) -> SessionMiddleware<CookieOnlyStore> {
+    let life = PersistentSession::default().session_ttl(COOKIE_LIFE);
+    SessionMiddleware::builder(CookieOnlyStore, cookie.key.clone())
+        .cookie_name(cookie.name.clone())
+        .cookie_secure(cookie.is_https)
+        .cookie_http_only(true)
+        .cookie_same_site(SameSite::Lax)
+        .cookie_path("/".to_owned())
+        .cookie_content_security(CookieContentSecurity::Signed)
+        // By default the cookie is set only when the key changes. If every answer set it, a waiting poll's
+        // answer would restore an old key.
+        .session_lifecycle(life)
+        .build()
 }
 
 /// A session store that stores nothing: the state is only the key, which is in the cookie.
@@ -121,6 +99,29 @@ impl SessionStore for CookieOnlyStore {
     fn delete(&self, _: &CookieValue) -> impl Future<Output = anyhow::Result<()>> {
         ready(Ok(()))
     }
+}
+
+/// Takes the cookies of other applications out of a request: actix-session reads none if it cannot read all.
+///
+/// # Errors
+/// The errors of the wrapped services.
+pub async fn drop_foreign_cookies<B: MessageBody + 'static>(
+    mut request: ServiceRequest,
+    next: Next<B>,
+) -> Result<ServiceResponse<B>, actix_web::Error> {
+    let own = state(request.request())
+        .cookie
+        .own_cookie(request.headers());
+    match own {
+        None => {}
+        Some(Some(own)) => {
+            request.headers_mut().insert(COOKIE, own);
+        }
+        Some(None) => {
+            request.headers_mut().remove(COOKIE);
+        }
+    }
+    next.call(request).await
 }
 
 /// The session cookie of a request, for reading, setting and clearing it.

@@ -7,6 +7,7 @@ use actix_web::{HttpRequest, web};
 
 use crate::core::Core;
 use crate::web::assets::Assets;
+use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 
 /// The state that pages work on: the core, and what only HTTP needs.
@@ -15,6 +16,8 @@ pub struct WebState {
     pub core: Arc<Core>,
     /// The style sheet, the scripts and the icon.
     pub assets: Assets,
+    /// The settings of the session cookie.
+    pub cookie: CookieConfig,
     /// The pages that may follow signing in.
     pub next_pages: NextPages,
 }

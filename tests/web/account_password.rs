@@ -41,7 +41,7 @@ async fn changing_the_password_keeps_this_browser_signed_in_under_a_new_session_
     let changed = ada.post(AT, &FORM).await;
 
     let new = changed.header("set-cookie").split(';').next().unwrap();
-    assert!(new.starts_with("mirage=") && new != old);
+    assert!(new.starts_with("mirage-") && new != old);
     assert_eq!(ada.get("/rooms").await.text("header .sign-out b"), "ada");
     let thief = app.anonymous();
     let request = thief.client.get(thief.url("/rooms")).header("cookie", old);

@@ -34,7 +34,7 @@ async fn the_session_cookie_is_http_only_and_same_site() {
     let page = app.anonymous().post("/register", &FORM).await;
 
     let set = page.header("set-cookie");
-    assert!(set.starts_with("mirage="), "{set}");
+    assert!(set.starts_with("mirage-"), "{set}");
     let attributes: Vec<_> = set.split("; ").skip(1).collect();
     for attribute in ["HttpOnly", "SameSite=Lax", "Path=/", "Max-Age=34560000"] {
         assert!(
@@ -52,7 +52,7 @@ async fn behind_tls_the_session_cookie_is_secure_and_host_prefixed() {
     let page = app.anonymous().post("/register", &FORM).await;
 
     let set = page.header("set-cookie");
-    assert!(set.starts_with("__Host-mirage="), "{set}");
+    assert!(set.starts_with("__Host-mirage-"), "{set}");
     assert!(set.contains("; Secure") && set.contains("; Path=/") && !set.contains("Domain"));
 }
 
@@ -126,7 +126,7 @@ async fn the_database_stores_only_the_digest_of_the_session_key() {
     let stored = db_column(&app, "SELECT key_digest FROM sessions").await;
 
     // A signed cookie is a signature of 44 characters, followed by the value.
-    let key = cookie.strip_prefix("mirage=").unwrap();
+    let (_, key) = cookie.split_once('=').unwrap();
     let key = &key[key.len() - 43..];
     let digest: String = {
         use sha2::Digest;
@@ -330,4 +330,102 @@ async fn signing_up_over_an_ended_session_cookie_issues_a_new_key() {
         .assert_redirect("/login?next=/rooms");
     let page = get_with(&app, &signed_up, "/rooms").await;
     assert_eq!(page.text("header .sign-out b"), "bob");
+}
+
+#[actix_web::test]
+async fn cookies_of_other_applications_have_no_effect() {
+    let app = TestApp::spawn().await;
+    let (own, other) = (cookie_of(&app, "ada").await, cookie_of(&app, "bob").await);
+    let (name, signed) = own.split_once('=').unwrap();
+    let foreign: [&[u8]; 8] = [
+        b"city=M\xfcnchen",
+        b"broken",
+        b"=nameless",
+        b";;; ;",
+        b"quoted=\"a;b\"",
+        format!("{name}=forged").leak().as_bytes(),
+        format!("{name}={}x", &signed[..20]).leak().as_bytes(),
+        b"mirage=forged",
+    ];
+    for foreign in foreign {
+        for line in [
+            [foreign, b"; ", own.as_bytes()].concat(),
+            [own.as_bytes(), b";", foreign].concat(),
+            [foreign, b"; ", own.as_bytes(), b"; ", foreign].concat(),
+        ] {
+            assert_signed_in_as(&app, &[line], "ada").await;
+        }
+        assert_signed_in_as(&app, &[foreign.to_vec(), own.as_bytes().to_vec()], "ada").await;
+        let only_foreign = request(&app, "/account", &[foreign.to_vec()]).await;
+        only_foreign.assert_redirect("/login?next=/account");
+    }
+    // Of two that verify, the first counts.
+    let both = format!("{other}; {own}").into_bytes();
+    assert_signed_in_as(&app, &[both], "bob").await;
+    // The name of earlier versions is still read.
+    let earlier = format!("a=b; mirage={signed}").into_bytes();
+    assert_signed_in_as(&app, &[earlier], "ada").await;
+}
+
+#[actix_web::test]
+async fn a_person_with_foreign_cookies_signs_in_and_out() {
+    let app = TestApp::spawn().await;
+    let _ = app.sign_up("ada").await;
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    let nobody = app.anonymous();
+    let foreign = reqwest::header::HeaderValue::from_bytes(b"city=M\xfcnchen").unwrap();
+    let post = async |path: &str, form: &[(&str, &str)], cookie| {
+        let request = nobody.client.post(nobody.url(path)).form(form);
+        Browser::answer(request.header("cookie", cookie)).await
+    };
+
+    let signed_in = post("/login", &form, foreign.clone()).await;
+
+    signed_in.assert_redirect("/");
+    let (cookie, _) = signed_in.header("set-cookie").split_once(';').unwrap();
+    let both = [foreign.as_bytes(), b"; ", cookie.as_bytes()].concat();
+    assert_signed_in_as(&app, &[both.clone()], "ada").await;
+    let header = reqwest::header::HeaderValue::from_bytes(&both).unwrap();
+    let signed_out = post("/logout", &[("sign-out", "1")], header).await;
+    assert!(signed_out.header("set-cookie").contains("Max-Age=0"));
+    request(&app, "/account", &[both])
+        .await
+        .assert_redirect("/login?next=/account");
+}
+
+#[actix_web::test]
+async fn two_servers_on_one_host_have_cookies_of_their_own() {
+    let (one, other) = (TestApp::spawn().await, TestApp::spawn().await);
+    let (one_cookie, other_cookie) = (cookie_of(&one, "ada").await, cookie_of(&other, "bob").await);
+
+    assert_ne!(one_cookie.split_once('='), other_cookie.split_once('='));
+    let both = format!("{one_cookie}; {other_cookie}").into_bytes();
+    assert_signed_in_as(&one, &[both.clone()], "ada").await;
+    assert_signed_in_as(&other, &[both], "bob").await;
+}
+
+/// Signs somebody up, and returns the cookie of their browser as it is sent.
+async fn cookie_of(app: &TestApp, name: &str) -> String {
+    let form = [("name", name), ("password", PASSWORD)];
+    let page = app.anonymous().post("/register", &form).await;
+    let (cookie, _) = page.header("set-cookie").split_once(';').unwrap();
+    cookie.to_owned()
+}
+
+/// Asks for a page with these `Cookie` headers.
+async fn request(app: &TestApp, path: &str, cookies: &[Vec<u8>]) -> Page {
+    let browser = app.anonymous();
+    let mut request = browser.client.get(browser.url(path));
+    for line in cookies {
+        request = request.header("cookie", line.as_slice());
+    }
+    Browser::answer(request).await
+}
+
+async fn assert_signed_in_as(app: &TestApp, cookies: &[Vec<u8>], name: &str) {
+    let page = request(app, "/account", cookies).await;
+    page.assert_status(200);
+    let shown = cookies.iter().map(|line| String::from_utf8_lossy(line));
+    let shown: Vec<_> = shown.collect();
+    assert_eq!(page.text("header .sign-out b"), name, "{shown:?}");
 }

@@ -3,11 +3,11 @@
 use std::fmt::Write;
 use std::time::Duration;
 
-use actix_web::cookie::{Cookie, CookieJar, Key};
 use mirage::clock::Stopwatch;
 use mirage::domain::RoomId;
 use mirage::security::secret::Secret;
 use mirage::security::tokens::Token;
+use mirage::web::cookie::CookieConfig;
 use tokio::task::JoinSet;
 
 use crate::support::{START, TestApp};
@@ -19,7 +19,7 @@ const POLLS_PER_BROWSER: usize = 4;
 /// Inserts sessions for this many browsers and returns their cookies. Real sign-ins would take minutes.
 async fn add_sessions(app: &TestApp, name: &str, browsers: usize) -> Vec<String> {
     let secret = Secret::load_or_create(&app.core.config.secret_file).unwrap();
-    let key = Key::derive_from(&secret.key("cookie"));
+    let cookie = CookieConfig::new(&secret, false);
     let person = app.user_id(name).await;
     let mut rows = String::new();
     let mut cookies = Vec::new();
@@ -33,10 +33,7 @@ async fn add_sessions(app: &TestApp, name: &str, browsers: usize) -> Vec<String>
             START.0, START.0
         )
         .unwrap();
-        let mut jar = CookieJar::new();
-        let cookie = Cookie::new("mirage", token.as_str().to_owned());
-        jar.signed_mut(&key).add(cookie);
-        cookies.push(jar.get("mirage").unwrap().encoded().to_string());
+        cookies.push(cookie.header(&token));
     }
     app.execute(&format!(
         "INSERT INTO sessions (key_digest, user_id, created_at, last_seen, user_agent) VALUES {rows}"
@@ -47,7 +44,7 @@ async fn add_sessions(app: &TestApp, name: &str, browsers: usize) -> Vec<String>
 
 #[actix_web::test]
 async fn two_thousand_waiting_polls_are_answered_at_once_on_shutdown() {
-    let app = TestApp::with(&["--poll-wait=2min"]).await;
+    let app = TestApp::with(&["--poll-wait=2min", "--head-timeout=1min"]).await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
@@ -61,7 +58,8 @@ async fn two_thousand_waiting_polls_are_answered_at_once_on_shutdown() {
         polls.spawn(async move { request.send().await.unwrap().status() });
     }
     while app.core.messages.subscriber_count(RoomId(room)) < POLLS {
-        assert!(polls.try_join_next().is_none(), "a poll ended early");
+        let ended = polls.try_join_next();
+        assert!(ended.is_none(), "a poll ended early: {ended:?}");
         tokio::task::yield_now().await;
     }
 
