@@ -2,6 +2,7 @@
 
 use linkify::{LinkFinder, LinkKind};
 
+use super::characters::{is_visible, replace_forbidden};
 use super::mistake::Mistake;
 
 /// The text of a message: 1 to 2,000 characters, at least one of them visible, with lines separated by `\n`.
@@ -36,7 +37,7 @@ impl MessageText {
             .map(replace_forbidden)
             .collect();
         let text = text.trim_end().trim_start_matches('\n');
-        if text.trim().is_empty() {
+        if !text.chars().any(is_visible) {
             return Err(Mistake("Enter a message"));
         }
         if text.chars().count() > Self::MAX_CHARS {
@@ -83,16 +84,6 @@ fn is_web_address(address: &str) -> bool {
     matches!(scheme.as_deref(), Some("http" | "https"))
 }
 
-pub(super) fn replace_forbidden(c: char) -> char {
-    let code = u32::from(c);
-    let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
-    if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {
-        '\u{fffd}'
-    } else {
-        c
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::Segment::{LineBreak, Link, Text};
@@ -108,6 +99,33 @@ mod tests {
     fn an_empty_message_is_refused() {
         for empty in ["", " ", "\r\n", "\u{3000}\n"] {
             assert_eq!(MessageText::parse(empty).unwrap_err().0, "Enter a message");
+        }
+    }
+
+    #[test]
+    fn a_message_that_shows_nothing_is_refused() {
+        for blank in [
+            "\u{200b}",
+            "\u{2800}\u{2800}",
+            "\u{115f}\u{1160}",
+            "\u{3164}",
+            "\u{ffa0}",
+            "\u{e0020}\u{e007f}",
+            "\u{fe0f}",
+            "\u{301}\u{488}",
+            "\u{202e}\u{2066}\u{2069}",
+            "\u{fff9}\u{fffb}",
+            "\u{1d159}",
+            "\u{ad} \u{a0}\n\u{200d}",
+        ] {
+            assert_eq!(
+                MessageText::parse(blank).unwrap_err().0,
+                "Enter a message",
+                "{blank:?}"
+            );
+        }
+        for seen in [".", "\u{2801}", "ᄀ", "❤\u{fe0f}", "\u{200b}x", "\u{6dd}", "\u{e000}"] {
+            assert!(MessageText::parse(seen).is_ok(), "{seen:?}");
         }
     }
 

@@ -4,6 +4,7 @@
 
 mod announcements;
 mod browser;
+mod characters;
 mod client_address;
 mod ids;
 mod invite;

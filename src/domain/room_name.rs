@@ -3,9 +3,9 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
+use super::characters::{is_default_ignorable, is_visible};
 use super::mistake::Mistake;
 use super::names::NameKeys;
-use super::username::is_default_ignorable;
 
 /// A room's name: 1 to 64 characters in NFC, without control characters and bidirectional controls.
 ///
@@ -72,17 +72,6 @@ fn is_allowed(c: char) -> bool {
             Control | Format | LineSeparator | ParagraphSeparator | PrivateUse | Unassigned
         ),
     }
-}
-
-fn is_visible(c: char) -> bool {
-    use unicode_properties::GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
-    // U+2800 is the blank braille pattern: a symbol without any dots.
-    c != '\u{2800}'
-        && !is_default_ignorable(c)
-        && matches!(
-            c.general_category_group(),
-            Letter | Number | Punctuation | Symbol
-        )
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::MixedScript;
 
+use super::characters::is_default_ignorable;
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
@@ -83,14 +84,6 @@ fn is_allowed(c: char) -> bool {
                     c.general_category(),
                     DecimalNumber | NonspacingMark | SpacingMark
                 )))
-}
-
-/// Returns whether `c` is a default-ignorable character, which is usually invisible. The skeleton of UTS 39
-/// leaves these characters out.
-pub(super) fn is_default_ignorable(c: char) -> bool {
-    unicode_security::skeleton(c.encode_utf8(&mut [0; 4]))
-        .next()
-        .is_none()
 }
 
 #[cfg(test)]
