@@ -44,6 +44,15 @@ fn is_blank(c: char) -> bool {
     )
 }
 
+/// Returns whether `c` ends a line (UAX 14, classes BK, CR, LF and NL). Slides and word processors write line
+/// breaks within a paragraph as U+000B or U+2028.
+pub(super) fn is_line_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
 /// Replaces a character that HTML forbids ("noncharacters and controls") by U+FFFD.
 pub(super) fn replace_forbidden(c: char) -> char {
     let code = u32::from(c);

@@ -2,7 +2,7 @@
 
 use linkify::{LinkFinder, LinkKind};
 
-use super::characters::{is_visible, replace_forbidden};
+use super::characters::{is_line_break, is_visible, replace_forbidden};
 use super::mistake::Mistake;
 
 /// The text of a message: 1 to 2,000 characters, at least one of them visible, with lines separated by `\n`.
@@ -24,15 +24,15 @@ impl MessageText {
     /// The maximum length of a message, in characters.
     pub const MAX_CHARS: usize = 2_000;
 
-    /// Parses a text as typed. Drops white space at the end and empty lines at the start, and replaces
-    /// characters that HTML forbids ("noncharacters and controls") by U+FFFD.
+    /// Parses a text as typed. Drops white space at the end and empty lines at the start. Line breaks of all
+    /// kinds become `\n`, and characters that HTML forbids ("noncharacters and controls") become U+FFFD.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the text.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let text: String = typed
             .replace("\r\n", "\n")
-            .replace('\r', "\n")
+            .replace(is_line_break, "\n")
             .chars()
             .map(replace_forbidden)
             .collect();
@@ -152,6 +152,17 @@ mod tests {
         assert_eq!(
             message.segments(),
             [Text("one"), LineBreak, LineBreak, Text("  two")]
+        );
+    }
+
+    #[test]
+    fn line_breaks_of_all_kinds_are_line_breaks() {
+        let message = text("a\u{b}b\u{c}c\u{85}d\u{2028}e\u{2029}f\rg\r\nh");
+
+        assert_eq!(message.as_str(), "a\nb\nc\nd\ne\nf\ng\nh");
+        assert_eq!(
+            MessageText::parse("\u{b}\u{2028}").unwrap_err().0,
+            "Enter a message"
         );
     }
 

@@ -591,7 +591,10 @@ async fn messages_show_hostile_text_exactly_as_typed() {
             assert_same_structure(&page, &harmless_delete, &text);
         }
         let is_noncharacter = |c| matches!(u32::from(c) & 0xffff, 0xfdd0 | 0xfffe..);
-        let is_plain = !text.contains(|c: char| c.is_control() || is_noncharacter(c));
+        // The separators of lines and paragraphs become line breaks.
+        let is_separator = |c| matches!(c, '\u{2028}' | '\u{2029}');
+        let is_plain = !text
+            .contains(|c: char| c.is_control() || is_separator(c) || is_noncharacter(c));
         if is_plain {
             assert_eq!(shown.as_str(), text.trim_end());
         }
