@@ -1,8 +1,9 @@
 //! The text of messages.
 
-use linkify::{LinkFinder, LinkKind};
+use std::borrow::Cow;
 
 use super::characters::{is_line_break, is_visible, replace_forbidden};
+use super::links;
 use super::mistake::Mistake;
 
 /// The text of a message: 1 to 2,000 characters, at least one of them visible, with lines separated by `\n`.
@@ -16,7 +17,7 @@ pub enum Segment<'a> {
     Text(&'a str),
     /// A line break.
     LineBreak,
-    /// An `http` or `https` URL.
+    /// An `http` or `https` URL, as typed. Pages show it with [`Segment::shown`].
     Link(&'a str),
 }
 
@@ -58,30 +59,33 @@ impl MessageText {
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
         let mut segments = Vec::new();
-        let mut finder = LinkFinder::new();
-        finder.kinds(&[LinkKind::Url]);
         for (number, line) in self.0.split('\n').enumerate() {
             if number > 0 {
                 segments.push(Segment::LineBreak);
             }
-            segments.extend(finder.spans(line).map(|span| {
-                let is_link = span.kind().is_some() && is_web_address(span.as_str());
-                if is_link {
-                    Segment::Link(span.as_str())
-                } else {
-                    Segment::Text(span.as_str())
+            let mut rest = line;
+            while let Some((before, link, after)) = links::split_at_link(rest) {
+                if !before.is_empty() {
+                    segments.push(Segment::Text(before));
                 }
-            }));
+                segments.push(Segment::Link(link));
+                rest = after;
+            }
+            if !rest.is_empty() {
+                segments.push(Segment::Text(rest));
+            }
         }
         segments
     }
 }
 
-fn is_web_address(address: &str) -> bool {
-    let scheme = address
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("http" | "https"))
+impl Segment<'_> {
+    /// Returns the URL of a link as pages show it, with invisible characters and those that change the direction
+    /// of text percent-encoded.
+    #[must_use]
+    pub fn shown(link: &str) -> Cow<'_, str> {
+        links::shown(link)
+    }
 }
 
 #[cfg(test)]
@@ -124,7 +128,15 @@ mod tests {
                 "{blank:?}"
             );
         }
-        for seen in [".", "\u{2801}", "ᄀ", "❤\u{fe0f}", "\u{200b}x", "\u{6dd}", "\u{e000}"] {
+        for seen in [
+            ".",
+            "\u{2801}",
+            "ᄀ",
+            "❤\u{fe0f}",
+            "\u{200b}x",
+            "\u{6dd}",
+            "\u{e000}",
+        ] {
             assert!(MessageText::parse(seen).is_ok(), "{seen:?}");
         }
     }

@@ -9,6 +9,7 @@ mod client_address;
 mod ids;
 mod invite;
 mod language;
+mod links;
 mod message_text;
 mod mistake;
 mod names;
