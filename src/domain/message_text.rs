@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use super::characters::{is_line_break, is_visible, replace_forbidden};
+use super::characters::{bound_marks, is_line_break, is_visible, replace_forbidden};
 use super::links;
 use super::mistake::Mistake;
 
@@ -26,7 +26,8 @@ impl MessageText {
     pub const MAX_CHARS: usize = 2_000;
 
     /// Parses a text as typed. Drops white space at the end and empty lines at the start. Line breaks of all
-    /// kinds become `\n`, and characters that HTML forbids ("noncharacters and controls") become U+FFFD.
+    /// kinds become `\n`, and characters that HTML forbids ("noncharacters and controls") become U+FFFD. Marks beyond
+    /// the eighth on one character are dropped.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the text.
@@ -37,6 +38,7 @@ impl MessageText {
             .chars()
             .map(replace_forbidden)
             .collect();
+        let text = bound_marks(&text);
         let text = text.trim_end().trim_start_matches('\n');
         if !text.chars().any(is_visible) {
             return Err(Mistake("Enter a message"));
@@ -155,6 +157,14 @@ mod tests {
     #[test]
     fn browsers_line_ends_count_as_one_character() {
         assert!(MessageText::parse(&"a\r\n".repeat(1000)).is_ok());
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        assert_eq!(
+            text(&format!("\u{b85}{}", "\u{bcc}".repeat(1_998))).as_str(),
+            format!("\u{b85}{}", "\u{bcc}".repeat(8))
+        );
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
-use super::characters::{is_default_ignorable, is_visible};
+use super::characters::{bound_marks, is_default_ignorable, is_visible};
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
@@ -15,13 +15,14 @@ use super::names::NameKeys;
 pub struct RoomName(String);
 
 impl RoomName {
-    /// Parses a name as typed.
+    /// Parses a name as typed. Drops marks beyond the eighth on one character.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let name: String = words.join(" ").nfc().collect();
+        let name = bound_marks(&name);
         if name.is_empty() {
             return Err(Mistake("Enter a room name"));
         }
@@ -110,6 +111,16 @@ mod tests {
     #[test]
     fn a_name_is_normalized_to_nfc() {
         assert_eq!(RoomName::parse("cafe\u{301}").unwrap().as_str(), "café");
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let typed = format!("\u{b85}{}", "\u{bcc}".repeat(63));
+
+        assert_eq!(
+            RoomName::parse(&typed).unwrap().as_str(),
+            format!("\u{b85}{}", "\u{bcc}".repeat(8))
+        );
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! Short texts of one paragraph: the description of a room and the reason for a ban.
 
-use super::characters::{is_visible, replace_forbidden};
+use super::characters::{bound_marks, is_visible, replace_forbidden};
 use super::mistake::Mistake;
 
 /// The maximum length of a short text, in characters.
@@ -53,10 +53,11 @@ impl BanReason {
 }
 
 /// Parses one paragraph. Collapses runs of white space into one space, as a browser shows them, and replaces
-/// characters that HTML forbids by U+FFFD, as in messages. A text without visible characters is empty.
+/// characters that HTML forbids by U+FFFD and bounds the marks on one character, as in messages. A text without visible characters is empty.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let text: String = words.join(" ").chars().map(replace_forbidden).collect();
+    let text = bound_marks(&text);
     if text.chars().count() > MAX_CHARS {
         return Err(Mistake(too_long));
     }
@@ -88,6 +89,13 @@ mod tests {
     fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
         assert_eq!(BanReason::parse(" "), Err(Mistake("Enter a reason")));
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let description = Description::parse(&format!("Z{}", "\u{301}".repeat(20))).unwrap();
+
+        assert_eq!(description.as_str(), format!("Z{}", "\u{301}".repeat(8)));
     }
 
     #[test]

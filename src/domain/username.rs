@@ -4,7 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::MixedScript;
 
-use super::characters::is_default_ignorable;
+use super::characters::{bound_marks, is_default_ignorable};
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
@@ -15,12 +15,14 @@ use super::names::NameKeys;
 pub struct Username(String);
 
 impl Username {
-    /// Parses a name as typed. Drops white space around the name.
+    /// Parses a name as typed. Drops white space around the name, and marks beyond the eighth on one
+    /// character.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let name: String = typed.trim().nfc().collect();
+        let name = bound_marks(&name);
         if name.is_empty() {
             return Err(Mistake("Enter a name"));
         }
@@ -112,6 +114,13 @@ mod tests {
         ] {
             assert_eq!(Username::parse(name).unwrap().as_str(), name);
         }
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let name = Username::parse(&format!("Zz{}", "\u{334}".repeat(18))).unwrap();
+
+        assert_eq!(name.as_str(), format!("Zz{}", "\u{334}".repeat(8)));
     }
 
     #[test]
