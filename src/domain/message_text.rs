@@ -1,7 +1,9 @@
 //! The text of messages.
 
-use linkify::{LinkFinder, LinkKind};
+use std::borrow::Cow;
 
+use super::characters::{bound_marks, is_line_break, is_visible, replace_forbidden};
+use super::links;
 use super::mistake::Mistake;
 
 /// The text of a message: 1 to 2,000 characters, at least one of them visible, with lines separated by `\n`.
@@ -15,7 +17,7 @@ pub enum Segment<'a> {
     Text(&'a str),
     /// A line break.
     LineBreak,
-    /// An `http` or `https` URL.
+    /// An `http` or `https` URL, as typed. Pages show it with [`Segment::shown`].
     Link(&'a str),
 }
 
@@ -23,20 +25,22 @@ impl MessageText {
     /// The maximum length of a message, in characters.
     pub const MAX_CHARS: usize = 2_000;
 
-    /// Parses a text as typed. Drops white space at the end and empty lines at the start, and replaces
-    /// characters that HTML forbids ("noncharacters and controls") by U+FFFD.
+    /// Parses a text as typed. Drops white space at the end and empty lines at the start. Line breaks of all
+    /// kinds become `\n`, and characters that HTML forbids ("noncharacters and controls") become U+FFFD. Marks beyond
+    /// the eighth on one character are dropped.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the text.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let text: String = typed
             .replace("\r\n", "\n")
-            .replace('\r', "\n")
+            .replace(is_line_break, "\n")
             .chars()
             .map(replace_forbidden)
             .collect();
+        let text = bound_marks(&text);
         let text = text.trim_end().trim_start_matches('\n');
-        if text.trim().is_empty() {
+        if !text.chars().any(is_visible) {
             return Err(Mistake("Enter a message"));
         }
         if text.chars().count() > Self::MAX_CHARS {
@@ -57,39 +61,32 @@ impl MessageText {
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
         let mut segments = Vec::new();
-        let mut finder = LinkFinder::new();
-        finder.kinds(&[LinkKind::Url]);
         for (number, line) in self.0.split('\n').enumerate() {
             if number > 0 {
                 segments.push(Segment::LineBreak);
             }
-            segments.extend(finder.spans(line).map(|span| {
-                let is_link = span.kind().is_some() && is_web_address(span.as_str());
-                if is_link {
-                    Segment::Link(span.as_str())
-                } else {
-                    Segment::Text(span.as_str())
+            let mut rest = line;
+            while let Some((before, link, after)) = links::split_at_link(rest) {
+                if !before.is_empty() {
+                    segments.push(Segment::Text(before));
                 }
-            }));
+                segments.push(Segment::Link(link));
+                rest = after;
+            }
+            if !rest.is_empty() {
+                segments.push(Segment::Text(rest));
+            }
         }
         segments
     }
 }
 
-fn is_web_address(address: &str) -> bool {
-    let scheme = address
-        .split_once("://")
-        .map(|(scheme, _)| scheme.to_ascii_lowercase());
-    matches!(scheme.as_deref(), Some("http" | "https"))
-}
-
-pub(super) fn replace_forbidden(c: char) -> char {
-    let code = u32::from(c);
-    let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
-    if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {
-        '\u{fffd}'
-    } else {
-        c
+impl Segment<'_> {
+    /// Returns the URL of a link as pages show it, with invisible characters and those that change the direction
+    /// of text percent-encoded.
+    #[must_use]
+    pub fn shown(link: &str) -> Cow<'_, str> {
+        links::shown(link)
     }
 }
 
@@ -112,6 +109,41 @@ mod tests {
     }
 
     #[test]
+    fn a_message_that_shows_nothing_is_refused() {
+        for blank in [
+            "\u{200b}",
+            "\u{2800}\u{2800}",
+            "\u{115f}\u{1160}",
+            "\u{3164}",
+            "\u{ffa0}",
+            "\u{e0020}\u{e007f}",
+            "\u{fe0f}",
+            "\u{301}\u{488}",
+            "\u{202e}\u{2066}\u{2069}",
+            "\u{fff9}\u{fffb}",
+            "\u{1d159}",
+            "\u{ad} \u{a0}\n\u{200d}",
+        ] {
+            assert_eq!(
+                MessageText::parse(blank).unwrap_err().0,
+                "Enter a message",
+                "{blank:?}"
+            );
+        }
+        for seen in [
+            ".",
+            "\u{2801}",
+            "ᄀ",
+            "❤\u{fe0f}",
+            "\u{200b}x",
+            "\u{6dd}",
+            "\u{e000}",
+        ] {
+            assert!(MessageText::parse(seen).is_ok(), "{seen:?}");
+        }
+    }
+
+    #[test]
     fn a_message_has_at_most_2000_characters() {
         assert!(MessageText::parse(&"é".repeat(2000)).is_ok());
         assert!(
@@ -128,12 +160,31 @@ mod tests {
     }
 
     #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        assert_eq!(
+            text(&format!("\u{b85}{}", "\u{bcc}".repeat(1_998))).as_str(),
+            format!("\u{b85}{}", "\u{bcc}".repeat(8))
+        );
+    }
+
+    #[test]
     fn line_breaks_and_indentation_are_kept() {
         let message = text("one\r\n\r\n  two");
 
         assert_eq!(
             message.segments(),
             [Text("one"), LineBreak, LineBreak, Text("  two")]
+        );
+    }
+
+    #[test]
+    fn line_breaks_of_all_kinds_are_line_breaks() {
+        let message = text("a\u{b}b\u{c}c\u{85}d\u{2028}e\u{2029}f\rg\r\nh");
+
+        assert_eq!(message.as_str(), "a\nb\nc\nd\ne\nf\ng\nh");
+        assert_eq!(
+            MessageText::parse("\u{b}\u{2028}").unwrap_err().0,
+            "Enter a message"
         );
     }
 

@@ -4,10 +4,12 @@
 
 mod announcements;
 mod browser;
+mod characters;
 mod client_address;
 mod ids;
 mod invite;
 mod language;
+mod links;
 mod message_text;
 mod mistake;
 mod names;

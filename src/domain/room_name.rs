@@ -3,9 +3,9 @@
 use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategory, UnicodeGeneralCategory};
 
+use super::characters::{bound_marks, is_default_ignorable, is_visible};
 use super::mistake::Mistake;
 use super::names::NameKeys;
-use super::username::is_default_ignorable;
 
 /// A room's name: 1 to 64 characters in NFC, without control characters and bidirectional controls.
 ///
@@ -15,13 +15,14 @@ use super::username::is_default_ignorable;
 pub struct RoomName(String);
 
 impl RoomName {
-    /// Parses a name as typed.
+    /// Parses a name as typed. Drops marks beyond the eighth on one character.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let name: String = words.join(" ").nfc().collect();
+        let name = bound_marks(&name);
         if name.is_empty() {
             return Err(Mistake("Enter a room name"));
         }
@@ -74,17 +75,6 @@ fn is_allowed(c: char) -> bool {
     }
 }
 
-fn is_visible(c: char) -> bool {
-    use unicode_properties::GeneralCategoryGroup::{Letter, Number, Punctuation, Symbol};
-    // U+2800 is the blank braille pattern: a symbol without any dots.
-    c != '\u{2800}'
-        && !is_default_ignorable(c)
-        && matches!(
-            c.general_category_group(),
-            Letter | Number | Punctuation | Symbol
-        )
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -121,6 +111,16 @@ mod tests {
     #[test]
     fn a_name_is_normalized_to_nfc() {
         assert_eq!(RoomName::parse("cafe\u{301}").unwrap().as_str(), "café");
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let typed = format!("\u{b85}{}", "\u{bcc}".repeat(63));
+
+        assert_eq!(
+            RoomName::parse(&typed).unwrap().as_str(),
+            format!("\u{b85}{}", "\u{bcc}".repeat(8))
+        );
     }
 
     #[test]

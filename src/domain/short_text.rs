@@ -1,12 +1,12 @@
 //! Short texts of one paragraph: the description of a room and the reason for a ban.
 
-use super::message_text::replace_forbidden;
+use super::characters::{bound_marks, is_visible, replace_forbidden};
 use super::mistake::Mistake;
 
 /// The maximum length of a short text, in characters.
 const MAX_CHARS: usize = 300;
 
-/// A room's description: at most 300 characters, may be empty.
+/// A room's description: at most 300 characters, empty or with at least one visible character.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Description(String);
 
@@ -27,7 +27,7 @@ impl Description {
     }
 }
 
-/// The reason for a ban, shown to the banned person: 1 to 300 characters.
+/// The reason for a ban, shown to the banned person: 1 to 300 characters, at least one of them visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanReason(String);
 
@@ -53,12 +53,16 @@ impl BanReason {
 }
 
 /// Parses one paragraph. Collapses runs of white space into one space, as a browser shows them, and replaces
-/// characters that HTML forbids by U+FFFD, as in messages.
+/// characters that HTML forbids by U+FFFD and bounds the marks on one character, as in messages. A text without visible characters is empty.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let text: String = words.join(" ").chars().map(replace_forbidden).collect();
+    let text = bound_marks(&text);
     if text.chars().count() > MAX_CHARS {
         return Err(Mistake(too_long));
+    }
+    if !text.chars().any(is_visible) {
+        return Ok(String::new());
     }
     Ok(text)
 }
@@ -85,6 +89,21 @@ mod tests {
     fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
         assert_eq!(BanReason::parse(" "), Err(Mistake("Enter a reason")));
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let description = Description::parse(&format!("Z{}", "\u{301}".repeat(20))).unwrap();
+
+        assert_eq!(description.as_str(), format!("Z{}", "\u{301}".repeat(8)));
+    }
+
+    #[test]
+    fn a_text_that_shows_nothing_is_empty() {
+        for blank in ["\u{200b}", "\u{2800}", "\u{3164} \u{202e}", "\u{301}"] {
+            assert_eq!(Description::parse(blank).unwrap().as_str(), "", "{blank:?}");
+            assert_eq!(BanReason::parse(blank), Err(Mistake("Enter a reason")));
+        }
     }
 
     #[test]

@@ -4,6 +4,7 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::MixedScript;
 
+use super::characters::{bound_marks, is_default_ignorable};
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
@@ -14,12 +15,14 @@ use super::names::NameKeys;
 pub struct Username(String);
 
 impl Username {
-    /// Parses a name as typed. Drops white space around the name.
+    /// Parses a name as typed. Drops white space around the name, and marks beyond the eighth on one
+    /// character.
     ///
     /// # Errors
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let name: String = typed.trim().nfc().collect();
+        let name = bound_marks(&name);
         if name.is_empty() {
             return Err(Mistake("Enter a name"));
         }
@@ -85,14 +88,6 @@ fn is_allowed(c: char) -> bool {
                 )))
 }
 
-/// Returns whether `c` is a default-ignorable character, which is usually invisible. The skeleton of UTS 39
-/// leaves these characters out.
-pub(super) fn is_default_ignorable(c: char) -> bool {
-    unicode_security::skeleton(c.encode_utf8(&mut [0; 4]))
-        .next()
-        .is_none()
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -119,6 +114,13 @@ mod tests {
         ] {
             assert_eq!(Username::parse(name).unwrap().as_str(), name);
         }
+    }
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        let name = Username::parse(&format!("Zz{}", "\u{334}".repeat(18))).unwrap();
+
+        assert_eq!(name.as_str(), format!("Zz{}", "\u{334}".repeat(8)));
     }
 
     #[test]
@@ -183,7 +185,9 @@ mod tests {
             typed in prop_oneof![any::<String>(), "\\PC{2,34}", "[\\p{L}\\p{M}\\p{Nd}_-]{1,12}"],
         ) {
             if let Ok(name) = Username::parse(&typed) {
-                prop_assert!((2..=32).contains(&name.as_str().chars().count()));
+                // One character can stand for two letters.
+                prop_assert!(name.as_str().chars().count() <= 32);
+                prop_assert!((2..=32).contains(&name.as_str().nfkc().count().max(name.as_str().chars().count())));
                 prop_assert!(!name.as_str().contains(|c: char| c.is_control() || c.is_whitespace()));
                 prop_assert_eq!(Username::parse(name.as_str()), Ok(name.clone()));
                 prop_assert!(!name.keys().folded_skeleton.is_empty());

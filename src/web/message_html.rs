@@ -166,6 +166,28 @@ mod tests {
         pieces.collect()
     }
 
+    /// Returns what a page shows of a segment.
+    fn shown(segment: Segment<'_>) -> String {
+        match segment {
+            Segment::Text(text) => text.to_owned(),
+            Segment::LineBreak => "\n".to_owned(),
+            Segment::Link(link) => Segment::shown(link).into_owned(),
+        }
+    }
+
+    #[test]
+    fn a_direction_override_in_a_link_is_shown_escaped() {
+        let text = MessageText::parse("https://example.org/\u{202e}gpj.exe").unwrap();
+
+        let message = run(posted("ada", text));
+
+        let html = message.html_for(UserId(2));
+        assert!(
+            html.contains(">https://example.org/%E2%80%AEgpj.exe</a>"),
+            "{html}"
+        );
+    }
+
     proptest! {
         #![proptest_config(ProptestConfig {
             failure_persistence: None,
@@ -189,7 +211,8 @@ mod tests {
                     assert_eq!(found.len(), 1);
                     found.concat()
                 };
-                prop_assert_eq!(one(".text"), text.as_str());
+                let shown: String = text.segments().into_iter().map(shown).collect();
+                prop_assert_eq!(one(".text"), shown);
                 prop_assert_eq!(one(".author"), author);
                 for element in html.select(&Selector::parse("ul *").unwrap()) {
                     let element = element.value();

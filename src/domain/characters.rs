@@ -1,0 +1,148 @@
+//! Properties of characters that decide what a text may contain and what of it can be seen.
+
+use icu_properties::CodePointSetData;
+use icu_properties::props::{DefaultIgnorableCodePoint, PrependedConcatenationMark};
+use unicode_properties::{GeneralCategory, GeneralCategoryGroup, UnicodeGeneralCategory};
+
+/// Returns whether `c` is a default-ignorable character, which is usually invisible. The skeleton of UTS 39
+/// leaves these characters out.
+pub(super) fn is_default_ignorable(c: char) -> bool {
+    CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c)
+}
+
+/// Returns whether a reader sees something where `c` stands. A mark needs a letter to stand on. Unassigned and
+/// private characters are drawn as boxes at least.
+pub(super) fn is_visible(c: char) -> bool {
+    use GeneralCategory::{
+        Control, EnclosingMark, Format, LineSeparator, NonspacingMark, ParagraphSeparator,
+        SpaceSeparator, SpacingMark,
+    };
+    if is_default_ignorable(c) || is_blank(c) {
+        return false;
+    }
+    match c.general_category() {
+        Control | EnclosingMark | LineSeparator | NonspacingMark | ParagraphSeparator
+        | SpaceSeparator | SpacingMark => false,
+        // Such as U+06DD, the sign around the number of a verse.
+        Format => CodePointSetData::new::<PrependedConcatenationMark>().contains(c),
+        _ => true,
+    }
+}
+
+/// Returns whether `c` is a letter or symbol without ink, and not default-ignorable as the Hangul fillers are.
+fn is_blank(c: char) -> bool {
+    matches!(
+        c,
+        // The braille pattern without dots.
+        '\u{2800}'
+        // The placeholder of an object that was not copied along.
+        | '\u{fffc}'
+        // Egyptian hieroglyphs: full blank and half blank.
+        | '\u{13441}' | '\u{13442}'
+        // The musical note without a head.
+        | '\u{1d159}'
+    )
+}
+
+/// The maximum number of marks on one character. The longest known stack of real text, a Tibetan seed syllable
+/// (U+0F67 and its marks), has eight.
+const MAX_MARKS: usize = 8;
+
+/// Drops the marks beyond the eighth on one character, for good. Thousands of marks on one character are one
+/// grapheme cluster, which browsers draw in one piece, as wide or high as all of them.
+///
+/// Invisible characters between marks, such as joiners, do not begin a new count.
+pub(super) fn bound_marks(text: &str) -> String {
+    let mut marks = 0;
+    let is_kept = |&c: &char| {
+        if c.general_category_group() == GeneralCategoryGroup::Mark {
+            marks += 1;
+        } else if !is_default_ignorable(c) && c.general_category() != GeneralCategory::Format {
+            marks = 0;
+        }
+        marks <= MAX_MARKS || c.general_category_group() != GeneralCategoryGroup::Mark
+    };
+    text.chars().filter(is_kept).collect()
+}
+
+/// Returns whether `c` ends a line (UAX 14, classes BK, CR, LF and NL). Slides and word processors write line
+/// breaks within a paragraph as U+000B or U+2028.
+pub(super) fn is_line_break(c: char) -> bool {
+    matches!(
+        c,
+        '\n' | '\r' | '\u{b}' | '\u{c}' | '\u{85}' | '\u{2028}' | '\u{2029}'
+    )
+}
+
+/// Replaces a character that HTML forbids ("noncharacters and controls") by U+FFFD.
+pub(super) fn replace_forbidden(c: char) -> char {
+    let code = u32::from(c);
+    let is_noncharacter = (0xfdd0..=0xfdef).contains(&code) || code & 0xfffe == 0xfffe;
+    if is_noncharacter || (c.is_control() && !matches!(c, '\n' | '\t')) {
+        '\u{fffd}'
+    } else {
+        c
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_character_carries_at_most_eight_marks() {
+        for (base, mark) in [("Z", "\u{301}"), ("\u{b85}", "\u{bcc}"), ("a", "\u{488}")] {
+            let typed = format!("{base}{}b{mark}", mark.repeat(1_998));
+
+            let expected = format!("{base}{}b{mark}", mark.repeat(8));
+            assert_eq!(bound_marks(&typed), expected);
+        }
+    }
+
+    #[test]
+    fn invisible_characters_between_marks_do_not_begin_a_new_count() {
+        for between in [
+            "\u{200d}", "\u{200c}", "\u{200b}", "\u{ad}", "\u{34f}", "\u{202e}",
+        ] {
+            let typed = format!("Z{}", format!("\u{301}{between}").repeat(100));
+
+            let marks = bound_marks(&typed).matches('\u{301}').count();
+            assert!(marks <= 8, "{between:?}: {marks}");
+        }
+    }
+
+    #[test]
+    fn real_text_keeps_its_marks() {
+        for text in [
+            "ที่นี้ น้ำแข็ง",
+            "\u{f67}\u{f90}\u{fb5}\u{fa8}\u{fb3}\u{fba}\u{fbc}\u{fbb}\u{f82}",
+            "བསྒྲུབས",
+            "הָאָֽרֶץ׃ שְׁ֖מַּ",
+            "क्षत्रिय स्त्री र्द्ध्र्य",
+            "கௌரவம்",
+            "မြွှေ့ ကျွန်ုပ်",
+            "ខ្ញុំ",
+            "Tiếng Việt",
+            "مُحَمَّدٌ",
+            "👩🏽\u{200d}❤\u{fe0f}\u{200d}👩 5\u{fe0f}\u{20e3}",
+        ] {
+            assert_eq!(bound_marks(text), text);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig {
+            failure_persistence: None,
+            ..ProptestConfig::default()
+        })]
+
+        #[test]
+        fn bounding_marks_is_idempotent(text in "([a-z]|\\p{M}|\\p{Cf}|\\PC){0,60}") {
+            let bounded = bound_marks(&text);
+
+            prop_assert_eq!(bound_marks(&bounded), bounded);
+        }
+    }
+}
