@@ -261,7 +261,7 @@ pub struct Config {
     pub rates: Rates,
 
     /// The reverse proxies in front of this server: addresses or networks such as `10.0.0.0/8`, separated
-    /// by commas. Only their `X-Forwarded-For` is trusted, and limits per address do not apply to them
+    /// by commas. Only their `X-Forwarded-For` is trusted, and they can have any number of connections
     #[arg(long, env = "MIRAGE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 

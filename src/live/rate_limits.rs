@@ -83,11 +83,16 @@ impl Limits {
     pub fn password(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
         // The address is counted first, so that an address that tries many names does not fill the memory of
         // the other limit.
-        self.count_from(&self.password_address, from)?;
-        if from.is_limited() {
-            self.count(&self.password, &(name.to_owned(), from))?;
-        }
-        Ok(())
+        self.count(&self.password_address, &from)?;
+        self.count(&self.password, &(name.to_owned(), from))
+    }
+
+    /// Counts a new password for an account, before its strength is estimated, as an attempt at a password.
+    ///
+    /// # Errors
+    /// When there were too many attempts from that address.
+    pub fn new_password(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count(&self.password_address, &from)
     }
 
     /// Counts an attempt to create an account.
@@ -95,7 +100,7 @@ impl Limits {
     /// # Errors
     /// When there were too many attempts from that address.
     pub fn sign_up(&self, from: ClientAddress) -> Result<(), TooMany> {
-        self.count_from(&self.sign_up, from)
+        self.count(&self.sign_up, &from)
     }
 
     /// Counts an attempt of `user` to join the private room whose folded name is `name`; `None` is a name
@@ -125,7 +130,7 @@ impl Limits {
     /// # Errors
     /// When there were too many attempts from that address.
     pub fn link(&self, from: ClientAddress) -> Result<(), TooMany> {
-        self.count_from(&self.links, from)
+        self.count(&self.links, &from)
     }
 
     /// Counts a message of `user` in `room`.
@@ -178,14 +183,6 @@ impl Limits {
 
     fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
         if self.is_on { limit.count(key) } else { Ok(()) }
-    }
-
-    fn count_from(&self, limit: &Limit<ClientAddress>, from: ClientAddress) -> Result<(), TooMany> {
-        if from.is_limited() {
-            self.count(limit, &from)
-        } else {
-            Ok(())
-        }
     }
 
     fn last_posts(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {

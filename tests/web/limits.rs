@@ -175,13 +175,30 @@ async fn a_forged_proxy_header_does_not_evade_the_rate_limit() {
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_itself_is_not_limited_by_its_address() {
-    let app = behind_a_proxy(&["--limit-sign-in=1+1/30s", "--limit-sign-in-address=1+1/1s"]).await;
+async fn requests_without_an_address_beyond_the_proxies_are_limited_too() {
+    let trusted = "--trusted-proxies=127.0.0.0/8,10.0.0.0/8";
+    let app = TestApp::with(&["--limits=on", trusted, "--limit-sign-in=2+1/30s"]).await;
     let form = [("name", "ada"), ("password", PASSWORD)];
+    let try_from = async |forwarded: Option<&str>| {
+        let browser = app.anonymous();
+        let page = match forwarded {
+            Some(address) => post_from(address, &browser, "/login", &form).await,
+            None => browser.post("/login", &form).await,
+        };
+        page.status.as_u16()
+    };
 
-    for _ in 0..3 {
-        let page = app.anonymous().post("/login", &form).await;
-        page.assert_status(422);
+    for forwarded in [
+        None,
+        Some("10.1.2.3"),
+        Some("10.1.2.4, 10.0.0.1"),
+        Some("?"),
+    ] {
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(try_from(forwarded).await);
+        }
+        assert_eq!(statuses, [422, 422, 429], "{forwarded:?}");
     }
 }
 
