@@ -293,6 +293,15 @@ pub async fn settings(core: &Core, user: UserId) -> Result<Settings, Fault> {
             announcements: row.announcements,
         }))
     };
+/// Returns whether `user` still has an account.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn exists(core: &Core, user: UserId) -> Result<bool, Fault> {
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
+    Ok(row.is_some())
+}
+
     let held = core.settings.get(user, read).await?;
     Ok(held.map_or(
         Settings {
