@@ -298,7 +298,7 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in: Rate,
 
-    /// Password attempts from one address
+    /// Password attempts from one address, new passwords at sign-up included
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN_ADDRESS", default_value = "60+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in_address: Rate,
 

@@ -29,7 +29,7 @@ pub use language::Language;
 pub use message_text::{MessageText, Segment};
 pub use mistake::{Mistake, UnknownChoice};
 pub use names::NameKeys;
-pub use passwords::{AccountPassword, PlainPassword, RoomPassword};
+pub use passwords::{AccountPassword, PasswordCandidate, PlainPassword, RoomPassword};
 pub use posting::Posting;
 pub use role::Role;
 pub use room_name::RoomName;

@@ -223,6 +223,48 @@ async fn new_accounts_are_limited_per_address_and_hour() {
 }
 
 #[actix_web::test]
+async fn estimates_of_new_passwords_are_limited_per_address() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in-address=2+1/1s"]).await;
+    let browser = app.anonymous();
+    let register = async |name, password| {
+        let form = [("name", name), ("password", password)];
+        browser.post("/register", &form).await
+    };
+    // With a mistake in the name, the password is not estimated.
+    for _ in 0..3 {
+        let page = register("!", "qwertyuiop").await;
+        page.assert_status(422);
+        assert_eq!(page.texts(".problems a").len(), 1, "only the name");
+    }
+    for _ in 0..2 {
+        let page = register("ada", "qwertyuiop").await;
+        page.assert_status(422);
+        assert_eq!(page.texts("#password-problem").len(), 1);
+    }
+
+    let page = register("ada", "qwertyuiop").await;
+
+    assert_rate_limited(&page, "ada", 1, "1 second");
+}
+
+#[actix_web::test]
+async fn a_new_password_is_estimated_only_within_the_sign_in_limit() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in=2+1/30s"]).await;
+    let ada = app.sign_up("ada").await;
+    let form = [("current", PASSWORD), ("password", "qwertyuiop")];
+    for _ in 0..2 {
+        let page = ada.post("/account/password", &form).await;
+        page.assert_status(422);
+        assert_eq!(page.texts("#password-problem").len(), 1);
+    }
+
+    let page = ada.post("/account/password", &form).await;
+
+    let sentence = "Too many attempts. Wait 30 seconds, then try again";
+    page.assert_status(429).assert_problem("current", sentence);
+}
+
+#[actix_web::test]
 async fn attempts_to_join_private_rooms_are_limited_per_person() {
     let app = TestApp::with(&["--limits=on", "--limit-join=3+1/1min"]).await;
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
