@@ -318,6 +318,10 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_ROOMS", default_value = "20+20/1h", value_name = "RATE", value_parser = rate)]
     pub limit_rooms: Rate,
 
+    /// Passwords that one person sets for rooms that exist
+    #[arg(long, env = "MIRAGE_LIMIT_ROOM_PASSWORDS", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
+    pub limit_room_passwords: Rate,
+
     /// Messages from one person in one room
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages: Rate,
@@ -828,7 +832,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 31] = [
+    const SETTINGS: [&str; 32] = [
         "bind",
         "database-url",
         "public-url",
@@ -854,6 +858,7 @@ mod tests {
         "limit-join",
         "limit-join-name",
         "limit-rooms",
+        "limit-room-passwords",
         "limit-messages",
         "limit-messages-room",
         "limit-links",

@@ -32,6 +32,7 @@ pub struct Limits {
     join: Limit<UserId>,
     join_name: Limit<String>,
     rooms: Limit<UserId>,
+    room_passwords: Limit<UserId>,
     messages: Limit<(UserId, RoomId)>,
     messages_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
@@ -66,6 +67,7 @@ impl Limits {
             join: Limit::new(rates.limit_join, &clock),
             join_name: Limit::new(rates.limit_join_name, &clock),
             rooms: Limit::new(rates.limit_rooms, &clock),
+            room_passwords: Limit::new(rates.limit_room_passwords, &clock),
             messages: Limit::new(rates.limit_messages, &clock),
             messages_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
@@ -125,6 +127,14 @@ impl Limits {
         self.count(&self.rooms, &user)
     }
 
+    /// Counts a new password that `user` sets for a room.
+    ///
+    /// # Errors
+    /// When there were too many room passwords by that person.
+    pub fn room_password(&self, user: UserId) -> Result<(), TooMany> {
+        self.count(&self.room_passwords, &user)
+    }
+
     /// Counts a request for a secret link.
     ///
     /// # Errors
@@ -171,6 +181,7 @@ impl Limits {
         self.join.sweep();
         self.join_name.sweep();
         self.rooms.sweep();
+        self.room_passwords.sweep();
         self.messages.sweep();
         self.messages_room.sweep();
         self.links.sweep();
@@ -361,6 +372,7 @@ mod tests {
         assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
         assert_eq!(tries(|| limits.join(ADA, None)), 1000);
         assert_eq!(tries(|| limits.new_room(ADA)), 1000);
+        assert_eq!(tries(|| limits.room_password(ADA)), 1000);
         assert_eq!(tries(|| limits.link(address(1))), 1000);
     }
 
@@ -435,6 +447,16 @@ mod tests {
         assert_eq!(tries(|| limits.new_room(UserId(2))), 20);
         clock.advance(3600 * SECOND);
         assert_eq!(tries(|| limits.new_room(ADA)), 20);
+    }
+
+    #[test]
+    fn a_person_can_set_ten_room_passwords_and_then_one_per_minute() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.room_password(ADA)), 10);
+        assert_eq!(tries(|| limits.room_password(UserId(2))), 10);
+        clock.advance(120 * SECOND);
+        assert_eq!(tries(|| limits.room_password(ADA)), 2);
     }
 
     #[test]

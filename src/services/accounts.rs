@@ -14,7 +14,9 @@ use crate::core::{Core, Fault, is_duplicate};
 use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
-use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
+use crate::domain::{
+    AccountPassword, Announcements, ClientAddress, PlainPassword, Requester, UserId, Username,
+};
 use crate::live::settings::Settings;
 use crate::security::tokens::Token;
 
@@ -78,9 +80,11 @@ pub async fn register(
     name: Username,
     password: AccountPassword,
     link: Option<Token>,
-    user_agent: String,
+    (from, user_agent): (ClientAddress, String),
 ) -> Result<Registered, Fault> {
-    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let requester = Requester::Address(from);
+    let hash = core.passwords.hash(requester, password.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, user_agent);
     let now = core.clock.now();
     let registering = Arc::clone(core);
@@ -121,19 +125,22 @@ pub async fn sign_in(
     core: &Arc<Core>,
     name: Option<Username>,
     password: PlainPassword,
-    user_agent: String,
+    (from, user_agent): (ClientAddress, String),
 ) -> Result<SignedIn, Fault> {
+    let requester = Requester::Address(from);
     // An invalid name is looked up too, so that it takes as long as a valid one.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
     loop {
         let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = core.passwords.verify(password.clone(), hash).await?;
+        let verified = core.passwords.verify(requester, password.clone(), hash);
+        let is_right = verified.await?;
         let Some(user) = user.filter(|_| is_right) else {
             return Ok(SignedIn::Refused);
         };
-        let renewed_hash = core.passwords.renew(password.clone(), &user.password_hash);
+        let passwords = &core.passwords;
+        let renewed_hash = passwords.renew(requester, password.clone(), &user.password_hash);
         let renewed_hash = renewed_hash.await?;
         if let Some(key) = begin_session(core, user, renewed_hash, user_agent.clone()).await? {
             return Ok(SignedIn::As(key));
@@ -190,7 +197,9 @@ pub async fn change_password(
     let Some(verified) = verified_hash(core, user, current).await? else {
         return Ok(PasswordChanged::WrongPassword);
     };
-    let password_hash = core.passwords.hash(new.plain().clone()).await?;
+    let requester = Requester::Person(user);
+    let hash = core.passwords.hash(requester, new.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, user_agent);
     let changing = Arc::clone(core);
     core.change(async move |transaction| {
@@ -222,9 +231,11 @@ pub async fn reset_password(
     core: &Arc<Core>,
     link: Token,
     password: AccountPassword,
-    user_agent: String,
+    (from, user_agent): (ClientAddress, String),
 ) -> Result<Reset, Fault> {
-    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let requester = Requester::Address(from);
+    let hash = core.passwords.hash(requester, password.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, user_agent);
     let now = core.clock.now();
     let resetting = Arc::clone(core);
@@ -282,6 +293,15 @@ pub async fn delete_account(
     .await
 }
 
+/// Returns whether `user` still has an account.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn exists(core: &Core, user: UserId) -> Result<bool, Fault> {
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
+    Ok(row.is_some())
+}
+
 /// Returns the personal settings of `user`. Costs no query while they are held in memory.
 ///
 /// # Errors
@@ -293,15 +313,6 @@ pub async fn settings(core: &Core, user: UserId) -> Result<Settings, Fault> {
             announcements: row.announcements,
         }))
     };
-/// Returns whether `user` still has an account.
-///
-/// # Errors
-/// When the database fails.
-pub(super) async fn exists(core: &Core, user: UserId) -> Result<bool, Fault> {
-    let row = user::Entity::find_by_id(user).one(&core.database).await?;
-    Ok(row.is_some())
-}
-
     let held = core.settings.get(user, read).await?;
     Ok(held.map_or(
         Settings {
@@ -364,7 +375,9 @@ async fn verified_hash(
 ) -> Result<Option<String>, Fault> {
     let row = user::Entity::find_by_id(user).one(&core.database).await?;
     let hash = row.map(|row| row.password_hash);
-    let is_right = core.passwords.verify(password, hash.as_deref()).await?;
+    let requester = Requester::Person(user);
+    let verified = core.passwords.verify(requester, password, hash.as_deref());
+    let is_right = verified.await?;
     Ok(hash.filter(|_| is_right))
 }
 

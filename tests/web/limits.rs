@@ -340,6 +340,34 @@ async fn new_rooms_are_limited_per_person_and_hour() {
 }
 
 #[actix_web::test]
+async fn new_passwords_of_a_room_are_limited_per_person() {
+    let app = TestApp::with(&["--limits=on", "--limit-room-passwords=2+1/1min"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+    let path = format!("/rooms/{room}/settings/password");
+    let form = [("password", "open barley"), ("others", "stay")];
+    // An invalid form does not count.
+    ada.post(&path, &[]).await.assert_status(422);
+    for _ in 0..2 {
+        ada.post(&path, &form).await.assert_status(303);
+    }
+    let hashes = app.core.probes.hashing.computed();
+
+    let page = ada.post(&path, &form).await;
+
+    let sentence = "Too many attempts. Wait 1 minute, then try again";
+    page.assert_status(429).assert_problem("password", sentence);
+    assert_eq!(page.header("retry-after"), "60");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
+    app.clock.advance(Duration::from_secs(60));
+    ada.post(&path, &form).await.assert_status(303);
+}
+
+#[actix_web::test]
 async fn attempts_to_open_links_are_limited_per_address() {
     let app = behind_a_proxy(&["--limit-links=3+30/1min"]).await;
     let ada = app.sign_up("ada").await;

@@ -12,6 +12,7 @@ use crate::services::accounts::{self, SignedIn};
 use crate::services::sessions;
 use crate::urls::with_next;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
+use crate::web::client_address;
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::guards::{count_password_attempt, user_agent};
@@ -109,7 +110,8 @@ async fn sign_in(
     let name = Username::parse(&form.name).ok();
     count_password_attempt(state, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
-    match accounts::sign_in(&state.core, name, password, user_agent(request)).await? {
+    let browser = (client_address::of(request), user_agent(request));
+    match accounts::sign_in(&state.core, name, password, browser).await? {
         SignedIn::As(key) => {
             cookie.set(&key).await?;
             Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))

@@ -192,7 +192,7 @@ async fn try_to_create(
         name,
         password,
         link.cloned(),
-        user_agent(request),
+        (from, user_agent(request)),
     )
     .await?
     {

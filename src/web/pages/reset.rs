@@ -86,9 +86,9 @@ pub async fn submit(
         Ok(password) => password,
         Err(mistake) => return show_again(Problems::one("password", mistake.0)),
     };
-    let agent = user_agent(&request);
+    let browser = (from, user_agent(&request));
     let reset = async {
-        match accounts::reset_password(&state.core, link.clone(), password, agent).await? {
+        match accounts::reset_password(&state.core, link.clone(), password, browser).await? {
             Reset::SignedIn(key) => {
                 cookie.set(&key).await?;
                 Ok(see_other("/rooms/mine?done=password-changed"))
