@@ -96,14 +96,20 @@ const ESTIMATED_CHARS: usize = 20;
 
 /// Returns whether somebody who tries common passwords first needs at most ten thousand guesses.
 ///
-/// A long password is estimated part by part, up to the first part that is hard to guess: if one part is, the
-/// whole password is too. A password of common parts only, such as a word repeated, is common.
+/// A longer password is estimated part by part, up to the first part that is hard to guess: if one part is, the
+/// whole password is too. Of a password that repeats itself, only the repeated part counts.
 ///
 /// The number of guesses is zxcvbn's estimate (Wheeler, "zxcvbn: Low-Budget Password Strength Estimation",
 /// USENIX Security 2016), which is exact for the passwords on its list of common ones. NIST SP 800-63B,
 /// section 3.1.1.2, asks for such a list and advises against rules about kinds of characters.
 fn is_common(password: &str) -> bool {
-    let chars: Vec<char> = password.chars().collect();
+    let mut chars: Vec<char> = password.chars().collect();
+    let length = chars.len();
+    if length > ESTIMATED_CHARS
+        && let Some(period) = (1..length).find(|&p| chars[p..] == chars[..length - p])
+    {
+        chars.truncate(period);
+    }
     chars.chunks(ESTIMATED_CHARS).all(|part| {
         let part: String = part.iter().collect();
         zxcvbn::zxcvbn(&part, &[]).guesses() <= 10_000
@@ -205,13 +211,13 @@ mod tests {
     }
 
     #[test]
-    fn a_long_password_of_common_parts_is_refused() {
+    fn a_long_password_that_is_common_or_repeats_a_common_one_is_refused() {
         for common in [
             "password".repeat(16),
             "a".repeat(128),
-            "1234567890".repeat(2),
-            "q1w2e3r4t5y6u7i8o9p0".to_owned(),
-            "polniypizdec110211".to_owned(),
+            "1234567890".repeat(3),
+            "password".repeat(3) + "pass",
+            "123456789987654321".to_owned(),
         ] {
             assert!(mistake(&common).contains("too common"), "{common}");
         }
