@@ -8,11 +8,12 @@
 use std::path::{Path, PathBuf};
 
 use mirage::clock::{Clock, SystemClock};
-use mirage::config::Storage;
+use mirage::config::{Storage, Switch};
 use mirage::database::connection;
 use mirage::database::entities::{room, room_member, session, user};
 use mirage::domain::{
-    Announcements, PlainPassword, Posting, Role, RoomId, RoomName, Timestamp, UserId, Username,
+    Announcements, PlainPassword, Posting, Requester, Role, RoomId, RoomName, Timestamp, UserId,
+    Username,
 };
 use mirage::security::nonces::Nonces;
 use mirage::security::passwords::Passwords;
@@ -80,8 +81,8 @@ impl Dataset {
             database_url: format!("sqlite://{at}/mirage.db?mode=rwc"),
         };
         let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
-        let passwords = Passwords::new();
-        let hash = passwords.hash(PlainPassword::typed(PASSWORD));
+        let passwords = Passwords::new(Switch::On);
+        let hash = passwords.hash(Requester::Person(UserId(0)), PlainPassword::typed(PASSWORD));
         Self {
             folder: folder.to_owned(),
             database: connection::open(&storage).await.expect("a database").writer,

@@ -261,7 +261,7 @@ pub struct Config {
     pub rates: Rates,
 
     /// The reverse proxies in front of this server: addresses or networks such as `10.0.0.0/8`, separated
-    /// by commas. Only their `X-Forwarded-For` is trusted, and limits per address do not apply to them
+    /// by commas. Only their `X-Forwarded-For` is trusted, and they can have any number of connections
     #[arg(long, env = "MIRAGE_TRUSTED_PROXIES", value_delimiter = ',', value_name = "NETWORKS", value_parser = network)]
     pub trusted_proxies: Vec<IpNet>,
 
@@ -298,7 +298,7 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in: Rate,
 
-    /// Password attempts from one address
+    /// Password attempts from one address, new passwords at sign-up included
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN_ADDRESS", default_value = "60+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in_address: Rate,
 
@@ -317,6 +317,10 @@ pub struct Rates {
     /// New rooms from one person
     #[arg(long, env = "MIRAGE_LIMIT_ROOMS", default_value = "20+20/1h", value_name = "RATE", value_parser = rate)]
     pub limit_rooms: Rate,
+
+    /// Passwords that one person sets for rooms that exist
+    #[arg(long, env = "MIRAGE_LIMIT_ROOM_PASSWORDS", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
+    pub limit_room_passwords: Rate,
 
     /// Messages from one person in one room
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
@@ -828,7 +832,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 31] = [
+    const SETTINGS: [&str; 32] = [
         "bind",
         "database-url",
         "public-url",
@@ -854,6 +858,7 @@ mod tests {
         "limit-join",
         "limit-join-name",
         "limit-rooms",
+        "limit-room-passwords",
         "limit-messages",
         "limit-messages-room",
         "limit-links",

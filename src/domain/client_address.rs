@@ -8,55 +8,55 @@ use ipnet::IpNet;
 /// such a network has all of them.
 const IPV6_PREFIX_BITS: u32 = 64;
 
-/// The client address that rate limits count by. It holds no address if the request comes from a trusted
-/// proxy itself, to which no limit applies.
+/// The client address that rate limits count by. Every request has one: a limit that did not apply to some
+/// requests would not apply to those of an attacker.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub struct ClientAddress(Option<IpAddr>);
+pub struct ClientAddress(IpAddr);
 
 impl ClientAddress {
-    /// Returns the address of a client that connects from `peer`, on a server that trusts the proxies in
-    /// `trusted`.
+    /// Returns the address of the one client whose connection comes from `peer`. Returns `None` for one of the
+    /// `trusted` proxies, which connects for many clients.
     #[must_use]
-    pub fn from_peer(peer: IpAddr, trusted: &[IpNet]) -> Self {
-        Self::forwarded(trusted, peer, &[])
+    pub fn of_connection(peer: IpAddr, trusted: &[IpNet]) -> Option<Self> {
+        let peer = peer.to_canonical();
+        (!is_trusted(peer, trusted)).then(|| peer.into())
     }
 
     /// Finds the client in the `X-Forwarded-For` header lines `lines`, which were received from `peer`. The
     /// client is the last address that is not one of the `trusted` proxies; it is `peer` itself if `peer` is
-    /// not trusted.
+    /// not trusted. If all of the addresses are trusted, the client is the first one, which is the farthest.
     #[must_use]
     pub fn forwarded(trusted: &[IpNet], peer: IpAddr, lines: &[&str]) -> Self {
-        let is_trusted = |address: &IpAddr| trusted.iter().any(|net| net.contains(address));
         let hops = lines.iter().rev().flat_map(|line| line.rsplit(','));
-        let written = hops.map(|hop| parse_address(hop.trim()));
-        for address in std::iter::once(Some(peer.to_canonical())).chain(written) {
-            match address {
-                Some(address) if is_trusted(&address) => {}
-                Some(address) => return Self(Some(customer_network(address))),
+        let mut farthest = peer.to_canonical();
+        for hop in hops {
+            if !is_trusted(farthest, trusted) {
+                break;
+            }
+            match parse_address(hop.trim()) {
+                Some(address) => farthest = address,
                 // A proxy of ours did not write this, so everything before it may be made up.
                 None => return Self::unknown(),
             }
         }
-        Self(None)
+        farthest.into()
     }
 
     /// Returns the address that all clients share whose own address cannot be parsed.
     #[must_use]
     pub fn unknown() -> Self {
-        Self(Some(Ipv6Addr::UNSPECIFIED.into()))
-    }
-
-    /// Returns whether rate limits apply to this address.
-    #[must_use]
-    pub fn is_limited(self) -> bool {
-        self.0.is_some()
+        Self(Ipv6Addr::UNSPECIFIED.into())
     }
 }
 
 impl From<IpAddr> for ClientAddress {
     fn from(address: IpAddr) -> Self {
-        Self(Some(customer_network(address.to_canonical())))
+        Self(customer_network(address.to_canonical()))
     }
+}
+
+fn is_trusted(address: IpAddr, trusted: &[IpNet]) -> bool {
+    trusted.iter().any(|net| net.contains(&address))
 }
 
 /// Parses an address as proxies write it: plain, in brackets, or with a port.
@@ -126,14 +126,27 @@ mod tests {
     }
 
     #[test]
-    fn trusted_proxies_are_not_limited() {
-        for (peer, lines) in [
-            ("10.0.0.1", &[][..]),
-            ("::ffff:10.0.0.1", &[]),
-            ("::1", &["10.0.0.7", "10.0.0.8"]),
+    fn if_all_addresses_are_trusted_the_farthest_counts() {
+        for (peer, lines, farthest) in [
+            ("10.0.0.1", &[][..], "10.0.0.1"),
+            ("::ffff:10.0.0.1", &[], "10.0.0.1"),
+            ("10.0.0.1", &["10.1.2.3"], "10.1.2.3"),
+            ("::1", &["10.0.0.7", "10.0.0.8"], "10.0.0.7"),
+            ("::1", &["10.0.0.7, 10.0.0.8"], "10.0.0.7"),
         ] {
-            assert!(!client_address(peer, lines).is_limited());
+            assert_eq!(client_address(peer, lines), address(farthest), "{lines:?}");
         }
+    }
+
+    #[test]
+    fn the_connections_of_a_trusted_proxy_are_not_those_of_one_client() {
+        let trusted = ["10.0.0.0/8".parse().unwrap()];
+        let client = |peer: &str| ClientAddress::of_connection(peer.parse().unwrap(), &trusted);
+
+        assert_eq!(client("192.0.2.1"), Some(address("192.0.2.1")));
+        assert_eq!(client("::ffff:192.0.2.1"), Some(address("192.0.2.1")));
+        assert_eq!(client("10.0.0.1"), None);
+        assert_eq!(client("::ffff:10.0.0.1"), None);
     }
 
     #[test]
@@ -144,7 +157,6 @@ mod tests {
                 ClientAddress::unknown()
             );
         }
-        assert!(ClientAddress::unknown().is_limited());
     }
 
     #[test]

@@ -2,17 +2,20 @@
 //! again.
 //!
 //! A draft is kept for a day at most, and returned only to the person named by the form's nonce. Text without
-//! a valid nonce is not kept, so strangers cannot fill this memory.
+//! a valid nonce is not kept, so strangers cannot fill this memory. Nor can a person who has collected nonces:
+//! each has few drafts, which are as short as messages.
 
 use std::collections::VecDeque;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use crate::domain::{RoomId, SiteTime, UserId};
+use crate::domain::{MessageText, RoomId, SiteTime, UserId};
 
 /// How long a draft is kept.
 const RETENTION: Duration = Duration::from_secs(86_400);
-/// The maximum number of drafts. Each person has at most one per room.
+/// The maximum number of drafts of one person, who has at most one per room.
+const MAX_PER_AUTHOR: usize = 3;
+/// The maximum number of drafts of all people together.
 const MAX_DRAFTS: usize = 1_000;
 /// The maximum size of all drafts together, in bytes.
 const MAX_BYTES: usize = 4 << 20;
@@ -27,7 +30,7 @@ pub struct Drafts {
 struct Draft {
     author: UserId,
     room: RoomId,
-    text: String,
+    text: MessageText,
     expires_at: SiteTime,
 }
 
@@ -38,19 +41,25 @@ impl Draft {
 }
 
 impl Drafts {
-    /// Keeps a draft in place of the author's earlier draft in the same room. Evicts the oldest drafts if
-    /// there are too many.
-    pub fn keep(&self, author: UserId, room: RoomId, text: String, now: SiteTime) {
+    /// Keeps a draft in place of the author's earlier draft in the same room. Evicts the author's oldest draft
+    /// if the author has too many, and the oldest of all if there are too many.
+    pub fn keep(&self, author: UserId, room: RoomId, text: MessageText, now: SiteTime) {
         let mut drafts = self.lock();
         drafts.retain(|draft| !draft.belongs_to(author, room));
+        let own = drafts.iter().filter(|draft| draft.author == author);
+        if own.count() >= MAX_PER_AUTHOR
+            && let Some(oldest) = drafts.iter().position(|draft| draft.author == author)
+        {
+            drafts.remove(oldest);
+        }
         drafts.push_back(Draft {
             author,
             room,
             text,
             expires_at: now.plus(RETENTION),
         });
-        let bytes =
-            |drafts: &VecDeque<Draft>| drafts.iter().map(|draft| draft.text.len()).sum::<usize>();
+        let length = |draft: &Draft| draft.text.as_str().len();
+        let bytes = |drafts: &VecDeque<Draft>| drafts.iter().map(length).sum::<usize>();
         while drafts.len() > MAX_DRAFTS || bytes(&drafts) > MAX_BYTES {
             drafts.pop_front();
         }
@@ -61,7 +70,7 @@ impl Drafts {
     pub fn find(&self, author: UserId, room: RoomId, now: SiteTime) -> Option<String> {
         let drafts = self.lock();
         let draft = drafts.iter().find(|draft| draft.belongs_to(author, room))?;
-        (now < draft.expires_at).then(|| draft.text.clone())
+        (now < draft.expires_at).then(|| draft.text.as_str().to_owned())
     }
 
     /// Drops the draft of `author` in `room` after the message was sent.
@@ -94,10 +103,14 @@ mod tests {
     const ADA: UserId = UserId(1);
     const TEA: RoomId = RoomId(1);
 
+    fn text(typed: &str) -> MessageText {
+        MessageText::parse(typed).unwrap()
+    }
+
     #[test]
     fn a_draft_is_kept_for_its_author_and_room_for_a_day() {
         let drafts = Drafts::default();
-        drafts.keep(ADA, TEA, "hello".to_owned(), NOW);
+        drafts.keep(ADA, TEA, text("hello"), NOW);
         let last_moment = SiteTime(NOW.plus(RETENTION).0 - 1);
 
         assert_eq!(drafts.find(ADA, TEA, last_moment).as_deref(), Some("hello"));
@@ -109,8 +122,8 @@ mod tests {
     #[test]
     fn the_latest_draft_of_a_person_and_room_is_kept() {
         let drafts = Drafts::default();
-        drafts.keep(ADA, TEA, "first".to_owned(), NOW);
-        drafts.keep(ADA, TEA, "second".to_owned(), NOW);
+        drafts.keep(ADA, TEA, text("first"), NOW);
+        drafts.keep(ADA, TEA, text("second"), NOW);
 
         assert_eq!(drafts.find(ADA, TEA, NOW).as_deref(), Some("second"));
         assert_eq!(drafts.lock().len(), 1);
@@ -119,7 +132,7 @@ mod tests {
     #[test]
     fn a_draft_that_was_sent_is_discarded() {
         let drafts = Drafts::default();
-        drafts.keep(ADA, TEA, "hello".to_owned(), NOW);
+        drafts.keep(ADA, TEA, text("hello"), NOW);
 
         drafts.discard(ADA, TEA);
 
@@ -130,19 +143,37 @@ mod tests {
     fn the_oldest_drafts_are_evicted_when_there_are_too_many_or_too_large() {
         let drafts = Drafts::default();
         for user in 0..=1_000 {
-            drafts.keep(UserId(user), TEA, "x".to_owned(), NOW);
+            drafts.keep(UserId(user), TEA, text("x"), NOW);
         }
         assert_eq!(drafts.lock().len(), MAX_DRAFTS);
         assert_eq!(drafts.find(UserId(0), TEA, NOW), None);
 
-        drafts.keep(ADA, RoomId(2), "x".repeat(MAX_BYTES), NOW);
-        assert_eq!(drafts.lock().len(), 1);
+        // 8,000 bytes, the most that a message can have.
+        let longest = text(&"\u{1f375}".repeat(MessageText::MAX_CHARS));
+        for user in 0..1_000 {
+            drafts.keep(UserId(user), TEA, longest.clone(), NOW);
+        }
+        assert_eq!(drafts.lock().len(), MAX_BYTES / 8_000);
+    }
+
+    #[test]
+    fn a_fourth_draft_evicts_the_oldest_of_its_author_and_no_other() {
+        let drafts = Drafts::default();
+        drafts.keep(UserId(2), TEA, text("of another"), NOW);
+        for room in 1..=65 {
+            drafts.keep(ADA, RoomId(room), text("hello"), NOW);
+        }
+
+        let kept = (1..=65).filter(|room| drafts.find(ADA, RoomId(*room), NOW).is_some());
+        assert_eq!(kept.collect::<Vec<_>>(), [63, 64, 65]);
+        let other = drafts.find(UserId(2), TEA, NOW);
+        assert_eq!(other.as_deref(), Some("of another"));
     }
 
     #[test]
     fn sweeping_frees_expired_drafts() {
         let drafts = Drafts::default();
-        drafts.keep(ADA, TEA, "hello".to_owned(), NOW);
+        drafts.keep(ADA, TEA, text("hello"), NOW);
 
         drafts.sweep(NOW.plus(RETENTION));
 

@@ -32,6 +32,7 @@ pub struct Limits {
     join: Limit<UserId>,
     join_name: Limit<String>,
     rooms: Limit<UserId>,
+    room_passwords: Limit<UserId>,
     messages: Limit<(UserId, RoomId)>,
     messages_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
@@ -66,6 +67,7 @@ impl Limits {
             join: Limit::new(rates.limit_join, &clock),
             join_name: Limit::new(rates.limit_join_name, &clock),
             rooms: Limit::new(rates.limit_rooms, &clock),
+            room_passwords: Limit::new(rates.limit_room_passwords, &clock),
             messages: Limit::new(rates.limit_messages, &clock),
             messages_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
@@ -83,11 +85,16 @@ impl Limits {
     pub fn password(&self, name: &str, from: ClientAddress) -> Result<(), TooMany> {
         // The address is counted first, so that an address that tries many names does not fill the memory of
         // the other limit.
-        self.count_from(&self.password_address, from)?;
-        if from.is_limited() {
-            self.count(&self.password, &(name.to_owned(), from))?;
-        }
-        Ok(())
+        self.count(&self.password_address, &from)?;
+        self.count(&self.password, &(name.to_owned(), from))
+    }
+
+    /// Counts a new password for an account, before its strength is estimated, as an attempt at a password.
+    ///
+    /// # Errors
+    /// When there were too many attempts from that address.
+    pub fn new_password(&self, from: ClientAddress) -> Result<(), TooMany> {
+        self.count(&self.password_address, &from)
     }
 
     /// Counts an attempt to create an account.
@@ -95,7 +102,7 @@ impl Limits {
     /// # Errors
     /// When there were too many attempts from that address.
     pub fn sign_up(&self, from: ClientAddress) -> Result<(), TooMany> {
-        self.count_from(&self.sign_up, from)
+        self.count(&self.sign_up, &from)
     }
 
     /// Counts an attempt of `user` to join the private room whose folded name is `name`; `None` is a name
@@ -120,12 +127,20 @@ impl Limits {
         self.count(&self.rooms, &user)
     }
 
+    /// Counts a new password that `user` sets for a room.
+    ///
+    /// # Errors
+    /// When there were too many room passwords by that person.
+    pub fn room_password(&self, user: UserId) -> Result<(), TooMany> {
+        self.count(&self.room_passwords, &user)
+    }
+
     /// Counts a request for a secret link.
     ///
     /// # Errors
     /// When there were too many attempts from that address.
     pub fn link(&self, from: ClientAddress) -> Result<(), TooMany> {
-        self.count_from(&self.links, from)
+        self.count(&self.links, &from)
     }
 
     /// Counts a message of `user` in `room`.
@@ -166,6 +181,7 @@ impl Limits {
         self.join.sweep();
         self.join_name.sweep();
         self.rooms.sweep();
+        self.room_passwords.sweep();
         self.messages.sweep();
         self.messages_room.sweep();
         self.links.sweep();
@@ -178,14 +194,6 @@ impl Limits {
 
     fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
         if self.is_on { limit.count(key) } else { Ok(()) }
-    }
-
-    fn count_from(&self, limit: &Limit<ClientAddress>, from: ClientAddress) -> Result<(), TooMany> {
-        if from.is_limited() {
-            self.count(limit, &from)
-        } else {
-            Ok(())
-        }
     }
 
     fn last_posts(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {
@@ -364,6 +372,7 @@ mod tests {
         assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
         assert_eq!(tries(|| limits.join(ADA, None)), 1000);
         assert_eq!(tries(|| limits.new_room(ADA)), 1000);
+        assert_eq!(tries(|| limits.room_password(ADA)), 1000);
         assert_eq!(tries(|| limits.link(address(1))), 1000);
     }
 
@@ -438,6 +447,16 @@ mod tests {
         assert_eq!(tries(|| limits.new_room(UserId(2))), 20);
         clock.advance(3600 * SECOND);
         assert_eq!(tries(|| limits.new_room(ADA)), 20);
+    }
+
+    #[test]
+    fn a_person_can_set_ten_room_passwords_and_then_one_per_minute() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.room_password(ADA)), 10);
+        assert_eq!(tries(|| limits.room_password(UserId(2))), 10);
+        clock.advance(120 * SECOND);
+        assert_eq!(tries(|| limits.room_password(ADA)), 2);
     }
 
     #[test]

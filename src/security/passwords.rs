@@ -2,18 +2,21 @@
 //!
 //! Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes), in PHC strings,
 //! which include the parameters. A hash takes a CPU core and its memory, so few run at a time; few callers
-//! wait for their turn, and only briefly.
+//! wait for their turn, and only briefly. Each person and each address computes one hash at a time, so that the
+//! hashes of one requester, however many they ask for, delay those of another by one hash at most.
 
+use std::collections::HashMap;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::domain::PlainPassword;
+use crate::config::Switch;
+use crate::domain::{PlainPassword, Requester};
 
 /// The memory of one hash, in KiB.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -21,9 +24,15 @@ const MEMORY_KIB: u32 = 19 * 1024;
 const PASSES: u32 = 2;
 /// The degree of parallelism.
 const LANES: u32 = 1;
-/// The maximum number of callers who wait for their turn. Further callers fail at once with
+/// The maximum number of requesters who wait for a hash. Callers of further requesters fail with
 /// [`PasswordError::Overloaded`].
 const MAX_WAITING: usize = 50;
+/// The maximum number of callers of one person: one computes, three wait. Further callers fail at once with
+/// [`PasswordError::Overloaded`].
+const MAX_PER_PERSON: usize = 4;
+/// The maximum number of callers of one address. It is larger than a person's, because people in one house or
+/// school share an address.
+const MAX_PER_ADDRESS: usize = 16;
 /// The maximum time a caller waits for their turn.
 const MAX_WAIT: Duration = Duration::from_secs(5);
 
@@ -45,6 +54,8 @@ pub enum PasswordError {
 pub struct Passwords {
     /// One permit for each hash that may be computed at the same time.
     permits: Arc<Semaphore>,
+    /// The callers by requester; `None` if requesters are not limited.
+    queues: Option<Arc<Queues>>,
     max_wait: Duration,
     probe: HashingProbe,
     /// A hash that matches no password, verified against where there is no hash, so that both cases take
@@ -56,7 +67,7 @@ pub struct Passwords {
 #[derive(Debug, Clone)]
 pub struct HashingProbe {
     computed: Arc<AtomicU64>,
-    /// One permit for each caller who may wait.
+    /// One permit for each requester who may wait.
     slots: Arc<Semaphore>,
 }
 
@@ -76,11 +87,15 @@ impl HashingProbe {
 }
 
 impl Passwords {
-    /// Makes a hasher that uses all CPU cores but one, and at least one.
+    /// Makes a hasher that uses all CPU cores but one, and at least one. `limits` is whether each requester
+    /// has a limit of their own.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(limits: Switch) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
-        Self::with_limits((cores - 1).max(1), MAX_WAITING, MAX_WAIT)
+        Self {
+            queues: (limits == Switch::On).then(Arc::default),
+            ..Self::with_limits((cores - 1).max(1), MAX_WAITING, MAX_WAIT)
+        }
     }
 
     fn with_limits(concurrent: usize, max_waiting: usize, max_wait: Duration) -> Self {
@@ -91,6 +106,7 @@ impl Passwords {
         );
         Self {
             permits: Arc::new(Semaphore::new(concurrent)),
+            queues: Some(Arc::default()),
             max_wait,
             probe: HashingProbe {
                 computed: Arc::default(),
@@ -104,8 +120,12 @@ impl Passwords {
     ///
     /// # Errors
     /// When hashing fails, the server stops, or the hasher is overloaded.
-    pub async fn hash(&self, password: PlainPassword) -> Result<String, PasswordError> {
-        self.compute(move || {
+    pub async fn hash(
+        &self,
+        requester: Requester,
+        password: PlainPassword,
+    ) -> Result<String, PasswordError> {
+        self.compute(requester, move || {
             let hash: PasswordHash = argon2()?.hash_password(password.as_bytes())?;
             Ok(hash.to_string())
         })
@@ -118,11 +138,12 @@ impl Passwords {
     /// When the hash cannot be parsed, hashing fails, the server stops, or the hasher is overloaded.
     pub async fn verify(
         &self,
+        requester: Requester,
         password: PlainPassword,
         hash: Option<&str>,
     ) -> Result<bool, PasswordError> {
         let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
-        self.compute(move || {
+        self.compute(requester, move || {
             let hash = PasswordHash::new(&hash).map_err(argon2::password_hash::Error::from)?;
             match argon2()?.verify_password(password.as_bytes(), &hash) {
                 Ok(()) => Ok(true),
@@ -140,13 +161,14 @@ impl Passwords {
     /// When hashing fails or the server stops.
     pub async fn renew(
         &self,
+        requester: Requester,
         password: PlainPassword,
         hash: &str,
     ) -> Result<Option<String>, PasswordError> {
         if is_current(hash) {
             return Ok(None);
         }
-        match self.hash(password).await {
+        match self.hash(requester, password).await {
             Ok(hash) => Ok(Some(hash)),
             Err(PasswordError::Overloaded) => Ok(None),
             Err(error) => Err(error),
@@ -161,9 +183,11 @@ impl Passwords {
 
     async fn compute<T: Send + 'static>(
         &self,
+        requester: Requester,
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, PasswordError> {
-        let permit = self.permit().await?;
+        let permit = tokio::time::timeout(self.max_wait, self.permit(requester));
+        let permit = permit.await.unwrap_or(Err(PasswordError::Overloaded))?;
         let computed = Arc::clone(&self.probe.computed);
         let result = tokio::task::spawn_blocking(move || {
             // The work holds the permit: a client that disconnects must not release it early.
@@ -174,29 +198,107 @@ impl Passwords {
         result.await?.map_err(PasswordError::Hashing)
     }
 
-    /// Waits for a permit to compute a hash.
-    async fn permit(&self) -> Result<OwnedSemaphorePermit, PasswordError> {
+    /// Waits for a permit to compute a hash: first for the requester's turn, then for a CPU core.
+    async fn permit(&self, requester: Requester) -> Result<HashingPermit, PasswordError> {
+        let turn = match &self.queues {
+            Some(queues) => Some(Queues::turn(queues, requester).await?),
+            None => None,
+        };
         // Released when the wait is over, and when the caller is dropped.
-        let slot = self
+        let _slot = self
             .probe
             .slots
             .try_acquire()
             .ok()
             .ok_or(PasswordError::Overloaded)?;
-        let permit = Arc::clone(&self.permits).acquire_owned();
-        let permit = tokio::time::timeout(self.max_wait, permit).await;
-        drop(slot);
+        let core = Arc::clone(&self.permits).acquire_owned().await;
         // The semaphore is never closed.
-        permit
-            .ok()
-            .and_then(Result::ok)
-            .ok_or(PasswordError::Overloaded)
+        let core = core.ok().ok_or(PasswordError::Overloaded)?;
+        Ok(HashingPermit {
+            _core: core,
+            _turn: turn,
+        })
     }
 }
 
-impl Default for Passwords {
-    fn default() -> Self {
-        Self::new()
+/// The right to compute one hash.
+struct HashingPermit {
+    _core: OwnedSemaphorePermit,
+    _turn: Option<Turn>,
+}
+
+/// The turn of one of a requester's callers.
+struct Turn {
+    // Dropped first: while the place is held, the requester's other callers find this semaphore.
+    _permit: OwnedSemaphorePermit,
+    _place: Place,
+}
+
+/// The callers of each requester who has any.
+#[derive(Default)]
+struct Queues(Mutex<HashMap<Requester, Queue>>);
+
+/// The callers of one requester.
+struct Queue {
+    callers: usize,
+    /// The one permit of the caller whose turn it is.
+    turn: Arc<Semaphore>,
+}
+
+impl Queues {
+    /// Waits until none of the requester's earlier callers computes or waits for a hash.
+    ///
+    /// # Errors
+    /// At once, if the requester has too many callers.
+    async fn turn(queues: &Arc<Self>, requester: Requester) -> Result<Turn, PasswordError> {
+        let max = match requester {
+            Requester::Person(_) => MAX_PER_PERSON,
+            Requester::Address(_) => MAX_PER_ADDRESS,
+        };
+        let turn = {
+            let mut all = queues.lock();
+            let queue = all.entry(requester).or_insert_with(|| Queue {
+                callers: 0,
+                turn: Arc::new(Semaphore::new(1)),
+            });
+            if queue.callers >= max {
+                return Err(PasswordError::Overloaded);
+            }
+            queue.callers += 1;
+            Arc::clone(&queue.turn)
+        };
+        let place = Place {
+            queues: Arc::clone(queues),
+            requester,
+        };
+        // The semaphore is never closed.
+        let permit = turn.acquire_owned().await.ok();
+        Ok(Turn {
+            _permit: permit.ok_or(PasswordError::Overloaded)?,
+            _place: place,
+        })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<Requester, Queue>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The place of one caller in the requester's queue. Freed when dropped.
+struct Place {
+    queues: Arc<Queues>,
+    requester: Requester,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut all = self.queues.lock();
+        if let Some(queue) = all.get_mut(&self.requester) {
+            queue.callers -= 1;
+            if queue.callers == 0 {
+                all.remove(&self.requester);
+            }
+        }
     }
 }
 
@@ -224,6 +326,10 @@ fn is_current(hash: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::UserId;
+
+    const ADA: Requester = Requester::Person(UserId(1));
+    const BOB: Requester = Requester::Person(UserId(2));
 
     fn run<T>(future: impl Future<Output = T>) -> T {
         tokio::runtime::Builder::new_current_thread()
@@ -235,10 +341,10 @@ mod tests {
 
     #[test]
     fn a_password_matches_its_hash_and_no_other() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(Switch::On);
         run(async {
             let hash = passwords
-                .hash(PlainPassword::typed("kettle and cup"))
+                .hash(ADA, PlainPassword::typed("kettle and cup"))
                 .await
                 .unwrap();
 
@@ -248,7 +354,7 @@ mod tests {
             );
             let verify = async |typed| {
                 passwords
-                    .verify(PlainPassword::typed(typed), Some(&hash))
+                    .verify(ADA, PlainPassword::typed(typed), Some(&hash))
                     .await
             };
             assert!(verify("kettle and cup").await.unwrap());
@@ -258,9 +364,9 @@ mod tests {
 
     #[test]
     fn verifying_without_a_hash_fails_after_the_same_work() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(Switch::On);
 
-        let answer = run(passwords.verify(PlainPassword::typed("anything"), None));
+        let answer = run(passwords.verify(ADA, PlainPassword::typed("anything"), None));
 
         assert!(!answer.unwrap());
         assert_eq!(passwords.probe().computed(), 1);
@@ -268,14 +374,14 @@ mod tests {
 
     #[test]
     fn each_hash_has_its_own_salt() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(Switch::On);
         run(async {
             let one = passwords
-                .hash(PlainPassword::typed("kettle and cup"))
+                .hash(ADA, PlainPassword::typed("kettle and cup"))
                 .await
                 .unwrap();
             let other = passwords
-                .hash(PlainPassword::typed("kettle and cup"))
+                .hash(ADA, PlainPassword::typed("kettle and cup"))
                 .await
                 .unwrap();
 
@@ -285,7 +391,7 @@ mod tests {
 
     #[test]
     fn a_hash_with_outdated_parameters_is_renewed() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(Switch::On);
         let tea = || PlainPassword::typed("kettle and cup");
         let hash_with = |algorithm, version, (memory, passes, lanes)| {
             let params = Params::new(memory, passes, lanes, None).unwrap();
@@ -303,10 +409,13 @@ mod tests {
                 hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
                 hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
             ] {
-                assert!(passwords.verify(tea(), Some(&old)).await.unwrap(), "{old}");
-                let new = passwords.renew(tea(), &old).await.unwrap().unwrap();
-                assert!(passwords.verify(tea(), Some(&new)).await.unwrap());
-                assert_eq!(passwords.renew(tea(), &new).await.unwrap(), None);
+                assert!(
+                    passwords.verify(ADA, tea(), Some(&old)).await.unwrap(),
+                    "{old}"
+                );
+                let new = passwords.renew(ADA, tea(), &old).await.unwrap().unwrap();
+                assert!(passwords.verify(ADA, tea(), Some(&new)).await.unwrap());
+                assert_eq!(passwords.renew(ADA, tea(), &new).await.unwrap(), None);
             }
         });
     }
@@ -318,13 +427,13 @@ mod tests {
         run(async {
             let overload = passwords.probe().overload();
 
-            let hash = passwords.hash(tea()).await;
+            let hash = passwords.hash(ADA, tea()).await;
             assert!(hash.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-            assert_eq!(passwords.renew(tea(), "old").await.unwrap(), None);
+            assert_eq!(passwords.renew(ADA, tea(), "old").await.unwrap(), None);
             assert_eq!(passwords.probe().computed(), 0);
 
             drop(overload);
-            passwords.hash(tea()).await.unwrap();
+            passwords.hash(ADA, tea()).await.unwrap();
         });
     }
 
@@ -334,13 +443,13 @@ mod tests {
         run(async {
             let permit = Arc::clone(&passwords.permits).acquire_owned().await;
             for _ in 0..3 {
-                let verified = passwords.verify(PlainPassword::typed("x"), None).await;
+                let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
                 assert!(verified.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
                 assert_eq!(passwords.probe.slots.available_permits(), 1);
             }
 
             drop(permit);
-            let verified = passwords.verify(PlainPassword::typed("x"), None).await;
+            let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
             assert!(!verified.unwrap());
         });
     }
@@ -350,7 +459,7 @@ mod tests {
         let passwords = Passwords::with_limits(1, 1, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         run(async {
-            let work = passwords.compute(move || {
+            let work = passwords.compute(ADA, move || {
                 // Returns when the test drops the sender.
                 let _ = finished.recv();
                 Ok(())
@@ -359,16 +468,68 @@ mod tests {
             assert_eq!(passwords.permits.available_permits(), 0);
             assert_eq!(passwords.probe.slots.available_permits(), 1);
 
-            let waiting = passwords.compute(|| Ok(()));
+            let waiting = passwords.compute(BOB, || Ok(()));
             start_and_drop(waiting).await;
             assert_eq!(passwords.probe.slots.available_permits(), 1);
             assert!(passwords.probe().computed() <= 1);
 
             drop(finish);
-            passwords.compute(|| Ok(())).await.unwrap();
+            passwords.compute(BOB, || Ok(())).await.unwrap();
             assert_eq!(passwords.probe().computed(), 2);
             assert_eq!(passwords.permits.available_permits(), 1);
         });
+    }
+
+    #[test]
+    fn one_requester_computes_one_hash_and_waits_for_three_while_others_have_their_turn() {
+        let passwords = Passwords::with_limits(2, 50, MAX_WAIT);
+        let (finish, finished) = std::sync::mpsc::channel::<()>();
+        run(async {
+            let work = passwords.compute(ADA, move || {
+                // Returns when the test drops the sender.
+                let _ = finished.recv();
+                Ok(())
+            });
+            let mut work = std::pin::pin!(work);
+            assert!(poll_once(work.as_mut()).await.is_none());
+            let mut waiting = [(); 3].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
+            for waiting in &mut waiting {
+                assert!(poll_once(waiting.as_mut()).await.is_none());
+            }
+
+            let fifth = passwords.compute(ADA, || Ok(())).await;
+            assert!(fifth.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
+            passwords.compute(BOB, || Ok(())).await.unwrap();
+            assert_eq!(passwords.permits.available_permits(), 1);
+
+            drop(finish);
+            work.await.unwrap();
+            for waiting in waiting {
+                waiting.await.unwrap();
+            }
+            assert_eq!(passwords.probe().computed(), 5);
+            assert!(passwords.queues.as_ref().unwrap().lock().is_empty());
+        });
+    }
+
+    #[test]
+    fn without_limits_a_requester_has_as_many_hashes_as_everybody() {
+        let passwords = Passwords {
+            queues: None,
+            ..Passwords::with_limits(1, 50, MAX_WAIT)
+        };
+        run(async {
+            let _core = Arc::clone(&passwords.permits).acquire_owned().await;
+            let mut waiting = [(); 20].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
+            for waiting in &mut waiting {
+                assert!(poll_once(waiting.as_mut()).await.is_none());
+            }
+        });
+    }
+
+    /// Polls `work` once. Returns its output, if it is done.
+    async fn poll_once<T>(work: std::pin::Pin<&mut impl Future<Output = T>>) -> Option<T> {
+        tokio::time::timeout(Duration::ZERO, work).await.ok()
     }
 
     /// Polls `work` once and drops it.

@@ -95,7 +95,7 @@ impl Application {
             bytes: config.buffer_bytes,
         };
         let life = u64::from_be_bytes(random_bytes());
-        let passwords = Passwords::new();
+        let passwords = Passwords::new(config.limits);
         let core = Arc::new(Core {
             messages: Messages::in_memory(
                 capacity,

@@ -14,7 +14,7 @@ use crate::core::{Core, Fault, is_duplicate};
 use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
-use crate::domain::{AccountPassword, Announcements, PlainPassword, UserId, Username};
+use crate::domain::{AccountPassword, Announcements, PlainPassword, Requester, UserId, Username};
 use crate::live::settings::Settings;
 use crate::security::tokens::Token;
 
@@ -80,7 +80,9 @@ pub async fn register(
     link: Option<Token>,
     client: Client,
 ) -> Result<Registered, Fault> {
-    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let requester = Requester::Address(client.address);
+    let hash = core.passwords.hash(requester, password.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
     let registering = Arc::clone(core);
@@ -123,17 +125,20 @@ pub async fn sign_in(
     password: PlainPassword,
     client: Client,
 ) -> Result<SignedIn, Fault> {
+    let requester = Requester::Address(client.address);
     // An invalid name is looked up too, so that it takes as long as a valid one.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
     loop {
         let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = core.passwords.verify(password.clone(), hash).await?;
+        let verified = core.passwords.verify(requester, password.clone(), hash);
+        let is_right = verified.await?;
         let Some(user) = user.filter(|_| is_right) else {
             return Ok(SignedIn::Refused);
         };
-        let renewed_hash = core.passwords.renew(password.clone(), &user.password_hash);
+        let passwords = &core.passwords;
+        let renewed_hash = passwords.renew(requester, password.clone(), &user.password_hash);
         let renewed_hash = renewed_hash.await?;
         if let Some(key) = begin_session(core, user, renewed_hash, client.clone()).await? {
             return Ok(SignedIn::As(key));
@@ -190,7 +195,9 @@ pub async fn change_password(
     let Some(verified) = verified_hash(core, user, current).await? else {
         return Ok(PasswordChanged::WrongPassword);
     };
-    let password_hash = core.passwords.hash(new.plain().clone()).await?;
+    let requester = Requester::Person(user);
+    let hash = core.passwords.hash(requester, new.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let changing = Arc::clone(core);
     core.change(async move |transaction| {
@@ -224,7 +231,9 @@ pub async fn reset_password(
     password: AccountPassword,
     client: Client,
 ) -> Result<Reset, Fault> {
-    let password_hash = core.passwords.hash(password.plain().clone()).await?;
+    let requester = Requester::Address(client.address);
+    let hash = core.passwords.hash(requester, password.plain().clone());
+    let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
     let resetting = Arc::clone(core);
@@ -280,6 +289,15 @@ pub async fn delete_account(
         Ok(Commit(Deleted::Done, delete(transaction, user).await?))
     })
     .await
+}
+
+/// Returns whether `user` still has an account.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn exists(core: &Core, user: UserId) -> Result<bool, Fault> {
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
+    Ok(row.is_some())
 }
 
 /// Returns the personal settings of `user`. Costs no query while they are held in memory.
@@ -355,7 +373,9 @@ async fn verified_hash(
 ) -> Result<Option<String>, Fault> {
     let row = user::Entity::find_by_id(user).one(&core.database).await?;
     let hash = row.map(|row| row.password_hash);
-    let is_right = core.passwords.verify(password, hash.as_deref()).await?;
+    let requester = Requester::Person(user);
+    let verified = core.passwords.verify(requester, password, hash.as_deref());
+    let is_right = verified.await?;
     Ok(hash.filter(|_| is_right))
 }
 

@@ -9,7 +9,7 @@ use crate::core::{Core, Fault};
 use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
-use crate::domain::{PlainPassword, RoomId, RoomName, Timestamp, UserId};
+use crate::domain::{PlainPassword, Requester, RoomId, RoomName, Timestamp, UserId};
 
 /// The outcome of joining a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -94,7 +94,10 @@ pub async fn join_by_password(
     let hash = found
         .as_ref()
         .and_then(|room| room.password_hash.as_deref());
-    let is_right = core.passwords.verify(password, hash).await?;
+    let is_right = core
+        .passwords
+        .verify(Requester::Person(user), password, hash)
+        .await?;
     let found = match (found, ban) {
         (Some(found), Some(reason)) if !found.is_private => {
             return Ok(Joined::Banned {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::accounts;
 use super::rooms::{self, Access};
 use crate::core::{Core, Fault};
 use crate::domain::{MessageId, MessageText, NonceId, Role, RoomId, UserId};
@@ -133,14 +134,31 @@ async fn may_post(
 }
 
 /// Keeps a text that was sent without a session as a draft of the person whom the form was made for. Returns
-/// whether the text was kept: a form with an invalid nonce belongs to nobody.
-pub fn keep_draft(core: &Core, room: RoomId, text: &str, nonce: &str) -> bool {
+/// whether the text was kept. A form with an invalid nonce belongs to nobody, and a person whose account was
+/// deleted cannot come back for a draft.
+///
+/// # Errors
+/// When the database fails. The text is not kept then.
+pub async fn keep_draft(
+    core: &Core,
+    room: RoomId,
+    text: MessageText,
+    nonce: &str,
+) -> Result<bool, Fault> {
     let Some(author) = core.nonces.owner(nonce, room) else {
-        return false;
+        return Ok(false);
     };
+    if !accounts::exists(core, author).await? {
+        return Ok(false);
+    }
     let now = core.clock.site_time();
-    core.drafts.keep(author, room, text.to_owned(), now);
-    true
+    core.drafts.keep(author, room, text, now);
+    // The account may have been deleted, and its drafts forgotten, since it was looked up.
+    let exists = accounts::exists(core, author).await;
+    if !matches!(exists, Ok(true)) {
+        core.drafts.forget(author);
+    }
+    exists
 }
 
 /// Returns the draft of `author` in `room`.

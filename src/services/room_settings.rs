@@ -13,8 +13,8 @@ use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{
-    Description, Language, Lifespan, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode,
-    UserId,
+    Description, Language, Lifespan, Posting, Requester, Role, RoomId, RoomName, RoomPassword,
+    SlowMode, UserId,
 };
 
 /// The settings of a room, except its kind and its password.
@@ -155,7 +155,9 @@ pub async fn set_password(
     password: RoomPassword,
     others: Others,
 ) -> Result<Changed, Fault> {
-    let hash = core.passwords.hash(password.plain().clone()).await?;
+    let requester = Requester::Person(actor);
+    let hash = core.passwords.hash(requester, password.plain().clone());
+    let hash = hash.await?;
     let changed = core.change(async move |transaction| {
         if !is_owner(transaction, room, actor).await? {
             return Ok(RollBack(Changed::NotAllowed));

@@ -16,7 +16,8 @@ use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{
-    Language, Lifespan, NameKeys, Posting, Role, RoomId, RoomName, RoomPassword, SlowMode, UserId,
+    Language, Lifespan, NameKeys, Posting, Requester, Role, RoomId, RoomName, RoomPassword,
+    SlowMode, UserId,
 };
 use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
@@ -92,7 +93,11 @@ pub async fn create(
 ) -> Result<Created, Fault> {
     let password_hash = match &kind {
         Kind::Public => None,
-        Kind::Private(password) => Some(core.passwords.hash(password.plain().clone()).await?),
+        Kind::Private(password) => {
+            let requester = Requester::Person(owner);
+            let hash = core.passwords.hash(requester, password.plain().clone());
+            Some(hash.await?)
+        }
     };
     let now = core.clock.now();
     let rooms_max = core.config.rooms_per_person;

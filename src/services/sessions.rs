@@ -14,7 +14,7 @@ use crate::core::{Core, Fault};
 use crate::database::entities::{session, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::Commit;
-use crate::domain::{Browser, Timestamp, UserId};
+use crate::domain::{Browser, ClientAddress, Timestamp, UserId};
 use crate::live::sessions::LiveSession;
 use crate::security::tokens::{Token, TokenDigest};
 
@@ -32,6 +32,8 @@ const MAX_USER_AGENT_CHARS: usize = 300;
 /// A browser in which somebody signs in.
 #[derive(Debug, Clone)]
 pub struct Client {
+    /// Its address, as rate limits count it.
+    pub address: ClientAddress,
     /// Its `User-Agent` header.
     pub user_agent: String,
     /// The key of the session that it had before. That session ends, as nobody could end it otherwise.

@@ -98,9 +98,9 @@ impl Connections {
     }
 
     fn permit_for(self: &Arc<Self>, peer: SocketAddr) -> Option<ConnectionPermit> {
-        let address = ClientAddress::from_peer(peer.ip(), &self.trusted);
-        let connections = Arc::clone(self);
-        if let Some(max) = self.max_per_address.filter(|_| address.is_limited()) {
+        let client = ClientAddress::of_connection(peer.ip(), &self.trusted);
+        let counted = client.zip(self.max_per_address);
+        if let Some((address, max)) = counted {
             let mut open = self.lock_open();
             let count = open.entry(address).or_default();
             if *count >= max {
@@ -109,8 +109,8 @@ impl Connections {
             *count += 1;
         }
         Some(ConnectionPermit {
-            connections,
-            address,
+            connections: Arc::clone(self),
+            address: counted.map(|(address, _)| address),
         })
     }
 
@@ -122,16 +122,20 @@ impl Connections {
 /// The right to one connection from an address. Releases its share of the limit when dropped.
 struct ConnectionPermit {
     connections: Arc<Connections>,
-    address: ClientAddress,
+    /// `None` if the connection is not counted.
+    address: Option<ClientAddress>,
 }
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        let Some(address) = self.address else {
+            return;
+        };
         let mut open = self.connections.lock_open();
-        if let Some(count) = open.get_mut(&self.address) {
+        if let Some(count) = open.get_mut(&address) {
             *count -= 1;
             if *count == 0 {
-                open.remove(&self.address);
+                open.remove(&address);
             }
         }
     }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 
-use crate::domain::{AccountPassword, Mistake, Role, RoomId, UserId, Username};
+use crate::domain::{AccountPassword, Mistake, PasswordCandidate, Role, RoomId, UserId, Username};
 use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::services::moderation::{self, Person};
@@ -82,16 +82,14 @@ pub fn count_password_attempt(
         .password(&folded, client_address::of(request))
 }
 
-/// Parses the new password that somebody has chosen for the account `name`. Long ones take a while, so it is done
-/// where nobody waits for it.
+/// Estimates the strength of a new password on a thread where blocking is allowed. Callers count the request first.
 ///
 /// # Errors
 /// When the server stops meanwhile.
 pub async fn choose_password(
-    typed: String,
-    name: Option<Username>,
+    candidate: PasswordCandidate,
 ) -> Result<Result<AccountPassword, Mistake>, AppError> {
-    web::block(move || AccountPassword::parse(&typed, name.as_ref()))
+    web::block(move || candidate.estimate())
         .await
         .map_err(|error| AppError::bug(error.into()))
 }

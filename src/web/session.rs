@@ -27,6 +27,7 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::live::sessions::LiveSession;
 use crate::security::tokens::Token;
 use crate::services::sessions::{self, Client};
+use crate::web::client_address;
 use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
@@ -139,6 +140,7 @@ impl SessionCookie {
     pub fn client(&self) -> Client {
         let user_agent = self.0.headers().get(USER_AGENT);
         Client {
+            address: client_address::of(&self.0),
             user_agent: user_agent
                 .and_then(|value| value.to_str().ok())
                 .unwrap_or_default()

@@ -175,13 +175,30 @@ async fn a_forged_proxy_header_does_not_evade_the_rate_limit() {
 }
 
 #[actix_web::test]
-async fn a_trusted_proxy_itself_is_not_limited_by_its_address() {
-    let app = behind_a_proxy(&["--limit-sign-in=1+1/30s", "--limit-sign-in-address=1+1/1s"]).await;
+async fn requests_without_an_address_beyond_the_proxies_are_limited_too() {
+    let trusted = "--trusted-proxies=127.0.0.0/8,10.0.0.0/8";
+    let app = TestApp::with(&["--limits=on", trusted, "--limit-sign-in=2+1/30s"]).await;
     let form = [("name", "ada"), ("password", PASSWORD)];
+    let try_from = async |forwarded: Option<&str>| {
+        let browser = app.anonymous();
+        let page = match forwarded {
+            Some(address) => post_from(address, &browser, "/login", &form).await,
+            None => browser.post("/login", &form).await,
+        };
+        page.status.as_u16()
+    };
 
-    for _ in 0..3 {
-        let page = app.anonymous().post("/login", &form).await;
-        page.assert_status(422);
+    for forwarded in [
+        None,
+        Some("10.1.2.3"),
+        Some("10.1.2.4, 10.0.0.1"),
+        Some("?"),
+    ] {
+        let mut statuses = Vec::new();
+        for _ in 0..3 {
+            statuses.push(try_from(forwarded).await);
+        }
+        assert_eq!(statuses, [422, 422, 429], "{forwarded:?}");
     }
 }
 
@@ -203,6 +220,48 @@ async fn new_accounts_are_limited_per_address_and_hour() {
     sign_up("192.0.2.2", "eve").await.assert_status(303);
     app.clock.advance(Duration::from_secs(1800));
     sign_up("192.0.2.1", "zoe").await.assert_status(303);
+}
+
+#[actix_web::test]
+async fn estimates_of_new_passwords_are_limited_per_address() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in-address=2+1/1s"]).await;
+    let browser = app.anonymous();
+    let register = async |name, password| {
+        let form = [("name", name), ("password", password)];
+        browser.post("/register", &form).await
+    };
+    // With a mistake in the name, the password is not estimated.
+    for _ in 0..3 {
+        let page = register("!", "qwertyuiop").await;
+        page.assert_status(422);
+        assert_eq!(page.texts(".problems a").len(), 1, "only the name");
+    }
+    for _ in 0..2 {
+        let page = register("ada", "qwertyuiop").await;
+        page.assert_status(422);
+        assert_eq!(page.texts("#password-problem").len(), 1);
+    }
+
+    let page = register("ada", "qwertyuiop").await;
+
+    assert_rate_limited(&page, "ada", 1, "1 second");
+}
+
+#[actix_web::test]
+async fn a_new_password_is_estimated_only_within_the_sign_in_limit() {
+    let app = TestApp::with(&["--limits=on", "--limit-sign-in=2+1/30s"]).await;
+    let ada = app.sign_up("ada").await;
+    let form = [("current", PASSWORD), ("password", "qwertyuiop")];
+    for _ in 0..2 {
+        let page = ada.post("/account/password", &form).await;
+        page.assert_status(422);
+        assert_eq!(page.texts("#password-problem").len(), 1);
+    }
+
+    let page = ada.post("/account/password", &form).await;
+
+    let sentence = "Too many attempts. Wait 30 seconds, then try again";
+    page.assert_status(429).assert_problem("current", sentence);
 }
 
 #[actix_web::test]
@@ -278,6 +337,34 @@ async fn new_rooms_are_limited_per_person_and_hour() {
         "nothing was hashed"
     );
     room_from_redirect(&create(&bob, "Pie").await);
+}
+
+#[actix_web::test]
+async fn new_passwords_of_a_room_are_limited_per_person() {
+    let app = TestApp::with(&["--limits=on", "--limit-room-passwords=2+1/1min"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+    let path = format!("/rooms/{room}/settings/password");
+    let form = [("password", "open barley"), ("others", "stay")];
+    // An invalid form does not count.
+    ada.post(&path, &[]).await.assert_status(422);
+    for _ in 0..2 {
+        ada.post(&path, &form).await.assert_status(303);
+    }
+    let hashes = app.core.probes.hashing.computed();
+
+    let page = ada.post(&path, &form).await;
+
+    let sentence = "Too many attempts. Wait 1 minute, then try again";
+    page.assert_status(429).assert_problem("password", sentence);
+    assert_eq!(page.header("retry-after"), "60");
+    assert_eq!(
+        app.core.probes.hashing.computed(),
+        hashes,
+        "nothing was hashed"
+    );
+    app.clock.advance(Duration::from_secs(60));
+    ada.post(&path, &form).await.assert_status(303);
 }
 
 #[actix_web::test]

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use mirage::domain::RoomId;
+
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -193,6 +195,43 @@ async fn without_a_valid_nonce_no_draft_is_kept_and_the_text_comes_back_at_once(
         page.text("#reason"),
         "You are signed out. Sign in to continue."
     );
+}
+
+#[actix_web::test]
+async fn a_text_longer_than_a_message_comes_back_at_once_and_is_not_kept() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    ada.post("/logout", &[("sign-out", "1")]).await;
+    let long = "x".repeat(2_001);
+
+    let page = ada.send_with(room, &long, &nonce).await;
+
+    page.assert_status(401);
+    assert_eq!(page.text("#message"), long);
+    sign_in(&ada, "ada", "").await;
+    let held = ada.get(&format!("/rooms/{room}?held=1")).await;
+    assert_eq!(held.text("#message"), "");
+}
+
+#[actix_web::test]
+async fn no_draft_is_kept_for_a_person_whose_account_was_deleted() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let (nonce, bob_id) = (bob.nonce(room).await, app.user_id("bob").await);
+    bob.post("/account/delete", &[("password", PASSWORD)])
+        .await
+        .assert_redirect("/?done=deleted");
+
+    let page = bob.send_with(room, "hello <3", &nonce).await;
+
+    page.assert_status(401);
+    assert_eq!(page.text("#message"), "hello <3");
+    let now = app.core.clock.site_time();
+    assert_eq!(app.core.drafts.find(bob_id, RoomId(room), now), None);
 }
 
 #[actix_web::test]

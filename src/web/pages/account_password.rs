@@ -6,10 +6,10 @@ use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{AccountPassword, PlainPassword, Username};
+use crate::domain::{PasswordCandidate, PlainPassword, Username};
 use crate::services::accounts::{self, PasswordChanged};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
-use crate::web::error::{AppError, PageResult};
+use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::guards::{choose_password, count_password_attempt};
 use crate::web::layout::{Layout, NavPage};
@@ -67,12 +67,16 @@ async fn change(
     cookie: &SessionCookie,
     form: &PasswordForm,
 ) -> PageResult {
-    let new = match parse(form, user).await? {
+    let name = Username::parse(&user.user_name).ok();
+    let new = match parse(form, name.as_ref()) {
         Ok(new) => new,
         Err(problems) => return show_again(state, user, problems),
     };
-    let name = Username::parse(&user.user_name).ok();
     count_password_attempt(state, request, name.as_ref())?;
+    let new = match choose_password(new).await? {
+        Ok(new) => new,
+        Err(mistake) => return show_again(state, user, Problems::one("password", mistake.0)),
+    };
     let current = PlainPassword::typed(&form.current);
     let client = cookie.client();
     match accounts::change_password(&state.core, user.user_id, current, new, client).await? {
@@ -87,22 +91,18 @@ async fn change(
     }
 }
 
-async fn parse(
-    form: &PasswordForm,
-    user: &CurrentUser,
-) -> Result<Result<AccountPassword, Problems>, AppError> {
+fn parse(form: &PasswordForm, name: Option<&Username>) -> Result<PasswordCandidate, Problems> {
     let mut problems = Problems::default();
     if form.current.is_empty() {
         problems.add("current", "Enter your current password");
     }
     if form.password.is_empty() {
         problems.add("password", "Enter a new password");
-        return Ok(Err(problems));
+        return Err(problems);
     }
-    let name = Username::parse(&user.user_name).ok();
-    let parsed = choose_password(form.password.clone(), name).await?;
+    let parsed = PasswordCandidate::parse(&form.password, name);
     let new = problems.take("password", parsed);
-    Ok(new.filter(|_| problems.is_empty()).ok_or(problems))
+    new.filter(|_| problems.is_empty()).ok_or(problems)
 }
 
 fn show_again(state: &WebState, user: &CurrentUser, problems: Problems) -> PageResult {

@@ -86,7 +86,8 @@ pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
 /// **Who:** members. **Answers:** 303 to the room, or 204 with the next nonce for the script. All refusals give
 /// the text back: the room page with 422 or 429; 403 if the author is not a member of the public room; 404 if the
 /// room does not exist or is hidden; 503 if the database is unreachable. If the session has ended, the text is
-/// kept as a draft, and signing in leads back to the room with the draft; the script gets 401.
+/// kept as a draft, and signing in leads back to the room with the draft; 401 with the text if it is longer than a
+/// message, or not from the author's own form; the script gets 401.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
@@ -104,11 +105,21 @@ pub async fn submit(
             answer => answer,
         },
         None if is_script => refusal_page(&state, None, Refusal::SignedOut, &form),
-        None if messages::keep_draft(&state.core, *room, &form.text, &form.nonce) => {
-            Ok(see_other(login_url(Some(&room_draft_url(*room)))))
-        }
-        None => refusal_page(&state, None, Refusal::SignedOut, &form),
+        None => match keep_draft(&state, *room, &form).await {
+            Err(error) => or_unavailable_page(&state, None, &form, error),
+            answer => answer,
+        },
     }
+}
+
+/// Keeps the text for its author and redirects to the sign-in page, or gives the text back if it cannot be kept.
+async fn keep_draft(state: &WebState, room: RoomId, form: &MessageForm) -> PageResult {
+    if let Ok(text) = MessageText::parse(&form.text)
+        && messages::keep_draft(&state.core, room, text, &form.nonce).await?
+    {
+        return Ok(see_other(login_url(Some(&room_draft_url(room)))));
+    }
+    refusal_page(state, None, Refusal::SignedOut, form)
 }
 
 async fn send(

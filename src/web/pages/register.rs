@@ -7,7 +7,7 @@ use actix_web::web::{Data, Form, Path, Query};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{AccountPassword, Username};
+use crate::domain::{PasswordCandidate, Username};
 use crate::security::tokens::Token;
 use crate::services::accounts::{self, Admission, Registered};
 use crate::urls::{register_url, with_next};
@@ -175,9 +175,16 @@ async fn try_to_create(
             return closed_page(state, StatusCode::FORBIDDEN, refusal, &form.next);
         }
     }
-    let (name, password) = match parse(form).await? {
+    let (name, password) = match parse(form) {
         Ok(parsed) => parsed,
         Err(problems) => return show_again(state, link, form, problems),
+    };
+    state.core.limits.new_password(from)?;
+    let password = match choose_password(password).await? {
+        Ok(password) => password,
+        Err(mistake) => {
+            return show_again(state, link, form, Problems::one("password", mistake.0));
+        }
     };
     state.core.limits.sign_up(from)?;
     match accounts::register(&state.core, name, password, link.cloned(), cookie.client()).await? {
@@ -215,12 +222,10 @@ fn closed_page(state: &WebState, status: StatusCode, refusal: Admission, next: &
     html_with(status, &page)
 }
 
-async fn parse(
-    form: &RegisterForm,
-) -> Result<Result<(Username, AccountPassword), Problems>, AppError> {
+fn parse(form: &RegisterForm) -> Result<(Username, PasswordCandidate), Problems> {
     let mut problems = Problems::default();
     let name = problems.take("name", Username::parse(&form.name));
-    let parsed = choose_password(form.password.clone(), name.clone()).await?;
+    let parsed = PasswordCandidate::parse(&form.password, name.as_ref());
     let password = problems.take("password", parsed);
-    Ok(name.zip(password).ok_or(problems))
+    name.zip(password).ok_or(problems)
 }

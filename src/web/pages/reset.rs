@@ -6,7 +6,7 @@ use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::Username;
+use crate::domain::{PasswordCandidate, Username};
 use crate::security::tokens::Token;
 use crate::services::accounts::{self, Reset};
 use crate::services::one_time_links;
@@ -68,7 +68,8 @@ pub async fn submit(
     cookie: SessionCookie,
     form: Form<ResetForm>,
 ) -> PageResult {
-    state.core.limits.link(client_address::of(&request))?;
+    let from = client_address::of(&request);
+    state.core.limits.link(from)?;
     let link = Token::received(link.into_inner());
     let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
@@ -76,11 +77,15 @@ pub async fn submit(
         let page = ResetPage::new(&state, &link, &name, problems);
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    let password =
-        match choose_password(form.into_inner().password, Username::parse(&name).ok()).await? {
-            Ok(password) => password,
-            Err(mistake) => return show_again(Problems::one("password", mistake.0)),
-        };
+    let owner = Username::parse(&name).ok();
+    let chosen = match PasswordCandidate::parse(&form.password, owner.as_ref()) {
+        Ok(candidate) => choose_password(candidate).await?,
+        Err(mistake) => Err(mistake),
+    };
+    let password = match chosen {
+        Ok(password) => password,
+        Err(mistake) => return show_again(Problems::one("password", mistake.0)),
+    };
     let client = cookie.client();
     let reset = async {
         match accounts::reset_password(&state.core, link.clone(), password, client).await? {

@@ -46,7 +46,8 @@ pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) 
     })
 }
 
-/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422 or 503.
+/// Sets the password. **Who:** the owner. **Answers:** 303 to the settings, or the form again with 422, 429 or
+/// 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -77,6 +78,7 @@ pub async fn submit(
         return show_again(problems);
     };
     let set = async {
+        state.core.limits.room_password(user.user_id)?;
         let changed =
             room_settings::set_password(&state.core, room.id, user.user_id, password, others);
         changed.await?.into_result(room.id)?;
