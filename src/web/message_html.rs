@@ -138,22 +138,36 @@ mod tests {
         assert_eq!(
             message.html_for(UserId(2)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><b class=\"author\"><bdi>ada</bdi></b>: \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><div><b class=\"author\"><bdi>ada</bdi></b>: \
                  <span class=\"text\" dir=\"auto\">hello</span> \
-                 <time datetime=\"{time}\">13:05 UTC</time></li>"
+                 <time datetime=\"{time}\">13:05 UTC</time></div></li>"
             )
         );
         assert_eq!(
             message.html_for(UserId(1)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><div><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
                  <span class=\"text\" dir=\"auto\">hello</span> \
                  <time datetime=\"{time}\">13:05 UTC</time> \
                  <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
                  <span class=\"vh\"> your message from \
-                 <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
+                 <time datetime=\"{time}\">13:05 UTC</time></span></a></div></li>"
             )
         );
+    }
+
+    /// Orca 43.1 takes a sibling that goes for the element that it reads, and reads another message aloud.
+    #[test]
+    fn a_message_is_one_element_of_its_list_item() {
+        for text in ["hello", "two\nlines", "https://example.org/ and more"] {
+            let html = rendered("ada", MessageText::parse(text).unwrap());
+
+            let item = Selector::parse("li").unwrap();
+            let item = html.select(&item).next().unwrap();
+            let children: Vec<_> = item.children().map(|child| child.value()).collect();
+            assert_eq!(children.len(), 1, "{text}");
+            assert_eq!(children[0].as_element().unwrap().name(), "div");
+        }
     }
 
     /// The text in an element, line breaks and all.
@@ -199,7 +213,7 @@ mod tests {
                         "span" => &["class", "dir"],
                         "a" => &["href", "rel"],
                         "time" => &["datetime"],
-                        "bdi" | "br" => &[],
+                        "div" | "bdi" | "br" => &[],
                         other => return Err(TestCaseError::fail(format!("<{other}>"))),
                     };
                     prop_assert!(element.attrs().all(|(name, _)| known.contains(&name)));

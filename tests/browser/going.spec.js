@@ -260,7 +260,7 @@ test.describe('in another time zone and language than the server’s', () => {
     await visit(ada, room);
     const days = ada.locator('#log > h3:not(#new)');
     const lists = ada.locator('#log > ol');
-    const times = ada.locator('#log li > time');
+    const times = ada.locator('#log li time');
 
     await expect(days).toHaveText(['20. November 2026', '21. November 2026', '22. November 2026']);
     await expect(days.first()).toHaveAttribute('lang', 'de-DE');
