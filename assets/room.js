@@ -65,10 +65,13 @@
   const dayOf = (message) => write(dayFormat, message.querySelector("time"));
 
   function localise(message) {
-    for (const time of message.querySelectorAll("time")) {
-      time.textContent = write(timeFormat, time);
-      time.lang = lang;
-    }
+    const time = message.querySelector("time");
+    const link = message.querySelector(".delete");
+    const local = write(timeFormat, time);
+    // The time comes after the quoted words, before the end or a number.
+    if (link) link.ariaLabel = link.ariaLabel.replace(/[\d:]+ UTC(?=$|, number \d+$)/, local);
+    time.textContent = local;
+    time.lang = lang;
   }
 
   function append(items) {

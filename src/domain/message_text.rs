@@ -53,6 +53,28 @@ impl MessageText {
         &self.0
     }
 
+    /// Returns the first words, for the name of the message's Delete link: at most five words and 40
+    /// characters, or the first 40 characters of one long word. White space between them is as typed.
+    #[must_use]
+    pub fn first_words(&self) -> &str {
+        const WORDS: usize = 5;
+        const CHARACTERS: usize = 40;
+        let text = self.0.trim_start();
+        let limit = text.char_indices().nth(CHARACTERS);
+        let limit = limit.map_or(text.len(), |(limit, _)| limit);
+        let mut end = 0;
+        for word in text.split_whitespace().take(WORDS) {
+            let rest = text.get(end..).unwrap_or_default();
+            let word_end = end + rest.find(word).unwrap_or_default() + word.len();
+            if word_end > limit {
+                break;
+            }
+            end = word_end;
+        }
+        let end = if end == 0 { limit } else { end };
+        text.get(..end).unwrap_or_default()
+    }
+
     /// The text in the pieces it is shown in.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
@@ -125,6 +147,25 @@ mod tests {
     #[test]
     fn browsers_line_ends_count_as_one_character() {
         assert!(MessageText::parse(&"a\r\n".repeat(1000)).is_ok());
+    }
+
+    #[test]
+    fn the_first_words_are_at_most_five_words_and_40_characters() {
+        for (typed, first) in [
+            ("Kettle on?", "Kettle on?"),
+            ("  one two three four five six", "one two three four five"),
+            ("one\n\n two", "one\n\n two"),
+            (
+                "extraordinarily unpronounceable internationalisation",
+                "extraordinarily unpronounceable",
+            ),
+            ("to to to to to to", "to to to to to"),
+        ] {
+            assert_eq!(text(typed).first_words(), first);
+        }
+        let long = "é".repeat(50);
+        assert_eq!(text(&long).first_words(), "é".repeat(40));
+        assert_eq!(text(&format!("{long} x")).first_words(), "é".repeat(40));
     }
 
     #[test]

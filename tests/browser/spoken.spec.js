@@ -247,3 +247,17 @@ test.describe('with the announcement setting', () => {
     expect(await statusesOf(ada)).toEqual([]);
   });
 });
+
+test('a hidden word and the visible word after it are separate in speech', async ({ page }) => {
+  await page.goto('/register');
+  await page.getByRole('button', { name: 'Create account' }).click();
+  await expect(page.getByText('Error: Enter a password')).toHaveCount(1);
+  const browser = await page.context().newCDPSession(page);
+
+  // The browser's own tree: Playwright computes names without regard to the layout.
+  const { nodes } = await browser.send('Accessibility.getFullAXTree');
+
+  const texts = nodes.filter(({ role }) => role?.value === 'StaticText').map(({ name }) => name.value);
+  const errors = texts.filter((text) => text.startsWith('Error:'));
+  expect(errors).toEqual(['Error: ', 'Error: ']);
+});
