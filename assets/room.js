@@ -41,6 +41,7 @@
 
   function tell(sentence) {
     statusLine.textContent = unlike(statusLine.textContent, sentence);
+    saidAt = performance.now();
   }
 
   // ---- Time: messages expire by the server's clock; the reader's may be wrong.
@@ -202,6 +203,7 @@
     const items = waiting;
     waiting = [];
     showPause();
+    tell(isPaused ? "Updates paused" : "Updates resumed");
     show(items);
     speakIn(0);
   }
@@ -232,7 +234,6 @@
   const verbosity = log.dataset.announce;
   const regions = [byId("say-a"), byId("say-b")];
   let unsaid = [];
-  let unsaidSince;
   let isAway = document.hidden;
   let isCountEnough = false;
   let said;
@@ -244,7 +245,6 @@
     unseen.push(...items);
     showUnseen();
     if (verbosity === "none") return;
-    if (!unsaid.length) unsaidSince = performance.now();
     unsaid.push(...items);
     speakIn(0);
   }
@@ -254,14 +254,13 @@
     speaking = setTimeout(speak, ms);
   }
 
-  // Each key press cuts off speech, so lines wait while the reader types.
+  // Each key press cuts off speech, so lines wait while the reader types, however long.
   function speak() {
     unsaid = unsaid.filter((item) => item.isConnected);
     if (!unsaid.length) isCountEnough = false;
     if (!unsaid.length || isAway || isPaused) return;
-    const quietAt = Math.min(typedAt + 1_500, unsaidSince + 20_000);
     // Lines added together are spoken in any order.
-    const early = Math.max(quietAt, saidAt + 250) - performance.now();
+    const early = Math.max(typedAt + 1_500, saidAt + 250) - performance.now();
     if (early > 0) return speakIn(early);
     const count = countOf(unsaid.length);
     const isCounted = isCountEnough || verbosity === "count";
@@ -426,6 +425,8 @@
     nonce.value = answer.headers.get("Mirage-Nonce");
     // Keeps what was typed meanwhile, and the cursor.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
+    // Not before: screen readers read the text of a box that gets the focus.
+    if (form.contains(document.activeElement)) box.focus();
     tell("Sent");
     signIn.remove();
     if (isOver) follow();
@@ -459,7 +460,6 @@
 
   function submit(event) {
     event.preventDefault();
-    box.focus(); // the button may have taken it
     send();
   }
 

@@ -130,7 +130,7 @@ test('an announcement waits until typing pauses', async ({ room, ada, bob }) => 
   expect(await announcedTo(ada)).toEqual(['bob: Tea']);
 });
 
-test('an announcement waits at most 20 seconds for continuous typing', async ({
+test('nothing is announced during continuous typing, and a pause announces the messages or their number', async ({
   room,
   ada,
   bob,
@@ -148,10 +148,17 @@ test('an announcement waits at most 20 seconds for continuous typing', async ({
   await say(bob, room, 'Tea');
   await expect(messagesOf(ada)).toHaveCount(1);
 
-  await typeFor(19);
+  await typeFor(40);
   expect(await announcedTo(ada)).toEqual([]);
-  await typeFor(2);
+  await ada.clock.runFor(1_000);
   expect(await announcedTo(ada)).toEqual(['bob: Tea']);
+
+  await messageBox(ada).press('a');
+  await say(bob, room, ...numbered('Cake', 6));
+  await expect(messagesOf(ada)).toHaveCount(7);
+  await typeFor(25);
+  await ada.clock.runFor(1_000);
+  expect(await announcedTo(ada)).toEqual(['bob: Tea', '6 new messages, last from bob: Cake 6']);
 });
 
 test('messages in a hidden tab are counted in its title, and announced as one line when it is shown', async ({
