@@ -1,5 +1,7 @@
 //! What people write to each other.
 
+use std::borrow::Cow;
+
 use linkify::{LinkFinder, LinkKind};
 
 use super::mistake::Mistake;
@@ -37,12 +39,14 @@ impl MessageText {
             .collect();
         let text = text.trim_end().trim_start_matches('\n');
         if text.trim().is_empty() {
-            return Err(Mistake("Enter a message"));
+            return Err(Mistake::new("Enter a message"));
         }
-        if text.chars().count() > Self::MOST {
-            return Err(Mistake(
-                "The message is too long. The maximum is 2,000 characters",
-            ));
+        let length = text.chars().count();
+        if length > Self::MOST {
+            return Err(Mistake(Cow::Owned(format!(
+                "Your message has {} characters. The limit is 2,000",
+                with_commas(length)
+            ))));
         }
         Ok(Self(text.to_owned()))
     }
@@ -98,6 +102,19 @@ impl MessageText {
     }
 }
 
+/// Writes a number as the hint of the box does: `2,345`.
+fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
+}
+
 fn is_web_address(address: &str) -> bool {
     let scheme = address
         .split_once("://")
@@ -136,12 +153,16 @@ mod tests {
     #[test]
     fn a_message_has_at_most_2000_characters() {
         assert!(MessageText::parse(&"é".repeat(2000)).is_ok());
-        assert!(
-            MessageText::parse(&"é".repeat(2001))
-                .unwrap_err()
-                .0
-                .contains("too long")
-        );
+        for (length, written) in [
+            (2_001, "2,001"),
+            (12_345, "12,345"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(
+                MessageText::parse(&"é".repeat(length)).unwrap_err().0,
+                format!("Your message has {written} characters. The limit is 2,000")
+            );
+        }
     }
 
     #[test]

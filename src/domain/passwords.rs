@@ -42,20 +42,22 @@ impl AccountPassword {
     /// A sentence for the person who typed it.
     pub fn parse(typed: &str, name: Option<&Username>) -> Result<Self, Mistake> {
         if typed.is_empty() {
-            return Err(Mistake("Enter a password"));
+            return Err(Mistake::new("Enter a password"));
         }
         let length = typed.chars().count();
         if length < 8 {
-            return Err(Mistake("The password must be at least 8 characters long"));
+            return Err(Mistake::new(
+                "The password must be at least 8 characters long",
+            ));
         }
         if length > 128 {
-            return Err(Mistake("The password must be 128 characters or fewer"));
+            return Err(Mistake::new("The password must be 128 characters or fewer"));
         }
         if name.is_some_and(|name| name.keys() == NameKeys::of(typed)) {
-            return Err(Mistake("The password must not be your name"));
+            return Err(Mistake::new("The password must not be your name"));
         }
         if is_common(typed) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "This password is too common. Choose one that is harder to guess",
             ));
         }
@@ -89,16 +91,18 @@ impl RoomPassword {
     /// A sentence for the person who typed it.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         if typed.is_empty() {
-            return Err(Mistake("Enter a password for the room"));
+            return Err(Mistake::new("Enter a password for the room"));
         }
         let length = typed.chars().count();
         if length < 6 {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room password must be at least 6 characters long",
             ));
         }
         if length > 128 {
-            return Err(Mistake("The room password must be 128 characters or fewer"));
+            return Err(Mistake::new(
+                "The room password must be 128 characters or fewer",
+            ));
         }
         Ok(Self(PlainPassword::typed(typed)))
     }

@@ -23,18 +23,18 @@ impl RoomName {
         let words: Vec<&str> = typed.split_whitespace().collect();
         let name: String = words.join(" ").nfc().collect();
         if name.is_empty() {
-            return Err(Mistake("Enter a room name"));
+            return Err(Mistake::new("Enter a room name"));
         }
         if name.chars().count() > 64 {
-            return Err(Mistake("The room name must be 64 characters or fewer"));
+            return Err(Mistake::new("The room name must be 64 characters or fewer"));
         }
         if !name.chars().all(may_stand_in_a_room_name) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room name contains a character that cannot be displayed. Type the name again",
             ));
         }
         if !name.chars().any(is_seen) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room name must contain at least one visible character",
             ));
         }

@@ -40,7 +40,7 @@ impl BanReason {
         const LONG: &str = "The reason must be 300 characters or fewer";
         let reason = paragraph(typed, LONG)?;
         if reason.is_empty() {
-            return Err(Mistake("Enter a reason"));
+            return Err(Mistake::new("Enter a reason"));
         }
         Ok(Self(reason))
     }
@@ -58,7 +58,7 @@ fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
     let text: String = words.join(" ").chars().map(showable).collect();
     if text.chars().count() > MOST {
-        return Err(Mistake(too_long));
+        return Err(Mistake::new(too_long));
     }
     Ok(text)
 }
@@ -84,7 +84,7 @@ mod tests {
     #[test]
     fn a_reason_says_something() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
-        assert_eq!(BanReason::parse(" "), Err(Mistake("Enter a reason")));
+        assert_eq!(BanReason::parse(" "), Err(Mistake::new("Enter a reason")));
     }
 
     #[test]

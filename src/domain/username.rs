@@ -21,23 +21,23 @@ impl Username {
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let name: String = typed.trim().nfc().collect();
         if name.is_empty() {
-            return Err(Mistake("Enter a name"));
+            return Err(Mistake::new("Enter a name"));
         }
         // Counted in NFKC too, which is what the name is compared in and can be longer.
         let length = name.nfkc().count().max(name.chars().count());
         if length < 2 {
-            return Err(Mistake("Your name must be at least 2 characters long"));
+            return Err(Mistake::new("Your name must be at least 2 characters long"));
         }
         if length > 32 {
-            return Err(Mistake("Your name must be 32 characters or fewer"));
+            return Err(Mistake::new("Your name must be 32 characters or fewer"));
         }
         if !name.nfkc().all(may_stand_in_a_name) || !name.chars().all(may_stand_in_a_name) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
             ));
         }
         if !name.chars().any(|c| c.is_alphanumeric()) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name must contain at least one letter or digit",
             ));
         }
@@ -46,12 +46,14 @@ impl Username {
             .next()
             .is_some_and(|c| group(c) == GeneralCategoryGroup::Mark)
         {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name must start with a letter, digit, hyphen or underscore",
             ));
         }
         if !name.as_str().is_single_script() {
-            return Err(Mistake("Use letters from only one alphabet in your name"));
+            return Err(Mistake::new(
+                "Use letters from only one alphabet in your name",
+            ));
         }
         Ok(Self(name))
     }

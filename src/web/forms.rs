@@ -24,15 +24,13 @@ impl Problems {
     }
 
     /// Notes a problem with `field`.
-    pub fn add(&mut self, field: &'static str, sentence: &'static str) {
+    pub fn add(&mut self, field: &'static str, sentence: impl Into<Cow<'static, str>>) {
         self.0.push((field, sentence.into()));
     }
 
     /// The value that was parsed from `field`; if it could not be, the problem is noted.
     pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Mistake>) -> Option<T> {
-        parsed
-            .inspect_err(|mistake| self.add(field, mistake.0))
-            .ok()
+        parsed.map_err(|mistake| self.add(field, mistake.0)).ok()
     }
 
     /// Whether there are none.

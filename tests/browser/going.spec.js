@@ -282,6 +282,8 @@ test('an idle page changes nothing', async ({ room, ada, bob }) => {
   await say(bob, room, 'Tea');
   await ada.clock.install();
   await visit(ada, room);
+  // Again, so that the title does not begin with "1 new".
+  await visit(ada, room);
   await ada.evaluate(() => {
     window.changes = 0;
     const count = (records) => (window.changes += records.length);

@@ -69,6 +69,22 @@ test('the box gets the focus from the button only once it is empty', async ({ ro
   await expect(statusOf(ada)).toHaveText('Sent');
 });
 
+test('a refusal is said once: it describes the box only when the box gets the focus again', async ({
+  room,
+  ada,
+}) => {
+  await visit(ada, room);
+  await messageBox(ada).focus();
+  await ada.keyboard.press('Control+Enter');
+
+  await expect(statusOf(ada)).toHaveText(/^Not sent\. Enter a message/);
+  await expect(ada.getByText('Error: Enter a message')).toBeVisible();
+  await expect(messageBox(ada)).toBeFocused();
+  await expect(messageBox(ada)).not.toHaveAccessibleDescription(/Enter a message/);
+  await ada.getByRole('button', { name: 'Send message' }).focus();
+  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: Enter a message/);
+});
+
 test('a refused message leaves the focus where it was', async ({ room, ada }) => {
   await visit(ada, room);
   await trySending(ada, ' ');
@@ -240,10 +256,10 @@ test('a refused message stays in the box, with the reason in the status and at t
   await visit(ada, room);
 
   await trySending(ada, tooLong);
-  await expect(statusOf(ada)).toHaveText(/^Not sent\. The message is too long\./);
+  await expect(statusOf(ada)).toHaveText('Not sent. Your message has 2,099 characters. The limit is 2,000');
   await expect(messageBox(ada)).toHaveValue(tooLong);
   await expect(messageBox(ada)).toHaveAttribute('aria-invalid', 'true');
-  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: The message is too long/);
+  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: Your message has 2,099 characters/);
 
   await trySending(ada, ' ');
   await expect(statusOf(ada)).toHaveText(/^Not sent\. Enter a message/);
@@ -286,7 +302,9 @@ test('a message to a room that was left stays in the box with the reason', async
   await visit(bob, room);
   await messageBox(bob).fill('Wait for me');
   await submit(bob, `${room}/leave`, { leave: '1' });
-  await expect(statusOf(bob)).toHaveText('You are no longer in this room.');
+  await expect(statusOf(bob)).toHaveText(
+    'You are no longer in this room. You can join it again in another tab. Your draft is still here.',
+  );
 
   await bob.getByRole('button', { name: 'Send message' }).click();
 

@@ -10,6 +10,8 @@ import {
   register,
   say,
   statusesOf,
+  setWindowFocus,
+  isPoll,
   stopClock,
   submit,
   test,
@@ -183,6 +185,49 @@ test('messages in a hidden tab are counted in its title, and announced as one li
   await expect.poll(() => announcedTo(ada)).toEqual(['3 new messages']);
 });
 
+test('messages behind another window are shown at once, and announced as one line on return', async ({
+  room,
+  ada,
+  bob,
+}) => {
+  const polls = [];
+  await visit(ada, room);
+  const title = await ada.title();
+  await setWindowFocus(ada, false);
+  ada.on('request', (request) => isPoll(request) && polls.push(request.url()));
+
+  await say(bob, room, 'Tea');
+  await expect(messagesOf(ada)).toHaveCount(1);
+  await say(bob, room, 'Cake');
+  await expect(messagesOf(ada)).toHaveCount(2);
+  expect(await announcedTo(ada)).toEqual([]);
+  // It polls as a visible page does.
+  expect(polls.filter((url) => /hidden=1|wait=0/.test(url))).toEqual([]);
+  await expect(ada).toHaveTitle(title);
+  await setWindowFocus(ada, true);
+
+  await expect.poll(() => announcedTo(ada)).toEqual(['2 new messages']);
+  await say(bob, room, 'Biscuits');
+  await expect.poll(() => announcedTo(ada)).toEqual(['2 new messages', 'bob: Biscuits']);
+});
+
+test('what the title began with goes once the reader is there', async ({ room, ada, bob }) => {
+  await say(bob, room, 'Tea');
+  await ada.clock.install();
+  await visit(ada, room);
+  await setWindowFocus(ada, false);
+  await ada.clock.runFor(10_000);
+  await expect(ada).toHaveTitle('1 new – Kettle club – Your rooms – Mirage');
+
+  await setWindowFocus(ada, true);
+
+  const isLeadGone = async () => {
+    await ada.clock.runFor(1_000);
+    return ada.title();
+  };
+  await expect.poll(isLeadGone).toBe('Kettle club – Your rooms – Mirage');
+});
+
 test('a message removed before its announcement is not announced', async ({ room, ada, bob }) => {
   await visit(ada, room);
   await setVisibility(ada, 'hidden');
@@ -232,11 +277,12 @@ test.describe('with the announcement setting', () => {
 
   test('only the number of new messages is announced', async ({ room, ada, bob }) => {
     await choose(ada, 'Count only');
-    const release = await holdPolls(ada);
-    await ada.goto(room);
-    await say(bob, room, 'Tea', 'Cake');
-    release();
+    await visit(ada, room);
+    await say(bob, room, 'Tea');
+    await expect(messagesOf(ada)).toHaveCount(1);
+    await say(bob, room, 'Cake');
 
+    // Gathered for two seconds.
     await expect.poll(() => announcedTo(ada)).toEqual(['2 new messages']);
     await say(bob, room, 'Biscuits');
     await expect.poll(() => announcedTo(ada)).toEqual(['2 new messages', '1 new message']);

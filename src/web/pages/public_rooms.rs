@@ -18,6 +18,8 @@ struct PublicRoomsPage<'a> {
     layout: Layout<'a>,
     list: RoomList,
     search: &'a str,
+    /// Tells whether the reader comes from creating an account.
+    has_registered: bool,
 }
 
 /// What the address can say.
@@ -26,6 +28,7 @@ struct PublicRoomsPage<'a> {
 pub struct PublicRoomsQuery {
     page: String,
     search: String,
+    done: String,
 }
 
 /// **Who:** anyone signed in. **Answers:** a page of the public rooms; a page that is not there is the
@@ -42,6 +45,7 @@ pub async fn show(
         layout: Layout::new(&state, Some(&user), Here::PublicRooms),
         list,
         search,
+        has_registered: query.done == "registered",
     })
 }
 

@@ -188,7 +188,10 @@ async fn try_to_create(
         Registered::SignedIn(key) => {
             cookie.put(&key).await?;
             Ok(see_other(
-                state.next_pages.safe(&form.next).unwrap_or("/rooms"),
+                state
+                    .next_pages
+                    .safe(&form.next)
+                    .unwrap_or("/rooms?done=registered"),
             ))
         }
         Registered::NameTaken => {
