@@ -1,4 +1,4 @@
-// Updates the room page live. Controls that need JavaScript are created here.
+// Updates the room page live.
 "use strict";
 
 (() => {
@@ -10,7 +10,7 @@
   const box = byId("message");
   const statusLine = byId("status");
   const updates = byId("updates");
-  const title = document.title;
+  let { title } = document;
 
   const messages = () => [...log.querySelectorAll("li")];
   const known = () => [...messages(), ...waiting];
@@ -26,7 +26,7 @@
     return element;
   }
 
-  // Storage throws when it is disabled.
+  // Disabled storage throws.
   function kept(storage, key, choice) {
     try {
       if (choice !== undefined) window[storage].setItem(key, choice);
@@ -36,14 +36,15 @@
     }
   }
 
-  // Screen readers skip a text equal to the last one: a no-break space makes it differ.
+  // Screen readers skip a text equal to the last one.
   const unlike = (before, text) => (text === before ? `${text}\u00a0` : text);
 
   function tell(sentence) {
     statusLine.textContent = unlike(statusLine.textContent, sentence);
+    saidAt = performance.now();
   }
 
-  // ---- Time: messages expire by the server's clock; the reader's may be wrong.
+  // ---- Time. Deadlines go by the server's clock.
 
   let ahead = log.dataset.now - performance.now();
 
@@ -52,7 +53,7 @@
     drop(known().filter((message) => message.dataset.deadline <= now));
   }
 
-  // ---- The list. It is not a live region, so changes are silent.
+  // ---- The list. Not a live region.
 
   const dayFormat = new Intl.DateTimeFormat(undefined, { dateStyle: "long" });
   const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
@@ -65,10 +66,13 @@
   const dayOf = (message) => write(dayFormat, message.querySelector("time"));
 
   function localise(message) {
-    for (const time of message.querySelectorAll("time")) {
-      time.textContent = write(timeFormat, time);
-      time.lang = lang;
-    }
+    const time = message.querySelector("time");
+    const link = message.querySelector(".delete");
+    const local = write(timeFormat, time);
+    // The time follows the quoted words.
+    if (link) link.ariaLabel = link.ariaLabel.replace(/[\d:]+ UTC(?=$|, number \d+$)/, local);
+    time.textContent = local;
+    time.lang = lang;
   }
 
   function append(items) {
@@ -94,7 +98,7 @@
     log.append(below);
   }
 
-  // For messages that belong between existing ones.
+  // For messages between existing ones.
   function rebuild(items) {
     const focused = document.activeElement;
     log.replaceChildren();
@@ -113,8 +117,7 @@
 
   let slip = 0; // browsers scroll by whole pixels
 
-  // Keeps the reader's place on the screen: the end of the list if it is in view, else the first
-  // message in view that stays.
+  // Keeps in place the end of the list if in view, else the first message that stays.
   function inPlace(change, going = []) {
     const isAtEnd = edgesOf(section).bottom < innerHeight + 40;
     const stays = (item) => edgesOf(item).bottom > 0 && !going.includes(item);
@@ -199,6 +202,7 @@
     const items = waiting;
     waiting = [];
     showPause();
+    tell(isPaused ? "Updates paused" : "Updates resumed");
     show(items);
     speakIn(0);
   }
@@ -229,8 +233,7 @@
   const verbosity = log.dataset.announce;
   const regions = [byId("say-a"), byId("say-b")];
   let unsaid = [];
-  let unsaidSince;
-  let isAway = document.hidden;
+  let isAway = !document.hasFocus();
   let isCountEnough = false;
   let said;
   let saidAt = -Infinity;
@@ -241,7 +244,7 @@
     unseen.push(...items);
     showUnseen();
     if (verbosity === "none") return;
-    if (!unsaid.length) unsaidSince = performance.now();
+    if (verbosity === "count" && !unsaid.length) saidAt = performance.now() + 1_750;
     unsaid.push(...items);
     speakIn(0);
   }
@@ -251,14 +254,13 @@
     speaking = setTimeout(speak, ms);
   }
 
-  // Each key press cuts off speech, so lines wait while the reader types.
+  // Each key cuts off speech, so lines wait while the reader types.
   function speak() {
     unsaid = unsaid.filter((item) => item.isConnected);
     if (!unsaid.length) isCountEnough = false;
     if (!unsaid.length || isAway || isPaused) return;
-    const quietAt = Math.min(typedAt + 1_500, unsaidSince + 20_000);
     // Lines added together are spoken in any order.
-    const early = Math.max(quietAt, saidAt + 250) - performance.now();
+    const early = Math.max(typedAt + 1_500, saidAt + 250) - performance.now();
     if (early > 0) return speakIn(early);
     const count = countOf(unsaid.length);
     const isCounted = isCountEnough || verbosity === "count";
@@ -269,8 +271,7 @@
     speakIn(0);
   }
 
-  // Removing one line makes readers repeat the rest, so a region is emptied whole while the other is
-  // in use. A line removed too soon is not spoken.
+  // Removing one line makes readers repeat the rest, so a region is emptied whole, and late.
   function say(line) {
     if (regions[0].childElementCount >= 10 && !regions[1].firstChild) regions.reverse();
     const [region] = regions;
@@ -305,7 +306,7 @@
       setTimeout(resolve, ms);
     });
 
-  // A message may have been missed: polls at once, without waiting.
+  // A message may have been missed: polls at once.
   function hurry() {
     if (document.hidden) return;
     isHurried = true;
@@ -316,14 +317,14 @@
   async function follow() {
     isOver = false;
     while (!isOver) {
-      // A hidden tab holds no connection: browsers allow six per site.
+      // Browsers allow six connections per site.
       if (document.hidden) await rest(15_000);
       const pause = await ask();
       if (pause) await rest(pause);
     }
   }
 
-  // Returns how long to rest, in milliseconds.
+  // Returns the milliseconds to rest.
   async function ask() {
     const isWaiting = !document.hidden && !isHurried && performance.now() > crowdedUntil;
     isHurried = false;
@@ -337,7 +338,9 @@
       const answer = await fetch(url, { redirect: "error", signal: request.signal });
       const { status, headers } = answer;
       if (status === 401) return endSignedOut();
-      if (status === 403 || status === 404) return end("You are no longer in this room.");
+      if (status === 403 || status === 404) {
+        return end("You are no longer in this room. You can join it again in another tab.");
+      }
       if (!answer.ok) throw answer;
       const isReset = headers.has("Mirage-Reset");
       const told = headers.get("Mirage-Time") - performance.now();
@@ -348,7 +351,8 @@
       receive([...news.querySelectorAll("li[id]")], isReset);
       dropExpired();
       if (headers.has("Mirage-Changed")) tell("This room has changed. Reload the page.");
-      if (failures > 1) tell("Connected again.");
+      if (headers.get("Mirage-Reset") === "restart") tell("The server has restarted. Earlier messages are gone.");
+      else if (failures > 1) tell("Connected again.");
       failures = 0;
       if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
       return performance.now() < crowdedUntil ? 5_000 : 0;
@@ -359,7 +363,7 @@
       return Math.min(30_000, 1_000 * 2 ** failures) * (0.5 + Math.random() / 2);
     } finally {
       clearTimeout(timeout);
-      if (isAway && !isInterrupted()) {
+      if (isAway && document.hasFocus() && !isInterrupted()) {
         isAway = false;
         isCountEnough = true;
         speakIn(0);
@@ -369,22 +373,22 @@
 
   function end(sentence) {
     isOver = true;
-    tell(sentence);
+    tell(form ? `${sentence} Your draft is still here.` : sentence);
   }
 
   // ---- Sending.
 
-  // Without this script, the server keeps the submitted text until its author has signed in.
+  // The server keeps the text until its author has signed in.
   const signIn = make("button", { type: "button", onclick: () => (form ? form.submit() : location.reload()) }, "Sign in");
   let isSending = false;
   let isMoreToSend;
 
   function endSignedOut() {
     statusLine.after(signIn);
-    end("You are signed out. Sign in to continue. Your draft is still here.");
+    end("You are signed out. Sign in to continue.");
   }
 
-  // One at a time: the next needs the nonce that this one returns.
+  // One at a time: each needs the nonce of the one before.
   async function send() {
     isMoreToSend = true;
     if (isSending) return;
@@ -409,7 +413,7 @@
       });
       page = parse(await answer.text());
     } catch {
-      // It may have arrived. With the same nonce, a retry does not post it twice.
+      // It may have arrived: the nonce prevents a duplicate.
       return tell("Not sent: connection lost. Your message is still in the box. Send it again.");
     }
     if (answer.status === 401) return endSignedOut();
@@ -423,6 +427,8 @@
     nonce.value = answer.headers.get("Mirage-Nonce");
     // Keeps what was typed meanwhile, and the cursor.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
+    // Earlier, screen readers would read the text.
+    if (form.contains(document.activeElement)) box.focus();
     tell("Sent");
     signIn.remove();
     if (isOver) follow();
@@ -434,8 +440,12 @@
     byId("message-problem")?.remove();
     if (problem) box.before(problem);
     box.ariaInvalid = problem && "true";
-    box.setAttribute("aria-describedby", "message-hint message-problem");
+    describe();
   }
+
+  // The status line has just said the problem: it describes the box later.
+  const describe = () =>
+    box.setAttribute("aria-describedby", `message-hint${document.activeElement === box ? "" : " message-problem"}`);
 
   const enterSends = make("input", {
     type: "checkbox",
@@ -446,7 +456,7 @@
 
   function onKey(event) {
     typedAt = performance.now();
-    // Ignores the Enter that ends a composition. Safari marks it only by its code.
+    // Not the Enter that ends a composition. Safari marks it only by its code.
     if (event.key !== "Enter" || event.isComposing || event.keyCode === 229) return;
     const isChosen = enterSends.checked && !event.shiftKey && !event.altKey;
     if (!isChosen && !event.ctrlKey && !event.metaKey) return;
@@ -456,7 +466,6 @@
 
   function submit(event) {
     event.preventDefault();
-    box.focus(); // the button may have taken it
     send();
   }
 
@@ -465,9 +474,12 @@
   function goLive() {
     showPause();
     updates.append(" ", pauseButton, " ");
+    byId("reload").remove();
     if (form) form.onsubmit = submit;
     addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
     addEventListener("online", hurry);
+    addEventListener("focus", hurry);
+    addEventListener("blur", () => (isAway = true));
     document.addEventListener("visibilitychange", () => {
       if (document.hidden) {
         isAway = true;
@@ -489,14 +501,20 @@
     const label = make("label", { htmlFor: enterSends.id }, "Enter sends");
     form.append(make("div", { className: "choice" }, enterSends, label));
     box.onkeydown = box.oninput = onKey;
+    box.onblur = describe;
   }
   if (log.dataset.poll) goLive();
 
   let lookedAt = Date.now();
   setInterval(() => {
-    // The computer slept, and performance.now() may have stopped.
+    // The computer slept.
     if (Date.now() - lookedAt > 10_000) hurry();
     lookedAt = Date.now();
     dropExpired();
+    // The reader has heard the lead of the title.
+    if (!isAway && title !== log.dataset.title && performance.now() > 5_000) {
+      ({ title } = log.dataset);
+      showUnseen();
+    }
   }, 1_000);
 })();

@@ -41,12 +41,14 @@ impl MessageText {
         let text = bound_marks(&text);
         let text = text.trim_end().trim_start_matches('\n');
         if !text.chars().any(is_visible) {
-            return Err(Mistake("Enter a message"));
+            return Err(Mistake::new("Enter a message"));
         }
-        if text.chars().count() > Self::MAX_CHARS {
-            return Err(Mistake(
-                "The message is too long. The maximum is 2,000 characters",
-            ));
+        let length = text.chars().count();
+        if length > Self::MAX_CHARS {
+            return Err(Mistake(Cow::Owned(format!(
+                "Your message has {} characters. The limit is 2,000",
+                with_commas(length)
+            ))));
         }
         Ok(Self(text.to_owned()))
     }
@@ -55,6 +57,28 @@ impl MessageText {
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the first words, for the name of the message's Delete link: at most five words and 40
+    /// characters, or the first 40 characters of one long word. White space between them is as typed.
+    #[must_use]
+    pub fn first_words(&self) -> &str {
+        const WORDS: usize = 5;
+        const CHARACTERS: usize = 40;
+        let text = self.0.trim_start();
+        let limit = text.char_indices().nth(CHARACTERS);
+        let limit = limit.map_or(text.len(), |(limit, _)| limit);
+        let mut end = 0;
+        for word in text.split_whitespace().take(WORDS) {
+            let rest = text.get(end..).unwrap_or_default();
+            let word_end = end + rest.find(word).unwrap_or_default() + word.len();
+            if word_end > limit {
+                break;
+            }
+            end = word_end;
+        }
+        let end = if end == 0 { limit } else { end };
+        text.get(..end).unwrap_or_default()
     }
 
     /// Splits the text into the segments that pages render.
@@ -79,6 +103,19 @@ impl MessageText {
         }
         segments
     }
+}
+
+/// Formats a number as the hint of the box does: `2,345`.
+fn with_commas(number: usize) -> String {
+    let digits = number.to_string();
+    let mut grouped = String::new();
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    grouped
 }
 
 impl Segment<'_> {
@@ -146,12 +183,16 @@ mod tests {
     #[test]
     fn a_message_has_at_most_2000_characters() {
         assert!(MessageText::parse(&"é".repeat(2000)).is_ok());
-        assert!(
-            MessageText::parse(&"é".repeat(2001))
-                .unwrap_err()
-                .0
-                .contains("too long")
-        );
+        for (length, written) in [
+            (2_001, "2,001"),
+            (12_345, "12,345"),
+            (1_234_567, "1,234,567"),
+        ] {
+            assert_eq!(
+                MessageText::parse(&"é".repeat(length)).unwrap_err().0,
+                format!("Your message has {written} characters. The limit is 2,000")
+            );
+        }
     }
 
     #[test]
@@ -165,6 +206,25 @@ mod tests {
             text(&format!("\u{b85}{}", "\u{bcc}".repeat(1_998))).as_str(),
             format!("\u{b85}{}", "\u{bcc}".repeat(8))
         );
+    }
+
+    #[test]
+    fn the_first_words_are_at_most_five_words_and_40_characters() {
+        for (typed, first) in [
+            ("Kettle on?", "Kettle on?"),
+            ("  one two three four five six", "one two three four five"),
+            ("one\n\n two", "one\n\n two"),
+            (
+                "extraordinarily unpronounceable internationalisation",
+                "extraordinarily unpronounceable",
+            ),
+            ("to to to to to to", "to to to to to"),
+        ] {
+            assert_eq!(text(typed).first_words(), first);
+        }
+        let long = "é".repeat(50);
+        assert_eq!(text(&long).first_words(), "é".repeat(40));
+        assert_eq!(text(&format!("{long} x")).first_words(), "é".repeat(40));
     }
 
     #[test]

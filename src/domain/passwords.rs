@@ -47,17 +47,19 @@ impl PasswordCandidate {
     /// Returns a sentence for the person who typed the password.
     pub fn parse(typed: &str, name: Option<&Username>) -> Result<Self, Mistake> {
         if typed.is_empty() {
-            return Err(Mistake("Enter a password"));
+            return Err(Mistake::new("Enter a password"));
         }
         let length = typed.chars().count();
         if length < 8 {
-            return Err(Mistake("The password must be at least 8 characters long"));
+            return Err(Mistake::new(
+                "The password must be at least 8 characters long",
+            ));
         }
         if length > 128 {
-            return Err(Mistake("The password must be 128 characters or fewer"));
+            return Err(Mistake::new("The password must be 128 characters or fewer"));
         }
         if name.is_some_and(|name| name.keys() == NameKeys::of(typed)) {
-            return Err(Mistake("The password must not be your name"));
+            return Err(Mistake::new("The password must not be your name"));
         }
         Ok(Self(PlainPassword::typed(typed)))
     }
@@ -69,7 +71,7 @@ impl PasswordCandidate {
     /// Returns a sentence for the person who typed the password, if it is too common.
     pub fn estimate(self) -> Result<AccountPassword, Mistake> {
         if is_common(&self.0.0) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "This password is too common. Choose one that is harder to guess",
             ));
         }
@@ -127,16 +129,18 @@ impl RoomPassword {
     /// Returns a sentence for the person who typed the password.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         if typed.is_empty() {
-            return Err(Mistake("Enter a password for the room"));
+            return Err(Mistake::new("Enter a password for the room"));
         }
         let length = typed.chars().count();
         if length < 6 {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room password must be at least 6 characters long",
             ));
         }
         if length > 128 {
-            return Err(Mistake("The room password must be 128 characters or fewer"));
+            return Err(Mistake::new(
+                "The room password must be 128 characters or fewer",
+            ));
         }
         Ok(Self(PlainPassword::typed(typed)))
     }
@@ -156,7 +160,7 @@ mod tests {
         PasswordCandidate::parse(typed, name)?.estimate()
     }
 
-    fn mistake(typed: &str) -> &'static str {
+    fn mistake(typed: &str) -> std::borrow::Cow<'static, str> {
         parse(typed, Some(&Username::parse("kettle-club").unwrap()))
             .unwrap_err()
             .0

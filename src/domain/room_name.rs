@@ -24,18 +24,18 @@ impl RoomName {
         let name: String = words.join(" ").nfc().collect();
         let name = bound_marks(&name);
         if name.is_empty() {
-            return Err(Mistake("Enter a room name"));
+            return Err(Mistake::new("Enter a room name"));
         }
         if name.chars().count() > 64 {
-            return Err(Mistake("The room name must be 64 characters or fewer"));
+            return Err(Mistake::new("The room name must be 64 characters or fewer"));
         }
         if !name.chars().all(is_allowed) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room name contains a character that cannot be displayed. Type the name again",
             ));
         }
         if !name.chars().any(is_visible) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "The room name must contain at least one visible character",
             ));
         }
@@ -81,7 +81,7 @@ mod tests {
 
     use super::*;
 
-    fn mistake(typed: &str) -> &'static str {
+    fn mistake(typed: &str) -> std::borrow::Cow<'static, str> {
         RoomName::parse(typed).unwrap_err().0
     }
 

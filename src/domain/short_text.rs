@@ -40,7 +40,7 @@ impl BanReason {
         const LONG: &str = "The reason must be 300 characters or fewer";
         let reason = paragraph(typed, LONG)?;
         if reason.is_empty() {
-            return Err(Mistake("Enter a reason"));
+            return Err(Mistake::new("Enter a reason"));
         }
         Ok(Self(reason))
     }
@@ -59,7 +59,7 @@ fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let text: String = words.join(" ").chars().map(replace_forbidden).collect();
     let text = bound_marks(&text);
     if text.chars().count() > MAX_CHARS {
-        return Err(Mistake(too_long));
+        return Err(Mistake::new(too_long));
     }
     if !text.chars().any(is_visible) {
         return Ok(String::new());
@@ -88,7 +88,7 @@ mod tests {
     #[test]
     fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
-        assert_eq!(BanReason::parse(" "), Err(Mistake("Enter a reason")));
+        assert_eq!(BanReason::parse(" "), Err(Mistake::new("Enter a reason")));
     }
 
     #[test]
@@ -102,7 +102,7 @@ mod tests {
     fn a_text_that_shows_nothing_is_empty() {
         for blank in ["\u{200b}", "\u{2800}", "\u{3164} \u{202e}", "\u{301}"] {
             assert_eq!(Description::parse(blank).unwrap().as_str(), "", "{blank:?}");
-            assert_eq!(BanReason::parse(blank), Err(Mistake("Enter a reason")));
+            assert_eq!(BanReason::parse(blank), Err(Mistake::new("Enter a reason")));
         }
     }
 

@@ -53,6 +53,12 @@ impl Timestamp {
         self.0.div_euclid(86_400_000)
     }
 
+    /// Returns the number of whole minutes since 1970-01-01T00:00Z.
+    #[must_use]
+    pub fn minute_number(self) -> i64 {
+        self.0.div_euclid(60_000)
+    }
+
     fn format(self, format: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
         OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
             .ok()

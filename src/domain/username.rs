@@ -24,23 +24,23 @@ impl Username {
         let name: String = typed.trim().nfc().collect();
         let name = bound_marks(&name);
         if name.is_empty() {
-            return Err(Mistake("Enter a name"));
+            return Err(Mistake::new("Enter a name"));
         }
         // Names are compared in NFKC, which can be longer than the name as typed.
         let length = name.nfkc().count().max(name.chars().count());
         if length < 2 {
-            return Err(Mistake("Your name must be at least 2 characters long"));
+            return Err(Mistake::new("Your name must be at least 2 characters long"));
         }
         if length > 32 {
-            return Err(Mistake("Your name must be 32 characters or fewer"));
+            return Err(Mistake::new("Your name must be 32 characters or fewer"));
         }
         if !name.nfkc().all(is_allowed) || !name.chars().all(is_allowed) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
             ));
         }
         if !name.chars().any(|c| c.is_alphanumeric()) {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name must contain at least one letter or digit",
             ));
         }
@@ -49,12 +49,14 @@ impl Username {
             .next()
             .is_some_and(|c| group(c) == GeneralCategoryGroup::Mark)
         {
-            return Err(Mistake(
+            return Err(Mistake::new(
                 "Your name must start with a letter, digit, hyphen or underscore",
             ));
         }
         if !name.as_str().is_single_script() {
-            return Err(Mistake("Use letters from only one alphabet in your name"));
+            return Err(Mistake::new(
+                "Use letters from only one alphabet in your name",
+            ));
         }
         Ok(Self(name))
     }
@@ -94,7 +96,7 @@ mod tests {
 
     use super::*;
 
-    fn mistake(typed: &str) -> &'static str {
+    fn mistake(typed: &str) -> std::borrow::Cow<'static, str> {
         Username::parse(typed).unwrap_err().0
     }
 

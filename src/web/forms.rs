@@ -24,15 +24,13 @@ impl Problems {
     }
 
     /// Adds a problem at `field`.
-    pub fn add(&mut self, field: &'static str, sentence: &'static str) {
+    pub fn add(&mut self, field: &'static str, sentence: impl Into<Cow<'static, str>>) {
         self.0.push((field, sentence.into()));
     }
 
     /// Returns the value parsed from `field`, or adds a problem if parsing failed.
     pub fn take<T>(&mut self, field: &'static str, parsed: Result<T, Mistake>) -> Option<T> {
-        parsed
-            .inspect_err(|mistake| self.add(field, mistake.0))
-            .ok()
+        parsed.map_err(|mistake| self.add(field, mistake.0)).ok()
     }
 
     /// Whether there are no problems.

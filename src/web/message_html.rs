@@ -14,6 +14,19 @@ struct MessageHtml<'a> {
     reader: Reader,
 }
 
+impl MessageHtml<'_> {
+    /// Returns the first words of the message, for the name of its Delete link.
+    fn first_words(&self) -> String {
+        let words = self.message.text.first_words();
+        let is_all = words.len() == self.message.text.as_str().trim().len();
+        let mut words = words.split_whitespace().collect::<Vec<_>>().join(" ");
+        if !is_all {
+            words.push('…');
+        }
+        words
+    }
+}
+
 /// The kind of reader that a message is rendered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
@@ -138,22 +151,72 @@ mod tests {
         assert_eq!(
             message.html_for(UserId(2)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><b class=\"author\"><bdi>ada</bdi></b>: \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><div><b class=\"author\"><bdi>ada</bdi></b>: \
                  <span class=\"text\" dir=\"auto\">hello</span> \
-                 <time datetime=\"{time}\">13:05 UTC</time></li>"
+                 <time datetime=\"{time}\">13:05 UTC</time></div></li>"
             )
         );
         assert_eq!(
             message.html_for(UserId(1)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><div><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
                  <span class=\"text\" dir=\"auto\">hello</span> \
                  <time datetime=\"{time}\">13:05 UTC</time> \
-                 <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\">Delete\
-                 <span class=\"vh\"> your message from \
-                 <time datetime=\"{time}\">13:05 UTC</time></span></a></li>"
+                 <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\" \
+                 aria-label=\"Delete your message “hello”\">Delete</a></div></li>"
             )
         );
+    }
+
+    #[test]
+    fn a_delete_link_is_named_after_the_first_words() {
+        let label = |text: &str, namesake, reader| {
+            let message = run(posted("ann", MessageText::parse(text).unwrap()));
+            let message = Message {
+                author_name: Arc::clone(&message.author_name),
+                text: message.text.clone(),
+                rendered: Rendered::default(),
+                namesake,
+                ..*message
+            };
+            let html = Html::parse_fragment(&html(&message, reader).unwrap());
+            let link = Selector::parse("a.delete").unwrap();
+            let link = html.select(&link).next().unwrap();
+            assert_eq!(text_in(link), "Delete");
+            link.attr("aria-label").unwrap().to_owned()
+        };
+
+        let long = "one\n\n“two” <three> four five six";
+        assert_eq!(
+            label(long, 0, Reader::Author),
+            "Delete your message “one “two” <three> four five…”"
+        );
+        assert_eq!(
+            label("ok", 0, Reader::Moderator),
+            "Delete ann’s message “ok”"
+        );
+        assert_eq!(
+            label("ok", 1, Reader::Author),
+            "Delete your message “ok”, 13:05 UTC"
+        );
+        assert_eq!(
+            label("ok", 2, Reader::Author),
+            "Delete your message “ok”, 13:05 UTC, number 2"
+        );
+    }
+
+    /// Orca 43.1 takes a sibling that goes for the element that it reads, and reads another message aloud.
+    #[test]
+    fn a_message_is_one_element_of_its_list_item() {
+        for text in ["hello", "two\nlines", "https://example.org/ and more"] {
+            let html = rendered("ada", MessageText::parse(text).unwrap());
+
+            let item = Selector::parse("li").unwrap();
+            let item = html.select(&item).next().unwrap();
+            let children: Vec<_> = item.children().map(|child| child.value()).collect();
+            assert_eq!(children.len(), 1, "{text}");
+            assert_eq!(children[0].as_element().unwrap().name(), "div");
+        }
     }
 
     /// Returns the text of an element, with `<br>` as a line break.
@@ -222,7 +285,7 @@ mod tests {
                         "span" => &["class", "dir"],
                         "a" => &["href", "rel"],
                         "time" => &["datetime"],
-                        "bdi" | "br" => &[],
+                        "div" | "bdi" | "br" => &[],
                         other => return Err(TestCaseError::fail(format!("<{other}>"))),
                     };
                     prop_assert!(element.attrs().all(|(name, _)| known.contains(&name)));

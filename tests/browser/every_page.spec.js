@@ -72,6 +72,22 @@ for (const state of STATES) {
   });
 }
 
+test('headings have room for fonts with taller letters than those of the tests', async ({ visit }) => {
+  const { page } = await visit(stateNamed('room, many messages'), { viewport: LAPTOP });
+  // The metrics of Noto Sans.
+  await page.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync('* { font-family: Tall !important }');
+    document.adoptedStyleSheets = [sheet];
+    const metrics = { ascentOverride: '106.9%', descentOverride: '29.3%', lineGapOverride: '0%' };
+    const face = new FontFace('Tall', 'local("DejaVu Sans")', metrics);
+    document.fonts.add(face);
+    return face.load();
+  });
+
+  expect(await page.evaluate(overflowsAndOverlaps)).toEqual([]);
+});
+
 test.describe('without scripts', () => {
   for (const state of STATES.filter(({ problem }) => problem)) {
     test(`${state.name}: the error summary has the focus`, async ({ visit }) => {

@@ -366,7 +366,7 @@ function room() {
     },
     {
       ...{ name: 'room, a message refused', at: '/rooms/{room}/messages', as: 'ada', status: 422 },
-      ...{ says: 'The message is too long', problem: 'The message is too long' },
+      ...{ says: 'Your message has 2,099 characters', problem: 'Your message has 2,099 characters' },
       go: async ({ page, site }) => {
         await openWithoutScript(page, site.rooms['Kettle club']);
         await sendMessage(page, 'kettle '.repeat(300));

@@ -7,12 +7,15 @@ async function showsAndHides(page) {
   await field.fill('a kettle of fish');
   await expect(field).toHaveAttribute('type', 'password');
 
+  await expect(page.getByRole('status')).toHaveText('');
   await page.getByRole('button', { name: 'Show password' }).click();
   await expect(field).toHaveAttribute('type', 'text');
   await expect(field).toHaveValue('a kettle of fish');
+  await expect(page.getByRole('status')).toHaveText('Your password is visible');
 
   await page.getByRole('button', { name: 'Hide password' }).click();
   await expect(field).toHaveAttribute('type', 'password');
+  await expect(page.getByRole('status')).toHaveText('Your password is hidden');
 }
 
 test('a password can be shown and hidden on every form that asks for one', async ({ ada, server }) => {
@@ -35,6 +38,7 @@ test('each of two passwords on a form has a button that says which one it shows'
   await ada.getByRole('button', { name: 'Show new password' }).click();
 
   await expect(ada.getByLabel('New password')).toHaveAttribute('type', 'text');
+  await expect(ada.getByRole('status')).toHaveText('Your new password is visible');
   await expect(ada.getByLabel('Current password')).toHaveAttribute('type', 'password');
   await expect(ada.getByRole('main').getByRole('button')).toHaveText([
     'Show current password',

@@ -10,6 +10,7 @@ import {
   numbered,
   say,
   send,
+  statusesOf,
   test,
   visit,
 } from './support.js';
@@ -28,6 +29,7 @@ test('a pause holds back and counts new messages until updates are resumed', asy
   await messageBox(ada).fill('A draft');
   await pause(ada).click();
   await expect(resume(ada, 'none')).toBeFocused();
+  expect(await statusesOf(ada)).toEqual(['Updates paused']);
 
   await say(bob, room, ...numbered('Tea', 4));
   await expect(resume(ada, 4)).toBeFocused();
@@ -37,6 +39,7 @@ test('a pause holds back and counts new messages until updates are resumed', asy
 
   await resume(ada, 4).click();
   await expect(pause(ada)).toBeFocused();
+  expect(await statusesOf(ada)).toEqual(['Updates paused', 'Updates resumed']);
   await expect(messagesOf(ada)).toHaveText(numbered('bob: Tea', 4).map((line) => new RegExp(`^${line}`)));
   await expect.poll(() => announcedTo(ada)).toEqual(numbered('bob: Tea', 4));
   await say(bob, room, 'Cake');

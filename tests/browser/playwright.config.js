@@ -1,3 +1,5 @@
+import { fileURLToPath } from 'node:url';
+
 import { defineConfig } from '@playwright/test';
 
 export default defineConfig({
@@ -16,6 +18,7 @@ export default defineConfig({
     // Traces take a sixth of the time. To trace a failing test, run `npm test -- --trace on`.
     trace: 'off',
     launchOptions: {
+      env: { ...process.env, FONTCONFIG_FILE: fileURLToPath(new URL('fonts.conf', import.meta.url)) },
       executablePath: '/usr/bin/chromium-headless-shell',
       args: [
         '--no-sandbox',

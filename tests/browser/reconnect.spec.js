@@ -8,6 +8,7 @@ import {
   messagesOf,
   send,
   signUp,
+  statusesOf,
   test,
 } from './support.js';
 
@@ -34,4 +35,5 @@ test('an open page receives messages again after the server was killed and resta
   await send(ada, 'After the power cut');
   await expect(messagesOf(bob)).toHaveText([/^ada: After the power cut/]);
   expect(await loadTimeOf(bob)).toBe(load);
+  expect(await statusesOf(bob)).toContain('The server has restarted. Earlier messages are gone.');
 });

@@ -38,10 +38,9 @@ test('a conversation consists of headings and lists, each message of author, tex
         - listitem:
           - text: "ada (you): Kettle on?"
           - time: /\\d+:\\d+/
-          - link /^Delete/:
+          - link "Delete your message “Kettle on?”":
             - /url: /delete$/
-            - text: Delete your message from
-            - time: /\\d+:\\d+/
+            - text: Delete
       - heading "New messages" [level=3]
       - list:
         - listitem:
@@ -64,6 +63,23 @@ test('a conversation consists of headings and lists, each message of author, tex
       - text: Enter sends
       - status
   `);
+});
+
+test('links to delete messages with the same words are told apart by the local time and a number', async ({
+  room,
+  ada,
+}) => {
+  // Both in one minute of the server's clock.
+  await expect.poll(() => new Date().getSeconds(), { timeout: 20_000 }).toBeLessThan(50);
+  await say(ada, room, 'Tea', 'Tea');
+  await visit(ada, room);
+  const time = await messagesOf(ada).last().getByRole('time').textContent();
+
+  expect(time).not.toContain('UTC');
+  await expect(messagesOf(ada).first().getByRole('link')).toHaveAccessibleName('Delete your message “Tea”');
+  await expect(messagesOf(ada).last().getByRole('link')).toHaveAccessibleName(
+    `Delete your message “Tea”, ${time}, number 2`,
+  );
 });
 
 test('pages of older messages and the self-reloading view do not poll', async ({ room, ada, bob }) => {

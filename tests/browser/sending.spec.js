@@ -43,6 +43,56 @@ test('sending empties and focuses the box, says "Sent" each time, and loads no p
   expect(await loadTimeOf(ada)).toBe(load);
 });
 
+test('the box gets the focus from the button only once it is empty', async ({ room, ada }) => {
+  await visit(ada, room);
+  let answer;
+  const answered = new Promise((resolve) => (answer = resolve));
+  await ada.route(SENDS, async (route) => {
+    await answered;
+    await route.continue();
+  });
+  await messageBox(ada).evaluate((box) => {
+    window.read = [];
+    box.addEventListener('focus', () => window.read.push([box.value, document.getElementById('status').textContent]));
+  });
+  const button = ada.getByRole('button', { name: 'Send message' });
+  await messageBox(ada).evaluate((box) => (box.value = 'Read once'));
+
+  const sent = ada.waitForRequest(SENDS);
+  await button.click();
+  await sent;
+  await expect(button).toBeFocused();
+  answer();
+
+  await expect(messageBox(ada)).toBeFocused();
+  expect(await ada.evaluate(() => window.read)).toEqual([['', '']]);
+  await expect(statusOf(ada)).toHaveText('Sent');
+});
+
+test('a refusal is said once: it describes the box only when the box gets the focus again', async ({
+  room,
+  ada,
+}) => {
+  await visit(ada, room);
+  await messageBox(ada).focus();
+  await ada.keyboard.press('Control+Enter');
+
+  await expect(statusOf(ada)).toHaveText(/^Not sent\. Enter a message/);
+  await expect(ada.getByText('Error: Enter a message')).toBeVisible();
+  await expect(messageBox(ada)).toBeFocused();
+  await expect(messageBox(ada)).not.toHaveAccessibleDescription(/Enter a message/);
+  await ada.getByRole('button', { name: 'Send message' }).focus();
+  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: Enter a message/);
+});
+
+test('a refused message leaves the focus where it was', async ({ room, ada }) => {
+  await visit(ada, room);
+  await trySending(ada, ' ');
+
+  await expect(statusOf(ada)).toHaveText(/^Not sent/);
+  await expect(ada.getByRole('button', { name: 'Send message' })).toBeFocused();
+});
+
 test('Enter starts a new line until the user lets it send', async ({ room, ada }) => {
   await visit(ada, room);
   await messageBox(ada).focus();
@@ -125,7 +175,6 @@ test('a message whose response is lost stays in the box, and sending it again do
   await trySending(ada, 'Did it arrive?');
   await expect(statusOf(ada)).toHaveText(LOST);
   await expect(messageBox(ada)).toHaveValue('Did it arrive?');
-  await expect(messageBox(ada)).toBeFocused();
   await ada.getByRole('button', { name: 'Send message' }).click();
 
   await expect(statusOf(ada)).toHaveText('Sent');
@@ -207,11 +256,10 @@ test('a refused message stays in the box, with the reason in the status and at t
   await visit(ada, room);
 
   await trySending(ada, tooLong);
-  await expect(statusOf(ada)).toHaveText(/^Not sent\. The message is too long\./);
+  await expect(statusOf(ada)).toHaveText('Not sent. Your message has 2,099 characters. The limit is 2,000');
   await expect(messageBox(ada)).toHaveValue(tooLong);
-  await expect(messageBox(ada)).toBeFocused();
   await expect(messageBox(ada)).toHaveAttribute('aria-invalid', 'true');
-  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: The message is too long/);
+  await expect(messageBox(ada)).toHaveAccessibleDescription(/Error: Your message has 2,099 characters/);
 
   await trySending(ada, ' ');
   await expect(statusOf(ada)).toHaveText(/^Not sent\. Enter a message/);
@@ -254,7 +302,9 @@ test('a message to a room that was left stays in the box with the reason', async
   await visit(bob, room);
   await messageBox(bob).fill('Wait for me');
   await submit(bob, `${room}/leave`, { leave: '1' });
-  await expect(statusOf(bob)).toHaveText('You are no longer in this room.');
+  await expect(statusOf(bob)).toHaveText(
+    'You are no longer in this room. You can join it again in another tab. Your draft is still here.',
+  );
 
   await bob.getByRole('button', { name: 'Send message' }).click();
 

@@ -168,6 +168,14 @@ export async function setVisibility(page, state) {
   }, state);
 }
 
+/** Puts another window in front of the page's, or takes it away. The page stays visible. */
+export async function setWindowFocus(page, hasFocus) {
+  await page.evaluate((hasFocus) => {
+    document.hasFocus = () => hasFocus;
+    dispatchEvent(new Event(hasFocus ? 'focus' : 'blur'));
+  }, hasFocus);
+}
+
 /** The status line below the form. */
 export function statusOf(page) {
   return page.getByRole('status');

@@ -203,7 +203,11 @@ async fn each_kind_of_response_has_exactly_these_headers() {
                 .post("/register", &[("name", "bob"), ("password", PASSWORD)])
                 .await,
             303,
-            &["content-length: …", "location: /rooms", "set-cookie: …"],
+            &[
+                "content-length: …",
+                "location: /rooms?done=registered",
+                "set-cookie: …",
+            ],
         ),
         (
             "healthz",

@@ -25,7 +25,7 @@ async fn a_refused_message_comes_back_in_the_message_box() {
         (" \n ", "Enter a message"),
         (
             long.as_str(),
-            "The message is too long. The maximum is 2,000 characters",
+            "Your message has 2,001 characters. The limit is 2,000",
         ),
     ] {
         let page = ada.send(room, text).await;

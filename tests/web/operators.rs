@@ -294,7 +294,7 @@ async fn a_sign_up_link_from_the_command_line_creates_an_account() {
     app.anonymous()
         .post(path, &form)
         .await
-        .assert_redirect("/rooms");
+        .assert_redirect("/rooms?done=registered");
 }
 
 #[actix_web::test]

@@ -85,6 +85,7 @@ async fn a_poll_with_an_unusable_cursor_returns_all_messages() {
         let poll = ada.poll(room, query).await;
 
         assert_eq!((poll.status, poll.is_reset), (200, true), "{query}");
+        assert_eq!(poll.is_restart, query == "?after=1-1", "{query}");
         assert_eq!(poll.added, ["hello"]);
     }
 }

@@ -14,8 +14,16 @@ async fn creating_an_account_signs_in_and_opens_the_public_rooms() {
         .post("/register", &[("name", " Ada "), ("password", PASSWORD)])
         .await;
 
-    page.assert_redirect("/rooms");
-    assert_eq!(ada.get("/rooms").await.text("header .sign-out b"), "Ada");
+    page.assert_redirect("/rooms?done=registered");
+    let landed = ada.get(page.location()).await;
+    assert_eq!(landed.text("header .sign-out b"), "Ada");
+    assert!(
+        landed
+            .text("title")
+            .starts_with("Account created – Public rooms")
+    );
+    assert_eq!(landed.text(".done"), "Account created.");
+    assert!(!ada.get("/rooms").await.has(".done"));
 }
 
 #[actix_web::test]
@@ -51,7 +59,7 @@ async fn creating_an_account_never_redirects_to_another_site() {
     app.anonymous()
         .post("/register", &form)
         .await
-        .assert_redirect("/rooms");
+        .assert_redirect("/rooms?done=registered");
 }
 
 #[actix_web::test]

@@ -40,6 +40,10 @@ async fn an_open_page_can_still_receive_and_send_after_a_restart() {
         (poll.status, poll.is_reset, poll.added.len()),
         (200, true, 0)
     );
+    assert!(
+        poll.is_restart,
+        "the page can say that earlier messages are gone"
+    );
     ada.send_with(room, "after", &nonce)
         .await
         .assert_status(303);

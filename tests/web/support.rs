@@ -152,7 +152,7 @@ impl TestApp {
         let page = browser
             .post("/register", &[("name", name), ("password", PASSWORD)])
             .await;
-        page.assert_redirect("/rooms");
+        page.assert_redirect("/rooms?done=registered");
         browser
     }
 
@@ -593,6 +593,8 @@ pub struct Poll {
     pub status: u16,
     pub cursor: String,
     pub is_reset: bool,
+    /// Tells whether the response says that the server restarted since the cursor.
+    pub is_restart: bool,
     /// The texts of the added messages.
     pub added: Vec<String>,
     /// The element IDs of the removed messages.
@@ -605,7 +607,8 @@ impl Poll {
         Self {
             status: page.status.as_u16(),
             cursor: page.header("mirage-cursor").to_owned(),
-            is_reset: page.header("mirage-reset") == "1",
+            is_reset: !page.header("mirage-reset").is_empty(),
+            is_restart: page.header("mirage-reset") == "restart",
             added: page.texts("li:not([data-gone]) .text"),
             removed: page.attributes("li[data-gone]", "id"),
             page,

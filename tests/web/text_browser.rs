@@ -395,7 +395,7 @@ async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
     sent.assert_shows("Sent.\nTea");
     sent.assert_shows(
         "ann (you): The kettle is on\n\
-         http://example.org/tea?leaf=2 13:06 UTC Delete your message from 13:06 UTC",
+         http://example.org/tea?leaf=2 13:06 UTC Delete",
     );
     let address = "http://example.org/tea?leaf=2";
     assert_eq!(sent.target_of(address), address);
@@ -502,6 +502,6 @@ async fn in_a_text_browser_a_room_with_messages_does_not_claim_to_be_empty() {
 
     let room = lynx.follow("Tea").await;
 
-    room.assert_shows("bob (you): On my way 13:05 UTC Delete your message from 13:05 UTC");
+    room.assert_shows("bob (you): On my way 13:05 UTC Delete");
     room.assert_lacks("There are no messages here now.");
 }

@@ -12,6 +12,14 @@ pub struct Cursor {
     pub(super) event: u64,
 }
 
+impl Cursor {
+    /// Tells whether both are positions in the same life of the log.
+    #[must_use]
+    pub fn is_of_life_of(self, other: Self) -> bool {
+        self.life == other.life
+    }
+}
+
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:x}-{:x}", self.life, self.event)

@@ -36,6 +36,9 @@ pub struct Message {
     pub posted_at: SiteTime,
     /// The site time from which nobody is shown the message.
     pub deadline: SiteTime,
+    /// Tells the message from its author's other live messages with the same first words: 0 if there was
+    /// none when the message was posted, else its number among those of the same minute, from 1.
+    pub namesake: u32,
     /// The HTML.
     pub rendered: Rendered,
 }
@@ -47,6 +50,7 @@ impl Message {
         id: MessageId,
         posted_at: SiteTime,
         new: &NewMessage,
+        namesake: u32,
         render: &Renderer,
     ) -> Self {
         let unrendered = Self {
@@ -58,6 +62,7 @@ impl Message {
             sent_at: new.sent_at,
             posted_at,
             deadline: posted_at.plus(new.lifespan.0),
+            namesake,
             rendered: Rendered::default(),
         };
         unrendered.render(render)

@@ -442,7 +442,7 @@ impl World {
             author: new.author,
             posted_at: now,
             deadline,
-            bytes: Message::new(id_of(room), id, now, &new, &renderer()).bytes(),
+            bytes: Message::new(id_of(room), id, now, &new, 0, &renderer()).bytes(),
         });
         self.evict();
     }

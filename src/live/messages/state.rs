@@ -274,12 +274,36 @@ impl RoomState {
     }
 
     fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, render: &Renderer) {
-        let message = Message::new(self.room, id, at, new, render);
+        let namesake = self.namesake(new);
+        let message = Message::new(self.room, id, at, new, namesake, render);
         self.nonces
             .insert(new.nonce, &new.text, id, message.deadline);
         self.bytes += message.bytes();
         self.first_deadline = self.first_deadline.min(message.deadline);
         self.ring.push_back(Arc::new(message));
+    }
+
+    /// Returns the [`Message::namesake`] of a message that is about to be added, which no live message with
+    /// the same author, first words and minute has. All messages in the ring are live while an event is applied.
+    fn namesake(&self, new: &NewMessage) -> u32 {
+        let is_same = |message: &&Arc<Message>| {
+            message.author == new.author
+                && message
+                    .text
+                    .first_words()
+                    .split_whitespace()
+                    .eq(new.text.first_words().split_whitespace())
+        };
+        let mut has_namesakes = false;
+        let mut highest = 0;
+        for message in self.ring.iter().filter(is_same) {
+            has_namesakes = true;
+            if message.sent_at.minute_number() == new.sent_at.minute_number() {
+                // Alone with its words, it was not numbered, and counts as the first of its minute.
+                highest = highest.max(message.namesake.max(1));
+            }
+        }
+        if has_namesakes { highest + 1 } else { 0 }
     }
 
     fn remove(&mut self, message: MessageId) {

@@ -11,7 +11,7 @@ use super::message::Message;
 use super::nonces::UsedNonce;
 use super::state::{Newest, Page, RoomState, Since};
 use super::tests::{START, new_message, renderer};
-use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
+use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, Timestamp, UserId};
 
 const LIFE: u64 = 42;
 const FIRST_EVENT: u64 = 1_000;
@@ -154,4 +154,39 @@ proptest! {
         prop_assert!(plain.is_empty());
         prop_assert_eq!(plain.bytes(), 0);
     }
+}
+
+#[test]
+fn messages_with_the_same_author_and_first_words_have_different_namesakes() {
+    let render = renderer();
+    let mut state = RoomState::new(RoomId(1), LIFE, FIRST_EVENT, 100);
+    let (minute, hour) = (Duration::from_secs(60), Duration::from_secs(3_600));
+    let mut post = |author, text, now: SiteTime| {
+        let number = state.latest_event() + 1;
+        let mut message = new_message(author, text, 0, hour);
+        message.sent_at = Timestamp(now.0);
+        state.apply(number, now, Event::Posted(message), &render);
+        let message = state.find(MessageId(number), now).unwrap();
+        if text == "deleted at once" {
+            state.apply(number + 1, now, Event::Deleted(message.id), &render);
+        }
+        message.namesake
+    };
+
+    assert_eq!(post(1, "ok", START), 0);
+    assert_eq!(post(1, "no", START), 0);
+    assert_eq!(post(2, "ok", START), 0);
+    assert_eq!(post(1, "ok", START), 2);
+    assert_eq!(post(1, " ok", START), 3);
+    // Deleted messages do not count.
+    assert_eq!(post(1, "deleted at once", START), 0);
+    assert_eq!(post(1, "deleted at once", START), 0);
+    // In another minute, the time tells them apart.
+    assert_eq!(post(1, "ok", START.plus(minute)), 1);
+    assert_eq!(post(1, "ok", START.plus(minute)), 2);
+    // Only the first words count.
+    assert_eq!(post(1, "a b c d e f", START.plus(minute)), 0);
+    assert_eq!(post(1, "a b\nc d e g", START.plus(minute)), 2);
+    // Expired messages do not count.
+    assert_eq!(post(1, "ok", START.plus(hour).plus(minute)), 0);
 }

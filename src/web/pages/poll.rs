@@ -17,7 +17,8 @@ use crate::web::state::WebState;
 
 /// The header with the cursor for the next poll.
 const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
-/// The header `1` that tells the page to replace its list with this one.
+/// The header that tells the page to replace its list with this one: `restart` if the server has restarted since the
+/// cursor, which lost all earlier messages, and else `1`.
 const RESET: HeaderName = HeaderName::from_static("mirage-reset");
 /// The header `1` that tells the page that the room's name, settings or members have changed.
 const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
@@ -61,7 +62,7 @@ pub async fn show(
         Visibility::Visible
     };
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
-        Polled::Since(since) => Ok(answer(&state, &since, user.user_id)),
+        Polled::Since(since) => Ok(answer(&state, cursor, &since, user.user_id)),
         Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()
             .insert_header((CURSOR, cursor.to_string()))
             .insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)))
@@ -77,7 +78,7 @@ pub async fn show(
     }
 }
 
-fn answer(state: &WebState, since: &Since, reader: UserId) -> HttpResponse {
+fn answer(state: &WebState, asked: Option<Cursor>, since: &Since, reader: UserId) -> HttpResponse {
     let (cursor, body) = match since {
         Since::Nothing(cursor) => (cursor, None),
         Since::News {
@@ -97,7 +98,9 @@ fn answer(state: &WebState, since: &Since, reader: UserId) -> HttpResponse {
     response.insert_header((CURSOR, cursor.to_string()));
     response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
     if matches!(since, Since::Reset(_)) {
-        response.insert_header((RESET, HeaderValue::from_static("1")));
+        let is_restart = asked.is_some_and(|asked| !asked.is_of_life_of(*cursor));
+        let why = if is_restart { "restart" } else { "1" };
+        response.insert_header((RESET, HeaderValue::from_static(why)));
     }
     if matches!(
         since,

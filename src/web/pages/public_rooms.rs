@@ -18,6 +18,8 @@ struct PublicRoomsPage<'a> {
     layout: Layout<'a>,
     list: RoomList,
     search: &'a str,
+    /// Tells whether the reader comes from creating an account.
+    has_registered: bool,
 }
 
 /// The query parameters.
@@ -26,6 +28,7 @@ struct PublicRoomsPage<'a> {
 pub struct PublicRoomsQuery {
     page: String,
     search: String,
+    done: String,
 }
 
 /// Shows the page. **Who:** signed-in users. **Answers:** a page of the list; for a page number out of range, the
@@ -42,6 +45,7 @@ pub async fn show(
         layout: Layout::new(&state, Some(&user), NavPage::PublicRooms),
         list,
         search,
+        has_registered: query.done == "registered",
     })
 }
 

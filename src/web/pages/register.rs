@@ -191,7 +191,10 @@ async fn try_to_create(
         Registered::SignedIn(key) => {
             cookie.set(&key)?;
             Ok(see_other(
-                state.next_pages.safe(&form.next).unwrap_or("/rooms"),
+                state
+                    .next_pages
+                    .safe(&form.next)
+                    .unwrap_or("/rooms?done=registered"),
             ))
         }
         Registered::NameTaken => {
