@@ -264,3 +264,117 @@ async fn a_trusted_proxy_has_unlimited_connections() {
         }
     }
 }
+
+#[actix_web::test]
+async fn a_client_that_only_stops_sending_gets_its_answers() {
+    let app = TestApp::spawn().await;
+    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    let requests = format!(
+        "{PING}POST /register HTTP/1.1\r\nHost: mirage\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}{PING}",
+        form.len()
+    );
+    let mut stream = connect(&app).await;
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+
+    let answers = read_to_end_of_connection(&mut stream).await;
+
+    assert_eq!(statuses(&answers), ["200", "303", "200"], "{answers}");
+}
+
+/// The statuses of all answers.
+fn statuses(answers: &str) -> Vec<&str> {
+    let lines = answers.split("HTTP/1.1 ").skip(1);
+    lines.map(|line| &line[..3]).collect()
+}
+
+#[actix_web::test]
+async fn each_pipelined_request_is_answered_as_its_method_asks() {
+    let app = TestApp::spawn().await;
+    let close = "Connection: close\r\n";
+    let get = |headers| format!("GET /healthz HTTP/1.1\r\nHost: mirage\r\n{headers}\r\n");
+    let head = "HEAD /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
+    let form = "POST /healthz HTTP/1.1\r\nHost: mirage\r\n";
+    let long = format!("{form}Content-Length: 6\r\n\r\n\r\n\r\nab");
+    let chunked = format!("{form}Transfer-Encoding: chunked\r\n\r\n6\r\n\r\n\r\nab\r\n0\r\n\r\n");
+
+    for (requests, expected, pages) in [
+        ([&get(""), head, &get(close)], ["200", "200", "200"], 0),
+        ([head, &get(""), &get(close)], ["200", "200", "200"], 0),
+        ([&long, head, &get(close)], ["405", "200", "200"], 1),
+        ([&chunked, head, &get(close)], ["405", "200", "200"], 1),
+    ] {
+        let mut stream = connect(&app).await;
+        let requests = requests.concat();
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        let answers = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answers), expected, "{requests}{answers}");
+        let bodies = answers.matches("\r\n\r\nok").count();
+        assert_eq!(bodies, 2 - pages, "{requests}{answers}");
+        let html = answers.matches("</html>").count();
+        assert_eq!(html, pages, "{requests}{answers}");
+    }
+}
+
+#[actix_web::test]
+async fn an_upgrade_is_ignored_and_connect_is_refused_at_once() {
+    let app = TestApp::spawn().await;
+    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    let websocket = "Host: mirage\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let post = format!(
+        "POST /register HTTP/1.1\r\n{websocket}Content-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    for (request, status) in [
+        (&*format!("GET /healthz HTTP/1.1\r\n{websocket}\r\n"), "200"),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: mirage\r\nUpgrade: websocket\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: mirage\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "200",
+        ),
+        (&post, "303"),
+        (
+            "CONNECT mirage:443 HTTP/1.1\r\nHost: mirage:443\r\n\r\n",
+            "400",
+        ),
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+
+        let answer = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answer), [status], "{request}{answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{request}{answer}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_host_that_is_none_is_refused() {
+    let app = TestApp::spawn().await;
+    for (host, status) in [
+        ("a b/c", "400"),
+        ("a/c", "400"),
+        ("a@b", "400"),
+        ("[::1", "400"),
+        ("", "200"),
+        ("chat.example.org:8080", "200"),
+        ("[::1]:8080", "200"),
+    ] {
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+
+        let answer = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answer), [status], "{request}{answer}");
+    }
+}
