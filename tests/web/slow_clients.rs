@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mirage::domain::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -262,6 +263,84 @@ async fn a_trusted_proxy_has_unlimited_connections() {
             assert!(is_served(&mut stream).await);
             open.push(stream);
         }
+    }
+}
+
+/// Creates an account and returns the name and value of its session cookie.
+async fn sign_up_for_cookie(app: &TestApp, name: &str) -> (Browser, String) {
+    let browser = app.anonymous();
+    let form = [("name", name), ("password", PASSWORD)];
+    let page = browser.post("/register", &form).await;
+    let cookie = page.header("set-cookie").split(';').next().unwrap();
+    (browser, cookie.to_owned())
+}
+
+#[actix_web::test]
+async fn a_client_that_hangs_up_ends_its_polls() {
+    let app = TestApp::with(&[
+        "--limits=on",
+        "--connections-per-address=4",
+        "--poll-wait=2min",
+    ])
+    .await;
+    let (ada, cookie) = sign_up_for_cookie(&app, "ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let poll = format!(
+        "GET /rooms/{room}/poll?after={cursor} HTTP/1.1\r\nHost: mirage\r\nCookie: {cookie}\r\n\r\n"
+    );
+    let until_polls = async |count| {
+        let counting = async {
+            while app.core.messages.subscriber_count(RoomId(room)) != count {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let reached = timeout(FAR_TOO_LONG, counting).await;
+        assert!(reached.is_ok(), "there are never {count} polls");
+    };
+
+    // The server needs a moment to notice that earlier connections have ended.
+    let connect_when_served = async || {
+        let connecting = async {
+            loop {
+                let mut stream = connect_from("127.0.0.2", &app).await;
+                if is_served(&mut stream).await {
+                    return stream;
+                }
+            }
+        };
+        let connected = timeout(FAR_TOO_LONG, connecting).await;
+        connected.expect("an ended poll keeps its connection")
+    };
+
+    // As many as a session and an address may have: a poll that did not end would leave no place for these.
+    for round in ["close", "shut down", "with the request", "reset", "again"] {
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            let mut stream = connect_when_served().await;
+            stream.write_all(poll.as_bytes()).await.unwrap();
+            if round == "with the request" {
+                stream.shutdown().await.unwrap();
+            }
+            waiting.push(stream);
+        }
+        if round != "with the request" {
+            until_polls(4).await;
+        }
+        for stream in &mut waiting {
+            match round {
+                "shut down" => stream.shutdown().await.unwrap(),
+                "reset" => stream.set_zero_linger().unwrap(),
+                _ => {}
+            }
+        }
+        if matches!(round, "shut down" | "with the request") {
+            for stream in &mut waiting {
+                read_to_end_of_connection(stream).await;
+            }
+        }
+        drop(waiting);
+        until_polls(0).await;
     }
 }
 

@@ -11,6 +11,7 @@ use serde::Deserialize;
 use crate::domain::{MessageId, RoomId, UserId};
 use crate::live::messages::{Cursor, Message, Since};
 use crate::services::messages::{self, Polled, Visibility, WaitMode};
+use crate::web::connections::end_on_hang_up;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::session::ScriptUser;
 use crate::web::state::WebState;
@@ -60,6 +61,7 @@ pub async fn show(
     } else {
         Visibility::Visible
     };
+    let _ends_on_hang_up = end_on_hang_up(&request);
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
         Polled::Since(since) => Ok(answer(&state, &since, user.user_id)),
         Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()
