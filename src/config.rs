@@ -277,10 +277,18 @@ pub struct Config {
 /// How long a client may take over each step of a request.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Timeouts {
-    /// Maximum time for a client to send the head of a request, and for a connection to be idle between
-    /// requests
+    /// Maximum time for a client to send the head of a request
     #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "4s", value_parser = timeout)]
     pub head_timeout: Duration,
+
+    /// Maximum time for a connection to be idle between requests
+    #[arg(long, env = "MIRAGE_KEEP_ALIVE", default_value = "4s", value_parser = timeout)]
+    pub keep_alive: Duration,
+
+    /// Maximum time for a connection from a trusted proxy to be idle between requests. Longer than the
+    /// proxy itself keeps idle connections
+    #[arg(long, env = "MIRAGE_PROXY_KEEP_ALIVE", default_value = "130s", value_parser = timeout)]
+    pub proxy_keep_alive: Duration,
 
     /// Maximum time for a client to send the body of a request, such as a form
     #[arg(long, env = "MIRAGE_BODY_TIMEOUT", default_value = "15s", value_parser = timeout)]
@@ -655,6 +663,8 @@ mod tests {
             ("--buffer-bytes", "64 apples"),
             ("--poll-wait", "1h"),
             ("--head-timeout", "0s"),
+            ("--keep-alive", "0s"),
+            ("--proxy-keep-alive", "1h"),
             ("--body-timeout", "1h"),
             ("--write-timeout", "soon"),
             ("--connections-per-address", "0"),
@@ -828,7 +838,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 31] = [
+    const SETTINGS: [&str; 33] = [
         "bind",
         "database-url",
         "public-url",
@@ -844,6 +854,8 @@ mod tests {
         "buffer-bytes",
         "poll-wait",
         "head-timeout",
+        "keep-alive",
+        "proxy-keep-alive",
         "body-timeout",
         "write-timeout",
         "connections-per-address",

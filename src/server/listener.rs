@@ -43,7 +43,7 @@ pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
 /// Builds the HTTP server, as [`actix_web::HttpServer`] does, but over [`Connection`]s with time limits.
 pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> io::Result<Server> {
     let config = &state.core.config;
-    let head_timeout = config.timeouts.head_timeout;
+    let timeouts = config.timeouts;
     let connections = Arc::new(Connections::new(config));
     let cookie = session::CookieConfig::new(config, secret);
     // Made here, once: made in `app`, each worker would have its own state.
@@ -86,8 +86,9 @@ pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> 
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()
-            .client_request_timeout(head_timeout)
-            .keep_alive(head_timeout)
+            .client_request_timeout(timeouts.head_timeout)
+            // `Connection` ends the idle connections that may last less long.
+            .keep_alive(timeouts.keep_alive.max(timeouts.proxy_keep_alive))
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();

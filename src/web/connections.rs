@@ -4,7 +4,8 @@
 //! a later request, for a body, and for a client that does not read its answers, and meanwhile it buffers up to
 //! 128 KiB of pipelined requests. This module gives each step a time limit:
 //!
-//! - A request's head arrives within twice `--head-timeout`, half of which the connection may be idle.
+//! - A connection is idle for at most `--keep-alive`, or `--proxy-keep-alive` if a trusted proxy opened it.
+//! - A request's head arrives within `--head-timeout`.
 //! - The body arrives within `--body-timeout` ([`buffer_body`]).
 //! - The client reads some of the answer within each `--write-timeout`.
 //!
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
 use actix_http::{ConnectionType, Extensions, Payload};
 use actix_web::body::{BodySize, BodyStream, BoxBody, EitherBody, MessageBody};
@@ -81,6 +83,7 @@ impl Connections {
     pub fn open(self: &Arc<Self>, stream: TcpStream) -> io::Result<(Connection, SocketAddr)> {
         let peer = stream.peer_addr()?;
         let permit = self.permit_for(peer).ok_or(ErrorKind::QuotaExceeded)?;
+        let is_trusted = !permit.address.is_limited();
         // Nagle's algorithm would delay the end of a compressed page until its beginning is acknowledged: 40 ms.
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
@@ -97,7 +100,14 @@ impl Connections {
             is_at_line_start: false,
             is_paused: false,
             exchange: Rc::default(),
+            keep_alive: if is_trusted {
+                self.timeouts.proxy_keep_alive
+            } else {
+                self.timeouts.keep_alive
+            },
             timeouts: self.timeouts,
+            has_written: false,
+            has_head_begun: false,
             idle: None,
             blocked: None,
             _permit: permit,
@@ -243,8 +253,14 @@ pub struct Connection {
     /// Whether actix is to parse what it has before it gets more, because that may be a whole request.
     is_paused: bool,
     exchange: Rc<Exchange>,
+    /// How long the connection may be idle between requests.
+    keep_alive: Duration,
     timeouts: Timeouts,
-    /// Runs since the last write.
+    /// Whether an answer was written, at least in part.
+    has_written: bool,
+    /// Whether a byte of the next request has arrived since the last write.
+    has_head_begun: bool,
+    /// Runs since the last write, or since the first byte of a request after it.
     idle: Option<Pin<Box<Sleep>>>,
     /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
@@ -258,7 +274,14 @@ impl Connection {
     }
 
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let span = self.timeouts.head_timeout * 2;
+        let span = if !self.has_written {
+            // actix times out the first request, and answers 408.
+            self.timeouts.head_timeout * 2
+        } else if self.has_head_begun {
+            self.timeouts.head_timeout
+        } else {
+            self.keep_alive
+        };
         let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(span)));
         idle.as_mut().poll(context)
     }
@@ -381,6 +404,10 @@ impl AsyncRead for Connection {
             return Poll::Pending;
         };
         this.chunk_left -= count;
+        if stage == Stage::Waiting && this.has_written && !this.has_head_begun {
+            this.has_head_begun = true;
+            this.idle = None;
+        }
         if let Some(left) = body_left {
             this.exchange.body_left.set(Some(left - count));
             return Poll::Ready(Ok(()));
@@ -406,6 +433,10 @@ impl AsyncWrite for Connection {
         match Pin::new(this.stream.get_mut()).poll_write(context, bytes) {
             Poll::Ready(result) => {
                 this.idle = None;
+                this.has_written = true;
+                this.has_head_begun = false;
+                // actix may not read again before the next request, so the timer has to start here.
+                let _just_started = this.poll_idle(context);
                 if this.blocked.take().is_some() {
                     this.exchange.wake_reader();
                 }
@@ -597,8 +628,6 @@ async fn collect(body: &mut Body, limit: usize, wanted: Option<usize>) -> Result
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use actix_http::HttpService;
     use actix_service::{
         IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config,

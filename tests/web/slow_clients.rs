@@ -70,7 +70,12 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 
 #[actix_web::test]
 async fn a_silent_connection_is_closed() {
-    let app = TestApp::with(&["--head-timeout=1s"]).await;
+    let app = TestApp::with(&[
+        "--head-timeout=1s",
+        "--keep-alive=1s",
+        "--proxy-keep-alive=10min",
+    ])
+    .await;
     let mut silent = connect(&app).await;
     let mut idle = connect(&app).await;
     assert!(is_served(&mut idle).await);
@@ -456,4 +461,23 @@ async fn a_host_that_is_none_is_refused() {
 
         assert_eq!(statuses(&answer), [status], "{request}{answer}");
     }
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_kept_longer_for_a_trusted_proxy() {
+    let app = TestApp::with(&["--keep-alive=100ms", "--trusted-proxies=127.0.0.3"]).await;
+    let mut proxy = connect_from("127.0.0.3", &app).await;
+    assert!(is_served(&mut proxy).await);
+    let mut body = [0; 4096];
+    while !String::from_utf8_lossy(&body).contains("\r\n\r\nok") {
+        let read = proxy.read(&mut body).await.unwrap();
+        assert_ne!(read, 0, "the answer is not whole");
+    }
+    let mut stranger = connect(&app).await;
+    assert!(is_served(&mut stranger).await);
+
+    // The stranger is idle for less long than the proxy.
+    read_to_end_of_connection(&mut stranger).await;
+
+    assert!(is_served(&mut proxy).await);
 }
