@@ -96,7 +96,19 @@ pub(super) fn serve(state: WebState, secret: &Secret, listener: TcpListener) -> 
             })
             .on_connect_ext(Connection::attach_exchange)
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(open).and_then(http)
+        fn_service(open).and_then(http).map_err(log_end)
     })?;
     Ok(server.run())
+}
+
+/// Logs why a connection ended early: at debug level if the client is the cause.
+fn log_end(error: DispatchError) -> DispatchError {
+    match error {
+        DispatchError::Parse(_)
+        | DispatchError::Io(_)
+        | DispatchError::SlowRequestTimeout
+        | DispatchError::DisconnectTimeout => tracing::debug!(%error, "connection ended early"),
+        _ => tracing::error!(%error, "connection failed"),
+    }
+    error
 }
