@@ -439,9 +439,13 @@ impl Command {
                 let text = error.to_string();
                 let paragraph = text.lines().take_while(|line| !line.is_empty());
                 let sentence = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
-                Err(NoConfig::Wrong(
-                    sentence.trim_start_matches("error: ").to_owned(),
-                ))
+                let sentence = sentence.trim_start_matches("error: ");
+                let may_be_name = text.contains("as a value, use '-- ");
+                Err(NoConfig::Wrong(if may_be_name {
+                    format!("{sentence}: put -- before a name that begins with a dash")
+                } else {
+                    sentence.to_owned()
+                }))
             }
             Err(asked) => Err(NoConfig::Asked(asked.to_string())),
         }
@@ -484,6 +488,15 @@ fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'));
     if !matches!(scheme, "http" | "https") || !is_authority {
         return Err(WRONG);
+    }
+    let port = authority
+        .rsplit_once(':')
+        .filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
+    if let Some((_, port)) = port {
+        let number = port.parse::<NonZero<u16>>().ok();
+        if number.is_none_or(|number| number.to_string() != port) {
+            return Err("the port must be a number from 1 to 65535");
+        }
     }
     // Browsers leave the scheme's default port out of `Origin`.
     let usual = if scheme == "https" { ":443" } else { ":80" };
@@ -650,6 +663,10 @@ mod tests {
             ("--database-url", "postgres://x"),
             ("--public-url", "https://example.org/chat"),
             ("--public-url", "example.org"),
+            ("--public-url", "https://example.org:99999"),
+            ("--public-url", "https://example.org:0"),
+            ("--public-url", "https://example.org:"),
+            ("--public-url", "https://[::1]:99999"),
             ("--contact", " "),
             ("--message-lifespan", "0s"),
             ("--message-lifespan", "forever"),
@@ -763,6 +780,15 @@ mod tests {
             (&["user", "list", "--yes"], "--yes"),
             (&["--bind=127.0.0.1:9", "user", "list"], "user"),
             (&["room", "delete", "Tea", "Cake"], "Cake"),
+            (&["room", "delete", "-dash"], "put -- before a name"),
+            (
+                &["user", "delete", "--yes", "-dash"],
+                "put -- before a name",
+            ),
+            (
+                &["user", "reset-password", "--dash"],
+                "put -- before a name",
+            ),
         ] {
             let Err(NoConfig::Wrong(sentence)) = parse(words) else {
                 panic!("{words:?} is no mistake")
@@ -772,6 +798,26 @@ mod tests {
                 "{sentence}"
             );
         }
+    }
+
+    #[test]
+    fn after_two_dashes_a_name_may_begin_with_a_dash() {
+        let parsed = Command::parse(["mirage", "room", "delete", "--", "-dash"]);
+
+        let Ok(Command::Operate(Operation::Room(RoomCommand::Delete { name, .. }))) = parsed else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(name, "-dash");
+    }
+
+    #[test]
+    fn a_port_that_does_not_exist_is_refused_in_clear_words() {
+        let sentence = wrong("--public-url", "https://example.org:99999");
+
+        assert!(
+            sentence.contains("the port must be a number from 1 to 65535"),
+            "{sentence}"
+        );
     }
 
     #[test]
@@ -923,7 +969,7 @@ mod tests {
         }
 
         #[test]
-        fn a_public_url_is_read_as_it_is_kept(url in "https?://[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+        fn a_public_url_is_read_as_it_is_kept(url in "https?://[a-zA-Z0-9.-]{1,20}(:[1-9][0-9]{0,3})?/?") {
             let kept = public_url(&url).unwrap();
 
             prop_assert_eq!(public_url(kept.origin()), Ok(kept));
