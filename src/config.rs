@@ -277,10 +277,18 @@ pub struct Config {
 /// How long a client may take over each step of a request.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Timeouts {
-    /// Maximum time for a client to send the head of a request, and for a connection to be idle between
-    /// requests
+    /// Maximum time for a client to send the head of a request
     #[arg(long, env = "MIRAGE_HEAD_TIMEOUT", default_value = "4s", value_parser = timeout)]
     pub head_timeout: Duration,
+
+    /// Maximum time for a connection to be idle between requests
+    #[arg(long, env = "MIRAGE_KEEP_ALIVE", default_value = "4s", value_parser = timeout)]
+    pub keep_alive: Duration,
+
+    /// Maximum time for a connection from a trusted proxy to be idle between requests. Longer than the
+    /// proxy itself keeps idle connections
+    #[arg(long, env = "MIRAGE_PROXY_KEEP_ALIVE", default_value = "130s", value_parser = timeout)]
+    pub proxy_keep_alive: Duration,
 
     /// Maximum time for a client to send the body of a request, such as a form
     #[arg(long, env = "MIRAGE_BODY_TIMEOUT", default_value = "15s", value_parser = timeout)]
@@ -435,9 +443,13 @@ impl Command {
                 let text = error.to_string();
                 let paragraph = text.lines().take_while(|line| !line.is_empty());
                 let sentence = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
-                Err(NoConfig::Wrong(
-                    sentence.trim_start_matches("error: ").to_owned(),
-                ))
+                let sentence = sentence.trim_start_matches("error: ");
+                let may_be_name = text.contains("as a value, use '-- ");
+                Err(NoConfig::Wrong(if may_be_name {
+                    format!("{sentence}: put -- before a name that begins with a dash")
+                } else {
+                    sentence.to_owned()
+                }))
             }
             Err(asked) => Err(NoConfig::Asked(asked.to_string())),
         }
@@ -480,6 +492,15 @@ fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
             .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | ':' | '[' | ']'));
     if !matches!(scheme, "http" | "https") || !is_authority {
         return Err(WRONG);
+    }
+    let port = authority
+        .rsplit_once(':')
+        .filter(|(host, _)| host.ends_with(']') || !host.contains(':'));
+    if let Some((_, port)) = port {
+        let number = port.parse::<NonZero<u16>>().ok();
+        if number.is_none_or(|number| number.to_string() != port) {
+            return Err("the port must be a number from 1 to 65535");
+        }
     }
     // Browsers leave the scheme's default port out of `Origin`.
     let usual = if scheme == "https" { ":443" } else { ":80" };
@@ -646,6 +667,10 @@ mod tests {
             ("--database-url", "postgres://x"),
             ("--public-url", "https://example.org/chat"),
             ("--public-url", "example.org"),
+            ("--public-url", "https://example.org:99999"),
+            ("--public-url", "https://example.org:0"),
+            ("--public-url", "https://example.org:"),
+            ("--public-url", "https://[::1]:99999"),
             ("--contact", " "),
             ("--message-lifespan", "0s"),
             ("--message-lifespan", "forever"),
@@ -659,6 +684,8 @@ mod tests {
             ("--buffer-bytes", "64 apples"),
             ("--poll-wait", "1h"),
             ("--head-timeout", "0s"),
+            ("--keep-alive", "0s"),
+            ("--proxy-keep-alive", "1h"),
             ("--body-timeout", "1h"),
             ("--write-timeout", "soon"),
             ("--connections-per-address", "0"),
@@ -757,6 +784,15 @@ mod tests {
             (&["user", "list", "--yes"], "--yes"),
             (&["--bind=127.0.0.1:9", "user", "list"], "user"),
             (&["room", "delete", "Tea", "Cake"], "Cake"),
+            (&["room", "delete", "-dash"], "put -- before a name"),
+            (
+                &["user", "delete", "--yes", "-dash"],
+                "put -- before a name",
+            ),
+            (
+                &["user", "reset-password", "--dash"],
+                "put -- before a name",
+            ),
         ] {
             let Err(NoConfig::Wrong(sentence)) = parse(words) else {
                 panic!("{words:?} is no mistake")
@@ -766,6 +802,26 @@ mod tests {
                 "{sentence}"
             );
         }
+    }
+
+    #[test]
+    fn after_two_dashes_a_name_may_begin_with_a_dash() {
+        let parsed = Command::parse(["mirage", "room", "delete", "--", "-dash"]);
+
+        let Ok(Command::Operate(Operation::Room(RoomCommand::Delete { name, .. }))) = parsed else {
+            panic!("{parsed:?}")
+        };
+        assert_eq!(name, "-dash");
+    }
+
+    #[test]
+    fn a_port_that_does_not_exist_is_refused_in_clear_words() {
+        let sentence = wrong("--public-url", "https://example.org:99999");
+
+        assert!(
+            sentence.contains("the port must be a number from 1 to 65535"),
+            "{sentence}"
+        );
     }
 
     #[test]
@@ -832,7 +888,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 32] = [
+    const SETTINGS: [&str; 34] = [
         "bind",
         "database-url",
         "public-url",
@@ -848,6 +904,8 @@ mod tests {
         "buffer-bytes",
         "poll-wait",
         "head-timeout",
+        "keep-alive",
+        "proxy-keep-alive",
         "body-timeout",
         "write-timeout",
         "connections-per-address",
@@ -916,7 +974,7 @@ mod tests {
         }
 
         #[test]
-        fn a_public_url_is_read_as_it_is_kept(url in "https?://[a-zA-Z0-9.-]{1,20}(:[0-9]{1,5})?/?") {
+        fn a_public_url_is_read_as_it_is_kept(url in "https?://[a-zA-Z0-9.-]{1,20}(:[1-9][0-9]{0,3})?/?") {
             let kept = public_url(&url).unwrap();
 
             prop_assert_eq!(public_url(kept.origin()), Ok(kept));

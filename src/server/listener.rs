@@ -42,7 +42,7 @@ pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
 /// Builds the HTTP server, as [`actix_web::HttpServer`] does, but over [`Connection`]s with time limits.
 pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server> {
     let config = &state.core.config;
-    let head_timeout = config.timeouts.head_timeout;
+    let timeouts = config.timeouts;
     let connections = Arc::new(Connections::new(config));
     // Made here, once: made in `app`, each worker would have its own state.
     let state = web::Data::new(state);
@@ -85,8 +85,9 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
             .into_factory()
             .map_err(|error: actix_web::Error| error.error_response());
         let http = HttpService::build()
-            .client_request_timeout(head_timeout)
-            .keep_alive(head_timeout)
+            .client_request_timeout(timeouts.head_timeout)
+            // `Connection` ends the idle connections that may last less long.
+            .keep_alive(timeouts.keep_alive.max(timeouts.proxy_keep_alive))
             .client_disconnect_timeout(DISCONNECT_TIMEOUT)
             .graceful_shutdown_signal(move || {
                 let stopping = stopping.clone();
@@ -94,7 +95,19 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
             })
             .on_connect_ext(Connection::attach_exchange)
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(open).and_then(http)
+        fn_service(open).and_then(http).map_err(log_end)
     })?;
     Ok(server.run())
+}
+
+/// Logs why a connection ended early: at debug level if the client is the cause.
+fn log_end(error: DispatchError) -> DispatchError {
+    match error {
+        DispatchError::Parse(_)
+        | DispatchError::Io(_)
+        | DispatchError::SlowRequestTimeout
+        | DispatchError::DisconnectTimeout => tracing::debug!(%error, "connection ended early"),
+        _ => tracing::error!(%error, "connection failed"),
+    }
+    error
 }

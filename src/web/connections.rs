@@ -4,12 +4,16 @@
 //! a later request, for a body, and for a client that does not read its answers, and meanwhile it buffers up to
 //! 128 KiB of pipelined requests. This module gives each step a time limit:
 //!
-//! - A request's head arrives within twice `--head-timeout`, half of which the connection may be idle.
+//! - A connection is idle for at most `--keep-alive`, or `--proxy-keep-alive` if a trusted proxy opened it.
+//! - A request's head arrives within `--head-timeout`.
 //! - The body arrives within `--body-timeout` ([`buffer_body`]).
 //! - The client reads some of the answer within each `--write-timeout`.
 //!
-//! It also reads few pipelined requests before the current answer is written, and lets other connections have
-//! their turn before it answers the next one.
+//! actix gets no byte of a pipelined request before the current answer is made, because it keeps the method of the
+//! request that it parsed last, and would encode the answer to an earlier GET as that of a later HEAD. Other
+//! connections have their turn before the next request of a connection is answered.
+//!
+//! A client that hangs up ends its poll ([`end_on_hang_up`]).
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -19,11 +23,14 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
+use std::time::Duration;
 
-use actix_http::{Extensions, Payload};
+use actix_http::{ConnectionType, Extensions, Payload};
 use actix_web::body::{BodySize, BodyStream, BoxBody, EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::http::Method;
+use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
+use actix_web::http::uri::Authority;
 use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Sleep, sleep, timeout};
@@ -39,9 +46,8 @@ use crate::web::error::AppError;
 use crate::web::routes;
 use crate::web::state::state;
 
-/// How many bytes are read before they are parsed: about one request. actix uses up to 7 KiB of memory for each
-/// queued request, and a request can be as short as 28 bytes.
-const READ_CHUNK: u64 = 1024;
+/// How many bytes are read before they are parsed: about one request.
+const READ_CHUNK: usize = 1024;
 /// The size of a socket's send buffer in bytes: more than most pages have. The system's default would accept
 /// megabytes of answers for a client that never reads, and each answer has to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
@@ -77,6 +83,7 @@ impl Connections {
     pub fn open(self: &Arc<Self>, stream: TcpStream) -> io::Result<(Connection, SocketAddr)> {
         let peer = stream.peer_addr()?;
         let permit = self.permit_for(peer).ok_or(ErrorKind::QuotaExceeded)?;
+        let is_trusted = !permit.address.is_limited();
         // Nagle's algorithm would delay the end of a compressed page until its beginning is acknowledged: 40 ms.
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;
@@ -87,9 +94,20 @@ impl Connections {
             u32::try_from(self.timeouts.write_timeout.as_millis()).unwrap_or(u32::MAX),
         )?;
         let connection = Connection {
-            stream: stream.take(READ_CHUNK),
+            stream: stream.take(0),
+            chunk_left: READ_CHUNK,
+            held: Vec::new(),
+            is_at_line_start: false,
+            is_paused: false,
             exchange: Rc::default(),
+            keep_alive: if is_trusted {
+                self.timeouts.proxy_keep_alive
+            } else {
+                self.timeouts.keep_alive
+            },
             timeouts: self.timeouts,
+            has_written: false,
+            has_head_begun: false,
             idle: None,
             blocked: None,
             _permit: permit,
@@ -177,6 +195,10 @@ struct Exchange {
     stage: Cell<Stage>,
     /// Whether a request was answered since the connection last had nothing to read.
     is_busy: Cell<bool>,
+    /// How many bytes of the body are still to be received, if the request says how long its body is.
+    body_left: Cell<Option<usize>>,
+    /// Whether the connection ends when the client hangs up, even if the current request has no answer yet.
+    ends_on_hang_up: Cell<bool>,
     /// The task to wake when the connection may be read again.
     reader: Cell<Option<Waker>>,
     /// A body that was not read to its end. Kept until the answer is written: if the body is dropped earlier, actix
@@ -191,6 +213,8 @@ impl Default for Exchange {
         Self {
             stage: Cell::new(Stage::Waiting),
             is_busy: Cell::default(),
+            body_left: Cell::default(),
+            ends_on_hang_up: Cell::default(),
             reader: Cell::default(),
             unread_body: RefCell::default(),
         }
@@ -222,11 +246,25 @@ impl Exchange {
 
 /// A connection that limits how long the client may take for each step.
 pub struct Connection {
-    /// The stream, limited to the bytes that may be read before they are parsed.
+    /// The stream, limited to the bytes of the current read.
     stream: Take<TcpStream>,
+    /// How many more bytes are read before they are parsed.
+    chunk_left: usize,
+    /// Bytes that were received after the end of a request, at most [`READ_CHUNK`] of them.
+    held: Vec<u8>,
+    /// Whether the last byte ended a line.
+    is_at_line_start: bool,
+    /// Whether actix is to parse what it has before it gets more, because that may be a whole request.
+    is_paused: bool,
     exchange: Rc<Exchange>,
+    /// How long the connection may be idle between requests.
+    keep_alive: Duration,
     timeouts: Timeouts,
-    /// Runs since the last write.
+    /// Whether an answer was written, at least in part.
+    has_written: bool,
+    /// Whether a byte of the next request has arrived since the last write.
+    has_head_begun: bool,
+    /// Runs since the last write, or since the first byte of a request after it.
     idle: Option<Pin<Box<Sleep>>>,
     /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
@@ -240,7 +278,14 @@ impl Connection {
     }
 
     fn poll_idle(&mut self, context: &mut Context<'_>) -> Poll<()> {
-        let span = self.timeouts.head_timeout * 2;
+        let span = if !self.has_written {
+            // actix times out the first request, and answers 408.
+            self.timeouts.head_timeout * 2
+        } else if self.has_head_begun {
+            self.timeouts.head_timeout
+        } else {
+            self.keep_alive
+        };
         let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(span)));
         idle.as_mut().poll(context)
     }
@@ -252,6 +297,67 @@ impl Connection {
     }
 }
 
+impl Connection {
+    /// Whether bytes that arrive now belong to a later request.
+    fn is_withheld(&self) -> bool {
+        match self.exchange.stage.get() {
+            Stage::Answering => true,
+            Stage::Receiving => self.exchange.body_left.get() == Some(0),
+            Stage::Waiting => self.blocked.is_some(),
+        }
+    }
+
+    /// Receives bytes of a later request, and holds them. Returns whether there are any: `false` means that the
+    /// client sends no more.
+    fn poll_next_request(&mut self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        if !self.held.is_empty() {
+            return Poll::Ready(Ok(true));
+        }
+        let mut bytes = [0; READ_CHUNK];
+        let mut bytes = ReadBuf::new(&mut bytes);
+        ready!(Pin::new(self.stream.get_mut()).poll_read(context, &mut bytes))?;
+        self.held.extend_from_slice(bytes.filled());
+        Poll::Ready(Ok(!self.held.is_empty()))
+    }
+
+    /// Reads at most `limit` bytes, first those that are held. Returns how many.
+    fn poll_bytes(
+        &mut self,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+        limit: usize,
+    ) -> Poll<io::Result<usize>> {
+        if self.held.is_empty() {
+            let before = buffer.filled().len();
+            self.stream
+                .set_limit(u64::try_from(limit).unwrap_or(u64::MAX));
+            ready!(Pin::new(&mut self.stream).poll_read(context, buffer))?;
+            return Poll::Ready(Ok(buffer.filled().len() - before));
+        }
+        let count = limit.min(self.held.len());
+        let rest = self.held.split_off(count);
+        buffer.put_slice(&std::mem::replace(&mut self.held, rest));
+        Poll::Ready(Ok(count))
+    }
+
+    /// Returns the end of the first empty line in `bytes`. Heads of requests and chunked bodies end in one (RFC
+    /// 9112, sections 2.1 and 7.1).
+    fn find_empty_line(&mut self, bytes: &[u8]) -> Option<usize> {
+        for (index, byte) in bytes.iter().enumerate() {
+            match byte {
+                b'\n' if self.is_at_line_start => {
+                    self.is_at_line_start = false;
+                    return Some(index + 1);
+                }
+                b'\n' => self.is_at_line_start = true,
+                b'\r' => {}
+                _ => self.is_at_line_start = false,
+            }
+        }
+        None
+    }
+}
+
 impl AsyncRead for Connection {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -259,37 +365,65 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let stage = this.exchange.stage.get();
-        // Bytes that arrive now belong to a later request.
-        let is_pipelined = stage == Stage::Answering || this.blocked.is_some();
-        let readable = this.stream.limit();
-        if is_pipelined && readable < READ_CHUNK {
-            // actix parses its buffer when more arrives, or when it is woken.
+        if this.is_withheld() {
+            this.is_paused = false;
+            this.chunk_left = READ_CHUNK;
             this.exchange.reader.set(Some(context.waker().clone()));
-            if readable == 0 {
-                return Poll::Pending;
+            let has_hung_up = matches!(this.poll_next_request(context)?, Poll::Ready(false));
+            if has_hung_up && this.exchange.ends_on_hang_up.get() {
+                return Poll::Ready(Err(ErrorKind::ConnectionAborted.into()));
             }
+            // If the end of the stream were reported before the answer is made, actix would not tell the end of
+            // the connection from that of the requests.
+            return Poll::Pending;
         }
-        if !is_pipelined && stage == Stage::Waiting && this.poll_idle(context).is_ready() {
+        if this.is_paused {
+            this.is_paused = false;
+            this.chunk_left = READ_CHUNK;
+            if this.poll_next_request(context)?.is_ready() {
+                context.waker().wake_by_ref();
+            } else {
+                this.exchange.is_busy.set(false);
+            }
+            return Poll::Pending;
+        }
+        let stage = this.exchange.stage.get();
+        if stage == Stage::Waiting && this.poll_idle(context).is_ready() {
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
-        if readable == 0 {
-            this.stream.set_limit(READ_CHUNK);
+        if this.chunk_left == 0 {
+            this.chunk_left = READ_CHUNK;
             context.waker().wake_by_ref();
             return Poll::Pending;
         }
-        let result = Pin::new(&mut this.stream).poll_read(context, buffer);
-        let is_empty = this.stream.limit() == readable;
-        if result.is_pending() && !is_pipelined {
-            this.stream.set_limit(READ_CHUNK);
+        let body_left = (stage == Stage::Receiving)
+            .then(|| this.exchange.body_left.get())
+            .flatten();
+        let limit = this.chunk_left.min(body_left.unwrap_or(usize::MAX));
+        let limit = limit.min(buffer.remaining());
+        let before = buffer.filled().len();
+        let Poll::Ready(count) = this.poll_bytes(context, buffer, limit)? else {
+            this.chunk_left = READ_CHUNK;
             this.exchange.is_busy.set(false);
-        }
-        if is_pipelined && is_empty && matches!(result, Poll::Ready(Ok(()))) {
-            // If the end of the stream were reported now, actix would drop the requests it has queued.
-            this.exchange.reader.set(Some(context.waker().clone()));
             return Poll::Pending;
+        };
+        this.chunk_left -= count;
+        if stage == Stage::Waiting && this.has_written && !this.has_head_begun {
+            this.has_head_begun = true;
+            this.idle = None;
         }
-        result
+        if let Some(left) = body_left {
+            this.exchange.body_left.set(Some(left - count));
+            return Poll::Ready(Ok(()));
+        }
+        let read = buffer.filled().get(before..).unwrap_or_default();
+        if let Some(end) = this.find_empty_line(read) {
+            let rest = read.get(end..).unwrap_or_default();
+            this.held.splice(..0, rest.iter().copied());
+            buffer.set_filled(before + end);
+            this.is_paused = true;
+        }
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -303,6 +437,10 @@ impl AsyncWrite for Connection {
         match Pin::new(this.stream.get_mut()).poll_write(context, bytes) {
             Poll::Ready(result) => {
                 this.idle = None;
+                this.has_written = true;
+                this.has_head_begun = false;
+                // actix may not read again before the next request, so the timer has to start here.
+                let _just_started = this.poll_idle(context);
                 if this.blocked.take().is_some() {
                     this.exchange.wake_reader();
                 }
@@ -336,13 +474,19 @@ pub async fn track_answer<B: MessageBody + 'static>(
 ) -> Result<ServiceResponse<AnswerBody>, Error> {
     let exchange = Rc::clone(Exchange::of(request.request()));
     exchange.enter(Stage::Answering);
+    let asks_for_upgrade = request.head().upgrade();
     let is_busy = exchange.is_busy.replace(true);
     let guard = AnswerGuard(exchange);
     if is_busy {
         // Without this, a client that pipelines many requests gets all its answers before anybody else's turn.
         tokio::task::yield_now().await;
     }
-    let response = next.call(request).await?.map_into_boxed_body();
+    let mut response = next.call(request).await?.map_into_boxed_body();
+    if asks_for_upgrade {
+        // actix would send `Connection: upgrade`, although the upgrade is ignored.
+        let head = response.response_mut().head_mut();
+        head.set_connection_type(ConnectionType::Close);
+    }
     Ok(response.map_body(|_, body| AnswerBody {
         body,
         _guard: guard,
@@ -356,6 +500,27 @@ impl Drop for AnswerGuard {
     fn drop(&mut self) {
         self.0.unread_body.take();
         self.0.enter(Stage::Waiting);
+    }
+}
+
+/// Ends the connection, and with it the handler that waits, when the client hangs up while the returned guard lives.
+///
+/// A client that only shuts down its sending side cannot be told from one that hangs up. Other requests are
+/// therefore answered (RFC 9112, section 9.6).
+pub fn end_on_hang_up(request: &HttpRequest) -> HangUpGuard {
+    let exchange = Rc::clone(Exchange::of(request));
+    exchange.ends_on_hang_up.set(true);
+    // The client may have hung up already.
+    exchange.wake_reader();
+    HangUpGuard(exchange)
+}
+
+/// Keeps a connection ending when its client hangs up, until dropped.
+pub struct HangUpGuard(Rc<Exchange>);
+
+impl Drop for HangUpGuard {
+    fn drop(&mut self) {
+        self.0.ends_on_hang_up.set(false);
     }
 }
 
@@ -381,7 +546,7 @@ impl MessageBody for AnswerBody {
 }
 
 /// Reads the whole body of each request before its handler runs, so that all bodies have the same limits and none
-/// is left unread.
+/// is left unread. Refuses CONNECT and requests whose `Host` is not a host.
 ///
 /// # Errors
 /// The errors of the wrapped service.
@@ -390,8 +555,11 @@ pub async fn buffer_body<B: MessageBody + 'static>(
     next: Next<B>,
 ) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
     let payload = request.take_payload();
-    if !matches!(payload, Payload::None) {
-        match read_body(request.request(), payload).await {
+    let is_refused = request.method() == Method::CONNECT
+        || !request.headers().get(HOST).is_none_or(is_valid_host);
+    if is_refused || !matches!(payload, Payload::None) {
+        let body = Box::pin(BodyStream::new(payload));
+        match read_body(request.request(), body, is_refused).await {
             Ok(body) => request.set_payload(body.into()),
             Err(error) => return Ok(request.error_response(error).map_into_right_body()),
         }
@@ -399,20 +567,41 @@ pub async fn buffer_body<B: MessageBody + 'static>(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-async fn read_body(request: &HttpRequest, payload: Payload) -> Result<Bytes, AppError> {
+/// Whether this is a host with or without a port, or empty (RFC 9110, section 7.2).
+fn is_valid_host(host: &HeaderValue) -> bool {
+    let host = host.as_bytes();
+    host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())
+}
+
+async fn read_body(
+    request: &HttpRequest,
+    mut body: Body,
+    is_refused: bool,
+) -> Result<Bytes, AppError> {
     let exchange = Exchange::of(request);
     let limit = routes::body_limit(request.match_pattern().as_deref());
-    let mut body = Box::pin(BodyStream::new(payload));
-    let result = if announced_length(request) > limit {
+    let length = announced_length(request);
+    let mut is_unread = false;
+    let result = if is_refused {
+        Err(AppError::BadRequest)
+    } else if length > limit {
         Err(AppError::TooLarge)
     } else {
+        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+        // For actix, the rest of the connection is the body of a request for an upgrade. The upgrade is not served,
+        // so it is ignored (RFC 9110, section 7.8).
+        let is_endless = !is_chunked && request.headers().contains_key(UPGRADE);
+        exchange.body_left.set((!is_chunked).then_some(length));
         exchange.enter(Stage::Receiving);
         let span = state(request).core.config.timeouts.body_timeout;
-        let result = timeout(span, collect(&mut body, limit)).await;
+        let wanted = is_endless.then_some(length);
+        let result = timeout(span, collect(&mut body, limit, wanted)).await;
+        exchange.body_left.set(None);
         exchange.enter(Stage::Answering);
+        is_unread = is_endless;
         result.unwrap_or(Err(AppError::TooSlow))
     };
-    if result.is_err() {
+    if is_unread || result.is_err() {
         exchange.unread_body.replace(Some(body));
     }
     result
@@ -426,9 +615,12 @@ fn announced_length(request: &HttpRequest) -> usize {
         .unwrap_or_default()
 }
 
-async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, AppError> {
+/// Reads the body to its end or, if `wanted` is set, until it has so many bytes.
+async fn collect(body: &mut Body, limit: usize, wanted: Option<usize>) -> Result<Bytes, AppError> {
     let mut bytes = BytesMut::new();
-    while let Some(part) = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await {
+    while wanted.is_none_or(|wanted| bytes.len() < wanted) {
+        let part = std::future::poll_fn(|context| body.as_mut().poll_next(context)).await;
+        let Some(part) = part else { break };
         let part = part.map_err(|_broken_off| AppError::BadRequest)?;
         if bytes.len() + part.len() > limit {
             return Err(AppError::TooLarge);
@@ -440,8 +632,6 @@ async fn collect(body: &mut Body, limit: usize) -> Result<Bytes, AppError> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use actix_http::HttpService;
     use actix_service::{
         IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config,
@@ -471,13 +661,15 @@ mod tests {
         (connection, client.unwrap())
     }
 
-    fn bytes(count: u64) -> Vec<u8> {
+    fn bytes(count: usize) -> Vec<u8> {
         (0..count).map(|_| b'x').collect()
     }
 
     /// Tries to read 100 times, and returns how many bytes that gave.
-    async fn readable(connection: &mut Connection) -> u64 {
-        connection.stream.get_ref().readable().await.unwrap();
+    async fn readable(connection: &mut Connection) -> usize {
+        if connection.held.is_empty() {
+            connection.stream.get_ref().readable().await.unwrap();
+        }
         let mut context = Context::from_waker(Waker::noop());
         let mut read = Vec::new();
         for _ in 0..100 {
@@ -487,20 +679,67 @@ mod tests {
             assert!(!matches!(result, Poll::Ready(Err(_))));
             read.extend_from_slice(buffer.filled());
         }
-        u64::try_from(read.len()).unwrap()
+        read.len()
     }
 
     #[actix_web::test]
-    async fn at_most_one_chunk_of_pipelined_requests_is_read_before_the_answer() {
+    async fn no_byte_of_a_pipelined_request_is_given_out_before_the_answer() {
         let (mut connection, mut client) = connection(&connections(&[])).await;
         let exchange = Rc::clone(&connection.exchange);
         exchange.enter(Stage::Answering);
         client.write_all(&bytes(4 * READ_CHUNK)).await.unwrap();
 
-        assert_eq!(readable(&mut connection).await, READ_CHUNK);
         assert_eq!(readable(&mut connection).await, 0);
+        assert_eq!(connection.held.len(), READ_CHUNK);
+        exchange.enter(Stage::Waiting);
+        assert_eq!(readable(&mut connection).await, 4 * READ_CHUNK);
+    }
+
+    #[actix_web::test]
+    async fn reading_pauses_after_each_head_and_each_body() {
+        let (mut connection, mut client) = connection(&connections(&[])).await;
+        let exchange = Rc::clone(&connection.exchange);
+        let post = "POST / HTTP/1.1\r\n\r\n";
+        let sent = format!("{post}body{post}\n\nGET / HTTP/1.1\n\n");
+        client.write_all(sent.as_bytes()).await.unwrap();
+        connection.stream.get_ref().readable().await.unwrap();
+        let mut context = Context::from_waker(Waker::noop());
+        let mut read = |length: Option<usize>| {
+            exchange.body_left.set(length);
+            let mut all = Vec::new();
+            loop {
+                let mut buffer = [0; 8];
+                let mut buffer = ReadBuf::new(&mut buffer);
+                let result = Pin::new(&mut connection).poll_read(&mut context, &mut buffer);
+                if result.is_pending() {
+                    return String::from_utf8(all).unwrap();
+                }
+                all.extend_from_slice(buffer.filled());
+            }
+        };
+
+        assert_eq!(read(None), post);
         exchange.enter(Stage::Receiving);
-        assert_eq!(readable(&mut connection).await, 3 * READ_CHUNK);
+        assert_eq!(read(Some(4)), "body");
+        exchange.enter(Stage::Answering);
+        assert_eq!(read(None), "");
+        exchange.enter(Stage::Waiting);
+        assert_eq!(read(None), post);
+        assert_eq!(read(None), "\n\n");
+        assert_eq!(read(None), "GET / HTTP/1.1\n\n");
+    }
+
+    #[actix_web::test]
+    async fn a_hang_up_is_reported_early_only_if_it_ends_the_answer() {
+        let (mut connection, client) = connection(&connections(&[])).await;
+        let exchange = Rc::clone(&connection.exchange);
+        exchange.enter(Stage::Answering);
+        drop(client);
+
+        assert_eq!(readable(&mut connection).await, 0);
+        exchange.ends_on_hang_up.set(true);
+        let error = connection.read_u8().await.unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ConnectionAborted);
     }
 
     #[actix_web::test]
@@ -511,9 +750,8 @@ mod tests {
         client.write_all(b"x").await.unwrap();
 
         exchange.enter(Stage::Answering);
-        assert_eq!(readable(&mut connection).await, 1);
+        assert_eq!(readable(&mut connection).await, 0);
         assert!(exchange.is_busy.get());
-        client.write_all(b"x").await.unwrap();
         exchange.enter(Stage::Waiting);
         assert_eq!(readable(&mut connection).await, 1);
         assert!(!exchange.is_busy.get());
@@ -567,7 +805,7 @@ mod tests {
         let exchange = Rc::clone(&connection.exchange);
         exchange.enter(Stage::Answering);
         client.write_all(&bytes(2 * READ_CHUNK)).await.unwrap();
-        assert_eq!(readable(&mut connection).await, READ_CHUNK);
+        assert_eq!(readable(&mut connection).await, 0);
 
         let reading = actix_web::rt::spawn(async move { connection.read_u8().await });
         tokio::task::yield_now().await;

@@ -18,6 +18,7 @@ pub mod layout;
 pub mod message_html;
 pub mod next;
 pub mod pages;
+pub mod query;
 pub mod request_log;
 pub mod routes;
 pub mod same_origin;

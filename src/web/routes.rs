@@ -1,17 +1,19 @@
 //! The table of routes: every address that the server answers.
 
-use actix_web::error::{PathError, QueryPayloadError, UrlencodedError};
+use actix_web::error::{PathError, UrlencodedError};
 use actix_web::http::Method;
-use actix_web::web::{self, FormConfig, PathConfig, QueryConfig, ServiceConfig};
-use actix_web::{FromRequest, Handler, HttpRequest, Responder, Route, guard};
+use actix_web::http::header::LOCATION;
+use actix_web::web::{self, FormConfig, PathConfig, ServiceConfig};
+use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard};
 
-use crate::web::error::AppError;
+use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
     accessibility, account, account_delete, account_password, account_sessions, asset, ban,
     confirm, delete_message, healthz, home, invite, invites, join, leave, lift_ban, login, logout,
     member, member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms,
     register, reset, revoke_invite, room, room_password, room_settings,
 };
+use crate::web::state::state;
 
 /// The maximum size of a form in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
@@ -81,6 +83,7 @@ pub fn table() -> Vec<Endpoint> {
         post("/account", account::submit),
         get("/account/password", account_password::show),
         post("/account/password", account_password::submit),
+        get(CHANGE_PASSWORD, account_password::redirect),
         get("/account/sessions", account_sessions::show),
         post("/account/sessions/end-others", account_sessions::end_others),
         post("/account/sessions/{session}/end", account_sessions::end),
@@ -109,6 +112,7 @@ const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
 const BAN: &str = "/rooms/{room}/members/{person}/ban";
 const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
 const INVITE: &str = "/invite/{token}";
+const CHANGE_PASSWORD: &str = "/.well-known/change-password";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
@@ -162,7 +166,6 @@ pub fn configure(service: &mut ServiceConfig) {
                 .limit(FORM_LIMIT)
                 .error_handler(form_error),
         )
-        .app_data(QueryConfig::default().error_handler(query_error))
         .app_data(PathConfig::default().error_handler(path_error));
     let mut endpoints = table().into_iter().peekable();
     while let Some(first) = endpoints.next() {
@@ -178,7 +181,30 @@ pub fn configure(service: &mut ServiceConfig) {
         };
         service.service(resource.default_service(web::to(method_not_allowed)));
     }
-    service.default_service(web::to(async || Err::<String, _>(AppError::NotFound)));
+    service.default_service(web::to(no_route));
+}
+
+/// Redirects from the address of a page with a slash at its end to the page. Returns 404 for everything else.
+async fn no_route(request: HttpRequest) -> PageResult {
+    without_slash(&request)
+        .ok_or(AppError::NotFound)
+        .map(|page| {
+            HttpResponse::PermanentRedirect()
+                .insert_header((LOCATION, page))
+                .finish()
+        })
+}
+
+fn without_slash(request: &HttpRequest) -> Option<String> {
+    if !matches!(*request.method(), Method::GET | Method::HEAD) {
+        return None;
+    }
+    let path = request.uri().path().strip_suffix('/')?;
+    let page = match request.uri().query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    };
+    state(request).next_pages.safe(&page).map(str::to_owned)
 }
 
 fn methods(method: &Method) -> String {
@@ -199,10 +225,6 @@ fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
         _ => AppError::BadRequest,
     }
     .into()
-}
-
-fn query_error(_: QueryPayloadError, _: &HttpRequest) -> actix_web::Error {
-    AppError::BadRequest.into()
 }
 
 /// Returns the error for a path parameter that cannot be parsed: no such link, or no such room.

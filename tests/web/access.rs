@@ -74,13 +74,13 @@ const fn of_owner(method: &'static str, pattern: &'static str, public: u16, priv
 
 const TABLE: &[Row] = &[
     row("GET", "/", [200, 303, 303, 303, 303, 303], None),
-    anywhere("GET", "/register", 200, 200),
+    anywhere("GET", "/register", 200, 303),
     anywhere("POST", "/register", 422, 422),
     anywhere("GET", "/register/{token}", 404, 404),
     anywhere("POST", "/register/{token}", 404, 404),
     anywhere("GET", "/reset/{token}", 404, 404),
     anywhere("POST", "/reset/{token}", 404, 404),
-    anywhere("GET", "/login", 200, 200),
+    anywhere("GET", "/login", 200, 303),
     anywhere("POST", "/login", 422, 422),
     anywhere("POST", "/logout", 303, 303),
     anywhere("GET", "/rooms", 303, 200),
@@ -184,6 +184,7 @@ const TABLE: &[Row] = &[
     anywhere("GET", "/accessibility", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
+    anywhere("GET", "/.well-known/change-password", 303, 303),
     anywhere("GET", "/account/password", 303, 200),
     anywhere("POST", "/account/password", 303, 422),
     anywhere("GET", "/account/sessions", 303, 200),

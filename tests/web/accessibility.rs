@@ -491,6 +491,7 @@ async fn every_page_route_is_in_the_table_of_states() {
         "/healthz",
         "/assets/{file}",
         "/logout",
+        "/.well-known/change-password",
         "/rooms/{room}/members/{person}/role",
         "/rooms/{room}/members/{person}/lift",
         "/account/sessions/end-others",

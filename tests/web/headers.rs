@@ -113,13 +113,14 @@ async fn only_the_assets_of_the_pages_are_served() {
 }
 
 /// The headers of every response.
-const EVERYWHERE: [&str; 5] = [
+const EVERYWHERE: [&str; 6] = [
     "content-security-policy: default-src 'none'; style-src 'self'; script-src 'self'; \
      img-src 'self'; connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'",
     "cross-origin-opener-policy: same-origin",
     "cross-origin-resource-policy: same-origin",
     "referrer-policy: same-origin",
     "x-content-type-options: nosniff",
+    "x-frame-options: DENY",
 ];
 
 /// The time of the server's clock, which stands still here.

@@ -190,3 +190,28 @@ async fn four_concurrent_sign_ins_with_an_outdated_hash_all_succeed() {
     assert_ne!(stored_hash(&app).await, old);
     app.sign_in("ada", PASSWORD).await;
 }
+
+#[actix_web::test]
+async fn signed_in_users_are_redirected_from_the_sign_in_and_sign_up_pages() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    for page in ["/login", "/register"] {
+        for (next, to) in [
+            ("", "/"),
+            ("?next=/rooms/new", "/rooms/new"),
+            ("?next=https://example.org", "/"),
+        ] {
+            ada.get(&format!("{page}{next}")).await.assert_redirect(to);
+        }
+    }
+}
+
+#[actix_web::test]
+async fn a_password_manager_is_led_to_the_page_that_changes_a_password() {
+    let app = TestApp::spawn().await;
+
+    let answer = app.anonymous().get("/.well-known/change-password").await;
+
+    answer.assert_redirect("/account/password");
+}

@@ -1,6 +1,7 @@
 //! The program: command line, startup, logging and shutdown.
 
 use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::thread::JoinHandle;
@@ -479,4 +480,30 @@ async fn only_serve_migrates_a_database() {
     Running::start(folder.path(), &[]).stop("-TERM");
     assert_eq!(applied().await, migrations);
     printed(folder.path(), &["user", "list"]);
+}
+
+#[actix_web::test]
+async fn a_malformed_request_is_logged_at_debug_level_only() {
+    for (level, is_logged) in [("info", false), ("mirage=debug", true)] {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Running::start(folder.path(), &[&*format!("--log={level}")]);
+        for request in [
+            "nonsense\r\n\r\n",
+            "GET / HTTP/1.1\r\n\r\n",
+            "GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n",
+        ] {
+            let mut stream = TcpStream::connect(&running.browser.address).unwrap();
+            stream.write_all(request.as_bytes()).unwrap();
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).unwrap();
+            assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+        }
+
+        let (_, log) = running.stop("-TERM");
+
+        assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+        let line = |line: &&str| line.contains("DEBUG") && line.contains("connection ended early");
+        let lines = log.lines().filter(line).count();
+        assert_eq!(lines >= 3, is_logged, "{log}");
+    }
 }

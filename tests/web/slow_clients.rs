@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use mirage::domain::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -69,7 +70,12 @@ async fn is_served(stream: &mut TcpStream) -> bool {
 
 #[actix_web::test]
 async fn a_silent_connection_is_closed() {
-    let app = TestApp::with(&["--head-timeout=1s"]).await;
+    let app = TestApp::with(&[
+        "--head-timeout=1s",
+        "--keep-alive=1s",
+        "--proxy-keep-alive=10min",
+    ])
+    .await;
     let mut silent = connect(&app).await;
     let mut idle = connect(&app).await;
     assert!(is_served(&mut idle).await);
@@ -263,4 +269,215 @@ async fn a_trusted_proxy_has_unlimited_connections() {
             open.push(stream);
         }
     }
+}
+
+/// Creates an account and returns the name and value of its session cookie.
+async fn sign_up_for_cookie(app: &TestApp, name: &str) -> (Browser, String) {
+    let browser = app.anonymous();
+    let form = [("name", name), ("password", PASSWORD)];
+    let page = browser.post("/register", &form).await;
+    let cookie = page.header("set-cookie").split(';').next().unwrap();
+    (browser, cookie.to_owned())
+}
+
+#[actix_web::test]
+async fn a_client_that_hangs_up_ends_its_polls() {
+    let app = TestApp::with(&[
+        "--limits=on",
+        "--connections-per-address=4",
+        "--poll-wait=2min",
+    ])
+    .await;
+    let (ada, cookie) = sign_up_for_cookie(&app, "ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let cursor = ada.cursor(room).await;
+    let poll = format!(
+        "GET /rooms/{room}/poll?after={cursor} HTTP/1.1\r\nHost: mirage\r\nCookie: {cookie}\r\n\r\n"
+    );
+    let until_polls = async |count| {
+        let counting = async {
+            while app.core.messages.subscriber_count(RoomId(room)) != count {
+                sleep(Duration::from_millis(1)).await;
+            }
+        };
+        let reached = timeout(FAR_TOO_LONG, counting).await;
+        assert!(reached.is_ok(), "there are never {count} polls");
+    };
+
+    // The server needs a moment to notice that earlier connections have ended.
+    let connect_when_served = async || {
+        let connecting = async {
+            loop {
+                let mut stream = connect_from("127.0.0.2", &app).await;
+                if is_served(&mut stream).await {
+                    return stream;
+                }
+            }
+        };
+        let connected = timeout(FAR_TOO_LONG, connecting).await;
+        connected.expect("an ended poll keeps its connection")
+    };
+
+    // As many as a session and an address may have: a poll that did not end would leave no place for these.
+    for round in ["close", "shut down", "with the request", "reset", "again"] {
+        let mut waiting = Vec::new();
+        for _ in 0..4 {
+            let mut stream = connect_when_served().await;
+            stream.write_all(poll.as_bytes()).await.unwrap();
+            if round == "with the request" {
+                stream.shutdown().await.unwrap();
+            }
+            waiting.push(stream);
+        }
+        if round != "with the request" {
+            until_polls(4).await;
+        }
+        for stream in &mut waiting {
+            match round {
+                "shut down" => stream.shutdown().await.unwrap(),
+                "reset" => stream.set_zero_linger().unwrap(),
+                _ => {}
+            }
+        }
+        if matches!(round, "shut down" | "with the request") {
+            for stream in &mut waiting {
+                read_to_end_of_connection(stream).await;
+            }
+        }
+        drop(waiting);
+        until_polls(0).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_client_that_only_stops_sending_gets_its_answers() {
+    let app = TestApp::spawn().await;
+    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    let requests = format!(
+        "{PING}POST /register HTTP/1.1\r\nHost: mirage\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {}\r\n\r\n{form}{PING}",
+        form.len()
+    );
+    let mut stream = connect(&app).await;
+    stream.write_all(requests.as_bytes()).await.unwrap();
+    stream.shutdown().await.unwrap();
+
+    let answers = read_to_end_of_connection(&mut stream).await;
+
+    assert_eq!(statuses(&answers), ["200", "303", "200"], "{answers}");
+}
+
+/// The statuses of all answers.
+fn statuses(answers: &str) -> Vec<&str> {
+    let lines = answers.split("HTTP/1.1 ").skip(1);
+    lines.map(|line| &line[..3]).collect()
+}
+
+#[actix_web::test]
+async fn each_pipelined_request_is_answered_as_its_method_asks() {
+    let app = TestApp::spawn().await;
+    let close = "Connection: close\r\n";
+    let get = |headers| format!("GET /healthz HTTP/1.1\r\nHost: mirage\r\n{headers}\r\n");
+    let head = "HEAD /healthz HTTP/1.1\r\nHost: mirage\r\n\r\n";
+    let form = "POST /healthz HTTP/1.1\r\nHost: mirage\r\n";
+    let long = format!("{form}Content-Length: 6\r\n\r\n\r\n\r\nab");
+    let chunked = format!("{form}Transfer-Encoding: chunked\r\n\r\n6\r\n\r\n\r\nab\r\n0\r\n\r\n");
+
+    for (requests, expected, pages) in [
+        ([&get(""), head, &get(close)], ["200", "200", "200"], 0),
+        ([head, &get(""), &get(close)], ["200", "200", "200"], 0),
+        ([&long, head, &get(close)], ["405", "200", "200"], 1),
+        ([&chunked, head, &get(close)], ["405", "200", "200"], 1),
+    ] {
+        let mut stream = connect(&app).await;
+        let requests = requests.concat();
+        stream.write_all(requests.as_bytes()).await.unwrap();
+        let answers = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answers), expected, "{requests}{answers}");
+        let bodies = answers.matches("\r\n\r\nok").count();
+        assert_eq!(bodies, 2 - pages, "{requests}{answers}");
+        let html = answers.matches("</html>").count();
+        assert_eq!(html, pages, "{requests}{answers}");
+    }
+}
+
+#[actix_web::test]
+async fn an_upgrade_is_ignored_and_connect_is_refused_at_once() {
+    let app = TestApp::spawn().await;
+    let form = format!("name=ada&password={}", PASSWORD.replace(' ', "+"));
+    let websocket = "Host: mirage\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n";
+    let post = format!(
+        "POST /register HTTP/1.1\r\n{websocket}Content-Length: {}\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\n\r\n{form}",
+        form.len()
+    );
+    for (request, status) in [
+        (&*format!("GET /healthz HTTP/1.1\r\n{websocket}\r\n"), "200"),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: mirage\r\nUpgrade: websocket\r\n\r\n",
+            "200",
+        ),
+        (
+            "GET /healthz HTTP/1.1\r\nHost: mirage\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n",
+            "200",
+        ),
+        (&post, "303"),
+        (
+            "CONNECT mirage:443 HTTP/1.1\r\nHost: mirage:443\r\n\r\n",
+            "400",
+        ),
+    ] {
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+
+        let answer = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answer), [status], "{request}{answer}");
+        assert!(
+            answer.contains("\r\nconnection: close\r\n"),
+            "{request}{answer}"
+        );
+    }
+}
+
+#[actix_web::test]
+async fn a_host_that_is_none_is_refused() {
+    let app = TestApp::spawn().await;
+    for (host, status) in [
+        ("a b/c", "400"),
+        ("a/c", "400"),
+        ("a@b", "400"),
+        ("[::1", "400"),
+        ("", "200"),
+        ("chat.example.org:8080", "200"),
+        ("[::1]:8080", "200"),
+    ] {
+        let request = format!("GET /healthz HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n");
+        let mut stream = connect(&app).await;
+        stream.write_all(request.as_bytes()).await.unwrap();
+
+        let answer = read_to_end_of_connection(&mut stream).await;
+
+        assert_eq!(statuses(&answer), [status], "{request}{answer}");
+    }
+}
+
+#[actix_web::test]
+async fn an_idle_connection_is_kept_longer_for_a_trusted_proxy() {
+    let app = TestApp::with(&["--keep-alive=100ms", "--trusted-proxies=127.0.0.3"]).await;
+    let mut proxy = connect_from("127.0.0.3", &app).await;
+    assert!(is_served(&mut proxy).await);
+    let mut body = [0; 4096];
+    while !String::from_utf8_lossy(&body).contains("\r\n\r\nok") {
+        let read = proxy.read(&mut body).await.unwrap();
+        assert_ne!(read, 0, "the answer is not whole");
+    }
+    let mut stranger = connect(&app).await;
+    assert!(is_served(&mut stranger).await);
+
+    // The stranger is idle for less long than the proxy.
+    read_to_end_of_connection(&mut stranger).await;
+
+    assert!(is_served(&mut proxy).await);
 }

@@ -1,7 +1,7 @@
 //! Your account: the setting for announcements, and links to the other account pages.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Query};
+use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
@@ -11,6 +11,7 @@ use crate::web::answers::{html, html_with, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 

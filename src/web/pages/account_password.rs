@@ -45,6 +45,12 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     html(&PasswordPage::new(&state, &user, Problems::default()))
 }
 
+/// Leads password managers to the page (W3C, A Well-Known URL for Changing Passwords). **Who:** anyone.
+/// **Answers:** 303.
+pub async fn redirect() -> PageResult {
+    Ok(see_other("/account/password"))
+}
+
 /// Changes the password. **Who:** signed-in users. **Answers:** 303 to the account page, with a new session key;
 /// or the form again with 422, 429 or 503.
 pub async fn submit(

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::web::{Data, Form, Path, Query};
+use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -12,6 +12,7 @@ use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::EmptyForm;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::{CurrentUser, SessionCookie};
 use crate::web::state::WebState;
 

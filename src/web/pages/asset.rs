@@ -9,13 +9,14 @@ use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETag, EntityTag, Header, HeaderValue,
     IfNoneMatch, VARY,
 };
-use actix_web::web::{Bytes, Data, Path, Query};
+use actix_web::web::{Bytes, Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::web::assets::{Embedded, Source};
 use crate::web::compression::accepts_gzip;
 use crate::web::error::AppError;
+use crate::web::query::Query;
 use crate::web::state::WebState;
 
 /// The query parameters.

@@ -1,6 +1,6 @@
 //! The start page: what Mirage is, and links to create an account and to sign in.
 
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,6 +10,7 @@ use crate::services::rooms;
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::Visitor;
 use crate::web::state::WebState;
 

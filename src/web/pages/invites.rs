@@ -1,7 +1,7 @@
 //! The invite links of a private room: the active links, and a form to create another.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, Query};
+use actix_web::web::{Data, Form, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
@@ -16,6 +16,7 @@ use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 use crate::web::state::absolute_url;

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Query};
+use actix_web::web::{Data, Form};
 use askama::Template;
 use serde::Deserialize;
 
@@ -16,7 +16,8 @@ use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
-use crate::web::session::SessionCookie;
+use crate::web::query::Query;
+use crate::web::session::{SessionCookie, Visitor};
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -67,8 +68,11 @@ pub struct LoginQuery {
     done: String,
 }
 
-/// Shows the page. **Who:** anyone. **Answers:** the form.
-pub async fn show(state: Data<WebState>, query: Query<LoginQuery>) -> PageResult {
+/// Shows the page. **Who:** anyone. **Answers:** the form; for signed-in users, 303 to `next` or the start page.
+pub async fn show(state: Data<WebState>, visitor: Visitor, query: Query<LoginQuery>) -> PageResult {
+    if visitor.user.is_some() {
+        return Ok(see_other(state.next_pages.safe(&query.next).unwrap_or("/")));
+    }
     let has_signed_out = query.done == "signed-out";
     html(&LoginPage {
         has_signed_out,

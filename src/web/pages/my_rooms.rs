@@ -1,6 +1,6 @@
 //! Your rooms: the public and private rooms that a person is a member of.
 
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -8,6 +8,7 @@ use crate::services::rooms::{self, OwnRoom};
 use crate::web::answers::html;
 use crate::web::error::PageResult;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 

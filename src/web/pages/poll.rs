@@ -4,14 +4,16 @@ use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::domain::{MessageId, RoomId, UserId};
 use crate::live::messages::{Cursor, Message, Since};
 use crate::services::messages::{self, Polled, Visibility, WaitMode};
+use crate::web::connections::end_on_hang_up;
 use crate::web::error::{AppError, StatusOnly};
+use crate::web::query::Query;
 use crate::web::session::ScriptUser;
 use crate::web::state::WebState;
 
@@ -48,8 +50,7 @@ pub async fn show(
     let ScriptUser(user) = user;
     // Parsed here, not by extractors, because their errors would be answered with an error page.
     let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
-    let query = Query::<PollQuery>::from_query(request.query_string());
-    let query = query.map_err(|_unreadable| AppError::BadRequest)?;
+    let query = Query::<PollQuery>::parse(request.query_string())?;
     let cursor: Option<Cursor> = query.after.parse().ok();
     let wait_mode = if query.wait == "0" {
         WaitMode::Never
@@ -61,6 +62,7 @@ pub async fn show(
     } else {
         Visibility::Visible
     };
+    let _ends_on_hang_up = end_on_hang_up(&request);
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
         Polled::Since(since) => Ok(answer(&state, cursor, &since, user.user_id)),
         Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()

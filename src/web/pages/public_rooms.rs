@@ -1,6 +1,6 @@
 //! Public rooms: the list of all public rooms, each with a button to join.
 
-use actix_web::web::{Data, Query};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -9,6 +9,7 @@ use crate::urls::public_rooms_url;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 

@@ -3,7 +3,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, Query};
+use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -17,7 +17,8 @@ use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::guards::choose_password;
 use crate::web::layout::{Layout, NavPage};
-use crate::web::session::SessionCookie;
+use crate::web::query::Query;
+use crate::web::session::{SessionCookie, Visitor};
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -82,8 +83,15 @@ pub struct RegisterQuery {
 }
 
 /// Shows the page. **Who:** anyone. **Answers:** the form; or a page saying that sign-up requires a link or is
-/// closed.
-pub async fn show(state: Data<WebState>, query: Query<RegisterQuery>) -> PageResult {
+/// closed; for signed-in users, 303 to `next` or the start page.
+pub async fn show(
+    state: Data<WebState>,
+    visitor: Visitor,
+    query: Query<RegisterQuery>,
+) -> PageResult {
+    if visitor.user.is_some() {
+        return Ok(see_other(state.next_pages.safe(&query.next).unwrap_or("/")));
+    }
     form(&state, None, &query.next).await
 }
 

@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{HeaderName, REFRESH};
-use actix_web::web::{Data, Path, Query};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -15,6 +15,7 @@ use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 

@@ -1,7 +1,7 @@
 //! The settings of a room.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path, Query};
+use actix_web::web::{Data, Form, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -14,6 +14,7 @@ use crate::web::error::PageResult;
 use crate::web::forms::Problems;
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::query::Query;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 

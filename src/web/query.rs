@@ -1,0 +1,86 @@
+//! The query parameters of a page's address.
+
+use std::collections::HashSet;
+use std::future::{Ready, ready};
+use std::ops::Deref;
+
+use actix_web::dev::Payload;
+use actix_web::web;
+use actix_web::{FromRequest, HttpRequest};
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, MapDeserializer};
+
+use crate::web::error::AppError;
+
+/// Extracts the query parameters as a `T`, whose fields are texts.
+///
+/// If a parameter occurs more than once, the first counts: [`web::Query`] refuses such an address, although it may
+/// come from another site's link.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Query<T>(pub T);
+
+impl<T: DeserializeOwned> Query<T> {
+    /// Parses the part of an address after the question mark.
+    ///
+    /// # Errors
+    /// When a parameter cannot be parsed.
+    pub fn parse(query: &str) -> Result<Self, AppError> {
+        if let Ok(all_different) = web::Query::<T>::from_query(query) {
+            return Ok(Self(all_different.into_inner()));
+        }
+        let parameters = web::Query::<Vec<(String, String)>>::from_query(query);
+        let mut parameters = parameters
+            .map_err(|_unreadable| AppError::BadRequest)?
+            .into_inner();
+        let mut seen = HashSet::new();
+        parameters.retain(|(name, _)| seen.insert(name.clone()));
+        let map = MapDeserializer::<_, Error>::new(parameters.into_iter());
+        match T::deserialize(map) {
+            Ok(first_of_each) => Ok(Self(first_of_each)),
+            Err(_) => Err(AppError::BadRequest),
+        }
+    }
+}
+
+impl<T> Deref for Query<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned> FromRequest for Query<T> {
+    type Error = AppError;
+    type Future = Ready<Result<Self, AppError>>;
+
+    fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        ready(Self::parse(request.query_string()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde::Deserialize;
+
+    use super::*;
+
+    #[derive(Debug, Default, PartialEq, Eq, Deserialize)]
+    #[serde(default)]
+    struct Parameters {
+        next: String,
+        done: String,
+    }
+
+    #[test]
+    fn the_first_of_repeated_parameters_counts() {
+        for query in [
+            "next=a%20b&done=c",
+            "next=a+b&next=x&done=c&done=",
+            "done=c&other=1&next=a+b&other=2&n%65xt=x",
+        ] {
+            let parsed = Query::<Parameters>::parse(query).unwrap();
+            assert_eq!((&*parsed.next, &*parsed.done), ("a b", "c"), "{query}");
+        }
+    }
+}
