@@ -133,8 +133,9 @@ async fn may_post(
     })
 }
 
-/// Keeps a text that was sent without a session as a draft of the person whom the form was made for. Returns
-/// whether the text was kept. A form with an invalid nonce belongs to nobody, and a person whose account was
+/// Keeps a text that was sent without a session as a draft of the person whom the form was made for.
+///
+/// Returns whether the text was kept. A form with an invalid nonce belongs to nobody, and a person whose account was
 /// deleted cannot come back for a draft.
 ///
 /// # Errors

@@ -204,7 +204,7 @@ async fn an_open_page_of_a_deleted_account_cannot_post() {
 
     ada.send_with(room, "still here", &nonce)
         .await
-        .assert_status(303);
+        .assert_status(401);
 
     assert!(bob.messages(room).await.is_empty());
     // The next account with the same name cannot use the nonce either.
