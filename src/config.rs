@@ -228,7 +228,8 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_BUFFER_BYTES", default_value = "64MiB", value_parser = buffer_bytes)]
     pub buffer_bytes: usize,
 
-    /// Maximum number of rooms that one person can own
+    /// Maximum number of rooms that one person can own. A room whose owner leaves passes to somebody below
+    /// it, if there is anybody
     #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count, allow_negative_numbers = true)]
     pub rooms_per_person: u64,
 

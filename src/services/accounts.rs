@@ -282,11 +282,13 @@ pub async fn delete_account(
     let Some(verified) = verified_hash(core, user, password).await? else {
         return Ok(Deleted::WrongPassword);
     };
+    let rooms_max = Some(core.config.rooms_per_person);
     core.change(async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
             return Ok(RollBack(Deleted::WrongPassword));
         }
-        Ok(Commit(Deleted::Done, delete(transaction, user).await?))
+        let changes = delete(transaction, user, rooms_max).await?;
+        Ok(Commit(Deleted::Done, changes))
     })
     .await
 }
@@ -342,10 +344,12 @@ pub async fn set_announcements(
 }
 
 /// Deletes a person's account and ends their memberships. Each room gets a new owner or is deleted, as when a
-/// member leaves. Call this within a transaction. Returns the changes to publish.
+/// member leaves; `rooms_max` is the maximum number of rooms that the new owner can own, if there is one. Call this
+/// within a transaction. Returns the changes to publish.
 pub(super) async fn delete(
     database: &impl ConnectionTrait,
     user: UserId,
+    rooms_max: Option<u64>,
 ) -> Result<Vec<Change>, Fault> {
     let left = room::Entity::find()
         .join(JoinType::InnerJoin, room_member::Relation::Room.def().rev())
@@ -359,7 +363,7 @@ pub(super) async fn delete(
     // not because they have left the room.
     let mut changes = vec![Change::AccountDeleted(user)];
     for room in left {
-        changes.push(memberships::settle_after_leaving(database, &room).await?);
+        changes.push(memberships::settle_after_leaving(database, &room, rooms_max).await?);
     }
     user::Entity::delete_by_id(user).exec(database).await?;
     Ok(changes)

@@ -130,6 +130,7 @@ pub async fn join_by_password(
 /// # Errors
 /// When the database fails.
 pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left, Fault> {
+    let rooms_max = Some(core.config.rooms_per_person);
     let left = core.change(async move |transaction| {
         let membership = room_member::Entity::delete_by_id((room, user))
             .exec(transaction)
@@ -138,7 +139,7 @@ pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left,
         let Some(found) = found.filter(|_| membership.rows_affected > 0) else {
             return Ok(RollBack(Left::NotAMember));
         };
-        let change = memberships::settle_after_leaving(transaction, &found).await?;
+        let change = memberships::settle_after_leaving(transaction, &found, rooms_max).await?;
         Ok(Commit(Left::Now, vec![change]))
     });
     let left = left.await?;

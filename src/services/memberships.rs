@@ -1,9 +1,11 @@
 //! Rows of rooms and memberships, within a transaction, as several services need them.
 
+use std::collections::HashSet;
+
 use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, EntityTrait, ExprTrait, QueryFilter, QueryOrder, QuerySelect,
-    Set, TryInsertResult,
+    QueryTrait, Set, TryInsertResult,
 };
 
 use crate::core::Fault;
@@ -105,28 +107,67 @@ pub(super) async fn next_version(
 }
 
 /// Restores the ownership of a room that a member has left, within the same transaction. If the owner is no
-/// longer a member, the longest-standing moderator becomes the owner, or else the longest-standing member. An
-/// empty room is deleted. Returns the change to publish.
+/// longer a member, the successor becomes the owner. An empty room is deleted. Returns the change to publish.
+///
+/// `rooms_max` is the maximum number of rooms that a person can own; `None` is unlimited, as for the operator's
+/// commands, which have no such setting.
 pub(super) async fn settle_after_leaving(
     database: &impl ConnectionTrait,
     left: &room::Model,
+    rooms_max: Option<u64>,
 ) -> Result<Change, Fault> {
     let room = left.id;
     if find(database, room, left.owner_id).await?.is_none() {
-        let is_moderator = room_member::Column::Role.eq(Role::Moderator);
-        let successor = room_member::Entity::find()
-            .filter(room_member::Column::RoomId.eq(room))
-            .order_by_desc(is_moderator)
-            .order_by_asc(room_member::Column::JoinedAt)
-            .order_by_asc(room_member::Column::UserId)
-            .one(database)
-            .await?;
-        let Some(successor) = successor else {
+        let Some(successor) = successor(database, room, rooms_max).await? else {
             room::Entity::delete_by_id(room).exec(database).await?;
             return Ok(Change::RoomDeleted(room));
         };
-        set_owner(database, room, successor.user_id).await?;
+        set_owner(database, room, successor).await?;
     }
     let version = next_version(database, room).await?;
     Ok(Change::MembersChanged { room, version })
+}
+
+/// Returns the next owner of a room: the longest-standing moderator, or else the longest-standing member. Passes
+/// over those who own `rooms_max` rooms already, unless all members do. Returns `None` for an empty room.
+async fn successor(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    rooms_max: Option<u64>,
+) -> Result<Option<UserId>, Fault> {
+    let members = room_member::Entity::find()
+        .select_only()
+        .column(room_member::Column::UserId)
+        .filter(room_member::Column::RoomId.eq(room));
+    let is_moderator = room_member::Column::Role.eq(Role::Moderator);
+    let in_line: Vec<UserId> = members
+        .clone()
+        .order_by_desc(is_moderator)
+        .order_by_asc(room_member::Column::JoinedAt)
+        .order_by_asc(room_member::Column::UserId)
+        .into_tuple()
+        .all(database)
+        .await?;
+    let first = in_line.first().copied();
+    let Some(rooms_max) = rooms_max else {
+        return Ok(first);
+    };
+    let owned: Vec<(UserId, i64)> = room::Entity::find()
+        .select_only()
+        .column(room::Column::OwnerId)
+        .column_as(room::Column::Id.count(), "rooms")
+        .filter(room::Column::OwnerId.in_subquery(members.into_query()))
+        .group_by(room::Column::OwnerId)
+        .into_tuple()
+        .all(database)
+        .await?;
+    let at_limit: HashSet<UserId> = owned
+        .into_iter()
+        .filter(|(_, rooms)| u64::try_from(*rooms).is_ok_and(|rooms| rooms >= rooms_max))
+        .map(|(owner, _)| owner)
+        .collect();
+    let below_limit = in_line
+        .into_iter()
+        .find(|member| !at_limit.contains(member));
+    Ok(below_limit.or(first))
 }

@@ -163,7 +163,7 @@ pub async fn delete_person(
         let Some(person) = person(typed).one(transaction).await? else {
             return Ok::<_, Fault>(RollBack(None));
         };
-        let changes = accounts::delete(transaction, person.id).await?;
+        let changes = accounts::delete(transaction, person.id, None).await?;
         Ok(Commit(Some(person.name), changes))
     });
     Ok(deleted.await?.0)

@@ -1,4 +1,4 @@
-use crate::support::{ROOM_PASSWORD, TestApp};
+use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp};
 
 #[actix_web::test]
 async fn leaving_asks_for_confirmation_first() {
@@ -91,4 +91,39 @@ async fn the_last_member_is_warned_that_leaving_deletes_the_room() {
     let page = ada.get(&format!("/rooms/{room}/leave")).await;
 
     assert!(page.texts("main p")[0].contains("deleted for good"));
+}
+
+#[actix_web::test]
+async fn a_member_at_the_room_limit_inherits_only_if_all_others_are_at_it_too() {
+    let app = TestApp::with(&["--rooms-per-person=1"]).await;
+    let names = ["ada", "bob", "eve", "zoe"];
+    let mut people = Vec::new();
+    for name in names {
+        people.push(app.sign_up(name).await);
+    }
+    let [ada, bob, eve, zoe] = &people[..] else {
+        unreachable!("four people signed up")
+    };
+    let room = ada.create_public_room("Tea").await;
+    bob.create_public_room("Cake").await;
+    for browser in [bob, eve, zoe] {
+        app.clock.advance(std::time::Duration::from_secs(1));
+        browser.join(room).await;
+    }
+    ada.make_moderator(room, "bob").await;
+    let owner_is = async |owner: &Browser| {
+        let page = owner.get(&format!("/rooms/{room}/settings")).await;
+        page.assert_status(200);
+    };
+
+    ada.leave(room).await;
+    owner_is(eve).await;
+
+    eve.post("/account/delete", &[("password", PASSWORD)])
+        .await
+        .assert_redirect("/?done=deleted");
+    owner_is(zoe).await;
+
+    zoe.leave(room).await;
+    owner_is(bob).await;
 }
