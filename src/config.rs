@@ -331,6 +331,11 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_ROOM_PASSWORDS", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
     pub limit_room_passwords: Rate,
 
+    /// Changes of one person that have no limit of their own: joining and leaving rooms, settings, roles,
+    /// bans, invites, deletions
+    #[arg(long, env = "MIRAGE_LIMIT_CHANGES", default_value = "30+1/1s", value_name = "RATE", value_parser = rate)]
+    pub limit_changes: Rate,
+
     /// Messages from one person in one room
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages: Rate,
@@ -889,7 +894,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 34] = [
+    const SETTINGS: [&str; 35] = [
         "bind",
         "database-url",
         "public-url",
@@ -918,6 +923,7 @@ mod tests {
         "limit-join-name",
         "limit-rooms",
         "limit-room-passwords",
+        "limit-changes",
         "limit-messages",
         "limit-messages-room",
         "limit-links",

@@ -33,6 +33,7 @@ pub struct Limits {
     join_name: Limit<String>,
     rooms: Limit<UserId>,
     room_passwords: Limit<UserId>,
+    changes: Limit<UserId>,
     messages: Limit<(UserId, RoomId)>,
     messages_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
@@ -68,6 +69,7 @@ impl Limits {
             join_name: Limit::new(rates.limit_join_name, &clock),
             rooms: Limit::new(rates.limit_rooms, &clock),
             room_passwords: Limit::new(rates.limit_room_passwords, &clock),
+            changes: Limit::new(rates.limit_changes, &clock),
             messages: Limit::new(rates.limit_messages, &clock),
             messages_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
@@ -135,6 +137,16 @@ impl Limits {
         self.count(&self.room_passwords, &user)
     }
 
+    /// Counts a change that `user` makes and that has no limit of its own, such as joining or leaving a room,
+    /// saving settings, or banning a person. Each change is a write transaction, and wakes those who wait in
+    /// the room.
+    ///
+    /// # Errors
+    /// When there were too many changes by that person.
+    pub fn change(&self, user: UserId) -> Result<(), TooMany> {
+        self.count(&self.changes, &user)
+    }
+
     /// Counts a request for a secret link.
     ///
     /// # Errors
@@ -182,6 +194,7 @@ impl Limits {
         self.join_name.sweep();
         self.rooms.sweep();
         self.room_passwords.sweep();
+        self.changes.sweep();
         self.messages.sweep();
         self.messages_room.sweep();
         self.links.sweep();
@@ -373,6 +386,7 @@ mod tests {
         assert_eq!(tries(|| limits.join(ADA, None)), 1000);
         assert_eq!(tries(|| limits.new_room(ADA)), 1000);
         assert_eq!(tries(|| limits.room_password(ADA)), 1000);
+        assert_eq!(tries(|| limits.change(ADA)), 1000);
         assert_eq!(tries(|| limits.link(address(1))), 1000);
     }
 
@@ -457,6 +471,16 @@ mod tests {
         assert_eq!(tries(|| limits.room_password(UserId(2))), 10);
         clock.advance(120 * SECOND);
         assert_eq!(tries(|| limits.room_password(ADA)), 2);
+    }
+
+    #[test]
+    fn a_person_can_make_thirty_changes_and_then_one_per_second() {
+        let (limits, clock) = limits(true);
+
+        assert_eq!(tries(|| limits.change(ADA)), 30);
+        assert_eq!(tries(|| limits.change(UserId(2))), 30);
+        clock.advance(3 * SECOND);
+        assert_eq!(tries(|| limits.change(ADA)), 3);
     }
 
     #[test]

@@ -83,7 +83,7 @@ impl Connections {
     pub fn open(self: &Arc<Self>, stream: TcpStream) -> io::Result<(Connection, SocketAddr)> {
         let peer = stream.peer_addr()?;
         let permit = self.permit_for(peer).ok_or(ErrorKind::QuotaExceeded)?;
-        let is_trusted = permit.address.is_none();
+        let is_trusted = ClientAddress::of_connection(peer.ip(), &self.trusted).is_none();
         // Nagle's algorithm would delay the end of a compressed page until its beginning is acknowledged: 40 ms.
         stream.set_nodelay(true)?;
         rustix::net::sockopt::set_socket_send_buffer_size(&stream, SEND_BUFFER)?;

@@ -406,6 +406,89 @@ async fn attempts_to_open_links_are_limited_per_address() {
 }
 
 #[actix_web::test]
+async fn joining_and_leaving_are_limited_per_person() {
+    let app = TestApp::with(&["--limits=on", "--limit-changes=4+1/1min"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    for _ in 0..2 {
+        bob.join(room).await;
+        bob.leave(room).await;
+    }
+
+    let page = bob
+        .post(&format!("/rooms/{room}/join"), &[("join", "1")])
+        .await;
+
+    page.assert_status(429);
+    assert_eq!(page.text("h1"), "Too many attempts");
+    assert_eq!(page.header("retry-after"), "60");
+    assert_eq!(ada.room(room).await.texts(".members li").len(), 1);
+    app.sign_up("eve").await.join(room).await;
+    app.clock.advance(Duration::from_secs(60));
+    bob.join(room).await;
+}
+
+#[actix_web::test]
+async fn all_changes_of_a_person_share_one_limit() {
+    let app = TestApp::with(&["--limits=on", "--limit-changes=2+1/1min"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let (room, den) = (
+        ada.create_public_room("Tea").await,
+        ada.create_private_room("Den").await,
+    );
+    bob.join(room).await;
+    ada.send(room, "hello").await.assert_status(303);
+    let bob_id = ada.member_id(room, "bob").await;
+    let link = ada.invite_to(den, "week", "no-limit").await;
+    ada.post("/account", &[("announcements", "each")])
+        .await
+        .assert_status(303);
+    let settings = [
+        ("name", "Tea house"),
+        ("description", ""),
+        ("lifespan", "1800"),
+        ("slow-mode", "30"),
+        ("language", ""),
+        ("posting", "moderators"),
+    ];
+    let (tea, den) = (format!("/rooms/{room}"), format!("/rooms/{den}"));
+    let member = format!("{tea}/members/{bob_id}");
+
+    for (path, form) in [
+        ("/account".to_owned(), &[("announcements", "each")][..]),
+        ("/account/sessions/end-others".to_owned(), &[]),
+        (format!("/account/sessions/{}/end", "0".repeat(64)), &[]),
+        (format!("{tea}/join"), &[]),
+        (format!("{tea}/leave"), &[]),
+        (format!("{tea}/messages/1/delete"), &[]),
+        (format!("{tea}/settings"), &settings),
+        (format!("{tea}/settings/public"), &[]),
+        (format!("{tea}/settings/clear"), &[]),
+        (format!("{tea}/settings/delete"), &[]),
+        (format!("{member}/role"), &[("role", "moderator")]),
+        (format!("{member}/ban"), &[("reason", "Loud")]),
+        (format!("{member}/lift"), &[]),
+        (format!("{member}/owner"), &[]),
+        (format!("{member}/remove"), &[]),
+        (format!("{member}/messages"), &[]),
+        (
+            format!("{den}/invites"),
+            &[("life", "week"), ("uses", "ten")],
+        ),
+        (format!("{den}/invites/1/revoke"), &[]),
+        (link, &[]),
+    ] {
+        let page = ada.post(&path, form).await;
+        assert_eq!(page.status, 429, "{path}");
+        assert_eq!(page.header("retry-after"), "60", "{path}");
+    }
+
+    let page = ada.room(room).await;
+    assert_eq!(page.texts(".members li"), ["ada (you), owner", "bob"]);
+    assert_eq!(page.texts("#log li .text"), ["hello"]);
+}
+
+#[actix_web::test]
 async fn message_rate_limits_are_configurable() {
     let app = TestApp::with(&[
         "--limits=on",

@@ -65,7 +65,8 @@ pub async fn show(
     })
 }
 
-/// Saves the settings. **Who:** signed-in users. **Answers:** 303 to the page, or the form again with 422.
+/// Saves the settings. **Who:** signed-in users. **Answers:** 303 to the page, or the form again with 422;
+/// or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -81,6 +82,7 @@ pub async fn submit(
         };
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
+    state.core.limits.change(user.user_id)?;
     accounts::set_announcements(&state.core, user.user_id, announcements).await?;
     Ok(see_other("/account?done=saved"))
 }

@@ -58,7 +58,7 @@ pub async fn show(
 }
 
 /// Ends one session. **Who:** signed-in users, for their own sessions. **Answers:** 303 to the page, or to the
-/// sign-in page if it was the session of this browser.
+/// sign-in page if it was the session of this browser; or 429.
 pub async fn end(
     state: Data<WebState>,
     user: CurrentUser,
@@ -66,6 +66,7 @@ pub async fn end(
     session: Path<String>,
     _: Form<EmptyForm>,
 ) -> PageResult {
+    state.core.limits.change(user.user_id)?;
     if let Some(digest) = TokenDigest::from_hex(&session) {
         sessions::end_own(&state.core, user.user_id, digest).await?;
         if digest == user.digest {
@@ -78,12 +79,13 @@ pub async fn end(
 }
 
 /// Ends all sessions except this browser's. **Who:** signed-in users, for their own sessions. **Answers:** 303
-/// to the page.
+/// to the page, or 429.
 pub async fn end_others(
     state: Data<WebState>,
     user: CurrentUser,
     _: Form<EmptyForm>,
 ) -> PageResult {
+    state.core.limits.change(user.user_id)?;
     sessions::end_others(&state.core, user.user_id, user.digest).await?;
     Ok(see_other("/account/sessions?done=others-ended"))
 }

@@ -52,7 +52,7 @@ pub async fn show(
 }
 
 /// Bans the person. **Who:** moderators, for people they may moderate. **Answers:** 303 to the members page, or
-/// the form again with 422 or 503.
+/// the form again with 422, 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -76,6 +76,7 @@ pub async fn submit(
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };
     let ban = async {
+        state.core.limits.change(user.user_id)?;
         let moderated = moderation::ban(&state.core, room.id, user.user_id, person.user_id, reason);
         moderated.await?.into_result(room.id, Role::Moderator)?;
         Ok(see_other(members_done_url(room.id, "banned")))

@@ -155,7 +155,7 @@ pub async fn show(
 }
 
 /// Performs the action. **Who:** as for the question. **Answers:** 303 to a page that confirms it; 403 if it is not
-/// allowed, or the server has the maximum number of public rooms.
+/// allowed, or the server has the maximum number of public rooms; or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -165,6 +165,7 @@ pub async fn submit(
 ) -> PageResult {
     let action = question(&request)?.action;
     let (room, person) = subject(&state, &user, action, *target).await?;
+    state.core.limits.change(user.user_id)?;
     let (core, room, actor) = (&state.core, room.id, user.user_id);
     // Every route of a question about a person has this parameter.
     let person = || person.map(|(id, _)| id).ok_or(AppError::NotFound);

@@ -47,8 +47,10 @@ pub async fn show(
     })
 }
 
-/// Deletes the message. **Who:** the author, and members who may moderate the author. **Answers:** 303 to the
-/// room, for moderators to its moderation view; 404 if the message is gone, or the user may not delete it.
+/// Deletes the message.
+///
+/// **Who:** the author, and members who may moderate the author. **Answers:** 303 to the room, for moderators to its
+/// moderation view; 404 if the message is gone, or the user may not delete it; or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -57,6 +59,7 @@ pub async fn submit(
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Member).await?;
+    state.core.limits.change(user.user_id)?;
     let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };

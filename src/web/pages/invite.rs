@@ -63,6 +63,7 @@ pub async fn submit(
     _: Form<EmptyForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
+    state.core.limits.change(user.user_id)?;
     let token = Token::received(token.into_inner());
     match invites::accept(&state.core, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),

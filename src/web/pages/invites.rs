@@ -116,8 +116,10 @@ pub async fn show(
     })
 }
 
-/// Creates a link. **Who:** the owner and moderators. **Answers:** the page with the link, which is shown only
-/// once; or the form again with 422; for a public room 403, with a sentence that it needs no links.
+/// Creates a link.
+///
+/// **Who:** the owner and moderators. **Answers:** the page with the link, which is shown only once; or the form again
+/// with 422; for a public room 403, with a sentence that it needs no links; or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -142,6 +144,7 @@ pub async fn submit(
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems).await,
     };
+    state.core.limits.change(user.user_id)?;
     match invites::create(&state.core, room.id, user.user_id, life, uses).await? {
         Created::Link(id, token) => {
             let address = absolute_url(&request, &invite_url(token.as_str()));

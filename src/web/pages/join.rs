@@ -10,13 +10,14 @@ use crate::web::forms::EmptyForm;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Joins a public room. **Who:** signed-in users. **Answers:** 303 to the room, or 403 with the reason if the user
-/// is banned or the room is full.
+/// Joins a public room. **Who:** signed-in users. **Answers:** 303 to the room, 403 with the reason if the user is
+/// banned or the room is full, or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
     _: Form<EmptyForm>,
 ) -> PageResult {
+    state.core.limits.change(user.user_id)?;
     join_response(members::join_public(&state.core, *room, user.user_id).await?)
 }

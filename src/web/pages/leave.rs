@@ -32,7 +32,7 @@ pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) 
     })
 }
 
-/// Leaves the room. **Who:** members. **Answers:** 303 to the member's rooms.
+/// Leaves the room. **Who:** members. **Answers:** 303 to the member's rooms, or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -40,6 +40,7 @@ pub async fn submit(
     _: Form<EmptyForm>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Member).await?;
+    state.core.limits.change(user.user_id)?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Having left already, such as in another tab, counts as a success.
         Left::Now | Left::NotAMember => Ok(see_other("/rooms/mine?done=left")),

@@ -12,7 +12,8 @@ use crate::web::guards::room_with_role;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Lifts the ban, so that the person may join again. **Who:** moderators. **Answers:** 303 to the members page.
+/// Lifts the ban, so that the person may join again. **Who:** moderators. **Answers:** 303 to the members page,
+/// or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -21,6 +22,7 @@ pub async fn submit(
 ) -> PageResult {
     let (room, person) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;
+    state.core.limits.change(user.user_id)?;
     let moderated = moderation::lift_ban(&state.core, room.id, user.user_id, person).await?;
     moderated.into_result(room.id, Role::Moderator)?;
     Ok(see_other(members_done_url(room.id, "lifted")))

@@ -19,7 +19,7 @@ pub struct RoleForm {
     role: String,
 }
 
-/// Changes a member's role. **Who:** the owner. **Answers:** 303 to the members page.
+/// Changes a member's role. **Who:** the owner. **Answers:** 303 to the members page, or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -30,6 +30,7 @@ pub async fn submit(
     let (room, person) = room_and_person(&state, &user, address, Role::Owner).await?;
     // The page's own buttons send only valid roles.
     let role = form.role.parse().ok().ok_or(AppError::BadRequest)?;
+    state.core.limits.change(user.user_id)?;
     let moderated =
         moderation::set_role(&state.core, room.id, user.user_id, person.user_id, role).await?;
     moderated.into_result(room.id, Role::Owner)?;

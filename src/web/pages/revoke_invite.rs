@@ -12,7 +12,7 @@ use crate::web::guards::room_with_role;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
-/// Revokes the link. **Who:** the owner and moderators. **Answers:** 303 to the invite links.
+/// Revokes the link. **Who:** the owner and moderators. **Answers:** 303 to the invite links, or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -21,6 +21,7 @@ pub async fn submit(
 ) -> PageResult {
     let (room, invite) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;
+    state.core.limits.change(user.user_id)?;
     match invites::revoke(&state.core, room.id, user.user_id, invite).await? {
         // A link that is gone already counts as a success.
         Revoked::Done => Ok(see_other(invites_done_url(room.id, "revoked"))),

@@ -188,7 +188,8 @@ pub async fn show(
     })
 }
 
-/// Saves the settings. **Who:** the owner. **Answers:** 303 to the page, or the form again with 422 or 503.
+/// Saves the settings. **Who:** the owner. **Answers:** 303 to the page, or the form again with 422, 429
+/// or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -213,6 +214,7 @@ pub async fn submit(
         Err(problems) => return show_again(problems),
     };
     let save = async {
+        state.core.limits.change(user.user_id)?;
         match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
             Changed::NameTaken => {
                 const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
