@@ -319,7 +319,8 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_JOIN", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
     pub limit_join: Rate,
 
-    /// Attempts of all people together to join the private room of one name
+    /// Wrong passwords of all people together for the private room of one name. Beyond it, those wait who gave
+    /// three of them in the last hour
     #[arg(long, env = "MIRAGE_LIMIT_JOIN_NAME", default_value = "60+60/1h", value_name = "RATE", value_parser = rate)]
     pub limit_join_name: Rate,
 

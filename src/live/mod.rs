@@ -9,6 +9,7 @@ pub mod messages;
 pub mod presence;
 pub mod rate_limits;
 pub mod read_marks;
+mod room_tries;
 pub mod rooms;
 pub mod sessions;
 pub mod settings;

@@ -12,13 +12,14 @@ use governor::nanos::Nanos;
 use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
+use super::room_tries::RoomTries;
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
 use crate::domain::{ClientAddress, Lifespan, RoomId, SiteTime, SlowMode, UserId};
 
 /// The maximum number of keys (people, names or addresses) that a limit counts separately: clients can make
 /// up addresses by the million.
-const MAX_KEYS: usize = 100_000;
+pub(super) const MAX_KEYS: usize = 100_000;
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
@@ -30,7 +31,7 @@ pub struct Limits {
     password_address: Limit<ClientAddress>,
     sign_up: Limit<ClientAddress>,
     join: Limit<UserId>,
-    join_name: Limit<String>,
+    join_name: RoomTries,
     rooms: Limit<UserId>,
     room_passwords: Limit<UserId>,
     changes: Limit<UserId>,
@@ -66,7 +67,7 @@ impl Limits {
             password_address: Limit::new(rates.limit_sign_in_address, &clock),
             sign_up: Limit::new(rates.limit_sign_up, &clock),
             join: Limit::new(rates.limit_join, &clock),
-            join_name: Limit::new(rates.limit_join_name, &clock),
+            join_name: RoomTries::new(rates.limit_join_name),
             rooms: Limit::new(rates.limit_rooms, &clock),
             room_passwords: Limit::new(rates.limit_room_passwords, &clock),
             changes: Limit::new(rates.limit_changes, &clock),
@@ -109,16 +110,23 @@ impl Limits {
 
     /// Counts an attempt of `user` to join the private room whose folded name is `name`; `None` is a name
     /// that no room can have. Attempts count whether or not the room exists, so that a refusal does not
-    /// reveal it.
+    /// reveal it. The name's count is given back unless the caller says that the password was wrong.
     ///
     /// # Errors
-    /// When there were too many attempts by that person or with that name.
-    pub fn join(&self, user: UserId, name: Option<String>) -> Result<(), TooMany> {
+    /// When there were too many attempts by that person, or too many wrong ones with that name, three of them
+    /// by that person in the last hour.
+    pub fn join(&self, user: UserId, name: Option<String>) -> Result<JoinAttempt<'_>, TooMany> {
         self.count(&self.join, &user)?;
-        match name {
-            Some(name) => self.count(&self.join_name, &name),
-            None => Ok(()),
+        let name = name.filter(|_| self.is_on);
+        if let Some(name) = &name {
+            let now = self.clock.0.site_time();
+            self.join_name.begin(user, name, now)?;
         }
+        Ok(JoinAttempt {
+            limits: self,
+            user,
+            name,
+        })
     }
 
     /// Counts an attempt of `user` to create a room.
@@ -191,7 +199,6 @@ impl Limits {
         self.password_address.sweep();
         self.sign_up.sweep();
         self.join.sweep();
-        self.join_name.sweep();
         self.rooms.sweep();
         self.room_passwords.sweep();
         self.changes.sweep();
@@ -199,6 +206,7 @@ impl Limits {
         self.messages_room.sweep();
         self.links.sweep();
         let now = self.clock.0.site_time();
+        self.join_name.sweep(now);
         let longest = SlowMode::CHOICES.map(|choice| choice.0).into_iter().max();
         let mut last_posts = self.last_posts();
         last_posts.retain(|_, last| now < last.plus(longest.unwrap_or_default()));
@@ -213,6 +221,35 @@ impl Limits {
         self.last_posts
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// An attempt to join a private room, which counts for the room's name until it is dropped.
+#[must_use]
+pub struct JoinAttempt<'a> {
+    limits: &'a Limits,
+    user: UserId,
+    /// `None` if the name is not counted.
+    name: Option<String>,
+}
+
+impl JoinAttempt<'_> {
+    /// Counts the attempt as wrong: the password was, or there is no such room.
+    pub fn count_as_wrong(mut self) {
+        self.end(true);
+    }
+
+    fn end(&mut self, is_wrong: bool) {
+        if let Some(name) = self.name.take() {
+            let now = self.limits.clock.0.site_time();
+            self.limits.join_name.end(self.user, name, is_wrong, now);
+        }
+    }
+}
+
+impl Drop for JoinAttempt<'_> {
+    fn drop(&mut self) {
+        self.end(false);
     }
 }
 
@@ -279,7 +316,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
 }
 
 impl TooMany {
-    fn wait(wait: Duration) -> Self {
+    pub(super) fn wait(wait: Duration) -> Self {
         Self {
             wait_s: wait
                 .as_millis()
@@ -383,7 +420,7 @@ mod tests {
         assert_eq!(passed(&limits, ADA, TEA), 1000);
         assert_eq!(tries(|| limits.password("ada", address(1))), 1000);
         assert_eq!(tries(|| limits.sign_up(address(1))), 1000);
-        assert_eq!(tries(|| limits.join(ADA, None)), 1000);
+        assert_eq!(tries(|| limits.join(ADA, None).map(drop)), 1000);
         assert_eq!(tries(|| limits.new_room(ADA)), 1000);
         assert_eq!(tries(|| limits.room_password(ADA)), 1000);
         assert_eq!(tries(|| limits.change(ADA)), 1000);
@@ -431,7 +468,7 @@ mod tests {
     #[test]
     fn a_person_can_try_ten_private_rooms_and_then_one_per_minute() {
         let (limits, clock) = limits(true);
-        let join = |user| tries(|| limits.join(user, None));
+        let join = |user| tries(|| limits.join(user, None).map(drop));
 
         assert_eq!(join(ADA), 10);
         assert_eq!(join(UserId(2)), 10);
@@ -440,17 +477,24 @@ mod tests {
     }
 
     #[test]
-    fn everybody_together_can_try_a_private_room_sixty_times_per_hour() {
+    fn everybody_together_can_give_sixty_wrong_passwords_of_a_private_room_per_hour() {
         let (limits, clock) = limits(true);
-        let all = |people: std::ops::Range<i64>, name: &str| -> usize {
-            let one = |user| tries(|| limits.join(UserId(user), Some(name.to_owned())));
-            people.map(one).sum()
+        let wrong = |user| {
+            let attempt = limits.join(UserId(user), Some("tea".to_owned()))?;
+            attempt.count_as_wrong();
+            Ok(())
         };
+        for user in 0..6 {
+            assert_eq!(tries(|| wrong(user)), 10);
+        }
+        clock.advance(600 * SECOND);
 
-        assert_eq!(all(0..10, "tea"), 60);
-        assert_eq!(all(10..20, "cake"), 60);
-        clock.advance(3600 * SECOND);
-        assert_eq!(all(20..30, "tea"), 60);
+        // Ten tries of the name and of each person are back.
+        assert_eq!(tries(|| wrong(0)), 10);
+        assert_eq!(tries(|| wrong(1)), 0);
+        let right = |user| limits.join(UserId(user), Some("tea".to_owned())).map(drop);
+        assert_eq!(tries(|| right(7)), 10);
+        assert_eq!(tries(|| wrong(8)), 3);
     }
 
     #[test]

@@ -297,17 +297,48 @@ async fn rate_limited_private_rooms_and_missing_rooms_are_refused_alike() {
     ada.create_private_room("Tea").await;
     let mut pages = Vec::new();
 
-    for names in [["Tea", " tea", "TEA"], ["Pie", " pie", "PIE"]] {
+    for names in [
+        ["Tea", " tea", "tea ", "TEA"],
+        ["Pie", " pie", "pie ", "PIE"],
+    ] {
         let mut last = None;
-        for (name, person) in names.into_iter().zip([&ada, &bob, &bob]) {
-            last = Some(person.join_privately(name, "open barley").await);
+        for name in names {
+            last = Some(bob.join_privately(name, "open barley").await);
         }
         let page = last.unwrap();
-        assert_rate_limited(&page, names[2], 1800, "30 minutes");
-        pages.push(page.body.replace(names[2], "NAME"));
+        assert_rate_limited(&page, names[3], 3600, "1 hour");
+        pages.push(page.body.replace(names[3], "NAME"));
     }
 
     assert_eq!(pages[0], pages[1]);
+}
+
+#[actix_web::test]
+async fn wrong_passwords_of_others_keep_nobody_out_of_a_private_room() {
+    let app = TestApp::with(&["--limits=on", "--limit-join-name=1+1/1h"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    ada.create_private_room("Tea").await;
+    for name in ["eve", "mallory"] {
+        let guesser = app.sign_up(name).await;
+        for status in [403, 403, 403, 429] {
+            let page = guesser.join_privately("Tea", "open barley").await;
+            page.assert_status(status);
+        }
+    }
+    // Two wrong passwords, and a try that the server was too busy for.
+    for _ in 0..2 {
+        let page = bob.join_privately("Tea", "open barley").await;
+        page.assert_status(403);
+    }
+    let overload = app.core.probes.hashing.overload();
+    bob.join_privately("Tea", ROOM_PASSWORD)
+        .await
+        .assert_status(503);
+    drop(overload);
+
+    let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
+
+    page.assert_status(303);
 }
 
 #[actix_web::test]
