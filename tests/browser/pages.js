@@ -10,7 +10,7 @@ import { expect, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from 
 import { messageBox, problemsOf } from './support.js';
 
 /** Routes that people do not see: for the script, for monitoring, and files. */
-export const NOT_PAGES = ['/rooms/{room}/poll', '/healthz', '/assets/{file}'];
+export const NOT_PAGES = ['/.well-known/change-password', '/rooms/{room}/poll', '/healthz', '/assets/{file}'];
 
 export const STATES = [
   ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility()],
