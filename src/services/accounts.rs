@@ -129,11 +129,12 @@ pub async fn sign_in(
     loop {
         let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
-        let is_right = core.passwords.verify(password.clone(), hash).await?;
-        let Some(user) = user.filter(|_| is_right) else {
+        let verified = core.passwords.verify(password.clone(), hash).await?;
+        let Some(user) = user.filter(|_| verified.is_right()) else {
             return Ok(SignedIn::Refused);
         };
-        let renewed_hash = core.passwords.renew(password.clone(), &user.password_hash);
+        let hash = &user.password_hash;
+        let renewed_hash = core.passwords.renew(password.clone(), hash, verified);
         let renewed_hash = renewed_hash.await?;
         if let Some(key) = begin_session(core, user, renewed_hash, user_agent.clone()).await? {
             return Ok(SignedIn::As(key));
@@ -355,8 +356,8 @@ async fn verified_hash(
 ) -> Result<Option<String>, Fault> {
     let row = user::Entity::find_by_id(user).one(&core.database).await?;
     let hash = row.map(|row| row.password_hash);
-    let is_right = core.passwords.verify(password, hash.as_deref()).await?;
-    Ok(hash.filter(|_| is_right))
+    let verified = core.passwords.verify(password, hash.as_deref()).await?;
+    Ok(hash.filter(|_| verified.is_right()))
 }
 
 async fn set_hash(
