@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::sessions::{self, PendingSession};
-use super::{memberships, one_time_links};
+use super::{memberships, name_keys, one_time_links};
 use crate::config::SignUp;
 use crate::core::{Core, Fault, is_duplicate};
 use crate::database::entities::{room, room_member, user};
@@ -91,6 +91,9 @@ pub async fn register(
             return Ok(RollBack(Registered::DeadLink));
         }
         let keys = name.keys();
+        if name_keys::is_user_set_aside(transaction, &keys).await? {
+            return Ok(RollBack(Registered::NameTaken));
+        }
         let row = user::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
@@ -124,8 +127,8 @@ pub async fn sign_in(
     user_agent: String,
 ) -> Result<SignedIn, Fault> {
     // An invalid name is looked up too, so that it takes as long as a valid one.
-    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
-    let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
+    let keys = name.map(|name| name.lookup_keys()).unwrap_or_default();
+    let named = name_keys::user_by(keys);
     loop {
         let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
