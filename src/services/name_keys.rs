@@ -38,13 +38,16 @@ pub(super) async fn is_user_set_aside(
     Ok(found.one(database).await?.is_some())
 }
 
-/// Returns whether a room whose name conflicts with `keys` was set aside.
+/// Returns whether another room than `except` whose name conflicts with `keys` was set aside.
 pub(super) async fn is_room_set_aside(
     database: &impl ConnectionTrait,
     keys: &NameKeys,
+    except: Option<RoomId>,
 ) -> Result<bool, DbErr> {
     use room::Column::{FoldedSkeleton, TypedSkeleton};
-    let found = room::Entity::find().filter(set_aside(FoldedSkeleton, TypedSkeleton, keys));
+    let found = room::Entity::find()
+        .filter(set_aside(FoldedSkeleton, TypedSkeleton, keys))
+        .filter(room::Column::Id.ne(except.unwrap_or(RoomId(0))));
     Ok(found.one(database).await?.is_some())
 }
 

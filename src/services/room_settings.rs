@@ -79,7 +79,7 @@ pub async fn save(
             let found = room::Entity::find_by_id(room).one(transaction).await?;
             let is_renamed = found.is_none_or(|found| found.name != settings.name.as_str());
             let keys = settings.name.keys();
-            if is_renamed && name_keys::is_room_set_aside(transaction, &keys).await? {
+            if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {
                 return Ok(RollBack(Changed::NameTaken));
             }
             // A name set aside keeps its keys while it stays the same.

@@ -106,7 +106,7 @@ pub async fn create(
             return Ok(RollBack(Created::TooManyPublic));
         }
         let keys = name.keys();
-        if name_keys::is_room_set_aside(transaction, &keys).await? {
+        if name_keys::is_room_set_aside(transaction, &keys, None).await? {
             return Ok(RollBack(Created::NameTaken));
         }
         let row = room::ActiveModel {
