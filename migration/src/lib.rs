@@ -14,6 +14,7 @@ mod m20261122_000004_room_settings;
 mod m20261122_000005_links;
 mod m20261122_000006_changes;
 mod m20261129_000007_versions;
+mod m20261129_000008_name_keys;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -29,6 +30,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000005_links::Migration),
             Box::new(m20261122_000006_changes::Migration),
             Box::new(m20261129_000007_versions::Migration),
+            Box::new(m20261129_000008_name_keys::Migration),
         ]
     }
 }

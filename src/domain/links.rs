@@ -131,7 +131,7 @@ fn port_length(text: &str) -> usize {
     }
 }
 
-/// What a character does to the end of an address (UTS 58, Link_Term).
+/// What a character does to the end of an address (UTS 58, `Link_Term`).
 enum Term {
     /// It is part of the address.
     Include,

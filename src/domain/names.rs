@@ -3,7 +3,8 @@
 
 use caseless::Caseless;
 use unicode_normalization::UnicodeNormalization;
-use unicode_security::skeleton;
+
+use super::characters::{bound_marks, without_hidden_dots};
 
 /// The keys that must be unique for a name.
 ///
@@ -21,29 +22,73 @@ pub struct NameKeys {
     pub typed_skeleton: String,
 }
 
+/// Separates a key from what makes it unique. No name contains this character.
+const SEPARATOR: char = '\u{1f}';
+
 impl NameKeys {
+    /// The version of the computation below. Increase it when existing names get other keys: the server then
+    /// computes the keys of all rows once more.
+    pub const VERSION: i64 = 1;
+
     /// Computes the keys of `name`.
     #[must_use]
     pub fn of(name: &str) -> Self {
-        let typed: String = name.nfkc().collect();
+        let typed: String = without_hidden_dots(&name.nfkc().collect::<String>());
         let folded = fold(&typed);
         Self {
-            folded_skeleton: skeleton(&folded).collect(),
-            typed_skeleton: skeleton(&fold(&skeleton(&typed).collect::<String>())).collect(),
+            folded_skeleton: skeleton(&folded),
+            typed_skeleton: skeleton(&fold(&skeleton(&typed))),
             folded,
         }
     }
+
+    /// Computes the keys of a name that is set aside: an existing name that has begun to conflict with an older
+    /// one because the computation has changed. Such a name is found by its exact spelling only.
+    #[must_use]
+    pub fn set_aside(name: &str) -> Self {
+        let name: String = bound_marks(&name.nfc().collect::<String>());
+        let keys = Self::of(&name);
+        let aside = |key: String| format!("{key}{SEPARATOR}{name}");
+        Self {
+            folded: aside(keys.folded),
+            folded_skeleton: aside(keys.folded_skeleton),
+            typed_skeleton: aside(keys.typed_skeleton),
+        }
+    }
+
+    /// Returns the folded keys under which `name` may be stored. If both are, the greater one is meant: it is of
+    /// the name set aside with this spelling.
+    #[must_use]
+    pub fn lookup(name: &str) -> [String; 2] {
+        [Self::of(name).folded, Self::set_aside(name).folded]
+    }
+
+    /// Returns the range of the keys of all names that conflict with a name with this `key` and are set aside.
+    #[must_use]
+    pub fn range_set_aside(key: &str) -> (String, String) {
+        let first = format!("{key}{SEPARATOR}");
+        let last = format!("{first}{}", char::MAX);
+        (first, last)
+    }
 }
 
-/// Normalizes `text` to NFKC and folds its case. Each step runs again because folding can undo NFKC, and NFKC
-/// can undo folding.
+/// Normalizes `text` to NFKC, folds its case, and drops hidden dots and excess marks. Each step of NFKC and folding
+/// runs again because folding can undo NFKC, and NFKC can undo folding.
 fn fold(text: &str) -> String {
-    text.nfkc()
-        .default_case_fold()
+    let folded: String = text
         .nfkc()
         .default_case_fold()
         .nfkc()
-        .collect()
+        .default_case_fold()
+        .nfkc()
+        .collect();
+    bound_marks(&without_hidden_dots(&folded))
+}
+
+/// Returns the skeleton of UTS 39, without the dots that are hidden above the letters of the skeleton.
+fn skeleton(text: &str) -> String {
+    let skeleton: String = unicode_security::skeleton(text).collect();
+    without_hidden_dots(&skeleton).nfd().collect()
 }
 
 #[cfg(test)]
@@ -86,6 +131,33 @@ mod tests {
         assert!(conflict("aIice", "alice"));
         assert!(conflict("b0b", "bOb"));
         assert!(conflict("rnary", "mary"));
+    }
+
+    #[test]
+    fn names_that_differ_in_a_hidden_dot_conflict() {
+        for (one, other) in [
+            ("ali", "ali\u{307}"),
+            ("ali", "alı\u{307}"),
+            ("jan", "j\u{307}an"),
+            ("\u{456}\u{307}ван", "\u{456}ван"),
+            ("ali", "ALİ"),
+            ("i\u{323}\u{307}x", "\u{1ecb}x"),
+        ] {
+            assert!(conflict(one, other), "{one:?} {other:?}");
+        }
+        assert!(!conflict("zara", "żara"));
+        assert_eq!(NameKeys::of("İzmir").folded, NameKeys::of("izmir").folded);
+    }
+
+    #[test]
+    fn a_name_set_aside_is_found_by_its_exact_spelling() {
+        let aside = NameKeys::set_aside("ali\u{307}");
+
+        assert_eq!(NameKeys::lookup("ali\u{307}")[1], aside.folded);
+        assert!(!NameKeys::lookup("ali").contains(&aside.folded));
+        assert!(NameKeys::of("ali").folded < aside.folded);
+        let (first, last) = NameKeys::range_set_aside(&NameKeys::of("ali").folded_skeleton);
+        assert!(first < aside.folded_skeleton && aside.folded_skeleton < last);
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! Passwords of accounts and of rooms, exactly as typed, spaces included.
+//! Passwords of accounts and of rooms, as typed, spaces included, in one Unicode normalization form.
 
 use std::fmt;
+
+use unicode_normalization::UnicodeNormalization;
 
 use super::mistake::Mistake;
 use super::names::NameKeys;
@@ -18,6 +20,26 @@ impl PlainPassword {
         Self(typed.to_owned())
     }
 
+    /// Returns the password in NFC, the form that new hashes are made of. Keyboards and systems differ in the form
+    /// that they type (RFC 8265, section 4.2).
+    #[must_use]
+    pub fn normalized(&self) -> Self {
+        Self(self.0.nfc().collect())
+    }
+
+    /// Returns the different forms to verify against a hash, most likely first: NFC, then NFD and the password as
+    /// typed, for hashes of other forms. An ASCII password has one form.
+    #[must_use]
+    pub fn forms(&self) -> Vec<Self> {
+        let mut forms = vec![self.normalized()];
+        for form in [Self(self.0.nfd().collect()), self.clone()] {
+            if !forms.contains(&form) {
+                forms.push(form);
+            }
+        }
+        forms
+    }
+
     /// Returns the bytes of the password, for the hash function.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {
@@ -31,7 +53,7 @@ impl fmt::Debug for PlainPassword {
     }
 }
 
-/// A password that somebody has chosen for an account, before its strength is estimated: 8 to 128 characters, not
+/// A password that somebody has chosen for an account, before its strength is estimated: 8 to 128 characters in NFC, not
 /// the person's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PasswordCandidate(PlainPassword);
@@ -49,6 +71,8 @@ impl PasswordCandidate {
         if typed.is_empty() {
             return Err(Mistake::new("Enter a password"));
         }
+        let password = PlainPassword::typed(typed).normalized();
+        let typed = password.0.as_str();
         let length = typed.chars().count();
         if length < 8 {
             return Err(Mistake::new(
@@ -61,7 +85,7 @@ impl PasswordCandidate {
         if name.is_some_and(|name| name.keys() == NameKeys::of(typed)) {
             return Err(Mistake::new("The password must not be your name"));
         }
-        Ok(Self(PlainPassword::typed(typed)))
+        Ok(Self(password))
     }
 
     /// Estimates the strength of the password. Takes up to 50 ms of CPU time: count the request first, and call
@@ -123,7 +147,7 @@ fn parts(password: &str) -> Vec<String> {
     parts.map(|part| part.iter().collect()).collect()
 }
 
-/// A new password for a private room: 6 to 128 characters.
+/// A new password for a private room: 6 to 128 characters in NFC.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RoomPassword(PlainPassword);
 
@@ -136,7 +160,8 @@ impl RoomPassword {
         if typed.is_empty() {
             return Err(Mistake::new("Enter a password for the room"));
         }
-        let length = typed.chars().count();
+        let password = PlainPassword::typed(typed).normalized();
+        let length = password.0.chars().count();
         if length < 6 {
             return Err(Mistake::new(
                 "The room password must be at least 6 characters long",
@@ -147,7 +172,7 @@ impl RoomPassword {
                 "The room password must be 128 characters or fewer",
             ));
         }
-        Ok(Self(PlainPassword::typed(typed)))
+        Ok(Self(password))
     }
 
     /// Returns the plain password.
@@ -178,6 +203,32 @@ mod tests {
         assert_eq!(
             password.plain().as_bytes(),
             "  Grün, wie Gras?  ".as_bytes()
+        );
+    }
+
+    #[test]
+    fn a_password_is_measured_and_kept_in_nfc() {
+        let password = parse("gru\u{308}n und bla\u{308}u", None).unwrap();
+
+        assert_eq!(password.plain().as_bytes(), "grün und bläu".as_bytes());
+        assert!(parse(&"x9y\u{308}".repeat(2), None).is_err());
+        let room = RoomPassword::parse("u\u{308}u\u{308}u\u{308}ab");
+        assert!(room.is_err());
+    }
+
+    #[test]
+    fn a_password_has_each_form_once() {
+        let forms = |typed: &str| -> Vec<String> {
+            let forms = PlainPassword::typed(typed).forms();
+            forms.into_iter().map(|form| form.0).collect()
+        };
+
+        assert_eq!(forms("tea"), ["tea"]);
+        assert_eq!(forms("thé"), ["thé", "the\u{301}"]);
+        assert_eq!(forms("the\u{301}"), ["thé", "the\u{301}"]);
+        assert_eq!(
+            forms("é e\u{301}"),
+            ["é é", "e\u{301} e\u{301}", "é e\u{301}"]
         );
     }
 

@@ -53,6 +53,12 @@ impl RoomName {
     pub fn keys(&self) -> NameKeys {
         NameKeys::of(&self.0)
     }
+
+    /// Returns the folded keys by which the name is looked up, as [`NameKeys::lookup`] does.
+    #[must_use]
+    pub fn lookup_keys(&self) -> [String; 2] {
+        NameKeys::lookup(&self.0)
+    }
 }
 
 /// Returns whether `c` is allowed in a room name. Of the default-ignorable characters, only those that emoji

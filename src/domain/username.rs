@@ -4,11 +4,11 @@ use unicode_normalization::UnicodeNormalization;
 use unicode_properties::{GeneralCategoryGroup, UnicodeGeneralCategory};
 use unicode_security::MixedScript;
 
-use super::characters::{bound_marks, is_default_ignorable};
+use super::characters::{bound_marks, has_joiners_in_place, is_default_ignorable};
 use super::mistake::Mistake;
 use super::names::NameKeys;
 
-/// A person's name: 2 to 32 characters of one script, namely letters with their marks, digits, `-` and `_`.
+/// A person's name: 2 to 32 characters of one script, namely letters with their marks and joiners, digits, `-` and `_`.
 ///
 /// The name is kept as typed, normalized to NFC.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +34,8 @@ impl Username {
         if length > 32 {
             return Err(Mistake::new("Your name must be 32 characters or fewer"));
         }
+        let is_joiner = |c| matches!(c, '\u{200c}' | '\u{200d}');
+        let is_allowed = |c| is_joiner(c) || is_allowed(c);
         if !name.nfkc().all(is_allowed) || !name.chars().all(is_allowed) {
             return Err(Mistake::new(
                 "Your name can only contain letters, digits, hyphens (-) and underscores (_)",
@@ -51,6 +53,11 @@ impl Username {
         {
             return Err(Mistake::new(
                 "Your name must start with a letter, digit, hyphen or underscore",
+            ));
+        }
+        if !has_joiners_in_place(&name) {
+            return Err(Mistake::new(
+                "Your name contains an invisible joiner where it changes nothing. Type the name again without it",
             ));
         }
         if !name.as_str().is_single_script() {
@@ -71,6 +78,12 @@ impl Username {
     #[must_use]
     pub fn keys(&self) -> NameKeys {
         NameKeys::of(&self.0)
+    }
+
+    /// Returns the folded keys by which the name is looked up, as [`NameKeys::lookup`] does.
+    #[must_use]
+    pub fn lookup_keys(&self) -> [String; 2] {
+        NameKeys::lookup(&self.0)
     }
 }
 
@@ -157,6 +170,16 @@ mod tests {
             "a\u{fe0f}b",
         ] {
             assert!(mistake(name).contains("letters, digits"), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn joiners_are_accepted_where_words_need_them() {
+        for name in ["علی\u{200c}رضا", "ක්\u{200d}රිස්"] {
+            assert_eq!(Username::parse(name).unwrap().as_str(), name);
+        }
+        for name in ["al\u{200d}ice", "می\u{200c}", "\u{200c}می"] {
+            assert!(mistake(name).contains("invisible joiner"), "{name:?}");
         }
     }
 

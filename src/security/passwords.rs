@@ -50,6 +50,25 @@ pub enum PasswordError {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// The outcome of verifying a password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verified {
+    /// The password is wrong.
+    Wrong,
+    /// The password is right.
+    Right,
+    /// The password is right, but the hash was made of another form than NFC.
+    RightInAnotherForm,
+}
+
+impl Verified {
+    /// Returns whether the password is right.
+    #[must_use]
+    pub fn is_right(self) -> bool {
+        self != Self::Wrong
+    }
+}
+
 /// Hashes and verifies passwords, with a limit on concurrent hashes.
 pub struct Passwords {
     /// One permit for each hash that may be computed at the same time.
@@ -116,7 +135,7 @@ impl Passwords {
         }
     }
 
-    /// Hashes `password` with a random salt. Returns a PHC string.
+    /// Hashes the NFC form of `password` with a random salt. Returns a PHC string.
     ///
     /// # Errors
     /// When hashing fails, the server stops, or the hasher is overloaded.
@@ -126,13 +145,15 @@ impl Passwords {
         password: PlainPassword,
     ) -> Result<String, PasswordError> {
         self.compute(requester, move || {
+            let password = password.normalized();
             let hash: PasswordHash = argon2()?.hash_password(password.as_bytes())?;
             Ok(hash.to_string())
         })
         .await
     }
 
-    /// Verifies `password` against `hash`. Without a hash, does the same amount of work and returns `false`.
+    /// Verifies `password` against `hash`, in NFC first, then in its other forms, one hash for each. Without a
+    /// hash, does the same amount of work as for a wrong password and returns [`Verified::Wrong`].
     ///
     /// # Errors
     /// When the hash cannot be parsed, hashing fails, the server stops, or the hasher is overloaded.
@@ -141,11 +162,28 @@ impl Passwords {
         requester: Requester,
         password: PlainPassword,
         hash: Option<&str>,
-    ) -> Result<bool, PasswordError> {
+    ) -> Result<Verified, PasswordError> {
         let hash: Arc<str> = hash.map_or_else(|| Arc::clone(&self.decoy), Arc::from);
+        let mut right = Verified::Right;
+        for form in password.forms() {
+            if self.matches(requester, form, Arc::clone(&hash)).await? {
+                return Ok(right);
+            }
+            right = Verified::RightInAnotherForm;
+        }
+        Ok(Verified::Wrong)
+    }
+
+    /// Returns whether `hash` is a hash of exactly this form of a password.
+    async fn matches(
+        &self,
+        requester: Requester,
+        form: PlainPassword,
+        hash: Arc<str>,
+    ) -> Result<bool, PasswordError> {
         self.compute(requester, move || {
             let hash = PasswordHash::new(&hash).map_err(argon2::password_hash::Error::from)?;
-            match argon2()?.verify_password(password.as_bytes(), &hash) {
+            match argon2()?.verify_password(form.as_bytes(), &hash) {
                 Ok(()) => Ok(true),
                 Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
                 Err(error) => Err(error),
@@ -154,8 +192,9 @@ impl Passwords {
         .await
     }
 
-    /// Hashes `password` again if `hash`, which it matches, was made with outdated parameters. Returns `None`
-    /// if `hash` is current. Also returns `None` if the hasher is overloaded: the next sign-in tries again.
+    /// Hashes `password` again if it was `verified` against `hash`, and `hash` was made with outdated parameters or
+    /// of another form than NFC. Returns `None` if `hash` is current. Also returns `None` if the hasher is
+    /// overloaded: the next sign-in tries again.
     ///
     /// # Errors
     /// When hashing fails or the server stops.
@@ -164,8 +203,10 @@ impl Passwords {
         requester: Requester,
         password: PlainPassword,
         hash: &str,
+        verified: Verified,
     ) -> Result<Option<String>, PasswordError> {
-        if is_current(hash) {
+        let is_outdated = verified == Verified::RightInAnotherForm || !is_current(hash);
+        if !verified.is_right() || !is_outdated {
             return Ok(None);
         }
         match self.hash(requester, password).await {
@@ -357,8 +398,8 @@ mod tests {
                     .verify(ADA, PlainPassword::typed(typed), Some(&hash))
                     .await
             };
-            assert!(verify("kettle and cup").await.unwrap());
-            assert!(!verify("kettle and cup ").await.unwrap());
+            assert_eq!(verify("kettle and cup").await.unwrap(), Verified::Right);
+            assert_eq!(verify("kettle and cup ").await.unwrap(), Verified::Wrong);
         });
     }
 
@@ -368,8 +409,69 @@ mod tests {
 
         let answer = run(passwords.verify(ADA, PlainPassword::typed("anything"), None));
 
-        assert!(!answer.unwrap());
+        assert_eq!(answer.unwrap(), Verified::Wrong);
         assert_eq!(passwords.probe().computed(), 1);
+    }
+
+    #[test]
+    fn a_password_matches_in_any_normalization_form() {
+        let passwords = Passwords::new(Switch::On);
+        let (nfc, nfd) = (
+            "th\u{e9} \u{e0} dix heures",
+            "the\u{301} a\u{300} dix heures",
+        );
+        let mixed = "th\u{e9} a\u{300} dix heures";
+        let hash_of = |typed: &str| {
+            let hash: PasswordHash = argon2().unwrap().hash_password(typed.as_bytes()).unwrap();
+            hash.to_string()
+        };
+        run(async {
+            let verify = async |typed: &str, hash: &str| {
+                let typed = PlainPassword::typed(typed);
+                passwords.verify(ADA, typed, Some(hash)).await.unwrap()
+            };
+            for typed in [nfc, nfd, mixed] {
+                let hash = passwords
+                    .hash(ADA, PlainPassword::typed(typed))
+                    .await
+                    .unwrap();
+                for again in [nfc, nfd, mixed] {
+                    assert_eq!(verify(again, &hash).await, Verified::Right);
+                }
+            }
+            for (typed, hash) in [
+                (nfc, hash_of(nfd)),
+                (nfd, hash_of(nfd)),
+                (mixed, hash_of(mixed)),
+            ] {
+                let verified = verify(typed, &hash).await;
+                assert_eq!(verified, Verified::RightInAnotherForm, "{typed}");
+                let typed = PlainPassword::typed(typed);
+                let renewed = passwords.renew(ADA, typed, &hash, verified).await.unwrap();
+                assert_eq!(verify(nfc, &renewed.unwrap()).await, Verified::Right);
+            }
+        });
+    }
+
+    #[test]
+    fn a_wrong_password_takes_one_hash_for_each_form_with_and_without_a_stored_hash() {
+        let passwords = Passwords::new(Switch::On);
+        run(async {
+            let hash = passwords
+                .hash(ADA, PlainPassword::typed("tea"))
+                .await
+                .unwrap();
+            for (typed, count) in [("cup", 1), ("th\u{e9}", 2), ("th\u{e9} e\u{301}", 3)] {
+                for hash in [Some(hash.as_str()), None] {
+                    let before = passwords.probe().computed();
+                    let verified = passwords
+                        .verify(ADA, PlainPassword::typed(typed), hash)
+                        .await;
+                    assert_eq!(verified.unwrap(), Verified::Wrong);
+                    assert_eq!(passwords.probe().computed() - before, count, "{typed}");
+                }
+            }
+        });
     }
 
     #[test]
@@ -409,13 +511,14 @@ mod tests {
                 hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
                 hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
             ] {
-                assert!(
-                    passwords.verify(ADA, tea(), Some(&old)).await.unwrap(),
-                    "{old}"
-                );
-                let new = passwords.renew(ADA, tea(), &old).await.unwrap().unwrap();
-                assert!(passwords.verify(ADA, tea(), Some(&new)).await.unwrap());
-                assert_eq!(passwords.renew(ADA, tea(), &new).await.unwrap(), None);
+                let verified = passwords.verify(ADA, tea(), Some(&old)).await.unwrap();
+                assert_eq!(verified, Verified::Right, "{old}");
+                let new = passwords.renew(ADA, tea(), &old, verified).await.unwrap();
+                let new = new.unwrap();
+                let verified = passwords.verify(ADA, tea(), Some(&new)).await.unwrap();
+                assert_eq!(verified, Verified::Right);
+                let renewed = passwords.renew(ADA, tea(), &new, verified).await.unwrap();
+                assert_eq!(renewed, None);
             }
         });
     }
@@ -429,7 +532,8 @@ mod tests {
 
             let hash = passwords.hash(ADA, tea()).await;
             assert!(hash.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-            assert_eq!(passwords.renew(ADA, tea(), "old").await.unwrap(), None);
+            let renewed = passwords.renew(ADA, tea(), "old", Verified::Right).await;
+            assert_eq!(renewed.unwrap(), None);
             assert_eq!(passwords.probe().computed(), 0);
 
             drop(overload);
@@ -450,7 +554,7 @@ mod tests {
 
             drop(permit);
             let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
-            assert!(!verified.unwrap());
+            assert_eq!(verified.unwrap(), Verified::Wrong);
         });
     }
 

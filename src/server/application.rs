@@ -27,6 +27,7 @@ use crate::live::settings::SettingsCache;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
+use crate::services::name_keys;
 use crate::web::assets::{Assets, AssetsError};
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
@@ -39,7 +40,7 @@ pub enum StartupError {
     /// The database cannot be opened.
     #[error(transparent)]
     Database(#[from] OpenError),
-    /// The change feed cannot be read.
+    /// The change feed cannot be read, or the keys of names cannot be computed again.
     #[error("cannot use the database: {0}")]
     Feed(#[from] DbErr),
     /// The secret file cannot be read or created.
@@ -81,6 +82,7 @@ impl Application {
         let statements = Arc::new(AtomicU64::new(0));
         let lock = connection::lock(&config.storage)?;
         let connections = connection::open(&config.storage).await?;
+        name_keys::renew(&connections.writer, clock.now()).await?;
         let origin = Origin::random();
         let feed = ChangeFeed::follow(
             connections.readers.clone(),

@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::sessions::{self, Client, PendingSession};
-use super::{memberships, one_time_links};
+use super::{memberships, name_keys, one_time_links};
 use crate::config::SignUp;
 use crate::core::{Core, Fault, is_duplicate};
 use crate::database::entities::{room, room_member, user};
@@ -93,6 +93,9 @@ pub async fn register(
             return Ok(RollBack(Registered::DeadLink));
         }
         let keys = name.keys();
+        if name_keys::is_user_set_aside(transaction, &keys).await? {
+            return Ok(RollBack(Registered::NameTaken));
+        }
         let row = user::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
@@ -127,18 +130,19 @@ pub async fn sign_in(
 ) -> Result<SignedIn, Fault> {
     let requester = Requester::Address(client.address);
     // An invalid name is looked up too, so that it takes as long as a valid one.
-    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
-    let named = user::Entity::find().filter(user::Column::FoldedName.eq(folded));
+    let keys = name.map(|name| name.lookup_keys()).unwrap_or_default();
+    let named = name_keys::user_by(keys);
     loop {
         let user = named.clone().one(&core.database).await?;
         let hash = user.as_ref().map(|user| user.password_hash.as_str());
         let verified = core.passwords.verify(requester, password.clone(), hash);
-        let is_right = verified.await?;
-        let Some(user) = user.filter(|_| is_right) else {
+        let verified = verified.await?;
+        let Some(user) = user.filter(|_| verified.is_right()) else {
             return Ok(SignedIn::Refused);
         };
+        let hash = &user.password_hash;
         let passwords = &core.passwords;
-        let renewed_hash = passwords.renew(requester, password.clone(), &user.password_hash);
+        let renewed_hash = passwords.renew(requester, password.clone(), hash, verified);
         let renewed_hash = renewed_hash.await?;
         if let Some(key) = begin_session(core, user, renewed_hash, client.clone()).await? {
             return Ok(SignedIn::As(key));
@@ -379,8 +383,8 @@ async fn verified_hash(
     let hash = row.map(|row| row.password_hash);
     let requester = Requester::Person(user);
     let verified = core.passwords.verify(requester, password, hash.as_deref());
-    let is_right = verified.await?;
-    Ok(hash.filter(|_| is_right))
+    let verified = verified.await?;
+    Ok(hash.filter(|_| verified.is_right()))
 }
 
 async fn set_hash(

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter};
+use sea_orm::{ColumnTrait, DatabaseTransaction, EntityTrait, PaginatorTrait, QueryFilter, Set};
 
 use super::{memberships, moderation, rooms};
 use crate::core::{Core, Fault};
@@ -87,41 +87,81 @@ pub async fn join_by_password(
     password: PlainPassword,
     user: UserId,
 ) -> Result<Joined, Fault> {
-    let found = rooms::by_name(core, name.as_ref()).await?;
+    loop {
+        let attempt = try_password(core, name.as_ref(), password.clone(), user);
+        if let Some(joined) = attempt.await? {
+            return Ok(mark_read(core, user, joined).await);
+        }
+        // The stored hash has changed since it was verified. It may be a renewed hash of the same password, if
+        // two people joined at once, so try again.
+    }
+}
+
+/// Makes `user` a member of the room, as [`join_by_password`] does. Returns `None` if the password of the room has
+/// changed while it was verified.
+async fn try_password(
+    core: &Arc<Core>,
+    name: Option<&RoomName>,
+    password: PlainPassword,
+    user: UserId,
+) -> Result<Option<Joined>, Fault> {
+    let found = rooms::by_name(core, name).await?;
     // This query also runs without a room, so that it takes as long.
     let id = found.as_ref().map_or(RoomId(0), |room| room.id);
     let ban = moderation::ban_reason(&core.database, id, user).await?;
+    // For a banned person, the right password must not take fewer hashes than a wrong one.
     let hash = found
         .as_ref()
+        .filter(|_| ban.is_none())
         .and_then(|room| room.password_hash.as_deref());
-    let is_right = core
+    let requester = Requester::Person(user);
+    let verified = core
         .passwords
-        .verify(Requester::Person(user), password, hash)
+        .verify(requester, password.clone(), hash)
         .await?;
+    let renewed = match hash {
+        Some(hash) => {
+            core.passwords
+                .renew(requester, password, hash, verified)
+                .await?
+        }
+        None => None,
+    };
     let found = match (found, ban) {
         (Some(found), Some(reason)) if !found.is_private => {
-            return Ok(Joined::Banned {
-                name: found.name,
-                reason,
-            });
+            let name = found.name;
+            return Ok(Some(Joined::Banned { name, reason }));
         }
-        (Some(found), None) if is_right || !found.is_private => found,
-        _ => return Ok(Joined::Refused),
+        (Some(found), None) if verified.is_right() || !found.is_private => found,
+        _ => return Ok(Some(Joined::Refused)),
     };
     let members_max = core.config.members_per_room;
     let now = core.clock.now();
-    let joined = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         // The room's password may have changed since it was verified.
         let current = room::Entity::find_by_id(found.id).one(transaction).await?;
         let ban = moderation::ban_reason(transaction, found.id, user).await?;
-        match current {
-            Some(current) if current.password_hash == found.password_hash && ban.is_none() => {
-                join(transaction, current, user, members_max, now).await
-            }
-            _ => Ok(RollBack(Joined::Refused)),
+        let Some(current) = current.filter(|_| ban.is_none()) else {
+            return Ok(RollBack(Some(Joined::Refused)));
+        };
+        if current.password_hash != found.password_hash {
+            return Ok(RollBack(None));
         }
-    });
-    Ok(mark_read(core, user, joined.await?).await)
+        if let Some(renewed) = &renewed {
+            let row = room::ActiveModel {
+                id: Set(current.id),
+                password_hash: Set(Some(renewed.clone())),
+                ..Default::default()
+            };
+            room::Entity::update(row).exec(transaction).await?;
+        }
+        let joined = join(transaction, current, user, members_max, now).await?;
+        Ok(match joined {
+            Commit(joined, changes) => Commit(Some(joined), changes),
+            RollBack(joined) => RollBack(Some(joined)),
+        })
+    })
+    .await
 }
 
 /// Ends the membership of `user`. If the owner leaves, another member becomes the owner; an empty room is

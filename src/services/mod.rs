@@ -9,6 +9,7 @@ pub mod members;
 mod memberships;
 pub mod messages;
 pub mod moderation;
+pub mod name_keys;
 pub mod one_time_links;
 pub mod operators;
 pub mod room_settings;

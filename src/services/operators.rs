@@ -10,7 +10,7 @@ use sea_orm::{
     TransactionTrait,
 };
 
-use super::{accounts, one_time_links, sessions};
+use super::{accounts, name_keys, one_time_links, sessions};
 use crate::core::Fault;
 use crate::database::entities::{room, room_member, session, user};
 use crate::database::feed::{Change, Origin};
@@ -227,15 +227,15 @@ pub async fn sign_up_link(database: &DatabaseConnection, now: Timestamp) -> Resu
 }
 
 fn person(typed: &str) -> Select<user::Entity> {
-    user::Entity::find().filter(user::Column::FoldedName.eq(folded(typed)))
+    name_keys::user_by(lookup_keys(typed))
 }
 
 fn room(typed: &str) -> Select<room::Entity> {
-    room::Entity::find().filter(room::Column::FoldedName.eq(folded(typed)))
+    name_keys::room_by(lookup_keys(typed))
 }
 
-/// Returns the folded form of a typed name, by which names are looked up.
-fn folded(typed: &str) -> String {
+/// Returns the keys by which a typed name is looked up.
+fn lookup_keys(typed: &str) -> [String; 2] {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    NameKeys::of(&words.join(" ")).folded
+    NameKeys::lookup(&words.join(" "))
 }

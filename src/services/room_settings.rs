@@ -5,9 +5,10 @@
 
 use std::sync::Arc;
 
+use sea_orm::ActiveValue::NotSet;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set};
 
-use super::{invites, memberships, rooms};
+use super::{invites, memberships, name_keys, rooms};
 use crate::core::{Core, Fault, is_duplicate, run_to_completion};
 use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
@@ -75,13 +76,20 @@ pub async fn save(
             if !is_owner(transaction, room, actor).await? {
                 return Ok(RollBack(Changed::NotAllowed));
             }
+            let found = room::Entity::find_by_id(room).one(transaction).await?;
+            let is_renamed = found.is_none_or(|found| found.name != settings.name.as_str());
             let keys = settings.name.keys();
+            if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {
+                return Ok(RollBack(Changed::NameTaken));
+            }
+            // A name set aside keeps its keys while it stays the same.
+            let key = |key| if is_renamed { Set(key) } else { NotSet };
             let row = room::ActiveModel {
                 id: Set(room),
                 name: Set(settings.name.as_str().to_owned()),
-                folded_name: Set(keys.folded),
-                folded_skeleton: Set(keys.folded_skeleton),
-                typed_skeleton: Set(keys.typed_skeleton),
+                folded_name: key(keys.folded),
+                folded_skeleton: key(keys.folded_skeleton),
+                typed_skeleton: key(keys.typed_skeleton),
                 description: Set(settings.description.as_str().to_owned()),
                 message_lifespan: Set(settings.lifespan.map(Lifespan::millis)),
                 slow_mode: Set(settings.slow_mode.millis()),

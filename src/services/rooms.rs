@@ -10,7 +10,7 @@ use sea_orm::{
     QuerySelect, RelationTrait, Set,
 };
 
-use super::memberships;
+use super::{memberships, name_keys};
 use crate::core::{Core, Fault, is_duplicate};
 use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
@@ -111,6 +111,9 @@ pub async fn create(
             return Ok(RollBack(Created::TooManyPublic));
         }
         let keys = name.keys();
+        if name_keys::is_room_set_aside(transaction, &keys, None).await? {
+            return Ok(RollBack(Created::NameTaken));
+        }
         let row = room::ActiveModel {
             name: Set(name.as_str().to_owned()),
             folded_name: Set(keys.folded),
@@ -304,8 +307,8 @@ pub(super) async fn by_name(
     core: &Core,
     name: Option<&RoomName>,
 ) -> Result<Option<room::Model>, Fault> {
-    let folded = name.map(|name| name.keys().folded).unwrap_or_default();
-    let named = room::Entity::find().filter(room::Column::FoldedName.eq(folded));
+    let keys = name.map(RoomName::lookup_keys).unwrap_or_default();
+    let named = name_keys::room_by(keys);
     Ok(named.one(&core.database).await?)
 }
 

@@ -49,6 +49,32 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer_for_the_same_w
     assert_eq!(wrong_password, almost);
     assert_eq!(wrong_password, unknown_name);
     assert_eq!(wrong_password, impossible_name);
+
+    // A password with letters that have two forms takes one hash for each.
+    let wrong_password = attempt("ada", "a kettle of kāts").await;
+    let unknown_name = attempt("bob", "a kettle of kāts").await;
+    let impossible_name = attempt("!?", "a kettle of kāts").await;
+
+    assert_eq!(wrong_password.1, 2);
+    assert_eq!(wrong_password, unknown_name);
+    assert_eq!(wrong_password, impossible_name);
+}
+
+#[actix_web::test]
+async fn a_password_opens_the_account_in_either_normalization_form() {
+    let app = TestApp::spawn().await;
+    let (composed, decomposed) = (
+        "th\u{e9} \u{e0} dix heures",
+        "the\u{301} a\u{300} dix heures",
+    );
+    for (name, typed) in [("ada", composed), ("bob", decomposed)] {
+        let form = [("name", name), ("password", typed)];
+        let page = app.anonymous().post("/register", &form).await;
+        page.assert_status(303);
+
+        app.sign_in(name, composed).await;
+        app.sign_in(name, decomposed).await;
+    }
 }
 
 #[actix_web::test]

@@ -77,6 +77,36 @@ async fn every_reason_for_refusal_gets_the_same_answer_for_the_same_work() {
     assert_eq!(wrong_password, no_name);
     assert_eq!(wrong_password, banned);
     assert_eq!(wrong_password, banned_and_wrong);
+
+    // A password with letters that have two forms takes one hash for each, also when it is right and the person
+    // is banned.
+    let password_of_cake = "op\u{e9}n sesame";
+    let form = [("password", password_of_cake), ("others", "stay")];
+    let path = format!("/rooms/{cake}/settings/password");
+    ada.post(&path, &form).await.assert_status(303);
+    let wrong_password = attempt("Tea", password_of_cake).await;
+    let no_room = attempt("Pie", password_of_cake).await;
+    let banned = attempt("Cake", password_of_cake).await;
+
+    assert_eq!(wrong_password.1, 2);
+    assert_eq!(wrong_password, no_room);
+    assert_eq!(wrong_password, banned);
+}
+
+#[actix_web::test]
+async fn a_room_password_opens_the_room_in_either_normalization_form() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Tea").await;
+    let form = [("password", "se\u{301}same"), ("others", "stay")];
+    let path = format!("/rooms/{room}/settings/password");
+    ada.post(&path, &form).await.assert_status(303);
+
+    for (name, typed) in [("bob", "s\u{e9}same"), ("cid", "se\u{301}same")] {
+        let browser = app.sign_up(name).await;
+        let page = browser.join_privately("Tea", typed).await;
+        page.assert_status(303);
+    }
 }
 
 #[actix_web::test]

@@ -367,3 +367,15 @@ async fn the_database_stores_only_the_digest_of_a_link_and_deletes_it_on_expiry(
     let links = "SELECT token_digest FROM signup_links";
     assert!(db_column(&app, links).await.is_empty());
 }
+
+#[actix_web::test]
+async fn a_name_with_a_hidden_dot_is_taken_and_a_dotted_capital_is_found() {
+    let app = TestApp::spawn().await;
+    app.sign_up("ali").await;
+
+    let form = [("name", "ali\u{307}"), ("password", PASSWORD)];
+    let page = app.anonymous().post("/register", &form).await;
+
+    page.assert_status(422);
+    app.sign_in("ALİ", PASSWORD).await;
+}

@@ -109,3 +109,46 @@ async fn the_database_is_opened_with_the_intended_pragmas() {
     assert_eq!(pragma("foreign_keys").await, "1");
     assert_eq!(pragma("busy_timeout").await, "5000");
 }
+
+#[actix_web::test]
+async fn names_that_begin_to_conflict_after_an_update_keep_their_accounts_and_rooms() {
+    let app = TestApp::spawn().await;
+    let (ali, bob) = (app.sign_up("ali").await, app.sign_up("bob").await);
+    ali.create_private_room("Mili").await;
+    bob.create_private_room("Cake").await;
+    // As versions stored them that did not know that the dot above the i is hidden.
+    for (table, old, new) in [
+        ("users", "bob", "ali\u{307}"),
+        ("rooms", "Cake", "mili\u{307}"),
+    ] {
+        app.execute(&format!(
+            "UPDATE {table} SET name = '{new}', folded_name = '{new}', folded_skeleton = '{new}', \
+             typed_skeleton = '{new}' WHERE name = '{old}'"
+        ))
+        .await;
+    }
+    app.execute("DELETE FROM name_keys").await;
+
+    let app = app.restart().await;
+
+    for name in ["ali", "ali\u{307}"] {
+        let browser = app.sign_in(name, crate::support::PASSWORD).await;
+        assert_eq!(browser.get("/rooms").await.text("header .sign-out b"), name);
+    }
+    let cid = app.sign_up("cid").await;
+    for name in ["Mili", "mili\u{307}"] {
+        let page = cid.join_privately(name, ROOM_PASSWORD).await;
+        let path = page.assert_status(303).location().to_owned();
+        assert_eq!(cid.get(&path).await.text("h1 bdi"), name);
+    }
+    // The name is not given away when the older account is gone.
+    app.execute("DELETE FROM rooms WHERE name = 'Mili'").await;
+    app.execute("DELETE FROM users WHERE name = 'ali'").await;
+    for name in ["ali", "ali\u{307}"] {
+        let form = [("name", name), ("password", crate::support::PASSWORD)];
+        let page = app.anonymous().post("/register", &form).await;
+        page.assert_status(422);
+    }
+    let app = app.restart().await;
+    app.sign_in("ali\u{307}", crate::support::PASSWORD).await;
+}

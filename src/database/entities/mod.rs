@@ -2,6 +2,7 @@
 
 pub mod change;
 pub mod invite;
+pub mod name_keys;
 pub mod password_reset;
 pub mod room;
 pub mod room_ban;
