@@ -161,8 +161,9 @@ impl Core {
     }
 }
 
-/// Runs `work` to completion in a task of its own, even if the caller is dropped. Memory is updated after the
-/// commit; if a change were dropped between the two, memory could still list a member who has left.
+/// Runs `work` to completion in a task of its own, even if the caller is dropped.
+///
+/// Memory is updated after the commit; if a change were dropped between the two, memory could still list a member who has left.
 ///
 /// `work` starts when this function is called, not when the returned future is awaited.
 pub fn run_to_completion<T: 'static>(

@@ -1,4 +1,6 @@
-//! The change feed: each transaction records its changes in a table. The other processes that serve the same
+//! The change feed: each transaction records its changes in a table.
+//!
+//! The other processes that serve the same
 //! database poll that table and apply the changes; so does a server while an operator's command runs.
 
 use std::time::Duration;

@@ -166,7 +166,9 @@ pub struct RoomList {
 }
 
 /// Returns one page of the public rooms whose names contain `search`, ignoring letter case, as `user` sees
-/// them. A page number after the last page gives the last page. Costs no query while the rooms are in use.
+/// them.
+///
+/// A page number after the last page gives the last page. Costs no query while the rooms are in use.
 ///
 /// # Errors
 /// When the database fails.

@@ -26,7 +26,9 @@ pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
 }
 
 /// Returns `answer`, except for an error that waiting solves: then shows the form again with the typed values,
-/// the error's status and `Retry-After`. The error's sentence goes to `field`, the form's first field.
+/// the error's status and `Retry-After`.
+///
+/// The error's sentence goes to `field`, the form's first field.
 pub fn or_retry_form(
     answer: PageResult,
     field: &'static str,

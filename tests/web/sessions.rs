@@ -384,7 +384,7 @@ async fn a_person_with_foreign_cookies_signs_in_and_out() {
     signed_in.assert_redirect("/");
     let (cookie, _) = signed_in.header("set-cookie").split_once(';').unwrap();
     let both = [foreign.as_bytes(), b"; ", cookie.as_bytes()].concat();
-    assert_signed_in_as(&app, &[both.clone()], "ada").await;
+    assert_signed_in_as(&app, std::slice::from_ref(&both), "ada").await;
     let header = reqwest::header::HeaderValue::from_bytes(&both).unwrap();
     let signed_out = post("/logout", &[("sign-out", "1")], header).await;
     assert!(signed_out.header("set-cookie").contains("Max-Age=0"));
@@ -400,7 +400,7 @@ async fn two_servers_on_one_host_have_cookies_of_their_own() {
 
     assert_ne!(one_cookie.split_once('='), other_cookie.split_once('='));
     let both = format!("{one_cookie}; {other_cookie}").into_bytes();
-    assert_signed_in_as(&one, &[both.clone()], "ada").await;
+    assert_signed_in_as(&one, std::slice::from_ref(&both), "ada").await;
     assert_signed_in_as(&other, &[both], "bob").await;
 }
 

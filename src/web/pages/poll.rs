@@ -38,7 +38,9 @@ pub struct PollQuery {
     hidden: String,
 }
 
-/// Answers a poll. **Who:** members. **Answers:** 200 with the messages added and removed after the cursor
+/// Answers a poll.
+///
+/// **Who:** members. **Answers:** 200 with the messages added and removed after the cursor
 /// `after`, as `<li>` elements; 204 if nothing happened, after waiting unless `wait` is 0; errors with status
 /// only.
 pub async fn show(
