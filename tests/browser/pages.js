@@ -885,12 +885,16 @@ async function sendFirstMessagesADayBefore(route) {
 
 /** The patterns of the GET rows of the URL table. */
 export function routesOfPages() {
-  const source = readFileSync(new URL('../../src/routes.rs', import.meta.url), 'utf8');
+  const read = (file) => readFileSync(new URL(`../../src/web/${file}`, import.meta.url), 'utf8');
+  const source = read('routes.rs');
   const constants = new Map();
   for (const [, name, pattern] of source.matchAll(/const (\w+): &str = "(\/[^"]*)";/g)) {
     constants.set(name, pattern);
   }
   const rows = [...source.matchAll(/^ {8}get\((?:"([^"]+)"|(\w+)), /gm)];
   const patterns = rows.map(([, pattern, name]) => pattern ?? constants.get(name));
+  // The questions "are you sure?" are one page with a table of its own.
+  const questions = [...read('pages/confirm.rs').matchAll(/pattern: "([^"]+)"/g)];
+  patterns.push(...questions.map(([, pattern]) => pattern));
   return patterns.filter((pattern) => !NOT_PAGES.includes(pattern));
 }
