@@ -13,3 +13,4 @@ mod room_tries;
 pub mod rooms;
 pub mod sessions;
 pub mod settings;
+pub mod too_many;

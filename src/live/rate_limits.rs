@@ -1,10 +1,8 @@
 //! Rate limits, measured in the site's steady time.
 
 use std::collections::HashMap;
-use std::fmt;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
-use std::time::Duration;
 
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
@@ -13,13 +11,10 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::room_tries::RoomTries;
+use super::too_many::{MAX_KEYS, TooMany};
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
-use crate::domain::{ClientAddress, Lifespan, RoomId, SiteTime, SlowMode, UserId};
-
-/// The maximum number of keys (people, names or addresses) that a limit counts separately: clients can make
-/// up addresses by the million.
-pub(super) const MAX_KEYS: usize = 100_000;
+use crate::domain::{ClientAddress, RoomId, SiteTime, SlowMode, UserId};
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
@@ -40,20 +35,6 @@ pub struct Limits {
     links: Limit<ClientAddress>,
     /// When each person last posted in a room in slow mode.
     last_posts: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
-}
-
-/// A refusal because of too many requests, with the time to wait.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct TooMany {
-    /// The time to wait, in whole seconds; at least 1.
-    pub wait_s: u64,
-}
-
-/// Formats the time to wait for people: `30 seconds`.
-impl fmt::Display for TooMany {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        Lifespan(Duration::from_secs(self.wait_s)).fmt(f)
-    }
 }
 
 impl Limits {
@@ -315,19 +296,6 @@ impl<K: Hash + Eq + Clone> Limit<K> {
     }
 }
 
-impl TooMany {
-    pub(super) fn wait(wait: Duration) -> Self {
-        Self {
-            wait_s: wait
-                .as_millis()
-                .div_ceil(1_000)
-                .max(1)
-                .try_into()
-                .unwrap_or(u64::MAX),
-        }
-    }
-}
-
 /// The site's time as a clock for `governor`.
 #[derive(Clone)]
 struct LimitsClock(Arc<dyn Clock>);
@@ -344,6 +312,7 @@ impl GovernorClock for LimitsClock {
 mod tests {
     use super::*;
     use std::net::{IpAddr, Ipv4Addr};
+    use std::time::Duration;
 
     use crate::clock::FixedClock;
     use crate::config::Command;

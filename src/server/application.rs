@@ -136,6 +136,7 @@ impl Application {
             core: Arc::clone(&core),
             assets,
             cookie: CookieConfig::new(&secret, core.config.is_https()),
+            body_limit: routes::body_limit,
             next_pages: NextPages::at(routes::page_patterns()),
         };
         let served = listener::bind(&core.config).and_then(|(listener, port)| {

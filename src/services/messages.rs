@@ -9,9 +9,9 @@ use crate::domain::{MessageId, MessageText, NonceId, Role, RoomId, UserId};
 use crate::live::messages::{
     Appended, Cursor, Message, NewMessage, Page, Since, Subscription, Wish,
 };
-use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
+use crate::live::too_many::TooMany;
 
 /// How often posting is attempted when the room changes at the same time.
 const MAX_ATTEMPTS: usize = 3;

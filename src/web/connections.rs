@@ -43,7 +43,6 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
 use crate::web::error::AppError;
-use crate::web::routes;
 use crate::web::state::state;
 
 /// How many bytes are read before they are parsed: about one request.
@@ -579,7 +578,7 @@ async fn read_body(
     is_refused: bool,
 ) -> Result<Bytes, AppError> {
     let exchange = Exchange::of(request);
-    let limit = routes::body_limit(request.match_pattern().as_deref());
+    let limit = (state(request).body_limit)(request.match_pattern().as_deref());
     let length = announced_length(request);
     let mut is_unread = false;
     let result = if is_refused {

@@ -8,7 +8,7 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::core::Fault;
 use crate::domain::{Role, RoomId};
-use crate::live::rate_limits::TooMany;
+use crate::live::too_many::TooMany;
 use crate::services::moderation::Moderated;
 use crate::services::room_settings::Changed;
 use crate::urls::login_url;

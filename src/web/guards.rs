@@ -5,8 +5,8 @@ use std::sync::Arc;
 use actix_web::{HttpRequest, web};
 
 use crate::domain::{AccountPassword, Mistake, PasswordCandidate, Role, RoomId, UserId, Username};
-use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
+use crate::live::too_many::TooMany;
 use crate::services::moderation::{self, Person};
 use crate::services::rooms::{self, Access};
 use crate::web::client_address;

@@ -18,6 +18,8 @@ pub struct WebState {
     pub assets: Assets,
     /// The settings of the session cookie.
     pub cookie: CookieConfig,
+    /// Returns the most bytes that a body may have that is sent to the route of a pattern.
+    pub body_limit: fn(Option<&str>) -> usize,
     /// The pages that may follow signing in.
     pub next_pages: NextPages,
 }

@@ -10,8 +10,8 @@ use serde::Deserialize;
 
 use super::room_view::{Range, RoomPage};
 use crate::domain::{MessageText, RoomId};
-use crate::live::rate_limits::TooMany;
 use crate::live::rooms::Room;
+use crate::live::too_many::TooMany;
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access};
 use crate::urls::{login_url, room_draft_url, room_sent_url, room_url};
