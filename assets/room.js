@@ -65,11 +65,11 @@
   const write = (format, time) => format.format(new Date(time.dateTime));
   const dayOf = (message) => write(dayFormat, message.querySelector("time"));
 
+  // In the name of a Delete link, the time follows the quoted words.
   function localise(message) {
     const time = message.querySelector("time");
     const link = message.querySelector(".delete");
     const local = write(timeFormat, time);
-    // The time follows the quoted words.
     if (link) link.ariaLabel = link.ariaLabel.replace(/[\d:]+ UTC(?=$|, number \d+$)/, local);
     time.textContent = local;
     time.lang = lang;
@@ -339,7 +339,7 @@
       const { status, headers } = answer;
       if (status === 401) return endSignedOut();
       if (status === 403 || status === 404) {
-        return end("You are no longer in this room. You can join it again in another tab.");
+        return end(`You are no longer in this room.${status < 404 ? " Join it again in another tab." : ""}`);
       }
       if (!answer.ok) throw answer;
       const isReset = headers.has("Mirage-Reset");

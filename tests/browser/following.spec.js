@@ -133,7 +133,7 @@ test('an open page survives a server crash without a reload or announcements of 
   await server.start();
   await say(bob, room, ...numbered('Meanwhile', 2));
   await expect(messagesOf(ada)).toHaveText(lines(...numbered('Meanwhile', 2)));
-  await expect(statusOf(ada)).toHaveText('Connected again.');
+  await expect(statusOf(ada)).toHaveText('The server has restarted. Earlier messages are gone.');
   await expect(messageBox(ada)).toHaveValue('Is it me?');
   await say(bob, room, 'After');
 

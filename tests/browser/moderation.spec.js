@@ -14,6 +14,7 @@ import {
 } from './support.js';
 
 const GONE = 'You are no longer in this room.';
+const BACK = 'Join it again in another tab.';
 const CHANGED = 'This room has changed. Reload the page.';
 
 /** Opens the page for managing bob. */
@@ -40,7 +41,7 @@ test('a removed member is told so, keeps the draft, and may rejoin', async ({ ad
   await press(ada, 'Remove bob from the room');
 
   await expect(ada.getByText('Member removed.')).toBeVisible();
-  await expect(statusOf(bob)).toHaveText(GONE);
+  await expect(statusOf(bob)).toHaveText(`${GONE} ${BACK} Your draft is still here.`);
   await expect(messageBox(bob)).toHaveValue('Half a thought');
   await bob.reload();
   await press(bob, 'Join Kettle club');
@@ -56,7 +57,7 @@ test('a banned person is told so, and why, until the ban is lifted', async ({ ad
   await press(ada, 'Ban bob');
 
   await expect(ada.getByText('bob: Too loud')).toBeVisible();
-  await expect(statusOf(bob)).toHaveText(GONE);
+  await expect(statusOf(bob)).toHaveText(`${GONE} ${BACK}`);
   await bob.reload();
   await press(bob, 'Join Kettle club');
   await expect(bob.getByRole('heading', { name: 'You are banned from this room' })).toBeVisible();
