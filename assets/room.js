@@ -65,7 +65,6 @@
   const write = (format, time) => format.format(new Date(time.dateTime));
   const dayOf = (message) => write(dayFormat, message.querySelector("time"));
 
-  // In the name of a Delete link, the time follows the quoted words.
   function localise(message) {
     const time = message.querySelector("time");
     const link = message.querySelector(".delete");
