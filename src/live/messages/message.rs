@@ -1,5 +1,6 @@
 //! A message and its HTML, which is made once for all readers.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::event::NewMessage;
@@ -39,6 +40,8 @@ pub struct Message {
     /// Tells the message from its author's other live messages with the same first words: 0 if there was
     /// none when the message was posted, else its number among those of the same minute, from 1.
     pub namesake: u32,
+    /// A hash of the author and the first words, to find namesakes by.
+    pub lead: u64,
     /// The HTML.
     pub rendered: Rendered,
 }
@@ -63,6 +66,7 @@ impl Message {
             posted_at,
             deadline: posted_at.plus(new.lifespan.0),
             namesake,
+            lead: lead_of(new.author, &new.text),
             rendered: Rendered::default(),
         };
         unrendered.render(render)
@@ -118,4 +122,15 @@ impl Message {
             + self.rendered.for_others.len()
             + self.rendered.for_author.len()
     }
+}
+
+/// Returns the [`Message::lead`] of a message. Two that are alike by chance get a number too many in the names of
+/// their Delete links, which does no harm.
+pub(super) fn lead_of(author: UserId, text: &MessageText) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    author.hash(&mut hasher);
+    for word in text.first_words().split_whitespace() {
+        word.hash(&mut hasher);
+    }
+    hasher.finish()
 }

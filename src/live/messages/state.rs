@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::event::{Event, NewMessage};
-use super::message::{Message, Renderer};
+use super::message::{Message, Renderer, lead_of};
 use super::nonces::{UsedNonce, UsedNonces};
 use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
 
@@ -286,14 +286,8 @@ impl RoomState {
     /// Returns the [`Message::namesake`] of a message that is about to be added, which no live message with
     /// the same author, first words and minute has. All messages in the ring are live while an event is applied.
     fn namesake(&self, new: &NewMessage) -> u32 {
-        let is_same = |message: &&Arc<Message>| {
-            message.author == new.author
-                && message
-                    .text
-                    .first_words()
-                    .split_whitespace()
-                    .eq(new.text.first_words().split_whitespace())
-        };
+        let lead = lead_of(new.author, &new.text);
+        let is_same = |message: &&Arc<Message>| message.lead == lead;
         let mut has_namesakes = false;
         let mut highest = 0;
         for message in self.ring.iter().filter(is_same) {
