@@ -90,6 +90,12 @@ impl Drafts {
         drafts.shrink_to_fit();
     }
 
+    /// Returns the number of drafts, expired ones included until they are swept.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, VecDeque<Draft>> {
         self.drafts.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -126,7 +132,7 @@ mod tests {
         drafts.keep(ADA, TEA, text("second"), NOW);
 
         assert_eq!(drafts.find(ADA, TEA, NOW).as_deref(), Some("second"));
-        assert_eq!(drafts.lock().len(), 1);
+        assert_eq!(drafts.size(), 1);
     }
 
     #[test]
@@ -145,7 +151,7 @@ mod tests {
         for user in 0..=1_000 {
             drafts.keep(UserId(user), TEA, text("x"), NOW);
         }
-        assert_eq!(drafts.lock().len(), MAX_DRAFTS);
+        assert_eq!(drafts.size(), MAX_DRAFTS);
         assert_eq!(drafts.find(UserId(0), TEA, NOW), None);
 
         // 8,000 bytes, the most that a message can have.
@@ -153,7 +159,7 @@ mod tests {
         for user in 0..1_000 {
             drafts.keep(UserId(user), TEA, longest.clone(), NOW);
         }
-        assert_eq!(drafts.lock().len(), MAX_BYTES / 8_000);
+        assert_eq!(drafts.size(), MAX_BYTES / 8_000);
     }
 
     #[test]
@@ -177,6 +183,6 @@ mod tests {
 
         drafts.sweep(NOW.plus(RETENTION));
 
-        assert!(drafts.lock().is_empty());
+        assert_eq!(drafts.size(), 0);
     }
 }

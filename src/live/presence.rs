@@ -61,6 +61,12 @@ impl Presence {
         seen.shrink_to_fit();
     }
 
+    /// Returns the number of rooms that somebody was present in at the last sweep or since.
+    #[must_use]
+    pub fn size(&self) -> usize {
+        self.lock().len()
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, HashMap<UserId, SiteTime>>> {
         self.seen.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -127,6 +133,6 @@ mod tests {
 
         presence.sweep(NOW.plus(PRESENT_FOR));
 
-        assert!(presence.lock().is_empty());
+        assert_eq!(presence.size(), 0);
     }
 }
