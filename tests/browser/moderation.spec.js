@@ -57,7 +57,7 @@ test('a banned person is told so, and why, until the ban is lifted', async ({ ad
   await press(ada, 'Ban bob');
 
   await expect(ada.getByText('bob: Too loud')).toBeVisible();
-  await expect(statusOf(bob)).toHaveText(`${GONE} ${BACK}`);
+  await expect(statusOf(bob)).toHaveText(`${GONE} ${BACK} Your draft is still here.`);
   await bob.reload();
   await press(bob, 'Join Kettle club');
   await expect(bob.getByRole('heading', { name: 'You are banned from this room' })).toBeVisible();

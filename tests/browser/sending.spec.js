@@ -303,7 +303,7 @@ test('a message to a room that was left stays in the box with the reason', async
   await messageBox(bob).fill('Wait for me');
   await submit(bob, `${room}/leave`, { leave: '1' });
   await expect(statusOf(bob)).toHaveText(
-    'You are no longer in this room. You can join it again in another tab. Your draft is still here.',
+    'You are no longer in this room. Join it again in another tab. Your draft is still here.',
   );
 
   await bob.getByRole('button', { name: 'Send message' }).click();
