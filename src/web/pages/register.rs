@@ -97,7 +97,7 @@ pub async fn show(
 
 /// Shows the page for a sign-up link.
 ///
-/// **Who:** anyone with the link. **Answers:** the form; 404 if the link does not work (any more); a page saying that
+/// **Who:** anyone with the link. **Answers:** the form; 404 if the link does not work; a page saying that
 /// sign-up is closed; or 429.
 pub async fn show_by_link(
     state: Data<WebState>,
@@ -129,7 +129,7 @@ pub async fn submit(
 
 /// Creates an account and uses up the link.
 ///
-/// **Who:** anyone with a sign-up link. **Answers:** as [`submit`]; or 404 if the link does not work (any more).
+/// **Who:** anyone with a sign-up link. **Answers:** as [`submit`]; or 404 if the link does not work.
 pub async fn submit_by_link(
     state: Data<WebState>,
     link: Path<String>,

@@ -49,7 +49,7 @@ pub struct ResetForm {
 
 /// Shows the page.
 ///
-/// **Who:** anyone with a reset link. **Answers:** the form; 404 if the link does not work (any more); or 429.
+/// **Who:** anyone with a reset link. **Answers:** the form; 404 if the link does not work; or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::received(link.into_inner());
@@ -61,7 +61,7 @@ pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String
 /// Changes the password and uses up the link.
 ///
 /// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user; or
-/// the form again with 422 or 503; 404 if the link does not work (any more); or 429 without the form, because the form
+/// the form again with 422 or 503; 404 if the link does not work; or 429 without the form, because the form
 /// shows the user's name, which is not looked up then.
 pub async fn submit(
     state: Data<WebState>,
