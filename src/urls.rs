@@ -49,7 +49,7 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the address of a room, showing the draft that was kept when its author was signed out.
+/// Returns the URL of a room, showing the draft that was kept when its author was signed out.
 #[must_use]
 pub fn room_draft_url(room: RoomId) -> String {
     format!("/rooms/{room}?held=1")

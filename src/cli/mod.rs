@@ -20,10 +20,10 @@ pub enum CommandError {
     /// The command was used wrongly.
     #[error("{0}")]
     Usage(&'static str),
-    /// No person or room has this name.
+    /// No user or room has this name.
     #[error("there is no {what} named {name}")]
     Unknown {
-        /// `person` or `room`.
+        /// `user` or `room`.
         what: &'static str,
         /// The name as it was typed.
         name: String,

@@ -84,25 +84,25 @@ impl Assets {
         })
     }
 
-    /// Returns the address of the style sheet.
+    /// Returns the URL of the style sheet.
     #[must_use]
     pub fn style_url(&self) -> String {
         self.style.url()
     }
 
-    /// Returns the address of the room page's script.
+    /// Returns the URL of the room page's script.
     #[must_use]
     pub fn script_url(&self) -> String {
         self.script.url()
     }
 
-    /// Returns the address of the script for password fields.
+    /// Returns the URL of the script for password fields.
     #[must_use]
     pub fn password_script_url(&self) -> String {
         self.password_script.url()
     }
 
-    /// Returns the address of the icon.
+    /// Returns the URL of the icon.
     #[must_use]
     pub fn icon_url(&self) -> String {
         self.icon.url()
@@ -129,7 +129,7 @@ impl Asset {
         }
     }
 
-    /// Returns the address. An embedded asset's address has its fingerprint, so it changes with the content.
+    /// Returns the URL. An embedded asset's URL has its fingerprint, so it changes with the content.
     fn url(&self) -> String {
         let name = self.name;
         match &self.source {

@@ -49,7 +49,7 @@ pub async fn compress<B: MessageBody + 'static>(
     }))
 }
 
-/// Whether the client accepts gzip and does not prefer the plain form (RFC 9110, section 12.5.3).
+/// Returns whether the client accepts gzip and does not prefer the plain form (RFC 9110, section 12.5.3).
 #[must_use]
 pub fn accepts_gzip(request: &HttpRequest) -> bool {
     let accepted = AcceptEncoding::parse(request).ok();

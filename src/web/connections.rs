@@ -297,7 +297,7 @@ impl Connection {
 }
 
 impl Connection {
-    /// Whether bytes that arrive now belong to a later request.
+    /// Returns whether bytes that arrive now belong to a later request.
     fn is_withheld(&self) -> bool {
         match self.exchange.stage.get() {
             Stage::Answering => true,
@@ -566,7 +566,7 @@ pub async fn buffer_body<B: MessageBody + 'static>(
     Ok(next.call(request).await?.map_into_left_body())
 }
 
-/// Whether this is a host with or without a port, or empty (RFC 9110, section 7.2).
+/// Returns whether this is a host with or without a port, or empty (RFC 9110, section 7.2).
 fn is_valid_host(host: &HeaderValue) -> bool {
     let host = host.as_bytes();
     host.is_empty() || (!host.contains(&b'@') && Authority::try_from(host).is_ok())

@@ -47,8 +47,8 @@ impl CookieConfig {
         signed.unwrap_or_default()
     }
 
-    /// Returns the only cookie of a request's `headers` that counts: the first that has our name and signature.
-    /// `None`: the headers need not be changed.
+    /// Returns what the `Cookie` headers of a request must be replaced by: the first cookie with our name and a
+    /// valid signature, or no cookie. `None` means that the headers need no change.
     #[must_use]
     pub fn own_cookie(&self, headers: &HeaderMap) -> Option<Option<HeaderValue>> {
         let mut lines = headers.get_all(COOKIE);
@@ -62,7 +62,7 @@ impl CookieConfig {
         } else {
             EARLIER_NAME
         };
-        // Whatever bytes other applications on this host put beside it.
+        // Splits bytes, not text: other applications on this host may have set cookies with any bytes.
         let pairs = headers
             .get_all(COOKIE)
             .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));

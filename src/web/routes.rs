@@ -125,7 +125,7 @@ pub fn body_limit(pattern: Option<&str>) -> usize {
     }
 }
 
-/// Whether scripts or monitors request this route all the time. Its requests are logged at debug level.
+/// Returns whether scripts or monitors request this route all the time. Its requests are logged at debug level.
 #[must_use]
 pub fn is_quiet(pattern: &str) -> bool {
     matches!(pattern, POLL | HEALTHZ | ASSET)

@@ -135,7 +135,7 @@ impl SessionCookie {
         key_in(&self.0)
     }
 
-    /// Returns the browser, as somebody signs in with it.
+    /// Returns what is recorded of the browser when somebody signs in with it.
     #[must_use]
     pub fn client(&self) -> Client {
         let user_agent = self.0.headers().get(USER_AGENT);

@@ -88,7 +88,7 @@ impl Messages {
         log.raise_version(room, version);
     }
 
-    /// Tells whether a nonce has led to a message in a room whose first deadline is to come.
+    /// Returns whether a nonce has led to a message in a room whose first deadline is to come.
     pub async fn has_used(&self, room: RoomId, nonce: NonceId, now: SiteTime) -> bool {
         self.read(room, now, |state, at| state.used_nonce(nonce, at).is_some())
     }
@@ -150,7 +150,7 @@ impl Messages {
         log.wake(room);
     }
 
-    /// Deletes a live message of a room. Tells whether there was one.
+    /// Deletes a live message of a room. Returns whether there was one.
     pub async fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
         let Log::Memory(log) = &self.log;
         log.delete(room, message, now)

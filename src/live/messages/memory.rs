@@ -169,7 +169,7 @@ impl MemoryLog {
         });
     }
 
-    /// Deletes a live message. Tells whether there was one.
+    /// Deletes a live message. Returns whether there was one.
     pub(super) fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
         self.change(room, now, |log, at| log.delete(message, at))
             .unwrap_or(false)

@@ -1,4 +1,4 @@
-//! Confirmation pages for actions that cannot be undone: one page with a table of questions.
+//! Pages that ask for confirmation before an action: one page with a table of questions.
 
 use std::sync::Arc;
 

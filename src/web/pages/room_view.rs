@@ -185,12 +185,12 @@ impl<'a> RoomPage<'a> {
         self.latest
     }
 
-    /// Whether the script polls for new messages.
+    /// Returns whether the script polls for new messages.
     fn is_live(&self) -> bool {
         !self.is_old && self.reload().is_none() && !self.is_moderating()
     }
 
-    /// Whether the page has a form to send a message.
+    /// Returns whether the page has a form to send a message.
     fn has_composer(&self) -> bool {
         self.reload().is_none() && !self.is_moderating() && self.room.may_post(self.reader)
     }
