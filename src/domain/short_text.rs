@@ -53,11 +53,12 @@ impl BanReason {
 }
 
 /// Parses one paragraph. Collapses runs of white space into one space, as a browser shows them, and replaces
-/// characters that HTML forbids by U+FFFD and bounds the marks on one character, as in messages. A text without visible characters is empty.
+/// characters that HTML forbids by U+FFFD and bounds the marks on one character, as in messages. A text without
+/// visible characters is empty.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    let text: String = words.join(" ").chars().map(replace_forbidden).collect();
-    let text = bound_marks(&text);
+    let text = words.join(" ");
+    let text: String = bound_marks(text.chars().map(replace_forbidden)).collect();
     if text.chars().count() > MAX_CHARS {
         return Err(Mistake::new(too_long));
     }

@@ -1,8 +1,8 @@
 //! The session cookie, and the extractors for the signed-in user.
 //!
-//! The only module that uses `actix_session`, which only signs and sets the cookie. The cookie holds the session's
-//! key, and [`crate::services::sessions`] looks the session up, so that a database failure becomes an error page
-//! instead of actix-session's empty 500.
+//! The only module that uses `actix_session`, which only signs and sets the cookie, on the routes where a session
+//! begins or ends. The cookie holds the session's key, and [`crate::services::sessions`] looks the session up, so that
+//! a database failure becomes an error page instead of actix-session's empty 500.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -38,7 +38,7 @@ const COOKIE_LIFE: Duration = Duration::days(400);
 /// The name of the session's key in actix-session's state.
 const KEY: &str = "key";
 
-/// Returns the middleware that reads and sets the cookie.
+/// Returns the middleware that sets and clears the cookie. Only routes where a session begins or ends need it.
 #[must_use]
 pub fn middleware(cookie: &CookieConfig) -> SessionMiddleware<CookieOnlyStore> {
     let life = PersistentSession::default().session_ttl(COOKIE_LIFE);
@@ -110,22 +110,17 @@ pub async fn drop_foreign_cookies<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let own = state(request.request())
-        .cookie
-        .own_cookie(request.headers());
+    let cookie = &state(request.request()).cookie;
+    let value = cookie.signed_value(request.headers());
+    let own = value.and_then(|value| format!("{}={value}", cookie.name).try_into().ok());
     match own {
-        None => {}
-        Some(Some(own)) => {
-            request.headers_mut().insert(COOKIE, own);
-        }
-        Some(None) => {
-            request.headers_mut().remove(COOKIE);
-        }
-    }
+        Some(own) => request.headers_mut().insert(COOKIE, own),
+        None => request.headers_mut().remove(COOKIE),
+    };
     next.call(request).await
 }
 
-/// The session cookie of a request, for reading, setting and clearing it.
+/// The session cookie of a request, for reading, setting and clearing it, on routes with [`middleware`].
 pub struct SessionCookie(HttpRequest);
 
 impl SessionCookie {
@@ -262,10 +257,5 @@ impl FromRequest for ScriptUser {
 }
 
 fn key_in(request: &HttpRequest) -> Option<Token> {
-    request
-        .get_session()
-        .get(KEY)
-        .ok()
-        .flatten()
-        .map(Token::received)
+    state(request).cookie.session_key(request.headers())
 }
