@@ -47,21 +47,9 @@ impl CookieConfig {
         signed.unwrap_or_default()
     }
 
-    /// Returns the session key in a request's `headers`: that of the first cookie with our name and signature.
-    #[must_use]
-    pub fn session_key(&self, headers: &HeaderMap) -> Option<Token> {
-        self.values(headers).find_map(|value| self.verify(value))
-    }
-
-    /// Returns the value of the cookie that [`CookieConfig::session_key`] reads, with its signature.
-    #[must_use]
-    pub fn signed_value<'a>(&'a self, headers: &'a HeaderMap) -> Option<&'a str> {
-        self.values(headers)
-            .find(|value| self.verify(value).is_some())
-    }
-
-    /// Returns the values of our cookies, whatever bytes other applications on this host put beside them.
-    fn values<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = &'a str> {
+    /// Returns the cookies with our name in a request's `headers`, whatever bytes other applications on this host put
+    /// beside them. The first whose signature is ours counts.
+    pub fn named<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = NamedCookie<'a>> {
         let lines = headers.get_all(COOKIE).map(HeaderValue::as_bytes);
         let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
         pairs.filter_map(|pair| {
@@ -69,14 +57,43 @@ impl CookieConfig {
             let value = [&*self.name, self.earlier_name]
                 .into_iter()
                 .find_map(|name| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
-            std::str::from_utf8(value.trim_ascii_end()).ok()
+            let value = std::str::from_utf8(value.trim_ascii_end()).ok()?;
+            Some(NamedCookie {
+                config: self,
+                value,
+            })
         })
     }
+}
 
-    /// Returns the session key in a cookie's value, if the signature is ours.
-    fn verify(&self, value: &str) -> Option<Token> {
-        let cookie = Cookie::parse_encoded(format!("{}={value}", self.name)).ok()?;
-        let cookie = CookieJar::new().signed(&self.key).verify(cookie)?;
-        Some(Token::received(cookie.value().to_owned()))
+/// A cookie with our name.
+#[derive(Clone, Copy)]
+pub struct NamedCookie<'a> {
+    config: &'a CookieConfig,
+    value: &'a str,
+}
+
+impl<'a> NamedCookie<'a> {
+    /// Returns the value: the signature and the session key.
+    #[must_use]
+    pub fn value(self) -> &'a str {
+        self.value
+    }
+
+    /// Returns the session key without verifying the signature, which takes longer than finding a session in use.
+    #[must_use]
+    pub fn unverified_key(self) -> Option<Token> {
+        let start = self.value.len().checked_sub(Token::LENGTH)?;
+        self.value.get(start..).map(Token::received)
+    }
+
+    /// Returns the session key, if the signature is ours.
+    #[must_use]
+    pub fn key(self) -> Option<Token> {
+        let pair = format!("{}={}", self.config.name, self.value);
+        let cookie = Cookie::parse_encoded(pair).ok()?;
+        let key = &self.config.key;
+        let cookie = CookieJar::new().signed(key).verify(cookie)?;
+        Some(Token::received(cookie.value()))
     }
 }

@@ -20,7 +20,7 @@ use actix_web::cookie::SameSite;
 use actix_web::cookie::time::Duration;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{COOKIE, USER_AGENT};
+use actix_web::http::header::{COOKIE, HeaderValue, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest};
 
@@ -28,7 +28,7 @@ use crate::live::sessions::LiveSession;
 use crate::security::tokens::Token;
 use crate::services::sessions::{self, Client};
 use crate::web::client_address;
-use crate::web::cookie::CookieConfig;
+use crate::web::cookie::{CookieConfig, NamedCookie};
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
 
@@ -110,14 +110,20 @@ pub async fn drop_foreign_cookies<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let cookie = &state(request.request()).cookie;
-    let value = cookie.signed_value(request.headers());
-    let own = value.and_then(|value| format!("{}={value}", cookie.name).try_into().ok());
+    let own = own_pair(request.request());
     match own {
         Some(own) => request.headers_mut().insert(COOKIE, own),
         None => request.headers_mut().remove(COOKIE),
     };
     next.call(request).await
+}
+
+/// Returns the cookie that counts, as actix-session reads it.
+fn own_pair(request: &HttpRequest) -> Option<HeaderValue> {
+    let config = &state(request).cookie;
+    let mut named = config.named(request.headers());
+    let own = named.find(|cookie| cookie.key().is_some())?;
+    format!("{}={}", config.name, own.value()).try_into().ok()
 }
 
 /// The session cookie of a request, for reading, setting and clearing it, on routes with [`middleware`].
@@ -183,10 +189,21 @@ impl Visitor {
     /// # Errors
     /// When the session is not cached and the database fails.
     pub async fn of(request: &HttpRequest) -> Result<Self, AppError> {
-        let Some(key) = key_in(request) else {
-            return Ok(Self::default());
-        };
-        let live = sessions::find(&state(request).core, &key).await?;
+        let state = state(request);
+        let mut live = None;
+        for cookie in state.cookie.named(request.headers()) {
+            // A session in use needs no signature, because nobody else can know its key. The signature saves the
+            // database from looking for keys that somebody made up.
+            let key = cookie.unverified_key();
+            live = key.and_then(|key| sessions::find_in_use(&state.core, &key));
+            if live.is_some() {
+                break;
+            }
+            if let Some(key) = cookie.key() {
+                live = sessions::find(&state.core, &key).await?;
+                break;
+            }
+        }
         Ok(Self {
             user: live.map(CurrentUser),
         })
@@ -257,5 +274,6 @@ impl FromRequest for ScriptUser {
 }
 
 fn key_in(request: &HttpRequest) -> Option<Token> {
-    state(request).cookie.session_key(request.headers())
+    let mut named = state(request).cookie.named(request.headers());
+    named.find_map(NamedCookie::key)
 }
