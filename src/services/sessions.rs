@@ -132,6 +132,19 @@ fn last_seen(core: &Core, digest: Option<TokenDigest>, row: &session::Model) -> 
     live.map_or(row.last_seen, |live| live.last_seen())
 }
 
+/// Returns the session that `key` belongs to, if the session is held in memory and has not ended, and marks it as
+/// used.
+#[must_use]
+pub fn find_in_use(core: &Arc<Core>, key: &Token) -> Option<Arc<LiveSession>> {
+    let live = core.sessions.held(key.digest())?;
+    let now = core.clock.now();
+    if live.has_ended() || has_expired(live.created_at, live.last_seen(), now) {
+        return None;
+    }
+    mark_used(core, &live, now);
+    Some(live)
+}
+
 /// Returns the session that `key` belongs to, if the session has not ended, and marks it as used.
 ///
 /// # Errors

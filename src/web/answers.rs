@@ -1,8 +1,10 @@
 //! The answers that pages share.
 
+use std::cell::RefCell;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
+use actix_web::web::Bytes;
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
@@ -17,9 +19,23 @@ pub fn html(page: &impl Template) -> PageResult {
     html_with(StatusCode::OK, page)
 }
 
+/// How much of the buffer for pages is kept, in bytes: more than most pages have.
+const MAX_KEPT: usize = 256 * 1024;
+
+thread_local! {
+    /// Every page is written here first: a buffer that grows with each page would copy it again and again.
+    static PAGE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
 /// Renders a page with the given status.
 pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
-    let body = page.render()?;
+    let body = PAGE.with_borrow_mut(|buffer| {
+        buffer.clear();
+        let rendered = page.render_into(buffer);
+        let body = Bytes::copy_from_slice(buffer.as_bytes());
+        buffer.shrink_to(MAX_KEPT);
+        rendered.map(|()| body)
+    })?;
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))
