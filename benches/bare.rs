@@ -73,10 +73,13 @@ impl Constant {
 
     /// Serializes the response: lines of text, an empty line, and the body.
     fn serialize(&self) -> Vec<u8> {
-        let mut lines = vec![
-            format!("{} {} {}", self.method, self.status.as_u16(), self.path),
-            self.accepts.clone(),
-        ];
+        let mut lines = vec![format!(
+            "{} {} {} {}",
+            self.method,
+            self.status.as_u16(),
+            self.path,
+            self.accepts
+        )];
         for (name, value) in &self.headers {
             lines.push(format!("{name}: {}", value.to_str().expect("text")));
         }
@@ -92,8 +95,7 @@ impl Constant {
             .expect("an empty line");
         let head = std::str::from_utf8(&file[..end]).expect("lines of text");
         let mut lines = head.lines();
-        let first: Vec<&str> = lines.next().expect("a line").splitn(3, ' ').collect();
-        let accepts = lines.next().expect("a line").to_owned();
+        let first: Vec<&str> = lines.next().expect("a line").splitn(4, ' ').collect();
         let header = |line: &str| {
             let (name, value) = line.split_once(": ").expect("a header");
             (
@@ -104,8 +106,8 @@ impl Constant {
         Self {
             method: first[0].parse().expect("a method"),
             status: first[1].parse().expect("a status"),
-            accepts,
             path: first[2].to_owned(),
+            accepts: first[3].to_owned(),
             headers: lines.map(header).collect(),
             body: Bytes::copy_from_slice(&file[end + 2..]),
         }
