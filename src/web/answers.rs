@@ -1,10 +1,8 @@
 //! The answers that pages share.
 
-use std::cell::RefCell;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::web::Bytes;
 use actix_web::{HttpResponse, ResponseError};
 use askama::Template;
 
@@ -19,23 +17,15 @@ pub fn html(page: &impl Template) -> PageResult {
     html_with(StatusCode::OK, page)
 }
 
-/// How much of the buffer for pages is kept, in bytes: more than most pages have.
-const MAX_KEPT: usize = 256 * 1024;
-
-thread_local! {
-    /// Every page is written here first: a buffer that grows with each page would copy it again and again.
-    static PAGE: RefCell<String> = const { RefCell::new(String::new()) };
-}
+/// More bytes than most pages have. A buffer that grows with the page would copy it again and again.
+const PAGE_CAPACITY: usize = 64 * 1024;
 
 /// Renders a page with the given status.
 pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
-    let body = PAGE.with_borrow_mut(|buffer| {
-        buffer.clear();
-        let rendered = page.render_into(buffer);
-        let body = Bytes::copy_from_slice(buffer.as_bytes());
-        buffer.shrink_to(MAX_KEPT);
-        rendered.map(|()| body)
-    })?;
+    let mut body = String::with_capacity(PAGE_CAPACITY);
+    page.render_into(&mut body)?;
+    // Gives back the rest, in place: a slow client may keep the page for long.
+    body.shrink_to_fit();
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))
