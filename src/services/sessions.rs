@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Select, Set,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Set,
 };
 
 use crate::core::{Core, Fault};
@@ -42,6 +42,7 @@ pub struct Client {
 
 /// A session that has not begun yet, with a new key.
 pub(super) struct PendingSession {
+    core: Arc<Core>,
     key: Token,
     client: Client,
     now: Timestamp,
@@ -49,8 +50,9 @@ pub(super) struct PendingSession {
 
 impl PendingSession {
     /// Makes the key of a session for `client`.
-    pub(super) fn new(core: &Core, client: Client) -> Self {
+    pub(super) fn new(core: &Arc<Core>, client: Client) -> Self {
         Self {
+            core: Arc::clone(core),
             key: Token::random(),
             client,
             now: core.clock.now(),
@@ -62,19 +64,20 @@ impl PendingSession {
     /// sessions that end.
     pub(super) async fn activate(
         &self,
-        core: &Core,
         transaction: &DatabaseTransaction,
         user: UserId,
     ) -> Result<(Token, Vec<Change>), Fault> {
-        let mut ended = evict_oldest(core, transaction, user, self.now).await?;
+        let mut ended = Vec::new();
         if let Some(previous) = &self.client.previous_key {
-            // In the same transaction: what is committed is answered as done.
+            // In the same transaction: what is committed is answered as done. Before the eviction, so that
+            // this session does not take the place of another.
             let previous = previous.digest();
             session::Entity::delete_by_id(previous.to_hex())
                 .exec(transaction)
                 .await?;
-            ended.push(previous);
+            ended.push(Change::SessionEnded(previous));
         }
+        ended.extend(evict_oldest(&self.core, transaction, user, self.now).await?);
         let user_agent = self.client.user_agent.chars();
         let row = session::ActiveModel {
             key_digest: Set(self.key.digest().to_hex()),
@@ -86,19 +89,18 @@ impl PendingSession {
         session::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        let ended = ended.into_iter().map(Change::SessionEnded).collect();
         Ok((self.key.clone(), ended))
     }
 }
 
-/// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns
-/// their digests.
+/// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns the
+/// sessions that end.
 async fn evict_oldest(
     core: &Core,
     transaction: &DatabaseTransaction,
     user: UserId,
     now: Timestamp,
-) -> Result<Vec<TokenDigest>, Fault> {
+) -> Result<Vec<Change>, Fault> {
     let mut rows = session::Entity::find()
         .filter(session::Column::UserId.eq(user))
         .all(transaction)
@@ -115,15 +117,7 @@ async fn evict_oldest(
         (is_alive, last_seen, row.created_at)
     });
     rows.truncate(excess);
-    let keys = rows.iter().map(|row| row.key_digest.as_str());
-    session::Entity::delete_many()
-        .filter(session::Column::KeyDigest.is_in(keys))
-        .exec(transaction)
-        .await?;
-    let digests = rows
-        .iter()
-        .map(|row| TokenDigest::from_hex(&row.key_digest));
-    Ok(digests.flatten().collect())
+    delete(transaction, &rows).await
 }
 
 /// Returns when a session was last used. Memory can be ahead of the database.
@@ -236,8 +230,10 @@ pub async fn end_others(core: &Arc<Core>, user: UserId, keep: TokenDigest) -> Re
     core.change(async move |transaction| {
         let others = session::Entity::find()
             .filter(session::Column::UserId.eq(user))
-            .filter(session::Column::KeyDigest.ne(keep.to_hex()));
-        Ok(Commit((), delete(transaction, others).await?))
+            .filter(session::Column::KeyDigest.ne(keep.to_hex()))
+            .all(transaction)
+            .await?;
+        Ok(Commit((), delete(transaction, &others).await?))
     })
     .await
 }
@@ -247,15 +243,17 @@ pub(super) async fn delete_all(
     transaction: &DatabaseTransaction,
     user: UserId,
 ) -> Result<Vec<Change>, Fault> {
-    let all = session::Entity::find().filter(session::Column::UserId.eq(user));
-    delete(transaction, all).await
+    let all = session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .all(transaction)
+        .await?;
+    delete(transaction, &all).await
 }
 
 async fn delete(
     transaction: &DatabaseTransaction,
-    sessions: Select<session::Entity>,
+    rows: &[session::Model],
 ) -> Result<Vec<Change>, Fault> {
-    let rows = sessions.all(transaction).await?;
     let keys = rows.iter().map(|row| row.key_digest.as_str());
     session::Entity::delete_many()
         .filter(session::Column::KeyDigest.is_in(keys))
