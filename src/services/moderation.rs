@@ -95,7 +95,7 @@ pub async fn remove(
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let moderated = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         let Some(role) = role_of(transaction, room, person).await? else {
             return Ok(RollBack(Moderated::NoSuchPerson));
         };
@@ -106,12 +106,8 @@ pub async fn remove(
             .exec(transaction)
             .await?;
         commit_member_change(transaction, room).await
-    });
-    let moderated = moderated.await?;
-    if moderated == Moderated::Done {
-        core.presence.forget(room, person);
-    }
-    Ok(moderated)
+    })
+    .await
 }
 
 /// Bans a person, who need not be a member, from a room. The person's messages stay.
@@ -126,7 +122,7 @@ pub async fn ban(
     reason: BanReason,
 ) -> Result<Moderated, Fault> {
     let now = core.clock.now();
-    let moderated = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         let role = role_of(transaction, room, person).await?;
         if !may_moderate(transaction, room, actor, role).await? || person == actor {
             return Ok(RollBack(Moderated::NotAllowed));
@@ -151,12 +147,8 @@ pub async fn ban(
             .exec_without_returning(transaction)
             .await?;
         commit_member_change(transaction, room).await
-    });
-    let moderated = moderated.await?;
-    if moderated == Moderated::Done {
-        core.presence.forget(room, person);
-    }
-    Ok(moderated)
+    })
+    .await
 }
 
 /// Lifts a ban, so that the person may join again under the usual rules.

@@ -166,7 +166,7 @@ pub async fn set_password(
     let requester = Requester::Person(actor);
     let hash = core.passwords.hash(requester, password.plain().clone());
     let hash = hash.await?;
-    let changed = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         if !is_owner(transaction, room, actor).await? {
             return Ok(RollBack(Changed::NotAllowed));
         }
@@ -180,12 +180,8 @@ pub async fn set_password(
             invites::delete_all(transaction, room).await?;
         }
         commit_room_change(transaction, room).await
-    });
-    let changed = changed.await?;
-    if changed == Changed::Done && others == Others::Remove {
-        core.presence.forget_others(room, actor);
-    }
-    Ok(changed)
+    })
+    .await
 }
 
 /// Deletes all messages of a room.

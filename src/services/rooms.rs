@@ -216,7 +216,7 @@ pub async fn public_list(
         // The room may have been deleted or made private since the list was read.
         if let Some(room) = find(core, listed.id).await?.filter(|room| !room.is_private) {
             rooms.push(ListedRoom {
-                here: core.presence.count(room.id, now),
+                here: core.presence.count(&room, now),
                 is_member: room.role_of(user).is_some(),
                 room,
             });
