@@ -51,6 +51,19 @@ pub(super) async fn find(
     }))
 }
 
+/// Returns the room from the database, if the role of `user` there is `least` or a greater one.
+pub(super) async fn room_with_role(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+    least: Role,
+) -> Result<Option<room::Model>, Fault> {
+    let found = find(database, room, user).await?;
+    Ok(found
+        .filter(|(_, role)| *role >= least)
+        .map(|(room, _)| room))
+}
+
 /// Returns the role of `user` in `room` from the database, if they are a member.
 pub(super) async fn role_of(
     database: &impl ConnectionTrait,

@@ -10,7 +10,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, RelationTrait, Set,
 };
 
-use super::memberships::{self, role_of};
+use super::memberships::{self, role_of, room_with_role};
 use super::rooms;
 use crate::core::{Core, Fault};
 use crate::database::entities::{room_ban, room_member, user};
@@ -44,7 +44,8 @@ pub async fn set_role(
     role: Role,
 ) -> Result<Moderated, Fault> {
     core.change(async move |transaction| {
-        if role_of(transaction, room, actor).await? != Some(Role::Owner) || role == Role::Owner {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() || role == Role::Owner {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         match role_of(transaction, room, person).await? {
@@ -69,7 +70,8 @@ pub async fn hand_over(
 ) -> Result<Moderated, Fault> {
     let rooms_max = core.config.rooms_per_person;
     core.change(async move |transaction| {
-        if role_of(transaction, room, actor).await? != Some(Role::Owner) || person == actor {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() || person == actor {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         if role_of(transaction, room, person).await?.is_none() {
