@@ -12,6 +12,7 @@ use sea_orm::{
 
 use super::{accounts, name_keys, one_time_links, sessions};
 use crate::core::Fault;
+use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, session, user};
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{
@@ -29,9 +30,9 @@ pub struct ListedPerson {
     /// When the account was created.
     pub created_at: Timestamp,
     /// The number of rooms the person is a member of.
-    pub rooms: i64,
+    pub rooms: u64,
     /// The number of the person's sessions that have not expired.
-    pub sessions: i64,
+    pub sessions: u64,
 }
 
 /// Returns all people, sorted by name.
@@ -47,27 +48,15 @@ pub async fn people(
         .order_by_asc(user::Column::FoldedName)
         .all(&snapshot)
         .await?;
-    let rooms: Vec<(UserId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::UserId)
-        .column_as(room_member::Column::RoomId.count(), "rooms")
-        .group_by(room_member::Column::UserId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
-    let sessions: Vec<(UserId, i64)> = session::Entity::find()
-        .select_only()
-        .column(session::Column::UserId)
-        .column_as(session::Column::KeyDigest.count(), "sessions")
+    let memberships = room_member::Entity::find();
+    let rooms: HashMap<UserId, u64> =
+        count_by(&snapshot, memberships, room_member::Column::UserId).await?;
+    let valid = session::Entity::find()
         .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_TIMEOUT)))
-        .filter(session::Column::CreatedAt.gt(now.minus(sessions::ABSOLUTE_TIMEOUT)))
-        .group_by(session::Column::UserId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
+        .filter(session::Column::CreatedAt.gt(now.minus(sessions::ABSOLUTE_TIMEOUT)));
+    let sessions: HashMap<UserId, u64> =
+        count_by(&snapshot, valid, session::Column::UserId).await?;
     snapshot.rollback().await?;
-    let (rooms, sessions): (HashMap<_, _>, HashMap<_, _>) =
-        (rooms.into_iter().collect(), sessions.into_iter().collect());
     let listed = |person: user::Model| ListedPerson {
         rooms: rooms.get(&person.id).copied().unwrap_or(0),
         sessions: sessions.get(&person.id).copied().unwrap_or(0),
@@ -87,7 +76,7 @@ pub struct ListedRoom {
     /// The owner's name.
     pub owner: String,
     /// The number of members.
-    pub members: i64,
+    pub members: u64,
 }
 
 /// Returns all rooms, public and private, sorted by name.
@@ -106,17 +95,11 @@ pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fau
         .into_tuple()
         .all(&snapshot)
         .await?;
-    let members: Vec<(RoomId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::RoomId)
-        .column_as(room_member::Column::UserId.count(), "members")
-        .group_by(room_member::Column::RoomId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
+    let memberships = room_member::Entity::find();
+    let members: HashMap<RoomId, u64> =
+        count_by(&snapshot, memberships, room_member::Column::RoomId).await?;
     snapshot.rollback().await?;
-    let (names, members): (HashMap<_, _>, HashMap<_, _>) =
-        (names.into_iter().collect(), members.into_iter().collect());
+    let names: HashMap<UserId, String> = names.into_iter().collect();
     let listed = |room: room::Model| ListedRoom {
         owner: names.get(&room.owner_id).cloned().unwrap_or_default(),
         members: members.get(&room.id).copied().unwrap_or(0),

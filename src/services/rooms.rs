@@ -12,6 +12,7 @@ use sea_orm::{
 
 use super::{memberships, name_keys};
 use crate::core::{Core, Fault, is_duplicate};
+use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
@@ -259,7 +260,7 @@ pub struct OwnRoom {
     /// The main language, if the owner has chosen one.
     pub language: Option<Language>,
     /// The number of members.
-    pub members: usize,
+    pub members: u64,
     /// The number of messages of other people that this person has not read.
     pub new: usize,
 }
@@ -275,8 +276,10 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
         .order_by_asc(room::Column::FoldedName)
         .all(&core.database)
         .await?;
-    let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
-    let counts = member_counts(core, &ids).await?;
+    let ids = rows.iter().map(|room| room.id);
+    let memberships = room_member::Entity::find().filter(room_member::Column::RoomId.is_in(ids));
+    let counts: HashMap<RoomId, u64> =
+        count_by(&core.database, memberships, room_member::Column::RoomId).await?;
     let now = core.clock.site_time();
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
@@ -312,22 +315,6 @@ pub(super) async fn by_name(
     let keys = name.map(RoomName::lookup_keys).unwrap_or_default();
     let named = name_keys::room_by(keys);
     Ok(named.one(&core.database).await?)
-}
-
-async fn member_counts(core: &Core, rooms: &[RoomId]) -> Result<HashMap<RoomId, usize>, Fault> {
-    let rows: Vec<(RoomId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::RoomId)
-        .column_as(room_member::Column::UserId.count(), "members")
-        .filter(room_member::Column::RoomId.is_in(rooms.to_vec()))
-        .group_by(room_member::Column::RoomId)
-        .into_tuple()
-        .all(&core.database)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(room, count)| (room, usize::try_from(count).unwrap_or(0)))
-        .collect())
 }
 
 /// Reads a room from the database. The members are read after the version, so they are at least as recent as
