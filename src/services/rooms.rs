@@ -41,17 +41,19 @@ pub enum Access {
 /// # Errors
 /// When the database fails.
 pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, Fault> {
+    let is_held = core.rooms.peek(room).is_some();
     match find(core, room).await? {
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
-        Some(hidden) => {
-            // A room that does not exist costs a query, so a hidden room costs one too: the time must not
-            // tell the two apart. Boxed because otherwise every waiting poll would reserve memory for this
-            // future.
-            Box::pin(room::Entity::find_by_id(hidden.id).one(&core.database)).await?;
+        _ => {
+            if is_held {
+                // A room that does not exist is read, so one that is hidden and in memory costs the same
+                // queries: the time must not tell the two apart. Boxed because otherwise every waiting poll
+                // would reserve memory for this future.
+                Box::pin(read(core, RoomId(0))).await?;
+            }
             Ok(Access::Hidden)
         }
-        None => Ok(Access::Hidden),
     }
 }
 
@@ -322,10 +324,11 @@ pub(super) async fn by_name(
 async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
     // The log is opened before the database is read, so that it cannot forget a newer version in between.
     let log = core.messages.open(id).await;
-    let Some(room) = room::Entity::find_by_id(id).one(&core.database).await? else {
-        return Ok(None);
-    };
-    log.raise_version(room.version).await;
+    let room = room::Entity::find_by_id(id).one(&core.database).await?;
+    if let Some(room) = &room {
+        log.raise_version(room.version).await;
+    }
+    // This query also runs without a room, so that a hidden room costs as many as one that does not exist.
     let rows: Vec<(UserId, String, Role)> = room_member::Entity::find()
         .select_only()
         .column(room_member::Column::UserId)
@@ -338,6 +341,9 @@ async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
         .into_tuple()
         .all(&core.database)
         .await?;
+    let Some(room) = room else {
+        return Ok(None);
+    };
     let members: Vec<Member> = rows
         .into_iter()
         .map(|(user_id, name, role)| Member {
