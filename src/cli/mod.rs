@@ -2,7 +2,7 @@
 //! are in [`crate::services::operators`].
 
 use std::io::{self, BufRead, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sea_orm::DatabaseConnection;
 
@@ -20,10 +20,10 @@ pub enum CommandError {
     /// The command was used wrongly.
     #[error("{0}")]
     Usage(&'static str),
-    /// No person or room has this name.
+    /// No user or room has this name.
     #[error("there is no {what} named {name}")]
     Unknown {
-        /// `person` or `room`.
+        /// `user` or `room`.
         what: &'static str,
         /// The name as it was typed.
         name: String,
@@ -67,10 +67,11 @@ fn error_chain(fault: &Fault) -> String {
 /// When the command failed; then nothing was changed.
 pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, CommandError> {
     check_usage(operation)?;
-    if let Operation::Backup { file, storage } = operation {
-        return back_up(storage, file).await;
-    }
-    let database = connection::open_existing(storage(operation)).await?;
+    let storage = storage(operation);
+    let database = match operation {
+        Operation::Backup { .. } => connection::open_read_only(storage).await?,
+        _ => connection::open_existing(storage).await?,
+    };
     let output = execute(operation, &database, clock).await;
     // Committed changes are safe already; closing only tidies up the database's files.
     drop(database.close().await);
@@ -113,17 +114,6 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
     }
 }
 
-async fn back_up(storage: &Storage, file: &Path) -> Result<String, CommandError> {
-    let database = connection::open_read_only(storage).await?;
-    let copied = backup::copy_to(&database, file).await;
-    drop(database.close().await);
-    copied.map_err(|error| CommandError::Backup {
-        file: file.to_owned(),
-        error,
-    })?;
-    Ok(format!("Copied the database to {}.\n", file.display()))
-}
-
 async fn execute(
     operation: &Operation,
     database: &DatabaseConnection,
@@ -163,7 +153,14 @@ async fn execute(
             let deleted = deleted.ok_or_else(|| unknown_room(name))?;
             Ok(format!("Deleted the room {deleted}.\n"))
         }
-        Operation::Backup { file, storage } => back_up(storage, file).await,
+        Operation::Backup { file, .. } => {
+            let copied = backup::copy_to(database, file).await;
+            copied.map_err(|error| CommandError::Backup {
+                file: file.to_owned(),
+                error,
+            })?;
+            Ok(format!("Copied the database to {}.\n", file.display()))
+        }
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
             Ok(link_line(address, &register_url(Some(link.as_str()))))
