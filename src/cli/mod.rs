@@ -130,28 +130,29 @@ async fn execute(
             Ok(link_line(address, &reset_url(link.as_str())))
         }
         Operation::User(UserCommand::Delete { name, deleting, .. }) => {
-            let found = operators::name_of_person(database, name).await?;
-            let found = found.ok_or_else(|| unknown_person(name))?;
-            confirm(
-                deleting,
-                &format!("Delete the user {found} and all their messages?"),
-            )?;
-            let deleted = operators::delete_person(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| unknown_person(name))?;
-            Ok(format!("Deleted the user {deleted}.\n"))
+            let found = operators::find_person(database, name).await?;
+            let (person, stored) = found.ok_or_else(|| unknown_person(name))?;
+            let question = format!("Delete the user {stored} and all their messages?");
+            confirm(deleting, &question)?;
+            // By the id, because the name may have become another person's since the question.
+            if !operators::delete_person(database, person, clock.now()).await? {
+                return Err(unknown_person(name));
+            }
+            Ok(format!("Deleted the user {stored}.\n"))
         }
         Operation::Room(RoomCommand::List { .. }) => {
             let rooms = operators::rooms(database).await?;
             Ok(rooms.iter().map(room_line).collect())
         }
         Operation::Room(RoomCommand::Delete { name, deleting, .. }) => {
-            let found = operators::name_of_room(database, name).await?;
-            let found = found.ok_or_else(|| unknown_room(name))?;
-            let question = format!("Delete the room {found} and all its messages?");
+            let found = operators::find_room(database, name).await?;
+            let (room, stored) = found.ok_or_else(|| unknown_room(name))?;
+            let question = format!("Delete the room {stored} and all its messages?");
             confirm(deleting, &question)?;
-            let deleted = operators::delete_room(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| unknown_room(name))?;
-            Ok(format!("Deleted the room {deleted}.\n"))
+            if !operators::delete_room(database, room, clock.now()).await? {
+                return Err(unknown_room(name));
+            }
+            Ok(format!("Deleted the room {stored}.\n"))
         }
         Operation::Backup { file, .. } => {
             let copied = backup::copy_to(database, file).await;

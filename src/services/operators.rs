@@ -109,67 +109,67 @@ pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fau
     Ok(rooms.into_iter().map(listed).collect())
 }
 
-/// Returns the stored name of the person whose name an operator typed, if there is such a person.
+/// Returns the id and the stored name of the person whose name an operator typed, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn name_of_person(
+pub async fn find_person(
     database: &DatabaseConnection,
     typed: &str,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<(UserId, String)>, Fault> {
     let person = person(typed).one(database).await?;
-    Ok(person.map(|person| person.name))
+    Ok(person.map(|person| (person.id, person.name)))
 }
 
-/// Returns the stored name of the room whose name an operator typed, if there is such a room.
+/// Returns the id and the stored name of the room whose name an operator typed, if there is such a room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn name_of_room(
+pub async fn find_room(
     database: &DatabaseConnection,
     typed: &str,
-) -> Result<Option<String>, Fault> {
-    let room = room(typed).one(database).await?;
-    Ok(room.map(|room| room.name))
+) -> Result<Option<(RoomId, String)>, Fault> {
+    let room = name_keys::room_by(lookup_keys(typed)).one(database).await?;
+    Ok(room.map(|room| (room.id, room.name)))
 }
 
-/// Deletes the account of the person with this name. Returns the stored name, if there is such a person.
+/// Deletes a person's account. Returns whether it existed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_person(
     database: &DatabaseConnection,
-    typed: &str,
+    person: UserId,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<bool, Fault> {
     let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
-        let Some(person) = person(typed).one(transaction).await? else {
-            return Ok::<_, Fault>(RollBack(None));
-        };
-        let changes = accounts::delete(transaction, person.id, None).await?;
-        Ok(Commit(Some(person.name), changes))
+        let found = user::Entity::find_by_id(person).one(transaction).await?;
+        if found.is_none() {
+            return Ok::<_, Fault>(RollBack(false));
+        }
+        let changes = accounts::delete(transaction, person, None).await?;
+        Ok(Commit(true, changes))
     });
     Ok(deleted.await?.0)
 }
 
-/// Deletes the room with this name. Returns the stored name, if there is such a room.
+/// Deletes a room. Returns whether it existed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_room(
     database: &DatabaseConnection,
-    typed: &str,
+    room: RoomId,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<bool, Fault> {
     let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
-        let Some(room) = room(typed).one(transaction).await? else {
-            return Ok::<_, Fault>(RollBack(None));
-        };
         // The database cascades to memberships, bans and invites.
-        room::Entity::delete_by_id(room.id)
-            .exec(transaction)
-            .await?;
-        Ok(Commit(Some(room.name), vec![Change::RoomDeleted(room.id)]))
+        let deleted = room::Entity::delete_by_id(room).exec(transaction).await?;
+        Ok::<_, Fault>(if deleted.rows_affected > 0 {
+            Commit(true, vec![Change::RoomDeleted(room)])
+        } else {
+            RollBack(false)
+        })
     });
     Ok(deleted.await?.0)
 }
@@ -211,10 +211,6 @@ pub async fn sign_up_link(database: &DatabaseConnection, now: Timestamp) -> Resu
 
 fn person(typed: &str) -> Select<user::Entity> {
     name_keys::user_by(lookup_keys(typed))
-}
-
-fn room(typed: &str) -> Select<room::Entity> {
-    name_keys::room_by(lookup_keys(typed))
 }
 
 /// Returns the keys by which a typed name is looked up.
