@@ -216,8 +216,8 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Deletes all links into a room. Call this within the transaction that makes the room public or changes its
-/// password.
+/// Deletes all links into a room. Call this within the transaction that makes the room public or removes its
+/// other members.
 pub(super) async fn delete_all(database: &impl ConnectionTrait, room: RoomId) -> Result<(), Fault> {
     invite::Entity::delete_many()
         .filter(invite::Column::RoomId.eq(room))

@@ -1,7 +1,7 @@
 //! Moderation: what owners and moderators may do to other people in a room.
 //!
-//! Each change checks the actor's rights within its transaction, so that of two conflicting changes only one
-//! succeeds. [`Role::may_moderate`] defines who may moderate whom.
+//! Each change of the database checks the actor's rights within its transaction, so that of two conflicting
+//! changes only one succeeds. [`Role::may_moderate`] defines who may moderate whom.
 
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! The settings of a room, which only its owner may change.
 //!
-//! As in [`super::moderation`], each change checks the actor's rights within its transaction. Changes take
-//! effect at once, and open pages are notified.
+//! As in [`super::moderation`], each change of the database checks the actor's rights within its transaction.
+//! Changes take effect at once, and open pages are notified.
 
 use std::sync::Arc;
 
