@@ -6,8 +6,7 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    TransactionTrait,
+    DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait,
 };
 
 use super::{accounts, name_keys, one_time_links, sessions};
@@ -51,9 +50,7 @@ pub async fn people(
     let memberships = room_member::Entity::find();
     let rooms: HashMap<UserId, u64> =
         count_by(&snapshot, memberships, room_member::Column::UserId).await?;
-    let valid = session::Entity::find()
-        .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_TIMEOUT)))
-        .filter(session::Column::CreatedAt.gt(now.minus(sessions::ABSOLUTE_TIMEOUT)));
+    let valid = session::Entity::find().filter(sessions::is_valid(now));
     let sessions: HashMap<UserId, u64> =
         count_by(&snapshot, valid, session::Column::UserId).await?;
     snapshot.rollback().await?;

@@ -23,7 +23,7 @@ use crate::domain::{
 use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
 /// The number of rooms on one page of the list of public rooms.
-pub const LIST_PAGE: usize = 50;
+const LIST_PAGE: usize = 50;
 
 /// A person's access to a room.
 #[derive(Debug)]

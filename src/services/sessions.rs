@@ -21,7 +21,7 @@ use crate::security::tokens::{Token, TokenDigest};
 /// A session expires when it has not been used for this long.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 86_400);
 /// A session expires this long after it began, however often it is used.
-pub const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 /// How far the stored time of a session's last use may be behind.
 const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
 /// The maximum number of sessions per person.
@@ -271,14 +271,18 @@ async fn delete(
 /// When the database fails.
 pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     let now = core.clock.now();
-    let expired = Condition::any()
-        .add(session::Column::LastSeen.lte(now.minus(IDLE_TIMEOUT).minus(LAST_SEEN_LAG)))
-        .add(session::Column::CreatedAt.lte(now.minus(ABSOLUTE_TIMEOUT)));
     session::Entity::delete_many()
-        .filter(expired)
+        .filter(is_valid(now.minus(LAST_SEEN_LAG)).not())
         .exec(&core.writer)
         .await?;
     Ok(())
+}
+
+/// Selects the sessions that have not expired, as far as their rows tell.
+pub(super) fn is_valid(now: Timestamp) -> Condition {
+    Condition::all()
+        .add(session::Column::LastSeen.gt(now.minus(IDLE_TIMEOUT)))
+        .add(session::Column::CreatedAt.gt(now.minus(ABSOLUTE_TIMEOUT)))
 }
 
 fn has_expired(created_at: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {
