@@ -73,6 +73,12 @@ pub fn members_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/members?done={done}")
 }
 
+/// Returns the URL of a room's settings.
+#[must_use]
+pub fn room_settings_url(room: RoomId) -> String {
+    format!("/rooms/{room}/settings")
+}
+
 /// Returns the URL of a room's settings with the confirmation `done`.
 #[must_use]
 pub fn room_settings_done_url(room: RoomId, done: &str) -> String {

@@ -281,17 +281,17 @@ pub async fn poll(
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
+    // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
+    // must not receive its private messages.
+    if let Some(refused) = refuse_poll(core, reader, room).await? {
+        return Ok(refused);
+    }
     loop {
         let now = core.clock.site_time();
         let since = core.messages.since(room, cursor, now).await;
-        // Checked after the last wait before an answer.
-        if reader.has_ended() {
-            return Ok(Polled::SignedOut);
-        }
-        match rooms::access(core, room, reader.user_id).await? {
-            Access::Member(_) => {}
-            Access::Outside(_) => return Ok(Polled::NotAMember),
-            Access::Hidden => return Ok(Polled::Hidden),
+        // Checked again after the last wait before an answer.
+        if let Some(refused) = refuse_poll(core, reader, room).await? {
+            return Ok(refused);
         }
         if visibility == Visibility::Visible {
             // The page shows the messages of earlier answers. This answer may never reach the page, so its
@@ -324,4 +324,20 @@ pub async fn poll(
             () = &mut wait_is_over => wait_mode = WaitMode::Never,
         }
     }
+}
+
+/// Returns the outcome of a poll by somebody who may not read the room now, and `None` for a reader who may.
+async fn refuse_poll(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+) -> Result<Option<Polled>, Fault> {
+    if reader.has_ended() {
+        return Ok(Some(Polled::SignedOut));
+    }
+    Ok(match rooms::access(core, room, reader.user_id).await? {
+        Access::Member(_) => None,
+        Access::Outside(_) => Some(Polled::NotAMember),
+        Access::Hidden => Some(Polled::Hidden),
+    })
 }

@@ -147,7 +147,7 @@ impl<'a> RoomPage<'a> {
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
-            here: state.core.presence.count(room.id, now),
+            here: state.core.presence.count(room, now),
             now,
             cursor: page.cursor.to_string(),
             groups: group_by_day(page.messages, is_new),
