@@ -166,7 +166,12 @@ async fn each_kind_of_response_has_exactly_these_headers() {
     let html = [&fragment[..], &["vary: accept-encoding"]].concat();
     let news = [
         &fragment[..],
-        &["mirage-cursor: …", "mirage-reset: 1", TIME],
+        &[
+            "mirage-cursor: …",
+            "mirage-public: 1",
+            "mirage-reset: 1",
+            TIME,
+        ],
     ]
     .concat();
     let file = [
@@ -183,7 +188,7 @@ async fn each_kind_of_response_has_exactly_these_headers() {
             "no news",
             ada.get(&nothing).await,
             204,
-            &["mirage-cursor: …", TIME],
+            &["mirage-cursor: …", "mirage-public: 1", TIME],
         ),
         (
             "a poll refused",
