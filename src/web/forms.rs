@@ -16,9 +16,10 @@ use crate::web::error::AppError;
 use crate::web::session::Visitor;
 use crate::web::state::state;
 
-/// Extracts the form of a signed-in page, unless the page was made for another person than the one who is signed in
-/// now: somebody else may have signed in in another tab of the same browser. That is answered with
-/// [`AppError::AnotherPerson`], before the handler runs.
+/// Extracts the form of a signed-in page, unless the page was made for another person than who is signed in now.
+///
+/// Somebody else may have signed in in another tab of the same browser. The answer is then
+/// [`AppError::AnotherPerson`], and the handler does not run.
 ///
 /// Each such form says in its field `for` whom its page was made for. It is the plain id, without a signature,
 /// because it guards against a mistake: only the person themselves could gain a request by forging it, and they can
