@@ -3,6 +3,7 @@
 //! Nothing here knows any other part of Mirage.
 
 mod announcements;
+mod audience;
 mod browser;
 mod characters;
 mod client_address;
@@ -24,6 +25,7 @@ mod timestamp;
 mod username;
 
 pub use announcements::Announcements;
+pub use audience::Audience;
 pub use browser::Browser;
 pub use client_address::ClientAddress;
 pub use ids::{InviteId, MessageId, NonceId, RoomId, UserId};

@@ -173,7 +173,12 @@ async fn each_kind_of_response_has_exactly_these_headers() {
     let html = [&fragment[..], &["vary: accept-encoding"]].concat();
     let news = [
         &fragment[..],
-        &["mirage-cursor: …", "mirage-reset: 1", TIME],
+        &[
+            "mirage-cursor: …",
+            "mirage-public: 1",
+            "mirage-reset: 1",
+            TIME,
+        ],
     ]
     .concat();
     let file = [
@@ -190,7 +195,7 @@ async fn each_kind_of_response_has_exactly_these_headers() {
             "no news",
             ada.get(&nothing).await,
             204,
-            &["mirage-cursor: …", TIME],
+            &["mirage-cursor: …", "mirage-public: 1", TIME],
         ),
         (
             "a poll refused",

@@ -136,7 +136,7 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
     });
     update.await;
 
-    let Polled::Since(Since::Reset(page)) = poll.await.unwrap() else {
+    let Polled::Since(Since::Reset(page), _) = poll.await.unwrap() else {
         panic!("the stranger has joined and has no cursor")
     };
     assert!(page.messages.is_empty());

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::domain::{MessageId, Role, SiteTime, UserId};
+use crate::domain::{Audience, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::services::messages;
@@ -46,6 +46,8 @@ pub struct RoomPage<'a> {
     nonce: String,
     announcements: &'static str,
     text: &'a str,
+    /// For whom the text in the form is written.
+    audience: Audience,
     arrival: Arrival,
     problems: Problems,
 }
@@ -154,6 +156,7 @@ impl<'a> RoomPage<'a> {
             nonce: state.core.nonces.make(user.user_id, room.id),
             announcements: "each",
             text: "",
+            audience: room.audience(),
             arrival: Arrival::Plain,
             problems: Problems::default(),
         })
@@ -169,11 +172,12 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    /// Puts the text of a message that was not sent back into the form.
+    /// Puts the text of a message that was not sent, and was written for `audience`, back into the form.
     #[must_use]
-    pub fn with_text(self, text: &'a str, problems: Problems) -> Self {
+    pub fn with_text(self, text: &'a str, audience: Audience, problems: Problems) -> Self {
         Self {
             text,
+            audience: self.audience.min(audience),
             problems,
             ..self
         }
