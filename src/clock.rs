@@ -126,13 +126,13 @@ impl Clock for GuardedClock {
         if doubted_since == TRUSTED {
             tracing::warn!(
                 drift_s,
-                "the wall clock was set: going by the steady clock for an hour"
+                "wall clock was set: using the steady clock for an hour"
             );
             self.doubted_since.store(site.0, Ordering::Relaxed);
         } else if DOUBTED_FOR <= site.since(SiteTime(doubted_since)) {
             tracing::warn!(
                 drift_s,
-                "the wall clock stays at its new time, which is taken over"
+                "wall clock has kept its new time for an hour: using it"
             );
             self.trust(offset);
             return wall;

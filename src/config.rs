@@ -2,10 +2,10 @@
 //!
 //! The only place that reads the command line and the environment.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -23,18 +23,18 @@ struct CommandLine {
     config: Config,
 }
 
-/// What the program is to do.
+/// A command of the program.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the server. This is also what `mirage` does without a command
     Serve(Box<Config>),
 
-    /// Something for the operator, while the server runs or not.
+    /// Run an operator's command, whether or not the server runs.
     #[command(flatten)]
     Operate(Operation),
 }
 
-/// What an operator can do from the command line.
+/// A command for the operator.
 #[derive(Debug, Subcommand)]
 pub enum Operation {
     /// List users, reset a password, delete a user
@@ -53,7 +53,7 @@ pub enum Operation {
         /// The file to create. An existing file is never overwritten
         file: PathBuf,
 
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
@@ -62,17 +62,17 @@ pub enum Operation {
     ///
     /// The link works once, within 7 days, on a server with `--sign-up link` or `--sign-up open`.
     SignupLink {
-        /// Where the link is to lead.
+        /// The server that the link leads to.
         #[command(flatten)]
         address: Address,
 
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
 }
 
-/// What an operator can do about people.
+/// A command for the operator about people.
 #[derive(Debug, Subcommand)]
 pub enum UserCommand {
     /// List users, one per line
@@ -80,7 +80,7 @@ pub enum UserCommand {
     /// Each line has these columns, separated by tabs: name, creation time of the account, number of
     /// rooms, number of browsers signed in.
     List {
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
@@ -90,14 +90,14 @@ pub enum UserCommand {
     /// The link works once, within a day. Using it signs the user out of all other browsers. Until then,
     /// the old password keeps working.
     ResetPassword {
-        /// Name of the user. Upper and lower case are the same
+        /// Name of the user. It can be typed in any letter case
         name: String,
 
-        /// Where the link is to lead.
+        /// The server that the link leads to.
         #[command(flatten)]
         address: Address,
 
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
@@ -107,20 +107,20 @@ pub enum UserCommand {
     /// Each room they own gets a new owner: its longest-standing moderator or, if it has none, its
     /// longest-standing member. Rooms with no other members are deleted.
     Delete {
-        /// Name of the user. Upper and lower case are the same
+        /// Name of the user. It can be typed in any letter case
         name: String,
 
-        /// Whether to ask.
+        /// Whether to ask for confirmation.
         #[command(flatten)]
         deleting: Deleting,
 
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
 }
 
-/// What an operator can do about rooms.
+/// A command for the operator about rooms.
 #[derive(Debug, Subcommand)]
 pub enum RoomCommand {
     /// List rooms, one per line
@@ -128,27 +128,27 @@ pub enum RoomCommand {
     /// Each line has these columns, separated by tabs: name, public or private, owner, number of
     /// members.
     List {
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
 
     /// Delete a room and all its messages
     Delete {
-        /// Name of the room. Upper and lower case are the same
+        /// Name of the room. It can be typed in any letter case
         name: String,
 
-        /// Whether to ask.
+        /// Whether to ask for confirmation.
         #[command(flatten)]
         deleting: Deleting,
 
-        /// Where the server keeps what lasts.
+        /// The database of the server.
         #[command(flatten)]
         storage: Storage,
     },
 }
 
-/// Whether to ask before what cannot be undone.
+/// Whether to ask for confirmation before an action that cannot be undone.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Deleting {
     /// Delete without asking for confirmation. Needed where there is no terminal to ask on
@@ -156,7 +156,7 @@ pub struct Deleting {
     pub yes: bool,
 }
 
-/// Where people reach the server.
+/// The addresses of the server: the one it listens on, and the one that people open.
 #[derive(Debug, Clone, Args)]
 pub struct Address {
     /// Address and port to listen on. Port 0 picks a free port
@@ -170,7 +170,7 @@ pub struct Address {
 }
 
 impl Address {
-    /// The whole address of the page at `path`.
+    /// Returns the absolute URL of the page at `path`.
     #[must_use]
     pub fn url(&self, path: &str) -> String {
         match &self.public_url {
@@ -180,7 +180,7 @@ impl Address {
     }
 }
 
-/// Where the server keeps what lasts.
+/// The database in which the server keeps accounts, rooms and memberships.
 #[derive(Debug, Clone, Args)]
 pub struct Storage {
     /// The SQLite database with accounts, rooms and memberships. The server creates it and its folder
@@ -191,11 +191,11 @@ pub struct Storage {
 /// The settings of a server.
 #[derive(Debug, Clone, Args)]
 pub struct Config {
-    /// Where people reach it.
+    /// The addresses of the server.
     #[command(flatten)]
     pub address: Address,
 
-    /// Where it keeps what lasts.
+    /// The database of the server.
     #[command(flatten)]
     pub storage: Storage,
 
@@ -228,13 +228,13 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_BUFFER_BYTES", default_value = "64MiB", value_parser = buffer_bytes)]
     pub buffer_bytes: usize,
 
-    /// Maximum number of rooms that one person can own. A room whose owner leaves passes to somebody below
-    /// it, if there is anybody
-    #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count, allow_negative_numbers = true)]
+    /// Maximum number of rooms that one person can own. People who own that many
+    /// do not inherit another room, unless all its members do
+    #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub rooms_per_person: u64,
 
     /// Maximum number of members in a room
-    #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub members_per_room: u64,
 
     /// Maximum number of public rooms. Not set: unlimited
@@ -245,19 +245,19 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_POLL_WAIT", default_value = "25s", value_parser = poll_wait)]
     pub poll_wait: Duration,
 
-    /// How long clients may take.
+    /// The time limits for clients.
     #[command(flatten)]
     pub timeouts: Timeouts,
 
     /// Maximum number of connections from one address
-    #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = connections, allow_negative_numbers = true)]
+    #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = count::<usize>, allow_negative_numbers = true)]
     pub connections_per_address: usize,
 
     /// Whether the rate limits below apply. Off is for tests and benchmarks only
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
     pub limits: Switch,
 
-    /// How often is too often.
+    /// The rate limits.
     #[command(flatten)]
     pub rates: Rates,
 
@@ -275,7 +275,7 @@ pub struct Config {
     pub log: String,
 }
 
-/// How long a client may take over each step of a request.
+/// The time limits for each step of a client's request.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Timeouts {
     /// Maximum time for a client to send the head of a request
@@ -300,10 +300,11 @@ pub struct Timeouts {
     pub write_timeout: Duration,
 }
 
-/// How often people may do things. `10+1/30s` is ten times at once, and then once in 30 seconds.
+/// The rate limits: how often people may do things. `10+1/30s` allows a burst of 10, and then 1 every 30 seconds.
 #[derive(Debug, Clone, Args)]
 pub struct Rates {
-    /// Password attempts for one name from one address. `10+1/30s` is 10 at once, then 1 every 30 seconds
+    /// Password attempts for one name from one address. `10+1/30s` allows a burst of 10, and
+    /// then 1 every 30 seconds
     #[arg(long, env = "MIRAGE_LIMIT_SIGN_IN", default_value = "10+1/30s", value_name = "RATE", value_parser = rate)]
     pub limit_sign_in: Rate,
 
@@ -319,8 +320,8 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_JOIN", default_value = "10+1/1min", value_name = "RATE", value_parser = rate)]
     pub limit_join: Rate,
 
-    /// Wrong passwords of all people together for the private room of one name. Beyond it, those wait who gave
-    /// three of them in the last hour
+    /// Wrong passwords from all people together for one private room. Beyond it, only people who gave three
+    /// wrong passwords for the room in the last hour have to wait
     #[arg(long, env = "MIRAGE_LIMIT_JOIN_NAME", default_value = "60+60/1h", value_name = "RATE", value_parser = rate)]
     pub limit_join_name: Rate,
 
@@ -350,21 +351,21 @@ pub struct Rates {
     pub limit_links: Rate,
 }
 
-/// How often something may be done.
+/// A rate limit: how often something may be done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rate {
-    /// So many times at once,
+    /// The size of the burst: how often it may be done at once.
     pub at_once: NonZero<u32>,
-    /// and then once in so long.
+    /// The time after which it may be done once more.
     pub each: Duration,
 }
 
-/// On or off.
+/// Whether the rate limits apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
-    /// On
+    /// The limits apply
     On,
-    /// Off
+    /// The limits do not apply
     Off,
 }
 
@@ -379,7 +380,7 @@ pub enum SignUp {
     Closed,
 }
 
-/// A shape of the log.
+/// A format of the log.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// One line of text per event
@@ -388,39 +389,31 @@ pub enum LogFormat {
     Json,
 }
 
-/// Where people reach the server: scheme, host and port.
+/// The origin of the URL that people open in their browser: scheme, host and port.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PublicUrl(String);
 
 impl PublicUrl {
-    /// Whether people come over TLS.
+    /// Returns whether the URL's scheme is https.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.0.starts_with("https://")
     }
 
-    /// The origin, as browsers send it in `Origin` (RFC 6454, section 6.2).
+    /// Returns the origin, as browsers send it in `Origin` (RFC 6454, section 6.2).
     #[must_use]
     pub fn origin(&self) -> &str {
         &self.0
     }
 }
 
-/// Why there are no settings.
+/// The reason why the command line was not run.
 #[derive(Debug, PartialEq, Eq)]
 pub enum NoConfig {
-    /// `--help` or `--version` was asked for: this is what to print.
+    /// `--help` or `--version` was given: the text to print.
     Asked(String),
-    /// A value is wrong: one sentence that says which and why.
+    /// A value is wrong: one sentence that names the setting and says what is wrong.
     Wrong(String),
-}
-
-impl fmt::Display for NoConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Asked(text) | Self::Wrong(text) => f.write_str(text),
-        }
-    }
 }
 
 impl Command {
@@ -464,7 +457,7 @@ impl Command {
 }
 
 impl Config {
-    /// Whether the session cookie is only to be sent over TLS.
+    /// Returns whether the session cookie is sent only over TLS.
     #[must_use]
     pub fn is_https(&self) -> bool {
         self.address
@@ -593,13 +586,8 @@ fn max_messages(text: &str) -> Result<usize, &'static str> {
     number.ok_or("expected a number from 1 to 100000")
 }
 
-fn connections(text: &str) -> Result<usize, &'static str> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or("expected a number of at least 1")
-}
-
-fn count(text: &str) -> Result<u64, &'static str> {
-    let number = text.parse().ok().filter(|number| *number > 0);
+fn count<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, &'static str> {
+    let number = text.parse().ok().filter(|number| *number >= N::from(1));
     number.ok_or("expected a number of at least 1")
 }
 

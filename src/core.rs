@@ -59,15 +59,15 @@ pub struct Core {
     pub nonces: Nonces,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
-    /// Counters for tests.
+    /// Counters and signals for tests.
     pub probes: Probes,
 }
 
-/// Counters of work that cannot be observed from outside. The server updates these counters, and only tests
+/// Counters and signals that let tests observe work that no answer shows. The server updates them, and only tests
 /// read them.
 pub struct Probes {
-    /// The number of statements that requests have sent to the database. Background tasks use a connection of
-    /// their own.
+    /// The number of statements that requests have sent to the database. The statements of background tasks are
+    /// not counted.
     pub statements: Arc<AtomicU64>,
     /// Notified after each sweep of memory.
     pub sweeps: watch::Sender<()>,
@@ -142,7 +142,6 @@ impl Core {
                 }
                 self.settings.forget(user);
                 self.drafts.forget(user);
-                self.presence.forget_everywhere(user);
                 // Last, because only now can no further message of this person arrive.
                 self.messages
                     .delete_everywhere_by(user, self.clock.site_time())
@@ -150,7 +149,7 @@ impl Core {
             }
             Change::Unknown => {
                 tracing::error!(
-                    "unknown kind of change in the change feed: dropping everything held in memory"
+                    "unknown kind of change in the change feed: dropping all cached rows"
                 );
                 self.settings.forget_where(|_| true);
                 self.sessions.forget_where(|_| true);

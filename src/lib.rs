@@ -6,7 +6,8 @@
 //! main -> server -> web | cli -> services -> core -> live -> database -> security -> clock, config, urls -> domain
 //! ```
 //!
-//! Imports point to the right only, and no two modules import each other; `tests/layers.rs` checks both.
+//! Imports point to the right only, and no chain of imports leads back to where it began; `tests/layers.rs` checks
+//! both.
 //!
 //! - [`server`] builds, runs and stops the server.
 //! - [`web`] has everything that knows HTTP; [`cli`] has the operator's commands.
@@ -17,7 +18,7 @@
 //! - [`security`] has the secret file, tokens, nonces and password hashing.
 //! - [`domain`] has the values that all modules use, each parsed once where it enters the program.
 //!
-//! Each outside dependency is used in one module only: `actix_session` in [`web::session`], the system's clocks
+//! Some dependencies are used in one module only: `actix_session` in [`web::session`], the system's clocks
 //! in [`clock`], the command line and the environment in [`config`].
 //!
 //! # The life of a message

@@ -49,8 +49,8 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the address of a room, showing the draft that was kept when its author was signed out. The draft was
-/// written for `audience`.
+/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was written
+/// for `audience`.
 #[must_use]
 pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
     format!("/rooms/{room}?held={}", audience.as_str())
@@ -72,6 +72,12 @@ pub fn room_moderated_url(room: RoomId) -> String {
 #[must_use]
 pub fn members_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/members?done={done}")
+}
+
+/// Returns the URL of a room's settings.
+#[must_use]
+pub fn room_settings_url(room: RoomId) -> String {
+    format!("/rooms/{room}/settings")
 }
 
 /// Returns the URL of a room's settings with the confirmation `done`.

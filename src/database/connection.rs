@@ -32,12 +32,12 @@ const READERS: u32 = 4;
 pub struct Connections {
     /// Connections that only read. None of them ever waits for a writer.
     pub readers: DatabaseConnection,
-    /// The one connection that writes, behind a queue: in SQLite one writes at a time, and writers that wait in
-    /// the process have an order, and keep no connection from readers.
+    /// The one connection that writes. SQLite has one writer at a time: with one connection, writers wait in the
+    /// pool, in order, and take no connection from readers.
     pub writer: DatabaseConnection,
 }
 
-/// That no other server serves the same database file, for as long as this value or the process lives.
+/// The lock that keeps other servers from using the same database file, until it is dropped or the process ends.
 #[derive(Debug)]
 pub struct ServerLock {
     _file: Option<File>,
@@ -46,7 +46,7 @@ pub struct ServerLock {
 /// The reason why a database was not opened.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database's folder cannot be made.
+    /// The database's folder cannot be created.
     #[error("cannot create the database folder {}: {error}", folder.display())]
     Folder {
         /// The path of the folder.
@@ -62,19 +62,19 @@ pub enum OpenError {
         /// The error of the database.
         error: DbErr,
     },
-    /// No server has made the database yet.
+    /// No server has created the database yet.
     #[error("no Mirage database at {url}: set --database-url to the database that the server uses")]
     Missing {
         /// The URL of the database.
         url: String,
     },
-    /// Another server serves the database.
+    /// Another server is using the database.
     #[error("another server is using the database {url}: one SQLite file serves one server")]
     InUse {
-        /// Which one.
+        /// The URL of the database.
         url: String,
     },
-    /// The file that shows whether a server serves the database cannot be made.
+    /// The lock file beside the database cannot be created or locked.
     #[error("cannot lock {}: {error}", file.display())]
     Lock {
         /// The file.
@@ -82,17 +82,17 @@ pub enum OpenError {
         /// The error of the operating system.
         error: io::Error,
     },
-    /// An older program has made the database.
+    /// An older version of Mirage has migrated the database.
     #[error(
-        "the database {url} is of an older version of Mirage (before {change}): use that version's commands, or start this version's server once"
+        "the database {url} was migrated by an older version of Mirage (before {change}): use that version's commands, or start this version's server once"
     )]
     Older {
-        /// Which one.
+        /// The URL of the database.
         url: String,
-        /// The first change that the database has not seen.
+        /// The first migration that was not applied to the database.
         change: String,
     },
-    /// A newer program has changed the database.
+    /// A newer version of Mirage has migrated the database.
     #[error(
         "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
     )]
@@ -107,7 +107,8 @@ pub enum OpenError {
 /// Opens a server's database, creates it if it does not exist, and runs its migrations.
 ///
 /// # Errors
-/// When it cannot be opened or written, or a newer program has changed it; then it is left alone.
+/// When the database cannot be opened or written, or when a newer version of Mirage has migrated it, which leaves it
+/// unchanged.
 pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
     let url = &storage.database_url;
     let file = file_path(url).map_err(failed(url))?;
@@ -117,22 +118,22 @@ pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
             refuse_newer(url, &applied_migrations(url).await?)?;
         }
     }
-    let writer = connect(url, 1, Purpose::Write).await?;
+    let writer = connect(url, Purpose::Write).await?;
     Migrator::up(&writer, None).await.map_err(failed(url))?;
     refuse_read_only(&writer).await.map_err(failed(url))?;
     let readers = if file.is_some() {
-        connect(url, READERS, Purpose::Read).await?
+        connect(url, Purpose::Read).await?
     } else {
-        // A database in memory is another one in each connection.
+        // Each connection to an in-memory database has a database of its own.
         writer.clone()
     };
     Ok(Connections { readers, writer })
 }
 
-/// Makes sure that no other server serves the database. The lock is on a file beside the database's own.
+/// Makes sure that no other server uses the database. The lock is on a file beside the database's own.
 ///
 /// # Errors
-/// When another server does, or the file cannot be made.
+/// When another server is using the database, or the lock file cannot be created or locked.
 pub fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
     let url = &storage.database_url;
     let Some(database) = file_path(url).map_err(failed(url))? else {
@@ -160,11 +161,11 @@ pub fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
     }
 }
 
-/// Opens the database that a server has made, for an operator's command. Leaves the schema as it is: a server of
+/// Opens the database that a server has created, for an operator's command. Leaves the schema as it is: a server of
 /// another version may be running.
 ///
 /// # Errors
-/// When it cannot be opened, there is none yet, or another version of Mirage has made it.
+/// When the database cannot be opened, was not created yet, or was migrated by another version of Mirage.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = &storage.database_url;
     let applied = applied_migrations_of_existing(url).await?;
@@ -179,7 +180,7 @@ pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, Open
             change: missing.name().to_owned(),
         });
     }
-    connect(url, 1, Purpose::Write).await
+    connect(url, Purpose::Write).await
 }
 
 /// Opens a database that a server has created, of any version, without changing it.
@@ -237,14 +238,13 @@ fn create_folder_of(file: &Path) -> Result<(), OpenError> {
     })
 }
 
-async fn connect(
-    url: &str,
-    connections: u32,
-    purpose: Purpose,
-) -> Result<DatabaseConnection, OpenError> {
+async fn connect(url: &str, purpose: Purpose) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(connections)
+        .max_connections(match purpose {
+            Purpose::Read => READERS,
+            Purpose::Write => 1,
+        })
         .acquire_timeout(BUSY_TIMEOUT)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |sqlite| {

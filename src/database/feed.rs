@@ -1,7 +1,7 @@
-//! The change feed: each transaction records its changes in a table.
+//! The change feed: a table to which each transaction writes its changes.
 //!
-//! The other processes that serve the same
-//! database poll that table and apply the changes; so does a server while an operator's command runs.
+//! A server polls the table and applies the changes of other processes, such as an operator's command, to its
+//! state in memory.
 
 use std::time::Duration;
 
@@ -48,7 +48,7 @@ pub enum Change {
     AccountChanged(UserId),
     /// A person's account was deleted.
     AccountDeleted(UserId),
-    /// A change that this version of Mirage does not know: nothing held in memory can be trusted.
+    /// A kind of change that this version of Mirage does not know: any row held in memory may be out of date.
     Unknown,
 }
 

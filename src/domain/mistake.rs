@@ -18,5 +18,5 @@ impl Mistake {
 
 /// A text, from a form or the database, that stands for none of the choices.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("an unknown word")]
+#[error("unknown choice")]
 pub struct UnknownChoice;

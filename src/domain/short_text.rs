@@ -27,7 +27,8 @@ impl Description {
     }
 }
 
-/// The reason for a ban, shown to the banned person: 1 to 300 characters, at least one of them visible.
+/// The reason for a ban, shown to the banned person, the owner and the moderators: 1 to 300 characters, at least
+/// one of them visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct BanReason(String);
 
@@ -52,12 +53,13 @@ impl BanReason {
     }
 }
 
-/// Parses one paragraph. Collapses runs of white space into one space, as a browser shows them, and replaces
-/// characters that HTML forbids by U+FFFD and bounds the marks on one character, as in messages. A text without visible characters is empty.
+/// Parses one paragraph. Collapses each run of white space into one space, as browsers do when they show it. As in
+/// messages, replaces characters that HTML forbids by U+FFFD, and bounds the number of marks on one character. Returns
+/// an empty text if no character is visible.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    let text: String = words.join(" ").chars().map(replace_forbidden).collect();
-    let text = bound_marks(&text);
+    let text = words.join(" ");
+    let text: String = bound_marks(text.chars().map(replace_forbidden)).collect();
     if text.chars().count() > MAX_CHARS {
         return Err(Mistake::new(too_long));
     }

@@ -18,7 +18,8 @@ pub struct Room {
     pub version: i64,
     /// The name as displayed.
     pub name: String,
-    /// Whether joining takes a password, and only members may know that the room exists.
+    /// Whether the room is private: people join with its password or an invite link, and only members may know that
+    /// the room exists.
     pub is_private: bool,
     /// The description; may be empty.
     pub description: String,

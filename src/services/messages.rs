@@ -289,17 +289,18 @@ pub async fn poll(
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
+    // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
+    // must not receive its private messages.
+    if let Err(refused) = may_read(core, reader, room).await? {
+        return Ok(refused);
+    }
     loop {
         let now = core.clock.site_time();
         let since = core.messages.since(room, cursor, now).await;
-        // Checked after the last wait before an answer.
-        if reader.has_ended() {
-            return Ok(Polled::SignedOut);
-        }
-        let audience = match rooms::access(core, room, reader.user_id).await? {
-            Access::Member(room) => room.audience(),
-            Access::Outside(_) => return Ok(Polled::NotAMember),
-            Access::Hidden => return Ok(Polled::Hidden),
+        // Checked again after the last wait before an answer.
+        let audience = match may_read(core, reader, room).await? {
+            Ok(audience) => audience,
+            Err(refused) => return Ok(refused),
         };
         if visibility == Visibility::Visible {
             // The page shows the messages of earlier answers. This answer may never reach the page, so its
@@ -332,4 +333,20 @@ pub async fn poll(
             () = &mut wait_is_over => wait_mode = WaitMode::Never,
         }
     }
+}
+
+/// Returns who can read what is written in `room` if `reader` may read it now, and the outcome of their poll otherwise.
+async fn may_read(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+) -> Result<Result<Audience, Polled>, Fault> {
+    if reader.has_ended() {
+        return Ok(Err(Polled::SignedOut));
+    }
+    Ok(match rooms::access(core, room, reader.user_id).await? {
+        Access::Member(room) => Ok(room.audience()),
+        Access::Outside(_) => Err(Polled::NotAMember),
+        Access::Hidden => Err(Polled::Hidden),
+    })
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::web::compression::gzip_best;
+use crate::web::compression::{Coding, compress_asset};
 
 /// Embeds a file of the `assets` folder: its name, its media type and its content.
 macro_rules! embedded {
@@ -58,7 +58,9 @@ pub struct Embedded {
     /// The content.
     pub plain: &'static [u8],
     /// The content compressed with gzip, if that is shorter.
-    pub compressed: Option<Bytes>,
+    gzip: Option<Bytes>,
+    /// The content compressed with Zstandard, if that is shorter.
+    zstd: Option<Bytes>,
     /// The first 64 bits of the content's SHA-256, in hexadecimal.
     pub fingerprint: String,
 }
@@ -84,25 +86,25 @@ impl Assets {
         })
     }
 
-    /// Returns the address of the style sheet.
+    /// Returns the URL of the style sheet.
     #[must_use]
     pub fn style_url(&self) -> String {
         self.style.url()
     }
 
-    /// Returns the address of the room page's script.
+    /// Returns the URL of the room page's script.
     #[must_use]
     pub fn script_url(&self) -> String {
         self.script.url()
     }
 
-    /// Returns the address of the script for password fields.
+    /// Returns the URL of the script for password fields.
     #[must_use]
     pub fn password_script_url(&self) -> String {
         self.password_script.url()
     }
 
-    /// Returns the address of the icon.
+    /// Returns the URL of the icon.
     #[must_use]
     pub fn icon_url(&self) -> String {
         self.icon.url()
@@ -129,7 +131,7 @@ impl Asset {
         }
     }
 
-    /// Returns the address. An embedded asset's address has its fingerprint, so it changes with the content.
+    /// Returns the URL. An embedded asset's URL has its fingerprint, so it changes with the content.
     fn url(&self) -> String {
         let name = self.name;
         match &self.source {
@@ -146,8 +148,18 @@ impl Embedded {
         Self {
             content_type,
             plain,
-            compressed: gzip_best(plain),
+            gzip: compress_asset(Coding::Gzip, plain),
+            zstd: compress_asset(Coding::Zstd, plain),
             fingerprint: hexadecimal.collect(),
+        }
+    }
+
+    /// Returns the content in this coding, if that is shorter.
+    #[must_use]
+    pub fn compressed(&self, coding: Coding) -> Option<&Bytes> {
+        match coding {
+            Coding::Gzip => self.gzip.as_ref(),
+            Coding::Zstd => self.zstd.as_ref(),
         }
     }
 }

@@ -346,7 +346,7 @@ impl AppError {
                 "Part of it did not arrive in time, so nothing was done. Check your connection, then go back and try again."
             }
             Self::TooMany(_) => {
-                "Attempts are limited so that nobody can guess passwords or links. Nothing was done this time."
+                "Mirage limits how often each person and each address can do this. Nothing was done this time."
             }
             Self::Unavailable { .. } => {
                 "The server is too busy or cannot reach its data. Nothing was lost. Go back and try again in a few seconds."

@@ -121,7 +121,7 @@ impl Problems {
         parsed.map_err(|mistake| self.add(field, mistake.0)).ok()
     }
 
-    /// Whether there are no problems.
+    /// Returns whether there are no problems.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -18,7 +18,7 @@ pub struct WebState {
     pub assets: Assets,
     /// The settings of the session cookie.
     pub cookie: CookieConfig,
-    /// Returns the most bytes that a body may have that is sent to the route of a pattern.
+    /// Returns the maximum size in bytes of a request's body for a route, by the route's pattern.
     pub body_limit: fn(Option<&str>) -> usize,
     /// The pages that may follow signing in.
     pub next_pages: NextPages,

@@ -1,4 +1,4 @@
-// Takes the picture of a room for the README: results/room.png.
+// Takes the picture of a room for the README, as results/room.png. To renew it, copy it to room.png.
 
 import { join } from 'node:path';
 

@@ -1,5 +1,4 @@
-//! Accessibility checks over a table of all pages in all their states. The row numbers refer to the
-//! project's list of requirements (WCAG 2.2 and GOV.UK's form patterns).
+//! Accessibility checks over a table of all pages in all their states. The numbers are criteria of WCAG 2.2.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -559,7 +558,7 @@ async fn every_page_route_is_in_the_table_of_states() {
     }
 }
 
-/// Rows 1, 20, 21, 19.
+/// 3.1.1 Language of Page, 2.4.10 Section Headings, 3.2.5 Change on Request, 3.3.9 Accessible Authentication.
 #[actix_web::test]
 async fn documents_have_a_language_one_h1_and_no_forbidden_markup() {
     check(|state, html| {
@@ -605,7 +604,7 @@ async fn documents_have_a_language_one_h1_and_no_forbidden_markup() {
     .await;
 }
 
-/// Row 1: titles.
+/// 2.4.2 Page Titled.
 #[actix_web::test]
 async fn titles_end_with_the_site_name_and_differ_between_pages() {
     let states = all_states().await;
@@ -628,7 +627,7 @@ async fn titles_end_with_the_site_name_and_differ_between_pages() {
     }
 }
 
-/// Rows 2, 3, 5.
+/// 2.4.1 Bypass Blocks, 1.3.1 Info and Relationships; and where the link back leads.
 #[actix_web::test]
 async fn every_page_has_named_landmarks_and_working_skip_links() {
     check(|_, html| {
@@ -676,7 +675,7 @@ async fn every_page_has_named_landmarks_and_working_skip_links() {
     .await;
 }
 
-/// Row 4.
+/// 3.2.3 Consistent Navigation, 3.2.6 Consistent Help, 2.4.8 Location.
 #[actix_web::test]
 async fn the_navigation_is_the_same_everywhere_and_marks_the_current_page() {
     let states = all_states().await;
@@ -709,7 +708,7 @@ async fn the_navigation_is_the_same_everywhere_and_marks_the_current_page() {
     assert!(menus.values().all(|menus| menus.len() == 1), "{menus:?}");
 }
 
-/// Rows 6, 24, 27, 26.
+/// 4.1.2 Name, Role, Value.
 #[actix_web::test]
 async fn forms_use_post_and_leave_validation_to_the_server() {
     check(|state, html| {
@@ -766,7 +765,7 @@ async fn forms_use_post_and_leave_validation_to_the_server() {
     .await;
 }
 
-/// Rows 23, 29, 30.
+/// 3.3.2 Labels or Instructions, 1.3.5 Identify Input Purpose, 3.3.8 Accessible Authentication.
 #[actix_web::test]
 async fn fields_have_labels_hints_and_autocomplete_tokens() {
     check(|state, html| {
@@ -835,7 +834,7 @@ async fn fields_have_labels_hints_and_autocomplete_tokens() {
     .await;
 }
 
-/// Row 25.
+/// 3.3.1 Error Identification, 3.3.3 Error Suggestion.
 #[actix_web::test]
 async fn errors_appear_in_the_summary_and_beside_the_field_in_the_same_words() {
     let mut with_problems = 0;
@@ -884,7 +883,7 @@ fn name_of(element: ElementRef<'_>) -> String {
     name
 }
 
-/// Row 7.
+/// 2.4.9 Link Purpose (Link Only), 2.5.3 Label in Name.
 #[actix_web::test]
 async fn links_and_buttons_with_the_same_name_lead_to_the_same_place() {
     check(|_, html| {
@@ -912,7 +911,7 @@ async fn links_and_buttons_with_the_same_name_lead_to_the_same_place() {
     .await;
 }
 
-/// Row 8.
+/// What people wrote is in a `bdi` element or has a `dir` of its own.
 #[actix_web::test]
 async fn user_text_is_isolated_from_the_surrounding_text_direction() {
     check(|_, html| {
@@ -938,7 +937,7 @@ async fn user_text_is_isolated_from_the_surrounding_text_direction() {
     .await;
 }
 
-/// Rows 10, 39, 43, 44, 45, 46.
+/// 1.3.2 Meaningful Sequence, 2.4.3 Focus Order, 2.2.1 Timing Adjustable.
 #[actix_web::test]
 async fn the_room_page_reads_in_a_logical_order() {
     check(|state, html| {
@@ -1005,7 +1004,7 @@ async fn the_room_page_reads_in_a_logical_order() {
     .await;
 }
 
-/// Row 17, and decision 3: no animation, and nothing loaded from other sites.
+/// 2.3.3 Animation from Interactions; and nothing is loaded from other sites.
 #[test]
 fn the_style_sheet_animates_nothing_and_loads_nothing() {
     let style = std::fs::read_to_string("assets/app.css").unwrap();
@@ -1039,7 +1038,8 @@ fn the_style_sheet_animates_nothing_and_loads_nothing() {
     }
 }
 
-/// Rows 34, 35: destructive actions ask first; success is stated in words, first in the title.
+/// 3.3.4 and 3.3.6 Error Prevention: destructive actions ask first. 4.1.3 Status Messages: success is stated in words,
+/// first in the title.
 #[actix_web::test]
 async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     let mut told = 0;
@@ -1056,7 +1056,7 @@ async fn success_messages_appear_on_the_page_and_first_in_the_title() {
     assert!(told >= 5, "the table has pages that tell of success");
 }
 
-/// The two pages cannot be confused. Rows 32, 28 and 33 are in `login.rs` and `register.rs`.
+/// The two pages cannot be confused.
 #[actix_web::test]
 async fn signing_in_and_creating_an_account_have_different_headings_and_buttons() {
     let app = TestApp::spawn().await;

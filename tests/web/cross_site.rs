@@ -53,7 +53,7 @@ impl Origin {
         }
     }
 
-    /// Whether the server accepts this origin as its own. Without a public URL it cannot know its scheme.
+    /// Returns whether the server accepts this origin as its own. Without a public URL it cannot know its scheme.
     fn is_ours(self, has_public_url: bool) -> bool {
         match self {
             Self::Absent | Self::Ours => true,

@@ -302,7 +302,7 @@ fn method(request: &mut Request, rng: &mut TestRng) {
     request.has_clear_end &= is_in_line(&request.method);
 }
 
-/// Whether this text can be part of the head without ending the line.
+/// Returns whether this text can be part of the head without ending the line.
 fn is_in_line(text: &[u8]) -> bool {
     !text.iter().any(|byte| b"\r\n".contains(byte))
 }

@@ -57,7 +57,7 @@ async fn drip_and_read_to_end(stream: TcpStream, drip: impl Into<String>) -> Str
     all
 }
 
-/// Whether a request on this connection is answered.
+/// Returns whether a request on this connection is answered.
 async fn is_served(stream: &mut TcpStream) -> bool {
     let mut status = [0; 12];
     let answered = async {

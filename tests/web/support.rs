@@ -239,7 +239,7 @@ pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
     lines
 }
 
-/// Whether to run the long versions of the tests (`MIRAGE_LONG`), with more iterations.
+/// Returns whether to run the long versions of the tests (`MIRAGE_LONG`), with more iterations.
 #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 pub fn is_long() -> bool {
     std::env::var_os("MIRAGE_LONG").is_some()
@@ -593,7 +593,7 @@ pub struct Poll {
     pub status: u16,
     pub cursor: String,
     pub is_reset: bool,
-    /// Tells whether the response says that the server restarted since the cursor.
+    /// Whether the response says that the server restarted since the cursor.
     pub is_restart: bool,
     /// The texts of the added messages.
     pub added: Vec<String>,

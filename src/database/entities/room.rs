@@ -23,7 +23,8 @@ pub struct Model {
     /// The skeleton of the name as typed.
     #[sea_orm(unique)]
     pub typed_skeleton: String,
-    /// Whether joining takes a password, and only members may know that the room exists.
+    /// Whether the room is private: people join with its password or an invite link, and only members may know that
+    /// the room exists.
     pub is_private: bool,
     /// The Argon2id hash of the password as a PHC string; private rooms have one.
     pub password_hash: Option<String>,

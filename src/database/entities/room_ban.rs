@@ -15,7 +15,7 @@ pub struct Model {
     /// The person.
     #[sea_orm(primary_key, auto_increment = false)]
     pub user_id: UserId,
-    /// The reason, shown to the banned person.
+    /// The reason, shown to the banned person, the owner and the moderators.
     pub reason: String,
     /// When the person was banned.
     pub banned_at: Timestamp,

@@ -12,7 +12,7 @@ pub struct Wish<'a> {
     pub version: i64,
     /// The message.
     pub message: NewMessage,
-    /// Tells whether the author's session has ended.
+    /// Whether the author's session has ended.
     pub session_ended: &'a AtomicBool,
 }
 

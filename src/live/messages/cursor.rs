@@ -13,7 +13,7 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Tells whether both are positions in the same life of the log.
+    /// Returns whether both are positions in the same life of the log.
     #[must_use]
     pub fn is_of_life_of(self, other: Self) -> bool {
         self.life == other.life

@@ -63,9 +63,9 @@ impl Messages {
     /// Posts a message and wakes the room's readers, unless the session has ended, the version is stale or
     /// the nonce was used. The conditions are checked in this order, under the room's lock.
     ///
-    /// A caller that takes a right away calls [`Messages::raise_version`]; a caller that ends a session sets
-    /// `session_ended` and calls [`Messages::wake`]. After these return, nothing more is posted by that right
-    /// or in that session.
+    /// A caller that takes a right away calls [`Messages::raise_version`]; after this returns, nothing more is
+    /// posted by that right. A caller that ends a session sets `session_ended`; no append that begins after that
+    /// posts in that session.
     pub async fn append(&self, room: RoomId, wish: &Wish<'_>, now: SiteTime) -> Appended {
         let Log::Memory(log) = &self.log;
         log.append(room, wish, now)
@@ -88,7 +88,7 @@ impl Messages {
         log.raise_version(room, version);
     }
 
-    /// Tells whether a nonce has led to a message in a room whose first deadline is to come.
+    /// Returns whether a nonce has led to a message in a room whose first deadline is to come.
     pub async fn has_used(&self, room: RoomId, nonce: NonceId, now: SiteTime) -> bool {
         self.read(room, now, |state, at| state.used_nonce(nonce, at).is_some())
     }
@@ -144,13 +144,7 @@ impl Messages {
         log.subscribe(room)
     }
 
-    /// Wakes a room's readers, who then look again at whether they may read.
-    pub async fn wake(&self, room: RoomId) {
-        let Log::Memory(log) = &self.log;
-        log.wake(room);
-    }
-
-    /// Deletes a live message of a room. Tells whether there was one.
+    /// Deletes a live message of a room. Returns whether there was one.
     pub async fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
         let Log::Memory(log) = &self.log;
         log.delete(room, message, now)

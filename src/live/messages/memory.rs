@@ -155,11 +155,6 @@ impl MemoryLog {
             .unwrap_or(0)
     }
 
-    /// Wakes all subscribers of a room.
-    pub(super) fn wake(&self, room: RoomId) {
-        self.with_log(room, |log| log.wake());
-    }
-
     /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
     /// subscribers.
     pub(super) fn raise_version(&self, room: RoomId, version: i64) {
@@ -169,7 +164,7 @@ impl MemoryLog {
         });
     }
 
-    /// Deletes a live message. Tells whether there was one.
+    /// Deletes a live message. Returns whether there was one.
     pub(super) fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
         self.change(room, now, |log, at| log.delete(message, at))
             .unwrap_or(false)

@@ -99,7 +99,7 @@ impl Message {
         }
     }
 
-    /// Tells whether readers may be shown the message at `now`.
+    /// Returns whether readers may be shown the message at `now`.
     #[must_use]
     pub fn is_live(&self, now: SiteTime) -> bool {
         now < self.deadline

@@ -1,9 +1,9 @@
 //! The rooms' messages: held in memory until their deadline, and never anywhere else.
 //!
-//! A room is a log of numbered events (`event.rs`). The state of a room (`state.rs`) is what
-//! applying its events in order gives: applying is pure, so every process that applies the same events
-//! holds the same state. A log (`memory.rs`) checks an event's conditions, gives it the next number,
-//! applies it and wakes the readers who wait. [`Messages`] is what the rest of Mirage calls.
+//! A room is a log of numbered events (`event.rs`). Applying the events in order gives the state of the room
+//! (`state.rs`). Applying is pure, so every process that applies the same events holds the same state. A log
+//! (`memory.rs`) checks an event's conditions, gives it the next number, applies it and wakes the readers who
+//! wait. [`Messages`] is what the rest of Mirage calls.
 //!
 //! This module knows no clock, no template and no rules: it takes the time as an argument, renders
 //! with the [`Renderer`] it was given, and compares versions instead of looking at rights.

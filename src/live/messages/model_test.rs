@@ -222,13 +222,13 @@ impl ModelRoom {
         self.held.iter().map(|said| said.bytes).sum()
     }
 
-    /// Whether the log must hold the room: for a live message or the newest nonce, which is dropped last.
+    /// Returns whether the log must hold the room: for a live message or the newest nonce, which is dropped last.
     fn must_be_held(&self, now: SiteTime) -> bool {
         let newest = self.used.last();
         newest.is_some_and(|used| now < used.first_deadline) || !self.live(now).is_empty()
     }
 
-    /// Whether all messages, tombstones and used nonces have expired.
+    /// Returns whether all messages, tombstones and used nonces have expired.
     fn is_over(&self, now: SiteTime) -> bool {
         self.used.iter().all(|used| used.first_deadline <= now)
     }
@@ -481,7 +481,7 @@ impl World {
         assert_eq!(appended, Appended::Stale);
     }
 
-    /// The largest room gives up what has expired, and then its oldest messages.
+    /// Frees the expired messages of the largest room, and then evicts its oldest messages.
     fn evict(&mut self) {
         while self.bytes() > self.capacity.bytes {
             let largest = (0..ROOMS).max_by_key(|room| (self.rooms[*room].bytes(), *room));

@@ -84,7 +84,7 @@ impl UsedNonces {
 }
 
 impl UsedNonce {
-    /// Tells whether the nonce was used for this text.
+    /// Returns whether the nonce was used for this text.
     pub(super) fn is_for(&self, text: &MessageText) -> bool {
         self.text_hash == hash_of(text)
     }

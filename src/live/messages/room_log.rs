@@ -19,7 +19,7 @@ pub(super) struct RoomLog {
     state: RoomState,
     /// The greatest version of the room that the log was told.
     version: i64,
-    /// Tells whether a version was read from the database while the room was held. Until then `version` may
+    /// Whether a version was read from the database while the room was held. Until then `version` may
     /// be too low: a greater one may have been told before the room was held.
     is_version_known: bool,
     /// The latest time of a read or an event.
@@ -77,7 +77,7 @@ impl RoomLog {
         }
     }
 
-    /// Deletes a live message. Tells whether there was one.
+    /// Deletes a live message. Returns whether there was one.
     pub(super) fn delete(&mut self, message: MessageId, at: SiteTime) -> bool {
         let is_there = self.state.find(message, at).is_some();
         if is_there {
@@ -142,7 +142,7 @@ impl RoomLog {
         self.readers.send_replace(());
     }
 
-    /// Tells whether the log holds nothing and nobody subscribes to it.
+    /// Returns whether the log holds nothing and nobody subscribes to it.
     pub(super) fn is_idle(&self) -> bool {
         self.state.is_empty() && self.subscriber_count() == 0
     }

@@ -20,7 +20,7 @@ const NEVER: SiteTime = SiteTime(i64::MAX);
 pub struct Page {
     /// The messages, at most [`PAGE_SIZE`].
     pub messages: Vec<Arc<Message>>,
-    /// Tells whether there are live messages before these.
+    /// Whether there are live messages before these.
     pub has_older: bool,
     /// The cursor from which the page follows the room.
     pub cursor: Cursor,
@@ -37,7 +37,7 @@ pub enum Since {
         added: Vec<Arc<Message>>,
         /// Messages that were live at the cursor and went before their deadline.
         removed: Vec<MessageId>,
-        /// Tells whether the room itself changed: its name, its settings or its members.
+        /// Whether the room itself changed: its name, its settings or its members.
         is_changed: bool,
         /// The cursor from which the page follows the room now.
         cursor: Cursor,
@@ -78,8 +78,8 @@ pub(super) struct RoomState {
     bytes: usize,
 }
 
-/// Remembers a message that went before its deadline. Needless from the deadline on, at which pages
-/// drop the message by themselves.
+/// A record of a message that was removed before its deadline. From the deadline on it is not needed, because pages
+/// then remove the message by themselves.
 struct Tombstone {
     event: u64,
     message: MessageId,
@@ -237,12 +237,12 @@ impl RoomState {
         self.nonces.find(nonce, now)
     }
 
-    /// Tells whether `author` has live messages.
+    /// Returns whether `author` has live messages.
     pub(super) fn has_message_by(&self, author: UserId, now: SiteTime) -> bool {
         self.live(now).any(|message| message.author == author)
     }
 
-    /// Tells whether `lifespan` would move the deadline of a live message.
+    /// Returns whether `lifespan` would move the deadline of a live message.
     pub(super) fn is_shortened_by(&self, lifespan: Lifespan, now: SiteTime) -> bool {
         self.live(now)
             .any(|message| shortened(message, lifespan) < message.deadline)
@@ -253,12 +253,12 @@ impl RoomState {
         self.live(now).next().map(|message| message.id)
     }
 
-    /// Tells whether a message must be evicted before another is posted.
+    /// Returns whether a message must be evicted before another is posted.
     pub(super) fn is_full(&self, now: SiteTime) -> bool {
         self.ring.len() >= self.max_messages && self.live(now).count() >= self.max_messages
     }
 
-    /// Tells whether freeing this state would lose nothing.
+    /// Returns whether freeing this state would lose nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.tombstones.is_empty() && self.nonces.is_empty()
     }

@@ -114,7 +114,7 @@ fn news(since: Since) -> (Vec<MessageId>, Vec<MessageId>, Cursor) {
     }
 }
 
-/// Tells whether the subscription has something to tell, without waiting.
+/// Returns whether the subscription has something to tell, without waiting.
 pub(super) async fn is_woken(subscription: &mut Subscription) -> bool {
     tokio::select! {
         biased;
@@ -123,7 +123,7 @@ pub(super) async fn is_woken(subscription: &mut Subscription) -> bool {
     }
 }
 
-/// Tells whether the log knows a version of the room. A log forgets the version of a room it frees.
+/// Returns whether the log knows a version of the room. A log forgets the version of a room it frees.
 async fn knows_version(messages: &Messages, room: RoomId, now: SiteTime) -> bool {
     append_by(messages, i64::MAX, room, hello(255), now).await != Appended::Stale
 }
@@ -256,7 +256,7 @@ async fn a_sweep_keeps_a_room_that_somebody_subscribes_to() {
     messages.sweep(later).await;
     assert_eq!(messages.subscriber_count(TEA), 1);
     assert!(!is_woken(&mut subscription).await);
-    messages.wake(TEA).await;
+    messages.raise_version(TEA, 1).await;
     assert!(is_woken(&mut subscription).await);
 
     drop(subscription);

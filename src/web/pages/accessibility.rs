@@ -1,4 +1,4 @@
-//! The accessibility statement: the criteria met, the known gaps, and how both were tested.
+//! The accessibility statement: the goal, what works, the known limitations, and how Mirage is tested.
 
 use actix_web::web::Data;
 use askama::Template;

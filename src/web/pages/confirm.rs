@@ -1,4 +1,4 @@
-//! Confirmation pages for actions that cannot be undone: one page with a table of questions.
+//! Pages that ask for confirmation before an action: one page with a table of questions.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use serde::Deserialize;
 use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::{moderation, room_settings};
-use crate::urls::{members_done_url, room_settings_done_url};
+use crate::urls::{members_done_url, room_settings_done_url, room_settings_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{EmptyForm, OwnForm};
@@ -135,7 +135,7 @@ pub async fn show(
     let question = question(&request)?;
     let (room, person) = subject(&state, &user, question.action, *target).await?;
     if question.action == Action::MakePublic && !room.is_private {
-        return Ok(see_other(format!("/rooms/{}/settings", room.id)));
+        return Ok(see_other(room_settings_url(room.id)));
     }
     let (back, back_name) = match person {
         Some(_) => ("/members", "the members"),

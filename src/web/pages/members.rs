@@ -30,7 +30,7 @@ struct MembersPage<'a> {
 }
 
 impl MembersPage<'_> {
-    /// Whether the reader may moderate a member.
+    /// Returns whether the reader may moderate a member.
     fn may_manage(&self, member: &Member) -> bool {
         let role = self.room.role_of(self.reader);
         role.is_some_and(|role| role.may_moderate(Some(member.role)))

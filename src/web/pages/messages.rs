@@ -89,18 +89,20 @@ impl Refusal<'_> {
     }
 }
 
-/// Redirects to the room, for a browser that restores a tab at the form's target address.
+/// Redirects to the room, for a browser that restores a tab at the form's URL. **Who:** signed-in users. **Answers:**
+/// 303 to the room.
 pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
     see_other(room_url(*room))
 }
 
 /// Sends a message.
 ///
-/// **Who:** members. **Answers:** 303 to the room, or 204 with the next nonce for the script. All refusals give
-/// the text back: the room page with 422 or 429; 422 if the form was made for another person; 403 if the author is not
-/// a member of the public room; 404 if the room does not exist or is hidden; 503 if the database is unreachable. If the
-/// session has ended, the text is kept as a draft, and signing in leads back to the room with the draft; 401 with the
-/// text if it is longer than a message, or not from the author's own form; the script gets 401.
+/// **Who:** members who may post. **Answers:** 303 to the room, or 204 with the next nonce for the script. All
+/// refusals give the text back: the room page with 422 or 429; 422 if the form was made for another person; 403 if the
+/// author is not a member of the public room, or may not post in the room; 404 if the room does not exist or is hidden;
+/// 503 if the database is unreachable. If the session has ended, the text is kept as a draft, with 303 to the sign-in
+/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from
+/// the author's own form; the script gets 401.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,

@@ -21,11 +21,11 @@ use crate::web::state::WebState;
 /// The header with the cursor for the next poll.
 const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
 /// The header that tells the page to replace its list with this one: `restart` if the server has restarted since the
-/// cursor, which lost all earlier messages, and else `1`.
+/// cursor was made and has lost all earlier messages, or `1` otherwise.
 const RESET: HeaderName = HeaderName::from_static("mirage-reset");
-/// The header `1` that tells the page that the room's name, settings or members have changed.
+/// The header, always `1`, that tells the page that the room's name, settings or members have changed.
 const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
-/// The header `0` that tells the page to poll without waiting, at intervals of some seconds.
+/// The header, always `0`, that tells the page to poll without waiting, every few seconds.
 const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
 /// The header `1` that tells the page that the room is public, so that what is written for its members alone must not
 /// be sent without a word.

@@ -19,7 +19,7 @@ struct PublicRoomsPage<'a> {
     layout: Layout<'a>,
     list: RoomList,
     search: &'a str,
-    /// Tells whether the reader comes from creating an account.
+    /// Whether the reader comes from creating an account.
     has_registered: bool,
 }
 

@@ -95,7 +95,10 @@ pub async fn show(
     form(&state, None, &query.next).await
 }
 
-/// Shows the page for a sign-up link. **Who:** anyone with the link. **Answers:** the form, or 429.
+/// Shows the page for a sign-up link.
+///
+/// **Who:** anyone with the link. **Answers:** the form; 404 if the link does not work; a page saying that
+/// sign-up is closed; or 429.
 pub async fn show_by_link(
     state: Data<WebState>,
     request: HttpRequest,
@@ -124,7 +127,9 @@ pub async fn submit(
     create(&state, None, &request, &cookie, &form).await
 }
 
-/// Creates an account and uses up the link. **Who:** anyone with a sign-up link. **Answers:** as [`submit`].
+/// Creates an account and uses up the link.
+///
+/// **Who:** anyone with a sign-up link. **Answers:** as [`submit`]; or 404 if the link does not work.
 pub async fn submit_by_link(
     state: Data<WebState>,
     link: Path<String>,

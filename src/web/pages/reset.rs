@@ -47,7 +47,9 @@ pub struct ResetForm {
     password: String,
 }
 
-/// Shows the page. **Who:** anyone with a reset link. **Answers:** the form, or 429.
+/// Shows the page.
+///
+/// **Who:** anyone with a reset link. **Answers:** the form; 404 if the link does not work; or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     let link = Token::received(link.into_inner());
@@ -59,8 +61,8 @@ pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String
 /// Changes the password and uses up the link.
 ///
 /// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user; or
-/// the form again with 422 or 503; or 429 without the form, because the form shows the user's name, which is not
-/// looked up then.
+/// the form again with 422 or 503; 404 if the link does not work; or 429 without the form, because the form
+/// shows the user's name, which is not looked up then.
 pub async fn submit(
     state: Data<WebState>,
     link: Path<String>,

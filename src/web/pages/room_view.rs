@@ -149,7 +149,7 @@ impl<'a> RoomPage<'a> {
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
-            here: state.core.presence.count(room.id, now),
+            here: state.core.presence.count(room, now),
             now,
             cursor: page.cursor.to_string(),
             groups: group_by_day(page.messages, is_new),
@@ -189,12 +189,12 @@ impl<'a> RoomPage<'a> {
         self.latest
     }
 
-    /// Whether the script polls for new messages.
+    /// Returns whether the script polls for new messages.
     fn is_live(&self) -> bool {
         !self.is_old && self.reload().is_none() && !self.is_moderating()
     }
 
-    /// Whether the page has a form to send a message.
+    /// Returns whether the page has a form to send a message.
     fn has_composer(&self) -> bool {
         self.reload().is_none() && !self.is_moderating() && self.room.may_post(self.reader)
     }
