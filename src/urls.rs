@@ -49,8 +49,8 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was
-/// written for `audience`.
+/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was written
+/// for `audience`.
 #[must_use]
 pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
     format!("/rooms/{room}?held={}", audience.as_str())

@@ -101,8 +101,8 @@ pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
 /// refusals give the text back: the room page with 422 or 429; 422 if the form was made for another person; 403 if the
 /// author is not a member of the public room, or may not post in the room; 404 if the room does not exist or is hidden;
 /// 503 if the database is unreachable. If the session has ended, the text is kept as a draft, with 303 to the sign-in
-/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from the
-/// author's own form; the script gets 401.
+/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from
+/// the author's own form; the script gets 401.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
