@@ -55,6 +55,13 @@ pub fn room_draft_url(room: RoomId) -> String {
     format!("/rooms/{room}?held=1")
 }
 
+/// Returns the URL of a room with the messages after `seen` marked as new and, if `has_draft`, the draft in the box.
+#[must_use]
+pub fn room_checked_url(room: RoomId, seen: MessageId, has_draft: bool) -> String {
+    let held = if has_draft { "&held=1" } else { "" };
+    format!("/rooms/{room}?after={seen}{held}#new")
+}
+
 /// Returns the URL of a room with the confirmation `done`.
 #[must_use]
 pub fn room_done_url(room: RoomId, done: &str) -> String {
