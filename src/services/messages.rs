@@ -170,6 +170,17 @@ pub async fn keep_draft(
     exists
 }
 
+/// Holds the text of the box for `author`, who loads the room again. Drops the draft if the box is empty.
+pub fn hold_draft(core: &Core, author: &LiveSession, room: RoomId, text: Option<MessageText>) {
+    match text {
+        Some(text) => {
+            let now = core.clock.site_time();
+            core.drafts.keep(author.user_id, room, text, now);
+        }
+        None => core.drafts.discard(author.user_id, room),
+    }
+}
+
 /// Returns the draft of `author` in `room`.
 #[must_use]
 pub fn draft(core: &Core, author: &LiveSession, room: RoomId) -> Option<String> {

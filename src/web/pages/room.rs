@@ -57,8 +57,8 @@ impl RoomQuery {
             ("deleted", _) => Arrival::Deleted,
             (_, Some(minutes)) => Arrival::Reload(minutes),
             _ if !self.sent.is_empty() => Arrival::Sent,
-            _ if !self.held.is_empty() => Arrival::Draft,
             _ if !self.after.is_empty() => Arrival::Check,
+            _ if !self.held.is_empty() => Arrival::Draft,
             _ => Arrival::Plain,
         }
     }
@@ -99,7 +99,9 @@ pub async fn show(
     };
     let settings = accounts::settings(&state.core, user.user_id).await?;
     let mut arrival = query.arrival(room.role_of(user.user_id));
-    let draft = messages::draft(&state.core, &user, room.id).filter(|_| arrival == Arrival::Draft);
+    let draft = (!query.held.is_empty())
+        .then(|| messages::draft(&state.core, &user, room.id))
+        .flatten();
     if arrival == Arrival::Draft && draft.is_none() {
         arrival = Arrival::Plain;
     }
