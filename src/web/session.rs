@@ -261,7 +261,9 @@ impl FromRequest for ScriptUser {
     }
 }
 
-fn key_in(request: &HttpRequest) -> Option<Token> {
+/// Returns the key of the session that the browser of `request` says it has. The session may have ended.
+#[must_use]
+pub fn key_in(request: &HttpRequest) -> Option<Token> {
     request
         .get_session()
         .get(KEY)

@@ -583,3 +583,196 @@ async fn an_invite_link_is_created_once_when_its_form_is_sent_again() {
     let after = ada.post(&path, &form("ten")).await;
     assert_ne!(link(&after), link(&another), "a revoked link is not shown");
 }
+
+/// Sends a form twice, one after the other or at the same time, and asserts where the answers lead: the first of
+/// `to`, and then again there or, if there is one, to the second of `to`.
+async fn assert_twice(
+    browser: &Browser,
+    concurrent: bool,
+    (path, form): (&str, &[(&str, &str)]),
+    to: &[&str],
+) {
+    let (one, other) = if concurrent {
+        tokio::join!(browser.post(path, form), browser.post(path, form))
+    } else {
+        let one = browser.post(path, form).await;
+        (one, browser.post(path, form).await)
+    };
+    let mut led_to = [one.location(), other.location()];
+    if concurrent && led_to[0] != to[0] {
+        led_to.reverse();
+    }
+    assert_eq!(led_to, [to[0], to[to.len() - 1]], "{path}\n{}", other.body);
+    for answer in [one, other] {
+        answer.assert_status(303);
+    }
+}
+
+#[actix_web::test]
+async fn every_other_form_leads_to_its_success_when_it_is_sent_twice() {
+    for concurrent in [false, true] {
+        let app = TestApp::spawn().await;
+        let mut people = Vec::new();
+        for name in ["ada", "bob", "cleo", "dan"] {
+            people.push(app.sign_up(name).await);
+        }
+        let [ada, bob, cleo, dan] = &people[..] else {
+            unreachable!("four people signed up")
+        };
+        let tea = ada.create_public_room("Tea").await;
+        let den = ada.create_private_room("Den").await;
+        let at = |room: i64, path: &str| format!("/rooms/{room}{path}");
+        let confirm: &[(&str, &str)] = &[("confirm", "1")];
+
+        // Joining again leads to the room.
+        for guest in [bob, cleo, dan] {
+            let path = at(tea, "/join");
+            let to = [at(tea, "?done=joined"), at(tea, "")];
+            assert_twice(guest, concurrent, (&path, confirm), &[&to[0], &to[1]]).await;
+        }
+        let form = [("name", "Den"), ("password", ROOM_PASSWORD)];
+        let to = [at(den, "?done=joined"), at(den, "")];
+        let form = ("/rooms/private", &form[..]);
+        assert_twice(bob, concurrent, form, &[&to[0], &to[1]]).await;
+
+        // Leaving, a public and a private room.
+        for (guest, room) in [(cleo, tea), (bob, den)] {
+            let path = at(room, "/leave");
+            let to = ["/rooms/mine?done=left"];
+            assert_twice(guest, concurrent, (&path, confirm), &to).await;
+        }
+
+        // Messages: one's own, another's, all of a person who has left, all.
+        let mut sent = Vec::new();
+        for author in [ada, bob, bob, dan] {
+            let page = author.send(tea, "hello").await;
+            let (_, id) = page.location().split_once("?sent=").unwrap();
+            sent.push(id.trim_end_matches("#message").to_owned());
+        }
+        let done = [
+            at(tea, "?done=deleted"),
+            at(tea, "?moderate=1&done=deleted"),
+        ];
+        for (message, to) in sent.iter().zip(&done) {
+            let path = at(tea, &format!("/messages/{message}/delete"));
+            assert_twice(ada, concurrent, (&path, confirm), &[to]).await;
+        }
+        let [bob_id, dan_id] = [
+            ada.member_id(tea, "bob").await,
+            ada.member_id(tea, "dan").await,
+        ];
+        let of = |person: i64, path: &str| at(tea, &format!("/members/{person}{path}"));
+        let members = |done: &str| at(tea, &format!("/members?done={done}"));
+        dan.leave(tea).await;
+        let path = of(dan_id, "/messages");
+        assert_twice(ada, concurrent, (&path, confirm), &[&members("messages")]).await;
+
+        // People: removed, banned, let in again, made a moderator, made the owner.
+        dan.join(tea).await;
+        for (path, form, done) in [
+            ("/remove", ("confirm", "1"), "removed"),
+            ("/ban", ("reason", "Spam"), "banned"),
+            ("/lift", ("lift", "1"), "lifted"),
+        ] {
+            if done == "banned" {
+                dan.join(tea).await;
+            }
+            let path = of(dan_id, path);
+            assert_twice(ada, concurrent, (&path, &[form]), &[&members(done)]).await;
+        }
+        let path = of(bob_id, "/role");
+        let form: &[_] = &[("role", "moderator")];
+        assert_twice(ada, concurrent, (&path, form), &[&members("moderator")]).await;
+        let path = of(bob_id, "/owner");
+        assert_twice(ada, concurrent, (&path, confirm), &[&members("owner")]).await;
+
+        // The room: saved, cleared, made public and private, its links revoked, deleted.
+        let settings = |done: &str| at(den, &format!("/settings?done={done}"));
+        ada.invite_to(den, "day", "one").await;
+        let path = at(den, "/invites/1/revoke");
+        let to = at(den, "/invites?done=revoked");
+        assert_twice(ada, concurrent, (&path, confirm), &[&to]).await;
+        let page = ada.get(&at(den, "/settings/public")).await;
+        page.assert_status(200);
+        for (path, done) in [
+            ("/settings/clear", "cleared"),
+            ("/settings/public", "public"),
+        ] {
+            let path = at(den, path);
+            assert_twice(ada, concurrent, (&path, confirm), &[&settings(done)]).await;
+        }
+        let path = at(den, "/settings/password");
+        let others = ada.get(&path).await.attribute("[name=others]", "value");
+        let form: &[_] = &[("password", ROOM_PASSWORD), ("others", &others)];
+        assert_twice(ada, concurrent, (&path, form), &[&settings("private")]).await;
+        let form: &[_] = &[("password", "another room password"), ("others", "go")];
+        assert_twice(ada, concurrent, (&path, form), &[&settings("password")]).await;
+        let path = at(den, "/settings/delete");
+        let to = ["/rooms/mine?done=deleted"];
+        assert_twice(ada, concurrent, (&path, confirm), &to).await;
+
+        // Sessions.
+        let path = "/account/sessions/end-others";
+        let to = ["/account/sessions?done=others-ended"];
+        assert_twice(ada, concurrent, (path, confirm), &to).await;
+        app.sign_in("bob", PASSWORD).await;
+        let page = bob.get("/account/sessions").await;
+        let path = page.attribute(".sessions form", "action");
+        let to = ["/account/sessions?done=ended"];
+        assert_twice(bob, concurrent, (&path, confirm), &to).await;
+        let to = ["/login?done=signed-out"];
+        assert_twice(cleo, concurrent, ("/logout", confirm), &to).await;
+    }
+}
+
+#[actix_web::test]
+async fn a_deleted_account_leads_to_the_start_page_when_its_form_is_sent_again() {
+    let app = TestApp::spawn().await;
+    for concurrent in [false, true] {
+        let form = [("name", "ada"), ("password", PASSWORD)];
+        let signed_up = app.anonymous().post(REGISTER, &form).await;
+        let cookie = cookie_of(&signed_up);
+        let delete = || post_with(&app, cookie, "/account/delete", &form);
+
+        let (one, other) = if concurrent {
+            tokio::join!(delete(), delete())
+        } else {
+            let one = delete().await;
+            (one, delete().await)
+        };
+
+        one.assert_redirect("/?done=deleted");
+        other.assert_redirect("/?done=deleted");
+        assert_eq!(db_column(&app, "SELECT name FROM users").await, [""; 0]);
+    }
+    // Somebody who was signed out for another reason is still led to the sign-in page.
+    let deleted = app.anonymous().post("/account/delete", &[]).await;
+    deleted.assert_redirect("/login?next=/account/delete");
+}
+
+#[actix_web::test]
+async fn what_somebody_else_has_ended_is_still_an_error() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_private_room("Tea").await;
+    let joined = bob.join_privately("Tea", ROOM_PASSWORD).await;
+    joined.assert_status(303);
+    ada.make_moderator(room, "bob").await;
+    let page = ada.send(room, "hello").await;
+    let (_, id) = page.location().split_once("?sent=").unwrap();
+    let id = id.trim_end_matches("#message");
+    let path = format!("/rooms/{room}/messages/{id}/delete");
+
+    ada.post(&path, &[("delete", "1")]).await.assert_status(303);
+    bob.post(&path, &[("delete", "1")]).await.assert_status(404);
+
+    let leave = format!("/rooms/{room}/leave");
+    bob.post(&leave, &[("leave", "1")]).await.assert_status(303);
+    app.sign_up("eve")
+        .await
+        .post(&leave, &[("leave", "1")])
+        .await
+        .assert_status(404);
+    app.clock.advance(TEN_MINUTES);
+    bob.post(&leave, &[("leave", "1")]).await.assert_status(404);
+}
