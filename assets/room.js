@@ -395,10 +395,14 @@
   function restoreDraft() {
     // The browser would restore it for anybody, even after a sign-out.
     box.autocomplete = "off";
-    if (box.value === box.defaultValue) box.value = kept("sessionStorage", draft) || box.defaultValue;
+    const [, audience, text] = /^(\w+) ([^]+)$/.exec(kept("sessionStorage", draft)) ?? [];
+    if (!text || box.value !== box.defaultValue) return;
+    box.value = text;
+    // What was written for the members is not published without a word.
+    form.elements.audience.value = audience;
   }
 
-  const keepDraft = () => kept("sessionStorage", draft, box.value);
+  const keepDraft = () => kept("sessionStorage", draft, `${form.elements.audience.value} ${box.value}`);
 
   function forgetDraftsOfOthers() {
     try {
