@@ -240,7 +240,10 @@ async fn a_message_of_another_person_is_not_sent_and_comes_back_in_the_box() {
         .await;
     let zoe_id = app.user_id("zoe").await.to_string();
     let form = "#write input[type=hidden]";
-    assert_eq!(again.attributes(form, "name"), ["for", "nonce", "audience"]);
+    assert_eq!(
+        again.attributes(form, "name"),
+        ["for", "nonce", "audience", "seen"]
+    );
     let values = again.attributes(form, "value");
     assert_eq!(values[0], zoe_id);
     zoe.send_with(room, "<b>Tea?", &values[1])

@@ -322,7 +322,7 @@ async fn changing_the_password_of_a_room_that_is_public_now_does_not_make_it_pri
         "This room is public now. Setting a password makes it private again: enter it once more",
     );
     assert!(scene.owner.get("/rooms").await.has("h2 bdi"));
-    assert!(!refused.has("[name=others]"));
+    assert!(!refused.has("[name=others][type=radio]"));
     scene
         .owner
         .post(&path, &form[..1])

@@ -80,7 +80,7 @@ pub async fn submit(
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
     // Only the form of a private room asks about the others.
-    if !room.is_private && !form.others.is_empty() {
+    if !room.is_private && matches!(form.others.as_str(), "stay" | "go") {
         const PUBLIC: &str = "This room is public now. Setting a password makes it private again: enter it once more";
         return show_again(Problems::one("password", PUBLIC));
     }
