@@ -66,6 +66,6 @@ pub async fn submit(
     if deleted.author == user.user_id {
         Ok(see_other(room_done_url(room.id, "deleted")))
     } else {
-        Ok(see_other(room_moderated_url(room.id)))
+        Ok(see_other(room_moderated_url(room.id, "deleted")))
     }
 }
