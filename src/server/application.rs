@@ -29,6 +29,7 @@ use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
 use crate::services::name_keys;
 use crate::web::assets::{Assets, AssetsError};
+use crate::web::connections::LargeBodies;
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 use crate::web::state::WebState;
@@ -136,7 +137,8 @@ impl Application {
             core: Arc::clone(&core),
             assets,
             cookie: CookieConfig::new(&secret, core.config.is_https()),
-            body_limit: routes::body_limit,
+            body_limits: routes::body_limits,
+            large_bodies: LargeBodies::default(),
             next_pages: NextPages::at(routes::page_patterns()),
         };
         let served = listener::bind(&core.config).and_then(|(listener, port)| {

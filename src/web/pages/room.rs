@@ -66,8 +66,8 @@ impl RoomQuery {
             ("reported", _) => Arrival::Reported,
             (_, Some(minutes)) => Arrival::Reload(minutes),
             _ if !self.sent.is_empty() => Arrival::Sent,
-            _ if !self.held.is_empty() => Arrival::Draft,
             _ if !self.after.is_empty() => Arrival::Check,
+            _ if !self.held.is_empty() => Arrival::Draft,
             _ => Arrival::Plain,
         }
     }
@@ -107,7 +107,9 @@ pub async fn show(
         }
     };
     let mut arrival = query.arrival(room.role_of(user.user_id));
-    let draft = messages::draft(&state.core, &user, room.id).filter(|_| arrival == Arrival::Draft);
+    let draft = (!query.held.is_empty())
+        .then(|| messages::draft(&state.core, &user, room.id))
+        .flatten();
     if arrival == Arrival::Draft && draft.is_none() {
         arrival = Arrival::Plain;
     }

@@ -31,6 +31,8 @@ pub struct RoomPage<'a> {
     layout: Layout<'a>,
     room: &'a Room,
     reader: UserId,
+    /// The digest of the session's key, in hexadecimal.
+    session: String,
     groups: Vec<MessageGroup>,
     /// The message that the link to older messages starts before.
     older: Option<MessageId>,
@@ -41,7 +43,7 @@ pub struct RoomPage<'a> {
     new: Option<usize>,
     /// The number of people who have the room open.
     here: usize,
-    /// The time, which makes the address of the "Check for new messages" link unique: browsers send no request for
+    /// The time, which makes the address of the link "Check for new messages" unique: browsers send no request for
     /// a link that differs from the current address only in its fragment.
     now: SiteTime,
     cursor: String,
@@ -68,7 +70,7 @@ struct MessageGroup {
 pub enum Arrival {
     /// By an ordinary link.
     Plain,
-    /// By the link "Check for new messages".
+    /// By the button "Check for new messages", or by the link if the page has no box.
     Check,
     /// In the reading view, which reloads itself every given number of minutes.
     Reload(u64),
@@ -164,6 +166,7 @@ impl<'a> RoomPage<'a> {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
             reader: user.user_id,
+            session: user.digest.to_hex(),
             older: first.map(|message| message.id).filter(|_| page.has_older),
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
@@ -230,6 +233,20 @@ impl<'a> RoomPage<'a> {
         match self.arrival {
             Arrival::Reload(minutes) => Some(minutes),
             _ => None,
+        }
+    }
+
+    /// Returns a name for the reader's session, for drafts that the script keeps. It does not reveal the cookie.
+    fn session(&self) -> &str {
+        self.session.get(..16).unwrap_or_default()
+    }
+
+    /// Returns what is said beside the button "Check for new messages" if there were none.
+    fn nothing_new(&self) -> &'static str {
+        if self.arrival == Arrival::Check && self.new == Some(0) {
+            " No new messages."
+        } else {
+            ""
         }
     }
 
