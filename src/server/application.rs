@@ -16,6 +16,7 @@ use crate::config::{Config, Switch};
 use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
+use crate::live::done_forms::DoneForms;
 use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::presence::Presence;
@@ -110,6 +111,7 @@ impl Application {
             writer,
             origin,
             drafts: Drafts::default(),
+            done_forms: DoneForms::default(),
             read_marks: ReadMarks::default(),
             presence: Presence::default(),
             limits: Limits::new(

@@ -28,6 +28,7 @@ struct InvitesPage<'a> {
     room: &'a Room,
     invites: Vec<Invite>,
     new_link: Option<NewLink>,
+    nonce: String,
     life: &'a str,
     uses: &'a str,
     has_revoked: bool,
@@ -55,6 +56,7 @@ impl<'a> InvitesPage<'a> {
             room,
             invites,
             new_link: None,
+            nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
             life: "",
             uses: "",
             has_revoked: false,
@@ -77,6 +79,7 @@ impl<'a> InvitesPage<'a> {
 pub struct InvitesForm {
     life: String,
     uses: String,
+    nonce: String,
 }
 
 impl Fields for InvitesForm {}
@@ -118,7 +121,7 @@ pub async fn show(
     })
 }
 
-/// Creates a link.
+/// Creates a link. A form that is sent again shows the link that it has created.
 ///
 /// **Who:** the owner and moderators. **Answers:** the page with the link, which is shown only once; or the form again
 /// with 422; for a public room 403, with a sentence that it needs no links; or 429.
@@ -142,12 +145,13 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    let (life, uses) = match form.parse() {
+    let choice = match form.parse() {
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems).await,
     };
     state.core.limits.change(user.user_id)?;
-    match invites::create(&state.core, room.id, user.user_id, life, uses).await? {
+    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    match invites::create(&state.core, &turn, room.id, user.user_id, choice).await? {
         Created::Link(id, token) => {
             let address = absolute_url(&request, &invite_url(token.as_str()));
             let new_link = NewLink {
