@@ -184,7 +184,7 @@ pub async fn submit(
             matches!(error, AppError::NoSuchPerson { .. })
         }
         Action::DeleteRoom => matches!(error, AppError::NoSuchRoom),
-        Action::MakePublic | Action::ClearRoom => false,
+        Action::Ignore | Action::MakePublic | Action::ClearRoom => false,
     };
     end_once(&request, is_over, perform(state, user, action, *target)).await
 }
