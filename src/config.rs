@@ -223,8 +223,8 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_MAX_MESSAGES", default_value = "500", value_parser = max_messages, allow_negative_numbers = true)]
     pub max_messages: usize,
 
-    /// Maximum memory for the messages of all rooms together, such as 64MiB. Beyond it, the room that
-    /// uses most loses its oldest messages
+    /// Maximum memory for the messages and reports of all rooms together, such as 64MiB. Beyond it, the room
+    /// that uses most loses its oldest
     #[arg(long, env = "MIRAGE_BUFFER_BYTES", default_value = "64MiB", value_parser = buffer_bytes)]
     pub buffer_bytes: usize,
 
@@ -338,11 +338,11 @@ pub struct Rates {
     #[arg(long, env = "MIRAGE_LIMIT_CHANGES", default_value = "30+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_changes: Rate,
 
-    /// Messages from one person in one room
+    /// Messages from one person in one room, and also reports of messages
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES", default_value = "5+1/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages: Rate,
 
-    /// Messages from all people together in one room
+    /// Messages from all people together in one room, and also reports of messages
     #[arg(long, env = "MIRAGE_LIMIT_MESSAGES_ROOM", default_value = "20+10/1s", value_name = "RATE", value_parser = rate)]
     pub limit_messages_room: Rate,
 

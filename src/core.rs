@@ -170,6 +170,10 @@ impl Core {
             }
             Change::AccountChanged(user) => {
                 self.settings.forget(user);
+                // Polls that wait may have to be told what is no longer, or again, to be shown.
+                for room in self.presence.rooms_of(user) {
+                    self.messages.wake(room).await;
+                }
             }
             Change::AccountDeleted(user) => {
                 for session in self.sessions.forget_where(|live| live.user_id == user) {
@@ -178,9 +182,8 @@ impl Core {
                 self.settings.forget(user);
                 self.drafts.forget(user);
                 // Last, because only now can no further message of this person arrive.
-                self.messages
-                    .delete_everywhere_by(user, self.clock.site_time())
-                    .await;
+                let now = self.clock.site_time();
+                self.messages.forget_person(user, now).await;
             }
             Change::Unknown => {
                 tracing::error!(

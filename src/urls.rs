@@ -71,10 +71,10 @@ pub fn room_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}?done={done}")
 }
 
-/// Returns the URL of a room's moderation view with the confirmation that a message was deleted.
+/// Returns the URL of a room's moderation view with the confirmation `done`.
 #[must_use]
-pub fn room_moderated_url(room: RoomId) -> String {
-    format!("/rooms/{room}?moderate=1&done=deleted")
+pub fn room_moderated_url(room: RoomId, done: &str) -> String {
+    format!("/rooms/{room}?moderate=1&done={done}")
 }
 
 /// Returns the URL of a room's member list with the confirmation `done`.

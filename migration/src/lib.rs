@@ -15,6 +15,7 @@ mod m20261122_000005_links;
 mod m20261122_000006_changes;
 mod m20261129_000007_versions;
 mod m20261129_000008_name_keys;
+mod m20261129_000009_ignored_people;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -31,6 +32,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261122_000006_changes::Migration),
             Box::new(m20261129_000007_versions::Migration),
             Box::new(m20261129_000008_name_keys::Migration),
+            Box::new(m20261129_000009_ignored_people::Migration),
         ]
     }
 }

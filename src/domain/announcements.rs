@@ -7,10 +7,11 @@ use sea_orm::DeriveValueType;
 use super::mistake::UnknownChoice;
 
 /// A person's choice of what is announced.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, DeriveValueType)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq, DeriveValueType)]
 #[sea_orm(value_type = "String", to_str = "Announcements::as_str")]
 pub enum Announcements {
     /// The author and the text of each message.
+    #[default]
     Each,
     /// The number of new messages.
     Count,

@@ -39,7 +39,7 @@ pub use posting::Posting;
 pub use requester::Requester;
 pub use role::Role;
 pub use room_name::RoomName;
-pub use short_text::{BanReason, Description};
+pub use short_text::{Description, Reason};
 pub use slow_mode::SlowMode;
 pub use timestamp::{Lifespan, SiteTime, Timestamp};
 pub use username::Username;

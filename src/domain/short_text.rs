@@ -1,4 +1,4 @@
-//! Short texts of one paragraph: the description of a room and the reason for a ban.
+//! Short texts of one paragraph: the description of a room, and the reason for a ban or a report.
 
 use super::characters::{bound_marks, is_visible, replace_forbidden};
 use super::mistake::Mistake;
@@ -27,12 +27,12 @@ impl Description {
     }
 }
 
-/// The reason for a ban, shown to the banned person, the owner and the moderators: 1 to 300 characters, at least
-/// one of them visible.
+/// The reason for a ban, shown to the banned person, the owner and the moderators, or for a report, shown to the owner
+/// and the moderators: 1 to 300 characters, at least one of them visible.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BanReason(String);
+pub struct Reason(String);
 
-impl BanReason {
+impl Reason {
     /// Parses a reason as typed.
     ///
     /// # Errors
@@ -84,13 +84,13 @@ mod tests {
     fn a_text_has_at_most_300_characters() {
         assert!(Description::parse(&"é".repeat(300)).is_ok());
         assert!(Description::parse(&"é".repeat(301)).is_err());
-        assert!(BanReason::parse(&"é".repeat(301)).is_err());
+        assert!(Reason::parse(&"é".repeat(301)).is_err());
     }
 
     #[test]
     fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
-        assert_eq!(BanReason::parse(" "), Err(Mistake::new("Enter a reason")));
+        assert_eq!(Reason::parse(" "), Err(Mistake::new("Enter a reason")));
     }
 
     #[test]
@@ -104,13 +104,13 @@ mod tests {
     fn a_text_that_shows_nothing_is_empty() {
         for blank in ["\u{200b}", "\u{2800}", "\u{3164} \u{202e}", "\u{301}"] {
             assert_eq!(Description::parse(blank).unwrap().as_str(), "", "{blank:?}");
-            assert_eq!(BanReason::parse(blank), Err(Mistake::new("Enter a reason")));
+            assert_eq!(Reason::parse(blank), Err(Mistake::new("Enter a reason")));
         }
     }
 
     #[test]
     fn characters_forbidden_in_html_are_replaced() {
-        let reason = BanReason::parse("a\u{0}b\u{7}c\u{fffe}").unwrap();
+        let reason = Reason::parse("a\u{0}b\u{7}c\u{fffe}").unwrap();
 
         assert_eq!(reason.as_str(), "a\u{fffd}b\u{fffd}c\u{fffd}");
     }

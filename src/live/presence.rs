@@ -33,6 +33,14 @@ impl Presence {
             .map_or(0, |people| people.iter().filter(is_present).count())
     }
 
+    /// Returns the rooms in which `user` is present or was a moment ago.
+    #[must_use]
+    pub fn rooms_of(&self, user: UserId) -> Vec<RoomId> {
+        let seen = self.lock();
+        let theirs = seen.iter().filter(|(_, people)| people.contains_key(&user));
+        theirs.map(|(room, _)| *room).collect()
+    }
+
     /// Frees the entries of people who are no longer present.
     pub fn sweep(&self, now: SiteTime) {
         let mut seen = self.lock();

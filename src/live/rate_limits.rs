@@ -32,6 +32,8 @@ pub struct Limits {
     changes: Limit<UserId>,
     messages: Limit<(UserId, RoomId)>,
     messages_room: Limit<RoomId>,
+    reports: Limit<(UserId, RoomId)>,
+    reports_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
     /// When each person last posted in a room in slow mode.
     last_posts: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
@@ -54,6 +56,8 @@ impl Limits {
             changes: Limit::new(rates.limit_changes, &clock),
             messages: Limit::new(rates.limit_messages, &clock),
             messages_room: Limit::new(rates.limit_messages_room, &clock),
+            reports: Limit::new(rates.limit_messages, &clock),
+            reports_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
             last_posts: Mutex::default(),
             clock,
@@ -153,6 +157,16 @@ impl Limits {
         self.count(&self.messages_room, &room)
     }
 
+    /// Counts a report of `user` in `room`. Reports have the limits of messages, but are counted by themselves:
+    /// neither keeps anybody from the other.
+    ///
+    /// # Errors
+    /// When there were too many reports by that person in the room, or by everybody in the room.
+    pub fn report(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
+        self.count(&self.reports, &(user, room))?;
+        self.count(&self.reports_room, &room)
+    }
+
     /// Counts a message of `user` in `room`, whose slow mode is `wait`. This is the room owner's setting, so
     /// it also applies when rate limits are off.
     ///
@@ -185,6 +199,8 @@ impl Limits {
         self.changes.sweep();
         self.messages.sweep();
         self.messages_room.sweep();
+        self.reports.sweep();
+        self.reports_room.sweep();
         self.links.sweep();
         let now = self.clock.0.site_time();
         self.join_name.sweep(now);
@@ -209,6 +225,8 @@ impl Limits {
             + self.changes.size()
             + self.messages.size()
             + self.messages_room.size()
+            + self.reports.size()
+            + self.reports_room.size()
             + self.links.size()
             + self.last_posts().len()
     }

@@ -11,7 +11,7 @@ use super::sessions::{self, Client, PendingSession};
 use super::{memberships, name_keys, one_time_links};
 use crate::config::SignUp;
 use crate::core::{Core, Fault, is_duplicate};
-use crate::database::entities::{room, room_member, user};
+use crate::database::entities::{ignored_person, room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{AccountPassword, Announcements, PlainPassword, Requester, UserId, Username};
@@ -392,20 +392,28 @@ pub(super) async fn exists(core: &Core, user: UserId) -> Result<bool, Fault> {
 ///
 /// # Errors
 /// When the database fails.
-pub async fn settings(core: &Core, user: UserId) -> Result<Settings, Fault> {
-    let read = async || {
-        let row = user::Entity::find_by_id(user).one(&core.database).await?;
-        Ok::<_, Fault>(row.map(|row| Settings {
-            announcements: row.announcements,
-        }))
+pub async fn settings(core: &Core, user: UserId) -> Result<Arc<Settings>, Fault> {
+    let held = core
+        .settings
+        .get(user, async || read_settings(core, user).await);
+    Ok(held.await?.unwrap_or_default())
+}
+
+async fn read_settings(core: &Core, user: UserId) -> Result<Option<Settings>, Fault> {
+    let Some(row) = user::Entity::find_by_id(user).one(&core.database).await? else {
+        return Ok(None);
     };
-    let held = core.settings.get(user, read).await?;
-    Ok(held.map_or(
-        Settings {
-            announcements: Announcements::Each,
-        },
-        |settings| *settings,
-    ))
+    let ignored: Vec<UserId> = ignored_person::Entity::find()
+        .select_only()
+        .column(ignored_person::Column::IgnoredId)
+        .filter(ignored_person::Column::UserId.eq(user))
+        .into_tuple()
+        .all(&core.database)
+        .await?;
+    Ok(Some(Settings {
+        announcements: row.announcements,
+        ignored: ignored.into_iter().collect(),
+    }))
 }
 
 /// Sets how much a screen reader announces to `user`.

@@ -10,6 +10,7 @@ use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{PlainPassword, Requester, RoomId, RoomName, Timestamp, UserId};
+use crate::live::messages::Ignored;
 
 /// The outcome of joining a room.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -211,7 +212,7 @@ pub(super) async fn join(
 pub(super) async fn mark_read(core: &Core, user: UserId, joined: Joined) -> Joined {
     if let Joined::Now(room) = joined {
         let now = core.clock.site_time();
-        let page = core.messages.page(room, None, now).await;
+        let page = core.messages.page(room, None, &Ignored::NOBODY, now).await;
         if let Some(latest) = page.messages.last() {
             core.read_marks.mark_read(user, room, latest.id, now);
         }

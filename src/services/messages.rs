@@ -7,7 +7,7 @@ use super::rooms::{self, Access};
 use crate::core::{Core, Fault};
 use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, UserId};
 use crate::live::messages::{
-    Appended, Cursor, Message, NewMessage, Page, Since, Subscription, Wish,
+    Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Subscription, Wish,
 };
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
@@ -197,6 +197,15 @@ pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option
     }
 }
 
+/// The messages that a page of a room shows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shown {
+    /// Those of people whom the reader does not ignore.
+    Unignored,
+    /// All, to be moderated.
+    All,
+}
+
 /// Returns the newest messages of `room`, or those before `before`, if `reader` is a member.
 ///
 /// Membership is checked after the last wait: a person who is removed meanwhile is shown nothing that was posted
@@ -209,9 +218,15 @@ pub async fn page(
     reader: &LiveSession,
     room: RoomId,
     before: Option<MessageId>,
+    shown: Shown,
 ) -> Result<Option<Page>, Fault> {
+    let settings = accounts::settings(core, reader.user_id).await?;
+    let ignored = match shown {
+        Shown::Unignored => &settings.ignored,
+        Shown::All => &Ignored::NOBODY,
+    };
     let now = core.clock.site_time();
-    let page = core.messages.page(room, before, now).await;
+    let page = core.messages.page(room, before, ignored, now).await;
     let access = rooms::access(core, room, reader.user_id).await?;
     let is_member = matches!(access, Access::Member(_)) && !reader.has_ended();
     Ok(is_member.then_some(page))
@@ -281,6 +296,19 @@ pub enum WaitMode {
     Wait,
 }
 
+/// Returns what happened in `room` after `cursor`, without the messages of people whom `reader` ignores now.
+async fn news(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+    cursor: Option<Cursor>,
+) -> Result<Since, Fault> {
+    let settings = accounts::settings(core, reader.user_id).await?;
+    let now = core.clock.site_time();
+    let messages = &core.messages;
+    Ok(messages.since(room, cursor, &settings.ignored, now).await)
+}
+
 /// Returns what happened in `room` after `cursor`, as soon as something happens.
 ///
 /// The reader's access is checked each time before anything is returned: a reader who signs out, leaves or is
@@ -306,8 +334,7 @@ pub async fn poll(
         return Ok(refused);
     }
     loop {
-        let now = core.clock.site_time();
-        let since = core.messages.since(room, cursor, now).await;
+        let since = news(core, reader, room, cursor).await?;
         // Checked again after the last wait before an answer.
         let audience = match may_read(core, reader, room).await? {
             Ok(audience) => audience,

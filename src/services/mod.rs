@@ -4,6 +4,7 @@
 //! matches; failures that no person caused are a [`crate::core::Fault`], carried by `?`.
 
 pub mod accounts;
+pub mod ignored;
 pub mod invites;
 pub mod members;
 mod memberships;
@@ -12,6 +13,7 @@ pub mod moderation;
 pub mod name_keys;
 pub mod one_time_links;
 pub mod operators;
+pub mod reports;
 pub mod room_settings;
 pub mod rooms;
 pub mod sessions;

@@ -16,7 +16,7 @@ use crate::core::{Core, Fault};
 use crate::database::entities::{room_ban, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
-use crate::domain::{BanReason, Role, RoomId, UserId};
+use crate::domain::{Reason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 
 /// The outcome of a moderator's action on a person.
@@ -121,7 +121,7 @@ pub async fn ban(
     room: RoomId,
     actor: UserId,
     person: UserId,
-    reason: BanReason,
+    reason: Reason,
 ) -> Result<Moderated, Fault> {
     let now = core.clock.now();
     core.change(async move |transaction| {
@@ -249,20 +249,32 @@ pub struct Person {
     pub ban: Option<String>,
 }
 
-/// Returns the person with this id, if they are a member of the room, banned from it, or the author of live
-/// messages there. Other people are not shown in the room.
+/// Returns the person with this id, if the member `reader` may know them.
+///
+/// Members know the members of the room and the authors of live messages there. Moderators also know who is banned,
+/// and the authors of reported messages.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn person(core: &Core, room: &Room, person: UserId) -> Result<Option<Person>, Fault> {
+pub async fn person(
+    core: &Core,
+    room: &Room,
+    reader: UserId,
+    person: UserId,
+) -> Result<Option<Person>, Fault> {
     let Some(name) = name_of(&core.database, person).await? else {
         return Ok(None);
     };
     let role = room.role_of(person);
-    let ban = ban_reason(&core.database, room.id, person).await?;
-    let authors = core.messages.authors(room.id, core.clock.site_time()).await;
-    let is_known =
-        role.is_some() || ban.is_some() || authors.iter().any(|(author, _)| *author == person);
+    let now = core.clock.site_time();
+    let authors = core.messages.authors(room.id, now).await;
+    let mut is_known = role.is_some() || authors.iter().any(|(author, _)| *author == person);
+    let mut ban = None;
+    if room.role_of(reader) >= Some(Role::Moderator) {
+        ban = ban_reason(&core.database, room.id, person).await?;
+        let reports = core.messages.reports(room.id, now).await;
+        is_known |= ban.is_some() || reports.iter().any(|report| report.message.author == person);
+    }
     Ok(is_known.then_some(Person {
         user_id: person,
         name,

@@ -10,7 +10,7 @@ use sea_orm::{
     QuerySelect, RelationTrait, Set,
 };
 
-use super::{memberships, name_keys};
+use super::{accounts, memberships, name_keys};
 use crate::core::{Core, Fault, is_duplicate};
 use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, user};
@@ -322,12 +322,17 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
     let memberships = room_member::Entity::find().filter(room_member::Column::RoomId.is_in(ids));
     let counts: HashMap<RoomId, u64> =
         count_by(&core.database, memberships, room_member::Column::RoomId).await?;
+    let settings = accounts::settings(core, user).await?;
+    let ignored = &settings.ignored;
     let now = core.clock.site_time();
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
         let seen = core.read_marks.find(user, room.id);
         own.push(OwnRoom {
-            new: core.messages.new_for(room.id, user, seen, now).await,
+            new: core
+                .messages
+                .new_for(room.id, user, ignored, seen, now)
+                .await,
             members: counts.get(&room.id).copied().unwrap_or(0),
             language: Language::parse(&room.language),
             id: room.id,

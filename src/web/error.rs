@@ -42,6 +42,11 @@ pub enum AppError {
         /// The message's room.
         room: RoomId,
     },
+    /// The message is gone, or the user's own.
+    NotReportable {
+        /// The message's room.
+        room: RoomId,
+    },
     /// The user is not a member of this public room.
     NotAMember {
         /// The room.
@@ -194,6 +199,7 @@ impl ResponseError for AppError {
             Self::NotFound
             | Self::NoSuchRoom
             | Self::NoSuchMessage { .. }
+            | Self::NotReportable { .. }
             | Self::NoSuchPerson { .. }
             | Self::DeadLink => StatusCode::NOT_FOUND,
             Self::NotAMember { .. }
@@ -271,6 +277,7 @@ impl AppError {
             Self::NotFound => "Page not found",
             Self::NoSuchRoom => "There is no such room, or you are not in it",
             Self::NoSuchMessage { .. } => "You cannot delete this message",
+            Self::NotReportable { .. } => "You cannot report this message",
             Self::NotAMember { .. } => "You are not in this room",
             Self::NotAllowed { needs, .. } if *needs == Role::Owner => "Only the owner can do that",
             Self::NotAllowed { .. } => "Only the owner and moderators can do that",
@@ -307,6 +314,9 @@ impl AppError {
             }
             Self::NoSuchMessage { .. } => {
                 "It may have disappeared or been deleted already, or it may be someone else’s. Only the owner and moderators can delete other people’s messages."
+            }
+            Self::NotReportable { .. } => {
+                "It may have disappeared or been deleted already, or it may be your own. Nothing was sent."
             }
             Self::NotAMember { .. } => {
                 "Only members can read and write messages here. Join the room to take part."

@@ -44,7 +44,8 @@ pub async fn room_with_role(
     }
 }
 
-/// Returns a room, and a person there whom the user may moderate.
+/// Returns a room, and a person there whom the user may know. For pages of moderators, who need the role
+/// `needs`, it is a person whom the user may moderate.
 ///
 /// # Errors
 /// When the user may not moderate the person, or the person is not in the room and has no messages there.
@@ -55,12 +56,12 @@ pub async fn room_and_person(
     needs: Role,
 ) -> Result<(Arc<Room>, Person), AppError> {
     let room = room_with_role(state, user, room, needs).await?;
-    let person = moderation::person(&state.core, &room, person).await?;
+    let person = moderation::person(&state.core, &room, user.user_id, person).await?;
     let person = person.ok_or(AppError::NoSuchPerson { room: room.id })?;
     // The role may have changed while the database was asked.
     let room = room_with_role(state, user, room.id, needs).await?;
     let role = room.role_of(user.user_id);
-    if role.is_some_and(|role| role.may_moderate(person.role)) {
+    if needs == Role::Member || role.is_some_and(|role| role.may_moderate(person.role)) {
         Ok((room, person))
     } else {
         let (room, needs) = (room.id, Role::Owner);

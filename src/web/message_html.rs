@@ -15,7 +15,7 @@ struct MessageHtml<'a> {
 }
 
 impl MessageHtml<'_> {
-    /// Returns the first words of the message, for the name of its Delete link.
+    /// Returns the first words of the message, for the name of its link.
     fn first_words(&self) -> String {
         let words = self.message.text.first_words();
         let is_all = words.len() == self.message.text.as_str().trim().len();
@@ -24,6 +24,14 @@ impl MessageHtml<'_> {
             words.push('…');
         }
         words
+    }
+
+    /// Returns the last part of the address of the message's link, and what it does.
+    fn link(&self) -> (&'static str, &'static str) {
+        match self.reader {
+            Reader::Reporter => ("report", "Report"),
+            _ => ("delete", "Delete"),
+        }
     }
 }
 
@@ -36,6 +44,8 @@ enum Reader {
     Author,
     /// A moderator, who may delete the message.
     Moderator,
+    /// A reader who wants to report a message.
+    Reporter,
 }
 
 /// Renders a message once for all its readers. The server passes this function to the message log.
@@ -63,6 +73,14 @@ pub fn render_for_moderator(message: &Message) -> Result<String, askama::Error> 
     html(message, Reader::Moderator)
 }
 
+/// Renders the message with a link to report it. Rendered on each request, because it is requested rarely.
+///
+/// # Errors
+/// When the template fails.
+pub fn render_for_reporter(message: &Message) -> Result<String, askama::Error> {
+    html(message, Reader::Reporter)
+}
+
 fn html(message: &Message, reader: Reader) -> Result<String, askama::Error> {
     let room = message.room;
     MessageHtml {
@@ -84,7 +102,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Lifespan, MessageText, SiteTime, Timestamp, UserId};
-    use crate::live::messages::{Capacity, Messages, NewMessage, Wish};
+    use crate::live::messages::{Capacity, Ignored, Messages, NewMessage, Wish};
 
     /// 2026-11-22T13:05:00Z.
     const START: i64 = 1_795_352_700_000;
@@ -112,7 +130,7 @@ mod tests {
             session_ended: &AtomicBool::new(false),
         };
         messages.append(room, &wish, now).await;
-        let page = messages.page(room, None, now).await;
+        let page = messages.page(room, None, &Ignored::NOBODY, now).await;
         Arc::clone(&page.messages[0])
     }
 

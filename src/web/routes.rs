@@ -11,10 +11,11 @@ use crate::web::connections::BodyLimits;
 use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
-    accessibility, account, account_delete, account_password, account_sessions, asset, ban,
-    confirm, delete_message, healthz, home, invite, invites, join, leave, lift_ban, login, logout,
-    member, member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms,
-    register, reset, revoke_invite, room, room_password, room_settings,
+    accessibility, account, account_delete, account_ignored, account_password, account_sessions,
+    asset, ban, close_report, confirm, delete_message, healthz, home, invite, invites, join, leave,
+    lift_ban, login, logout, member, member_role, members, messages, my_rooms, new_room, poll,
+    private_join, public_rooms, register, report_message, reset, revoke_invite, room,
+    room_password, room_settings,
 };
 use crate::web::session;
 use crate::web::state::state;
@@ -102,6 +103,9 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/settings/password", room_password::submit),
         get(DELETE_MESSAGE, delete_message::show),
         post(DELETE_MESSAGE, delete_message::submit),
+        get(REPORT_MESSAGE, report_message::show),
+        post(REPORT_MESSAGE, report_message::submit),
+        post(CLOSE_REPORT, close_report::submit),
         get("/rooms/{room}/invites", invites::show),
         post("/rooms/{room}/invites", invites::submit),
         post(REVOKE_INVITE, revoke_invite::submit),
@@ -116,6 +120,8 @@ pub fn table() -> Vec<Endpoint> {
         get("/account/sessions", account_sessions::show),
         post("/account/sessions/end-others", account_sessions::end_others),
         post("/account/sessions/{session}/end", account_sessions::end).with_cookie(),
+        get("/account/ignored", account_ignored::show),
+        post("/account/ignored/{person}/stop", account_ignored::stop),
         get("/account/delete", account_delete::show),
         post("/account/delete", account_delete::submit).with_cookie(),
         get(HEALTHZ, healthz::show),
@@ -139,6 +145,8 @@ const RESET: &str = "/reset/{token}";
 const POLL: &str = "/rooms/{room}/poll";
 const MESSAGES: &str = "/rooms/{room}/messages";
 const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
+const REPORT_MESSAGE: &str = "/rooms/{room}/messages/{message}/report";
+const CLOSE_REPORT: &str = "/rooms/{room}/reports/{message}/close";
 const BAN: &str = "/rooms/{room}/members/{person}/ban";
 const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
 const INVITE: &str = "/invite/{token}";

@@ -6,7 +6,7 @@
 
 import { readFileSync } from 'node:fs';
 
-import { expect, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from './site.js';
+import { expect, LONGEST_WORD, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from './site.js';
 import { messageBox, problemsOf } from './support.js';
 
 /** Routes that people do not see: for the script, for monitoring, and files. */
@@ -16,6 +16,7 @@ export const STATES = [
   ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
+  ...[...reports(), ...ignoring()],
   ...[...manage(), ...roomSettings(), ...invites(), ...invite()],
   ...[...account(), ...accountPassword(), ...accountSessions(), ...accountDelete(), ...errors()],
 ];
@@ -570,6 +571,135 @@ function deleteMessage() {
   }));
 }
 
+/** Reporting messages, and what moderators see of it. */
+function reports() {
+  const at = '/rooms/{room}/messages/{message}/report';
+  const ask = async (page, room, author) => {
+    await page.goto(`${room}?report=1`);
+    await page.getByRole('link', { name: `Report ${author}’s message` }).first().click();
+  };
+  const send = async (page, reason) => {
+    await page.getByLabel('Reason').fill(reason);
+    await page.getByRole('button', { name: 'Report message' }).click();
+  };
+  const seen = [
+    ['report a message', 'bob', 'Kettle club', 'עדה', 'but not who sent the report'],
+    ['report a message of the only moderator', 'bob', 'Kettle club', 'ada', 'Nobody would see this report'],
+    ['report a message to oneself', 'ada', 'Kettle club', 'bob', 'Nobody but you would see'],
+    ['report a long message', 'bob', LONG_NAME, LONG_PERSON, 'kettlekettle'],
+  ].map(([name, as, room, author, says]) => ({
+    ...{ name, at, as, says },
+    go: ({ page, site }) => ask(page, site.rooms[room], author),
+  }));
+  /** A room of ada's in which cleo has reported bob's messages. */
+  const reported = async (site, ...texts) => {
+    const room = await site.room('ada', ['bob', 'cleo']);
+    for (const text of texts) {
+      const message = await site.say('bob', room, text);
+      const form = { reason: `Spam, and ${LONGEST_WORD}` };
+      await submit(await site.person('cleo'), `${room}/messages/${message}/report`, form);
+    }
+    return room;
+  };
+  return [
+    ...seen,
+    {
+      ...{ name: 'report a message, no reason', at, as: 'bob', status: 422 },
+      ...{ says: 'Enter a reason', problem: 'Enter a reason' },
+      go: async ({ page, site }) => {
+        await ask(page, site.rooms['Kettle club'], 'עדה');
+        await send(page, ' ');
+      },
+    },
+    {
+      ...{ name: 'room, choosing what to report', at: '/rooms/{room}', as: 'bob' },
+      says: 'Choose the message to report',
+      go: async ({ page, site }) => page.goto(`${site.rooms['Kettle club']}?report=1`),
+    },
+    {
+      ...{ name: 'room, a message reported', at: '/rooms/{room}', as: 'bob', says: 'Report sent.' },
+      go: async ({ page, site }) => {
+        const room = await site.room('ada', ['bob', 'cleo']);
+        await site.say('cleo', room, 'Cheap kettles!');
+        await ask(page, room, 'cleo');
+        await send(page, 'Spam');
+      },
+    },
+    {
+      ...{ name: 'room, with an open report', at: '/rooms/{room}', as: 'ada', says: '1 open report' },
+      go: async ({ page, site }) => page.goto(await reported(site, 'Cheap kettles!')),
+    },
+    {
+      ...{ name: 'room, moderated, with reports', at: '/rooms/{room}', as: 'ada' },
+      says: 'Close report 2',
+      go: async ({ page, site }) => {
+        const room = await reported(site, 'Cheap kettles!\nCheap kettles!', LONGEST_WORD);
+        await page.goto(`${room}?moderate=1`);
+      },
+    },
+    {
+      ...{ name: 'room, moderated, a report closed', at: '/rooms/{room}', as: 'ada' },
+      says: 'Report closed.',
+      go: async ({ page, site }) => {
+        await page.goto(`${await reported(site, 'Cheap kettles!')}?moderate=1`);
+        await page.getByRole('button', { name: 'Close report 1' }).click();
+      },
+    },
+  ];
+}
+
+/** Ignoring people: from their entry or page, and the list in the account. */
+function ignoring() {
+  const list = '/account/ignored';
+  const of = '/rooms/{room}/members/{person}';
+  const ignore = (button) => async ({ page, site }) => {
+    await signUp(page, site);
+    const room = await joinedRoom(page, site);
+    await page.goto(`${room}/members`);
+    await page.getByRole('link', { name: 'Ignore bob' }).click();
+    if (button) await page.getByRole('button', { name: 'Ignore bob' }).click();
+  };
+  const ignoreThenOpen = (link) => async ({ page, site }) => {
+    await ignore(true)({ page, site });
+    await page.getByRole('link', { name: link, exact: true }).click();
+  };
+  const ignoreThenList = async ({ page, site }) => {
+    await ignore(true)({ page, site });
+    await page.goto(list);
+  };
+  return [
+    {
+      ...{ name: 'a member’s page', at: of, as: 'bob', says: 'Owner of this room.' },
+      go: async ({ page, site }) => {
+        await page.goto(`${site.rooms['Kettle club']}/members`);
+        await page.getByRole('link', { name: 'ada, owner' }).click();
+      },
+    },
+    {
+      ...{ name: 'a member’s page, a long name', at: of, as: 'bob', says: 'Member of this room.' },
+      go: async ({ page, site }) => {
+        await page.goto(`${site.rooms[LONG_NAME]}/members`);
+        await page.getByRole('link', { name: LONG_PERSON, exact: true }).click();
+      },
+    },
+    { name: 'a member’s page, ignored', at: of, says: 'You are ignoring', go: ignoreThenOpen('bob, owner, ignored') },
+    { name: 'ignore a member', at: `${of}/ignore`, says: 'To undo this', go: ignore(false) },
+    {
+      ...{ name: 'members, somebody ignored', at: '/rooms/{room}/members', says: 'Person ignored.' },
+      go: ignore(true),
+    },
+    { name: 'account, ignored people, none', at: list, as: 'ada', says: 'not ignoring', go: open(list) },
+    { name: 'account, ignored people', at: list, says: 'Stop ignoring bob', go: ignoreThenList },
+    {
+      ...{ name: 'account, one no longer ignored', at: list, says: 'No longer ignored.' },
+      go: async ({ page, site }) => {
+        await ignoreThenList({ page, site });
+        await page.getByRole('button', { name: 'Stop ignoring bob' }).click();
+      },
+    },
+  ];
+}
+
 function messageRefused() {
   const at = '/rooms/{room}/messages';
   const name = (why) => `message not sent, ${why}`;
@@ -815,6 +945,7 @@ function errors() {
     ['no such page', '/nowhere', 'ada', 404, 'Page not found'],
     ['no such room', '/rooms/999999', 'ada', 404, 'There is no such room'],
     ['no such message', '/rooms/1/messages/999/delete', 'ada', 404, 'You cannot delete this message'],
+    ['no message to report', '/rooms/1/messages/999/report', 'ada', 404, 'You cannot report this message'],
     ['the wrong method', '/logout', 'ada', 405, 'This address cannot be used that way'],
     ['not a member', '/rooms/1/members', 'cleo', 403, 'You are not in this room'],
     ['not the owner', '/rooms/1/settings', 'bob', 403, 'Only the owner can do that'],

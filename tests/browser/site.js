@@ -12,7 +12,7 @@ export { expect };
 export const PASSWORD = 'many small kettles';
 export const ROOM_PASSWORD = 'three spoons';
 
-const LONGEST_WORD = 'kettle'.repeat(34).slice(0, 200);
+export const LONGEST_WORD = 'kettle'.repeat(34).slice(0, 200);
 export const LONG_NAME = 'Samovar'.repeat(10).slice(0, 64);
 export const LONG_PERSON = 'Wilhelmina'.repeat(4).slice(0, 32);
 

@@ -150,7 +150,38 @@ const TABLE: &[Row] = &[
         [303, 403, 403, 404, 404, 404],
         Some([303, 404, 404, 404, 404, 404]),
     ),
-    of_moderators("GET", "/rooms/{room}/members/{person}", 200, 200),
+    row(
+        "GET",
+        REPORT,
+        [303, 403, 403, 404, 404, 404],
+        Some([303, 404, 404, 404, 404, 404]),
+    ),
+    row(
+        "POST",
+        REPORT,
+        [303, 403, 403, 404, 404, 404],
+        Some([303, 404, 404, 404, 404, 404]),
+    ),
+    of_moderators("POST", "/rooms/{room}/reports/{message}/close", 303, 303),
+    row(
+        "GET",
+        "/rooms/{room}/members/{person}",
+        [303, 403, 403, 200, 200, 200],
+        Some([303, 404, 404, 200, 200, 200]),
+    ),
+    // The member cannot ignore themselves.
+    row(
+        "GET",
+        "/rooms/{room}/members/{person}/ignore",
+        [303, 403, 403, 404, 200, 200],
+        Some([303, 404, 404, 404, 200, 200]),
+    ),
+    row(
+        "POST",
+        "/rooms/{room}/members/{person}/ignore",
+        [303, 403, 403, 404, 303, 303],
+        Some([303, 404, 404, 404, 303, 303]),
+    ),
     of_moderators("POST", "/rooms/{room}/members/{person}/role", 403, 400),
     of_moderators("GET", "/rooms/{room}/members/{person}/owner", 403, 200),
     of_moderators("POST", "/rooms/{room}/members/{person}/owner", 403, 303),
@@ -191,6 +222,8 @@ const TABLE: &[Row] = &[
     anywhere("GET", "/account/sessions", 303, 200),
     anywhere("POST", "/account/sessions/end-others", 303, 303),
     anywhere("POST", "/account/sessions/{session}/end", 303, 303),
+    anywhere("GET", "/account/ignored", 303, 200),
+    anywhere("POST", "/account/ignored/{person}/stop", 303, 303),
     anywhere("GET", "/account/delete", 303, 200),
     anywhere("POST", "/account/delete", 303, 422),
     anywhere("GET", "/healthz", 200, 200),
@@ -198,6 +231,7 @@ const TABLE: &[Row] = &[
 ];
 
 const DELETE: &str = "/rooms/{room}/messages/{message}/delete";
+const REPORT: &str = "/rooms/{room}/messages/{message}/report";
 
 const PEOPLE: [&str; 6] = [
     "signed out",

@@ -325,6 +325,10 @@ async fn make_states() -> Vec<State> {
     add(at, "one ended", ended);
     let ended = eve.get("/account/sessions?done=others-ended").await;
     add(at, "others ended", ended);
+    let at = "/account/ignored";
+    add(at, "none", eve.get(at).await);
+    let stopped = eve.get("/account/ignored?done=stopped").await;
+    add(at, "one stopped", stopped);
     let at = "/account/delete";
     add(at, "blank", eve.get(at).await);
     add(at, "empty", eve.post(at, &[]).await);
@@ -410,12 +414,53 @@ async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
         let person = format!("/members/{emil}");
         add(path, "a member", get(&owner, &person).await);
         add(path, "to a moderator", get(&moderator, &person).await);
-        add(path, "not allowed", get(&member, &person).await);
+        add(path, "to themselves", get(&member, &person).await);
+        let dana_to_member = get(&member, &format!("/members/{dana}")).await;
+        add(path, "to a member", dana_to_member);
         let dana = get(&owner, &format!("/members/{dana}")).await;
         add(path, "a moderator", dana);
         let banned = get(&owner, &format!("/members/{loud_one}")).await;
         add(path, "banned", banned);
         add(path, "nobody", get(&owner, "/members/9999").await);
+        let to_member = get(&member, "/members").await;
+        add("/rooms/{room}/members", "to a member", to_member);
+        let path = "/rooms/{room}/members/{person}/ignore";
+        let question = get(&owner, &format!("{person}/ignore")).await;
+        add(path, "question", question);
+        let ignored = post(&format!("{person}/ignore")).await;
+        ignored.assert_status(303);
+        let ignored = owner.get(ignored.location()).await;
+        add("/rooms/{room}/members", "somebody ignored", ignored);
+        let ignored = get(&owner, &person).await;
+        add("/rooms/{room}/members/{person}", "ignored", ignored);
+        let ignored = owner.get("/account/ignored").await;
+        add("/account/ignored", "some", ignored);
+        let stop = format!("/account/ignored/{emil}/stop");
+        owner.post(&stop, &[]).await.assert_status(303);
+
+        let choosing = get(&moderator, "?report=1").await;
+        let reports = choosing.attributes("#log a.delete[aria-label^=Report]", "href");
+        add("/rooms/{room}", "choosing what to report", choosing);
+        let path = "/rooms/{room}/messages/{message}/report";
+        for report in &reports {
+            let question = moderator.get(report).await;
+            add(path, "question", question);
+            let form = [("reason", "صاخب <b>")];
+            let sent = moderator.post(report, &form).await;
+            sent.assert_status(303);
+            let landed = moderator.get(sent.location()).await;
+            add("/rooms/{room}", "reported", landed);
+        }
+        add(path, "to nobody", owner.get(&reports[0]).await);
+        add(path, "empty", moderator.post(&reports[0], &[]).await);
+        let gone = get(&owner, "/messages/1/report").await;
+        add(path, "gone", gone);
+        add("/rooms/{room}", "with reports", get(&owner, "").await);
+        let moderating = get(&owner, "?moderate=1").await;
+        add("/rooms/{room}", "moderating reports", moderating);
+        let closed = get(&owner, "?moderate=1&done=closed").await;
+        add("/rooms/{room}", "moderated, report closed", closed);
+
         for (path, action) in [
             ("/rooms/{room}/members/{person}/owner", "owner"),
             ("/rooms/{room}/members/{person}/remove", "remove"),
@@ -546,6 +591,8 @@ async fn every_page_route_is_in_the_table_of_states() {
         "/rooms/{room}/members/{person}/lift",
         "/account/sessions/end-others",
         "/account/sessions/{session}/end",
+        "/account/ignored/{person}/stop",
+        "/rooms/{room}/reports/{message}/close",
         "/rooms/{room}/invites/{invite}/revoke",
     ];
 
@@ -944,6 +991,8 @@ async fn user_text_is_isolated_from_the_surrounding_text_direction() {
 async fn the_room_page_reads_in_a_logical_order() {
     check(|state, html| {
         let mut wrong = Vec::new();
+        let is_moderating = state.name.starts_with("moderat");
+        let is_choosing = is_moderating || state.name == "choosing what to report";
         for time in select(html, "time") {
             let moment = time.attr("datetime").unwrap_or("");
             if !moment.ends_with('Z') || !text_of(time).ends_with(" UTC") {
@@ -960,7 +1009,7 @@ async fn the_room_page_reads_in_a_logical_order() {
                 .collect();
             let is_own = item.value().classes().any(|class| class == "own");
             let has_link = parts.last().is_some_and(|part| part == "a");
-            let wanted = if is_own || (state.name.starts_with("moderat") && has_link) {
+            let wanted = if is_own || (is_choosing && has_link) {
                 vec!["b", "span", "time", "a"]
             } else {
                 vec!["b", "span", "time"]
@@ -981,9 +1030,11 @@ async fn the_room_page_reads_in_a_logical_order() {
             .map(|h| text_of(*h))
             .collect();
         let is_room = select(html, "#log").len() == 1;
-        let has_no_box = ["reading view", "read only", "moderating", "moderated"];
-        let wanted = if has_no_box.contains(&state.name) {
-            ["Messages", "Members"].as_slice()
+        let has_no_box = is_choosing || ["reading view", "read only"].contains(&state.name);
+        let wanted: &[&str] = if is_moderating {
+            &["Reports", "Messages", "Members"]
+        } else if has_no_box {
+            &["Messages", "Members"]
         } else {
             &["Messages", "Write a message", "Members"]
         };

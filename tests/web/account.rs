@@ -70,6 +70,11 @@ async fn the_account_page_links_to_every_account_action() {
 
     assert_eq!(
         page.attributes("main .onward a", "href"),
-        ["/account/password", "/account/sessions", "/account/delete"]
+        [
+            "/account/password",
+            "/account/sessions",
+            "/account/ignored",
+            "/account/delete"
+        ]
     );
 }

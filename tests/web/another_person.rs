@@ -9,10 +9,15 @@ pub const FOR_NOBODY: [&str; 4] = ["/register", "/register/{token}", "/login", "
 
 /// The fields of signed-in pages that people type text into: the form's route, the field and its label. Not the
 /// message box, which has tests of its own.
-pub const TYPED: [(&str, &str, &str); 5] = [
+pub const TYPED: [(&str, &str, &str); 6] = [
     ("/rooms/new", "name", "Room name"),
     ("/rooms/private", "name", "Room name"),
     ("/rooms/{room}/members/{person}/ban", "reason", "Reason"),
+    (
+        "/rooms/{room}/messages/{message}/report",
+        "reason",
+        "Reason",
+    ),
     ("/rooms/{room}/settings", "name", "Room name"),
     ("/rooms/{room}/settings", "description", "Description"),
 ];

@@ -2,6 +2,7 @@
 
 use mirage::clock::Clock;
 use mirage::domain::{RoomId, UserId};
+use mirage::live::messages::Ignored;
 use mirage::web::routes::{self, Endpoint};
 use reqwest::Method;
 
@@ -132,7 +133,10 @@ impl Fixture {
     async fn snapshot(&self) -> (Vec<String>, String) {
         let state = &self.app.core;
         let now = self.app.clock.site_time();
-        let page = state.messages.page(RoomId(self.room), None, now).await;
+        let page = state
+            .messages
+            .page(RoomId(self.room), None, &Ignored::NOBODY, now)
+            .await;
         (dump(&state.database).await, format!("{page:?}"))
     }
 

@@ -485,18 +485,19 @@ async fn urls_inject_no_markup_into_pages() {
     let room = ada.create_private_room("Tea").await;
     ada.send(room, "hello").await.assert_status(303);
     let in_room = |page: &str| format!("/rooms/{room}{page}");
-    let pages: [(&Browser, String, &[&str]); 10] = [
+    let pages: [(&Browser, String, &[&str]); 11] = [
         (&anonymous, "/login".to_owned(), &["next", "done"]),
         (&anonymous, "/register".to_owned(), &["next", "done"]),
         (&ada, "/rooms".to_owned(), &["page", "search", "done"]),
         (&ada, "/rooms/mine".to_owned(), &["done"]),
         (&ada, "/account".to_owned(), &["done"]),
         (&ada, "/account/sessions".to_owned(), &["done"]),
+        (&ada, "/account/ignored".to_owned(), &["done"]),
         (
             &ada,
             in_room(""),
             &[
-                "done", "before", "after", "at", "moderate", "reload", "sent", "held",
+                "done", "before", "after", "at", "moderate", "report", "reload", "sent", "held",
             ],
         ),
         (&ada, in_room("/members"), &["done"]),

@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mirage::database::entities::{invite, room};
-use mirage::domain::{BanReason, RoomId};
+use mirage::domain::{Reason, RoomId};
 use mirage::services::moderation;
 use reqwest::Method;
 use reqwest::header::DATE;
@@ -30,7 +30,7 @@ async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<se
 
 async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {
     let (owner, person) = (app.user_id(owner).await, app.user_id(person).await);
-    let reason = BanReason::parse("no").unwrap();
+    let reason = Reason::parse("no").unwrap();
     let done = moderation::ban(&app.core, RoomId(room), owner, person, reason).await;
     assert_eq!(done.unwrap(), moderation::Moderated::Done);
 }

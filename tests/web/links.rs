@@ -67,6 +67,7 @@ async fn every_link_leads_to_a_page() {
         "/rooms/new",
         "/account/password",
         "/account/sessions",
+        "/account/ignored",
         "/account/delete",
     ] {
         assert!(signed_in.contains(page), "{page} cannot be found by links");

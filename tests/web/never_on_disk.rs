@@ -89,6 +89,16 @@ async fn messages_are_written_to_no_file_and_no_log_line() {
         .await
         .assert_status(303);
     assert!(ada.messages(room).await[0].contains(MARKER));
+    // So is a report.
+    let bob = Browser::new(&ada.address);
+    bob.post("/register", &[("name", "bob"), ("password", PASSWORD)])
+        .await
+        .assert_status(303);
+    bob.join(room).await;
+    let choosing = bob.get(&format!("/rooms/{room}?report=1")).await;
+    let report = &choosing.attributes("#log a", "href")[0];
+    let sent = bob.post(report, &[("reason", MARKER)]).await;
+    sent.assert_status(303);
 
     let (files, open) = (files_in(folder.path()), files_of(running.id()));
     assert!(files.iter().any(|file| file.ends_with("mirage.db-wal")));

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use mirage::domain::{BanReason, RoomId};
+use mirage::domain::{Reason, RoomId};
 use mirage::services::moderation::{self, Moderated};
 use tokio::sync::Notify;
 
@@ -205,7 +205,7 @@ async fn a_person_banned_while_the_page_is_made_is_shown_no_later_message() {
         for _ in 0..10 {
             ada.get("/healthz").await.assert_status(200);
         }
-        let reason = BanReason::parse("spam").unwrap();
+        let reason = Reason::parse("spam").unwrap();
         let banned = moderation::ban(&app.core, RoomId(room), ada_id, bob_id, reason).await;
         assert_eq!(banned.unwrap(), Moderated::Done);
         ada.send(room, "he is gone").await.assert_status(303);

@@ -1,6 +1,7 @@
 //! The tables, one per file. Only services and the change feed use them.
 
 pub mod change;
+pub mod ignored_person;
 pub mod invite;
 pub mod name_keys;
 pub mod password_reset;

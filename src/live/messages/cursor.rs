@@ -3,13 +3,16 @@
 use std::fmt;
 use std::str::FromStr;
 
-/// A position in a room's log. Its text form is two hexadecimal numbers: `2a-7`.
+/// A position in a room's log. Its text form is two hexadecimal numbers: `2a-7`. A third follows if the reader
+/// ignores anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Cursor {
     /// The life of the log: another one after each restart.
     pub(super) life: u64,
     /// The latest event that the page was told.
     pub(super) event: u64,
+    /// The stamp of the people whose messages the page was not told of.
+    pub(super) ignored: u64,
 }
 
 impl Cursor {
@@ -22,7 +25,11 @@ impl Cursor {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:x}-{:x}", self.life, self.event)
+        write!(f, "{:x}-{:x}", self.life, self.event)?;
+        match self.ignored {
+            0 => Ok(()),
+            ignored => write!(f, "-{ignored:x}"),
+        }
     }
 }
 
@@ -35,10 +42,12 @@ impl FromStr for Cursor {
 
     fn from_str(text: &str) -> Result<Self, NotACursor> {
         let (life, event) = text.split_once('-').ok_or(NotACursor)?;
+        let (event, ignored) = event.split_once('-').unwrap_or((event, "0"));
         let number = |hex| u64::from_str_radix(hex, 16).ok().ok_or(NotACursor);
         Ok(Self {
             life: number(life)?,
             event: number(event)?,
+            ignored: number(ignored)?,
         })
     }
 }
@@ -51,12 +60,15 @@ mod tests {
 
     #[test]
     fn a_cursor_is_parsed_as_it_was_written() {
-        let cursor = Cursor {
-            life: u64::MAX,
-            event: 7,
-        };
+        for ignored in [0, u64::MAX] {
+            let cursor = Cursor {
+                life: u64::MAX,
+                event: 7,
+                ignored,
+            };
 
-        assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            assert_eq!(cursor.to_string().parse(), Ok(cursor));
+        }
     }
 
     #[test]
@@ -68,7 +80,8 @@ mod tests {
             "1-",
             "-1",
             "1-x",
-            "1-2-3",
+            "1-2-",
+            "1-2-3-4",
             "10000000000000000-1",
             "é-1",
         ] {
@@ -83,15 +96,15 @@ mod tests {
         })]
 
         #[test]
-        fn any_cursor_is_parsed_as_it_was_written(life in any::<u64>(), event in any::<u64>()) {
-            let cursor = Cursor { life, event };
+        fn any_cursor_is_parsed_as_it_was_written(life: u64, event: u64, ignored: u64) {
+            let cursor = Cursor { life, event, ignored };
 
             prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
         }
 
         #[test]
         fn a_text_that_parses_is_a_cursor(
-            text in prop_oneof![any::<String>(), "[+0-9a-fA-F-]{0,36}", "[0-9a-f]{1,17}-[0-9a-f]{1,17}"],
+            text in prop_oneof![any::<String>(), "[+0-9a-fA-F-]{0,36}", "[0-9a-f]{1,17}(-[0-9a-f]{1,17}){1,2}"],
         ) {
             if let Ok(cursor) = text.parse::<Cursor>() {
                 prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));

@@ -4,11 +4,13 @@ use std::sync::Arc;
 
 use super::append::{Appended, Wish};
 use super::cursor::Cursor;
+use super::ignored::Ignored;
 use super::memory::{Capacity, MemoryLog, Room};
 use super::message::{Message, Renderer};
+use super::reports::{Report, Reported};
 use super::state::{Page, RoomState, Since};
 use super::subscription::Subscription;
-use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
+use crate::domain::{Lifespan, MessageId, NonceId, Reason, RoomId, SiteTime, UserId};
 
 /// The messages of all rooms. Shared by all workers.
 pub struct Messages {
@@ -94,14 +96,26 @@ impl Messages {
     }
 
     /// Returns the newest [`PAGE_SIZE`](super::PAGE_SIZE) live messages of a room, or the newest of those
-    /// before `before`.
-    pub async fn page(&self, room: RoomId, before: Option<MessageId>, now: SiteTime) -> Page {
-        self.read(room, now, |state, at| state.page(before, at))
+    /// before `before`, for a reader who ignores these people.
+    pub async fn page(
+        &self,
+        room: RoomId,
+        before: Option<MessageId>,
+        ignored: &Ignored,
+        now: SiteTime,
+    ) -> Page {
+        self.read(room, now, |state, at| state.page(before, ignored, at))
     }
 
-    /// Returns what happened in a room after `cursor`.
-    pub async fn since(&self, room: RoomId, cursor: Option<Cursor>, now: SiteTime) -> Since {
-        self.read(room, now, |state, at| state.since(cursor, at))
+    /// Returns what happened in a room after `cursor`, for a reader who ignores these people.
+    pub async fn since(
+        &self,
+        room: RoomId,
+        cursor: Option<Cursor>,
+        ignored: &Ignored,
+        now: SiteTime,
+    ) -> Since {
+        self.read(room, now, |state, at| state.since(cursor, ignored, at))
     }
 
     /// Returns a live message of a room.
@@ -114,15 +128,18 @@ impl Messages {
         self.read(room, now, |state, at| state.find(message, at))
     }
 
-    /// Counts the live messages after `after`, or all, that others than `reader` wrote in a room.
+    /// Counts the live messages after `after`, or all, by others than `reader` and the people whom they ignore.
     pub async fn new_for(
         &self,
         room: RoomId,
         reader: UserId,
+        ignored: &Ignored,
         after: Option<MessageId>,
         now: SiteTime,
     ) -> usize {
-        self.read(room, now, |state, at| state.new_for(reader, after, at))
+        self.read(room, now, |state, at| {
+            state.new_for(reader, ignored, after, at)
+        })
     }
 
     /// Returns the authors of live messages in a room, each once, with the name they wrote under.
@@ -144,6 +161,12 @@ impl Messages {
         log.subscribe(room)
     }
 
+    /// Wakes a room's readers, who then look again at what they may be shown.
+    pub async fn wake(&self, room: RoomId) {
+        let Log::Memory(log) = &self.log;
+        log.wake(room);
+    }
+
     /// Deletes a live message of a room. Returns whether there was one.
     pub async fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
         let Log::Memory(log) = &self.log;
@@ -156,13 +179,38 @@ impl Messages {
         log.delete_by(author, room, now);
     }
 
-    /// Deletes all messages of an author in all rooms.
-    pub async fn delete_everywhere_by(&self, author: UserId, now: SiteTime) {
+    /// Deletes all messages and reports of a person whose account was deleted.
+    pub async fn forget_person(&self, person: UserId, now: SiteTime) {
         let Log::Memory(log) = &self.log;
-        log.delete_everywhere_by(author, now);
+        log.forget_person(person, now);
     }
 
-    /// Deletes all messages of a room.
+    /// Reports a live message to the room's moderators.
+    pub async fn report(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        reporter: UserId,
+        reason: Reason,
+        now: SiteTime,
+    ) -> Reported {
+        let Log::Memory(log) = &self.log;
+        log.report(room, message, reporter, reason, now)
+    }
+
+    /// Returns the open reports of a room, oldest first.
+    pub async fn reports(&self, room: RoomId, now: SiteTime) -> Vec<Report> {
+        let Log::Memory(log) = &self.log;
+        log.reports(room, now)
+    }
+
+    /// Closes the report of a message, if there is one.
+    pub async fn close_report(&self, room: RoomId, message: MessageId, now: SiteTime) {
+        let Log::Memory(log) = &self.log;
+        log.close_report(room, message, now);
+    }
+
+    /// Deletes all messages and reports of a room.
     pub async fn clear(&self, room: RoomId, now: SiteTime) {
         let Log::Memory(log) = &self.log;
         log.clear(room, now);
@@ -193,7 +241,7 @@ impl Messages {
         log.sweep(now);
     }
 
-    /// Returns the bytes of all messages, of expired ones too until they are freed.
+    /// Returns the bytes of all messages and reports, of expired ones too until they are freed.
     pub async fn bytes(&self) -> usize {
         let Log::Memory(log) = &self.log;
         log.bytes()

@@ -7,10 +7,11 @@ use super::activity::Activity;
 use super::append::{Appended, Wish};
 use super::budget::Budget;
 use super::message::Renderer;
+use super::reports::{Report, Reported};
 use super::room_log::RoomLog;
 use super::state::RoomState;
 use super::subscription::Subscription;
-use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
+use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, UserId};
 
 /// How much a log in memory holds.
 #[derive(Debug, Clone, Copy)]
@@ -155,6 +156,11 @@ impl MemoryLog {
             .unwrap_or(0)
     }
 
+    /// Wakes all subscribers of a room.
+    pub(super) fn wake(&self, room: RoomId) {
+        self.with_log(room, |log| log.wake());
+    }
+
     /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
     /// subscribers.
     pub(super) fn raise_version(&self, room: RoomId, version: i64) {
@@ -175,11 +181,40 @@ impl MemoryLog {
         self.change(room, now, |log, at| log.delete_by(author, at));
     }
 
-    /// Deletes all messages of an author in all rooms.
-    pub(super) fn delete_everywhere_by(&self, author: UserId, now: SiteTime) {
+    /// Deletes all messages and reports of a person in all rooms.
+    pub(super) fn forget_person(&self, person: UserId, now: SiteTime) {
         for room in self.held_ids() {
-            self.delete_by(author, room, now);
+            self.change(room, now, |log, at| log.forget_person(person, at));
         }
+    }
+
+    /// Reports a live message. When this returns, all rooms are within the capacity.
+    pub(super) fn report(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        reporter: UserId,
+        reason: Reason,
+        now: SiteTime,
+    ) -> Reported {
+        let report = |log: &mut RoomLog, at| log.report(message, reporter, reason, at);
+        let reported = self.change(room, now, report);
+        self.evict(now);
+        reported.unwrap_or(Reported::NoSuchMessage)
+    }
+
+    /// Returns the open reports of a room.
+    pub(super) fn reports(&self, room: RoomId, now: SiteTime) -> Vec<Report> {
+        let open = self.with_log(room, |log| {
+            let at = log.advance(now);
+            log.reports(at)
+        });
+        open.unwrap_or_default()
+    }
+
+    /// Closes the report of a message.
+    pub(super) fn close_report(&self, room: RoomId, message: MessageId, now: SiteTime) {
+        self.change(room, now, |log, _| log.close_report(message));
     }
 
     /// Deletes all messages of a room.
@@ -208,7 +243,7 @@ impl MemoryLog {
             // Another thread has just forgotten the room.
             return;
         };
-        lock(&self.budget).resize(room, log.state().bytes(), 0);
+        lock(&self.budget).resize(room, log.bytes(), 0);
         lock(&self.activity).set(room, None);
         let mut rooms = self.rooms_mut();
         rooms.remove(room, &log);
@@ -229,7 +264,7 @@ impl MemoryLog {
         lock(&self.budget).total()
     }
 
-    /// Evicts the oldest messages of the largest room until all rooms are within the capacity.
+    /// Takes the oldest messages or reports of the largest room until all rooms are within the capacity.
     fn evict(&self, now: SiteTime) {
         if lock(&self.budget).room_to_shrink().is_none() {
             return;
@@ -241,10 +276,10 @@ impl MemoryLog {
                 return;
             };
             self.change(largest, now, |log, at| {
-                let before = log.state().bytes();
+                let before = log.bytes();
                 log.free_expired(at);
-                if log.state().bytes() == before {
-                    log.evict_oldest(at);
+                if log.bytes() == before {
+                    log.shrink(at);
                 }
             });
         }
@@ -277,9 +312,9 @@ impl MemoryLog {
     ) -> Option<T> {
         self.with_log(room, |log| {
             let at = log.advance(now);
-            let before = log.state().bytes();
+            let before = log.bytes();
             let result = work(log, at);
-            lock(&self.budget).resize(room, before, log.state().bytes());
+            lock(&self.budget).resize(room, before, log.bytes());
             lock(&self.activity).set(room, log.state().latest(at));
             result
         })

@@ -16,10 +16,12 @@ mod append;
 mod budget;
 mod cursor;
 mod event;
+mod ignored;
 mod log;
 mod memory;
 mod message;
 mod nonces;
+mod reports;
 mod room_log;
 mod state;
 mod subscription;
@@ -27,14 +29,18 @@ mod subscription;
 pub use append::{Appended, Wish};
 pub use cursor::{Cursor, NotACursor};
 pub use event::NewMessage;
+pub use ignored::Ignored;
 pub use log::{Messages, RoomHandle};
 pub use memory::Capacity;
 pub use message::{Message, Rendered, Renderer};
+pub use reports::{Report, Reported};
 pub use state::{PAGE_SIZE, Page, Since};
 pub use subscription::{Closed, Subscription};
 
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod reports_test;
 #[cfg(test)]
 mod state_test;
 #[cfg(test)]

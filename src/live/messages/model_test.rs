@@ -42,6 +42,11 @@ enum Step {
     Poll {
         follower: usize,
     },
+    /// A follower's reader ignores this person, or no longer does.
+    Ignore {
+        follower: usize,
+        person: i64,
+    },
     Delete {
         room: usize,
         behind: u64,
@@ -105,6 +110,8 @@ fn step() -> impl Strategy<Value = Step> {
         1 => in_room().prop_map(|(room, lifespan)| Step::Burst { room, lifespan }),
         3 => near().prop_map(|(room, behind)| Step::ReadOlder { room, behind }),
         12 => (0..FOLLOWERS.len()).prop_map(|follower| Step::Poll { follower }),
+        1 => (0..FOLLOWERS.len(), author())
+            .prop_map(|(follower, person)| Step::Ignore { follower, person }),
         5 => near().prop_map(|(room, behind)| Step::Delete { room, behind }),
         1 => (room(), author()).prop_map(|(room, author)| Step::DeleteBy { room, author }),
         1 => author().prop_map(|author| Step::DeleteEverywhereBy { author }),
@@ -257,6 +264,9 @@ struct Follower {
     subscription: Option<Subscription>,
     cursor: Option<Cursor>,
     shown: Vec<(MessageId, SiteTime)>,
+    ignores: Vec<UserId>,
+    /// Whether other people are ignored than at the latest poll.
+    is_ignoring_anew: bool,
     /// The oldest message of the latest reset, if the room had older ones.
     from: Option<MessageId>,
     /// How often the room itself had changed at the latest poll.
@@ -340,6 +350,17 @@ impl World {
             }
             Step::ReadOlder { room, behind } => self.read_older(room, behind),
             Step::Poll { follower } => self.poll(follower),
+            Step::Ignore { follower, person } => {
+                let follower = &mut self.followers[follower];
+                let before = follower.ignores.len();
+                follower
+                    .ignores
+                    .retain(|ignored| *ignored != UserId(person));
+                if follower.ignores.len() == before {
+                    follower.ignores.push(UserId(person));
+                }
+                follower.is_ignoring_anew = true;
+            }
             Step::Delete { room, behind } => self.delete(room, behind),
             Step::DeleteBy { room, author } => {
                 let author = UserId(author);
@@ -348,7 +369,7 @@ impl World {
             }
             Step::DeleteEverywhereBy { author } => {
                 let author = UserId(author);
-                run(self.messages.delete_everywhere_by(author, self.now));
+                run(self.messages.forget_person(author, self.now));
                 for room in 0..ROOMS {
                     self.remove_where(room, |said| said.author == author);
                 }
@@ -500,7 +521,9 @@ impl World {
 
     fn read_older(&self, room: usize, behind: u64) {
         let before = self.rooms[room].behind(behind);
-        let page = run(self.messages.page(id_of(room), Some(before), self.now));
+        let page = run(self
+            .messages
+            .page(id_of(room), Some(before), &Ignored::NOBODY, self.now));
 
         let mut older = self.rooms[room].live(self.now);
         older.retain(|said| said.id < before);
@@ -522,9 +545,10 @@ impl World {
             follower.subscription = Some(run(messages.subscribe(room)));
         }
 
-        let since = run(messages.since(room, follower.cursor, now));
+        let ignored = follower.ignores.iter().copied().collect();
+        let since = run(messages.since(room, follower.cursor, &ignored, now));
 
-        if is_quiet {
+        if is_quiet && !std::mem::take(&mut follower.is_ignoring_anew) {
             assert!(matches!(since, Since::Nothing(_)), "nobody was woken");
         }
         let has_changed = follower.changes < model.changes;
@@ -556,6 +580,7 @@ impl World {
 
         let mut live = model.live(now);
         live.retain(|said| Some(said.id) >= follower.from);
+        live.retain(|said| !follower.ignores.contains(&said.author));
         assert_eq!(follower.shown, expected(&live), "a follower was misled");
     }
 
@@ -619,7 +644,7 @@ impl World {
             let live = model.live(self.now);
             assert!(live.len() <= self.capacity.messages_per_room);
 
-            let page = run(self.messages.page(room, None, self.now));
+            let page = run(self.messages.page(room, None, &Ignored::NOBODY, self.now));
             let from = live.len().saturating_sub(PAGE_SIZE);
             assert_eq!(id_and_deadline(&page.messages), expected(&live[from..]));
             assert_eq!(page.has_older, from > 0);
@@ -636,7 +661,9 @@ impl World {
                     said.author != reader && after.is_none_or(|after| said.id > after)
                 });
                 assert_eq!(
-                    run(self.messages.new_for(room, reader, after, self.now)),
+                    run(self
+                        .messages
+                        .new_for(room, reader, &Ignored::NOBODY, after, self.now)),
                     new.count()
                 );
             }

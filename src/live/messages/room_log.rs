@@ -7,9 +7,10 @@ use tokio::sync::watch;
 use super::append::{Appended, Wish};
 use super::event::Event;
 use super::message::Renderer;
+use super::reports::{Report, Reported, Reports};
 use super::state::RoomState;
 use super::subscription::Subscription;
-use crate::domain::{Lifespan, MessageId, SiteTime, UserId};
+use crate::domain::{Lifespan, MessageId, Reason, SiteTime, UserId};
 
 /// The log of one room in this process's memory.
 ///
@@ -17,6 +18,7 @@ use crate::domain::{Lifespan, MessageId, SiteTime, UserId};
 /// shortening that would move no deadline, append no event.
 pub(super) struct RoomLog {
     state: RoomState,
+    reports: Reports,
     /// The greatest version of the room that the log was told.
     version: i64,
     /// Whether a version was read from the database while the room was held. Until then `version` may
@@ -33,6 +35,7 @@ impl RoomLog {
     pub(super) fn new(state: RoomState, start: SiteTime, renderer: &Renderer) -> Self {
         Self {
             state,
+            reports: Reports::default(),
             version: 0,
             is_version_known: false,
             latest_time: start,
@@ -71,10 +74,44 @@ impl RoomLog {
     }
 
     /// Evicts the oldest live message.
-    pub(super) fn evict_oldest(&mut self, at: SiteTime) {
+    fn evict_oldest(&mut self, at: SiteTime) {
         if let Some(through) = self.state.oldest(at) {
             self.push(Event::Evicted { through }, at);
         }
+    }
+
+    /// Gives up the oldest live message, or the oldest report if the reports take more memory than the messages: they
+    /// cannot crowd out all messages.
+    pub(super) fn shrink(&mut self, at: SiteTime) {
+        if self.reports.bytes() > self.state.bytes() {
+            self.reports.drop_oldest();
+        } else {
+            self.evict_oldest(at);
+        }
+    }
+
+    /// Reports a live message.
+    pub(super) fn report(
+        &mut self,
+        message: MessageId,
+        reporter: UserId,
+        reason: Reason,
+        at: SiteTime,
+    ) -> Reported {
+        match self.state.find(message, at) {
+            Some(message) => self.reports.file(message, reporter, reason),
+            None => Reported::NoSuchMessage,
+        }
+    }
+
+    /// Returns the open reports.
+    pub(super) fn reports(&self, at: SiteTime) -> Vec<Report> {
+        self.reports.open(at)
+    }
+
+    /// Closes the report of a message.
+    pub(super) fn close_report(&mut self, message: MessageId) {
+        self.reports.close(message);
     }
 
     /// Deletes a live message. Returns whether there was one.
@@ -93,8 +130,15 @@ impl RoomLog {
         }
     }
 
-    /// Deletes all messages.
+    /// Deletes all messages and reports of a person whose account was deleted.
+    pub(super) fn forget_person(&mut self, person: UserId, at: SiteTime) {
+        self.reports.forget(person);
+        self.delete_by(person, at);
+    }
+
+    /// Deletes all messages and reports.
     pub(super) fn clear(&mut self, at: SiteTime) {
+        self.reports.clear();
         if self.state.oldest(at).is_some() {
             self.push(Event::Cleared, at);
         }
@@ -102,6 +146,7 @@ impl RoomLog {
 
     /// Moves deadlines to `lifespan` after posting, where that is earlier.
     pub(super) fn shorten(&mut self, lifespan: Lifespan, at: SiteTime) {
+        self.reports.shorten(lifespan);
         if self.state.is_shortened_by(lifespan, at) {
             self.push(Event::Shortened(lifespan), at);
         }
@@ -115,6 +160,12 @@ impl RoomLog {
     /// Frees what has expired.
     pub(super) fn free_expired(&mut self, at: SiteTime) {
         self.state.free_expired(at);
+        self.reports.free_expired(at);
+    }
+
+    /// Returns the bytes of all messages and reports, of expired ones too until they are freed.
+    pub(super) fn bytes(&self) -> usize {
+        self.state.bytes() + self.reports.bytes()
     }
 
     /// Notes that the room's version is at least `version`.
@@ -144,7 +195,7 @@ impl RoomLog {
 
     /// Returns whether the log holds nothing and nobody subscribes to it.
     pub(super) fn is_idle(&self) -> bool {
-        self.state.is_empty() && self.subscriber_count() == 0
+        self.state.is_empty() && self.reports.bytes() == 0 && self.subscriber_count() == 0
     }
 
     /// Gives an event the next number, which it returns, and applies the event.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::cursor::Cursor;
 use super::event::{Event, NewMessage};
+use super::ignored::Ignored;
 use super::message::{Message, Renderer, lead_of};
 use super::nonces::{UsedNonce, UsedNonces};
 use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
@@ -140,14 +141,15 @@ impl RoomState {
         self.find_first_deadline();
     }
 
-    /// Returns the newest [`PAGE_SIZE`] live messages, or the newest of those before `before`.
-    pub(super) fn page(&self, before: Option<MessageId>, now: SiteTime) -> Page {
+    /// Returns the newest [`PAGE_SIZE`] live messages of people who are not ignored, or the newest of those before
+    /// `before`.
+    pub(super) fn page(&self, before: Option<MessageId>, ignored: &Ignored, now: SiteTime) -> Page {
         let end = before.map_or(self.ring.len(), |before| self.position(before));
         let mut newest_first = self
             .ring
             .range(..end)
             .rev()
-            .filter(|message| message.is_live(now));
+            .filter(|message| message.is_live(now) && ignored.shows(message));
         let mut messages: Vec<_> = newest_first
             .by_ref()
             .take(PAGE_SIZE)
@@ -157,22 +159,24 @@ impl RoomState {
         Page {
             messages,
             has_older: newest_first.next().is_some(),
-            cursor: self.cursor(),
+            cursor: self.cursor(ignored),
         }
     }
 
-    /// Returns what happened after `cursor`.
-    pub(super) fn since(&self, cursor: Option<Cursor>, now: SiteTime) -> Since {
+    /// Returns what happened after `cursor`, without messages of people who are ignored.
+    pub(super) fn since(&self, cursor: Option<Cursor>, ignored: &Ignored, now: SiteTime) -> Since {
         let followable = self.followable_from..=self.latest_event;
-        let Some(cursor) =
-            cursor.filter(|cursor| cursor.life == self.life && followable.contains(&cursor.event))
-        else {
-            return Since::Reset(self.page(None, now));
+        let Some(cursor) = cursor.filter(|cursor| {
+            cursor.life == self.life
+                && cursor.ignored == ignored.stamp()
+                && followable.contains(&cursor.event)
+        }) else {
+            return Since::Reset(self.page(None, ignored, now));
         };
         let told = cursor.event;
         let added: Vec<_> = self
             .after(Some(MessageId(told)))
-            .filter(|message| message.is_live(now))
+            .filter(|message| message.is_live(now) && ignored.shows(message))
             .map(Arc::clone)
             .collect();
         let start = self
@@ -185,7 +189,7 @@ impl RoomState {
             .map(|tombstone| tombstone.message)
             .collect();
         let is_changed = told < self.changed_at;
-        let cursor = self.cursor();
+        let cursor = self.cursor(ignored);
         if added.is_empty() && removed.is_empty() && !is_changed {
             Since::Nothing(cursor)
         } else {
@@ -204,11 +208,18 @@ impl RoomState {
         (found.id == message && found.is_live(now)).then(|| Arc::clone(found))
     }
 
-    /// Counts the live messages after `after`, or all, that others than `reader` wrote.
-    pub(super) fn new_for(&self, reader: UserId, after: Option<MessageId>, now: SiteTime) -> usize {
-        self.after(after)
-            .filter(|message| message.is_live(now) && message.author != reader)
-            .count()
+    /// Counts the live messages after `after`, or all, by others than `reader` and the people whom they ignore.
+    pub(super) fn new_for(
+        &self,
+        reader: UserId,
+        ignored: &Ignored,
+        after: Option<MessageId>,
+        now: SiteTime,
+    ) -> usize {
+        let is_new = |message: &&Arc<Message>| {
+            message.is_live(now) && message.author != reader && ignored.shows(message)
+        };
+        self.after(after).filter(is_new).count()
     }
 
     /// Returns the newest live message's times.
@@ -386,10 +397,11 @@ impl RoomState {
         self.ring.partition_point(|other| other.id < message)
     }
 
-    fn cursor(&self) -> Cursor {
+    fn cursor(&self, ignored: &Ignored) -> Cursor {
         Cursor {
             life: self.life,
             event: self.latest_event,
+            ignored: ignored.stamp(),
         }
     }
 }

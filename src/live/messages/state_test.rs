@@ -7,6 +7,7 @@ use proptest::prelude::*;
 
 use super::cursor::Cursor;
 use super::event::Event;
+use super::ignored::Ignored;
 use super::message::Message;
 use super::nonces::UsedNonce;
 use super::state::{Newest, Page, RoomState, Since};
@@ -84,6 +85,7 @@ fn answers(state: &RoomState, now: SiteTime) -> Answers {
     let cursors = ids.clone().map(|id| Cursor {
         life: LIFE,
         event: id.0,
+        ignored: 0,
     });
     let people = || (1..=3).map(UserId);
     let nonces = (0..NONCES).map(|nonce| -> NonceId { [nonce; 16] });
@@ -91,16 +93,16 @@ fn answers(state: &RoomState, now: SiteTime) -> Answers {
     Answers {
         pages: std::iter::once(None)
             .chain(ids.clone().map(Some))
-            .map(|before| state.page(before, now))
+            .map(|before| state.page(before, &Ignored::NOBODY, now))
             .collect(),
         since: std::iter::once(None)
             .chain(cursors.map(Some))
-            .map(|cursor| state.since(cursor, now))
+            .map(|cursor| state.since(cursor, &Ignored::NOBODY, now))
             .collect(),
         found: ids.clone().map(|id| state.find(id, now)).collect(),
         new: people()
             .flat_map(|reader| ids.clone().map(move |id| (reader, id)))
-            .map(|(reader, id)| state.new_for(reader, Some(id), now))
+            .map(|(reader, id)| state.new_for(reader, &Ignored::NOBODY, Some(id), now))
             .collect(),
         latest: state.latest(now),
         authors: state.authors(now),

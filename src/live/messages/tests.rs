@@ -6,9 +6,9 @@ use super::*;
 use crate::domain::{Lifespan, MessageId, MessageText, RoomId, SiteTime, Timestamp, UserId};
 
 pub(super) const START: SiteTime = SiteTime(1_795_352_700_000);
-const TEA: RoomId = RoomId(1);
-const CAKE: RoomId = RoomId(2);
-const HOUR: Duration = Duration::from_secs(3600);
+pub(super) const TEA: RoomId = RoomId(1);
+pub(super) const CAKE: RoomId = RoomId(2);
+pub(super) const HOUR: Duration = Duration::from_secs(3600);
 /// The version of all rooms in tests that are not about versions.
 const VERSION: i64 = 1;
 
@@ -32,7 +32,7 @@ pub(super) fn renderer() -> Renderer {
     })
 }
 
-fn log_of(messages_per_room: usize, bytes: usize) -> Messages {
+pub(super) fn log_of(messages_per_room: usize, bytes: usize) -> Messages {
     let capacity = Capacity {
         messages_per_room,
         bytes,
@@ -55,11 +55,11 @@ pub(super) fn new_message(author: i64, text: &str, nonce: u8, lifespan: Duration
     }
 }
 
-fn hello(nonce: u8) -> NewMessage {
+pub(super) fn hello(nonce: u8) -> NewMessage {
     new_message(1, "hello", nonce, HOUR)
 }
 
-fn hello_by(author: i64, nonce: u8, lifespan: Duration) -> NewMessage {
+pub(super) fn hello_by(author: i64, nonce: u8, lifespan: Duration) -> NewMessage {
     new_message(author, "hello", nonce, lifespan)
 }
 
@@ -80,21 +80,26 @@ async fn append_by(
 }
 
 /// Appends a message whose author may post.
-async fn append(messages: &Messages, room: RoomId, new: NewMessage, now: SiteTime) -> Appended {
+pub(super) async fn append(
+    messages: &Messages,
+    room: RoomId,
+    new: NewMessage,
+    now: SiteTime,
+) -> Appended {
     messages.open(room).await.raise_version(VERSION).await;
     append_by(messages, VERSION, room, new, now).await
 }
 
-async fn post(messages: &Messages, room: RoomId, nonce: u8, now: SiteTime) -> MessageId {
+pub(super) async fn post(messages: &Messages, room: RoomId, nonce: u8, now: SiteTime) -> MessageId {
     let appended = append(messages, room, hello(nonce), now).await;
     appended.message().unwrap()
 }
 
 async fn page(messages: &Messages, room: RoomId, now: SiteTime) -> Page {
-    messages.page(room, None, now).await
+    messages.page(room, None, &Ignored::NOBODY, now).await
 }
 
-async fn page_ids(messages: &Messages, room: RoomId, now: SiteTime) -> Vec<MessageId> {
+pub(super) async fn page_ids(messages: &Messages, room: RoomId, now: SiteTime) -> Vec<MessageId> {
     ids(&page(messages, room, now).await)
 }
 
@@ -150,7 +155,7 @@ async fn a_read_with_an_earlier_time_revives_nothing() {
 
     assert_eq!(page_ids(&messages, TEA, START).await, []);
     assert!(matches!(
-        messages.since(TEA, None, START).await,
+        messages.since(TEA, None, &Ignored::NOBODY, START).await,
         Since::Reset(page) if page.messages.is_empty()
     ));
 }
@@ -167,7 +172,9 @@ async fn a_page_has_the_newest_hundred_messages_and_the_page_before_has_older_on
     assert_eq!(ids(&newest), posted[50..]);
     assert!(newest.has_older);
 
-    let older = messages.page(TEA, Some(posted[50]), START).await;
+    let older = messages
+        .page(TEA, Some(posted[50]), &Ignored::NOBODY, START)
+        .await;
     assert_eq!(ids(&older), posted[..50]);
     assert!(!older.has_older);
 }
@@ -187,7 +194,11 @@ async fn a_full_room_evicts_its_oldest_message_and_tells_its_pages() {
         page_ids(&messages, TEA, START).await,
         [posted[1], posted[2], fourth]
     );
-    let (added, removed, _) = news(messages.since(TEA, Some(cursor), START).await);
+    let (added, removed, _) = news(
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+            .await,
+    );
     assert_eq!((added, removed), (vec![fourth], vec![posted[0]]));
 }
 
@@ -228,7 +239,9 @@ async fn expired_messages_are_freed_before_live_ones_are_evicted() {
     assert!(messages.bytes().await < before);
     assert_eq!(page_ids(&messages, CAKE, later).await.first(), Some(&kept));
     assert!(matches!(
-        messages.since(TEA, Some(cursor), later).await,
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, later)
+            .await,
         Since::Nothing(_)
     ));
 }
@@ -271,7 +284,9 @@ async fn a_cursor_is_told_what_was_added_and_removed_after_it() {
     let first = post(&messages, TEA, 1, START).await;
     let cursor = page(&messages, TEA, START).await.cursor;
     assert_eq!(
-        messages.since(TEA, Some(cursor), START).await,
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+            .await,
         Since::Nothing(cursor)
     );
 
@@ -281,10 +296,16 @@ async fn a_cursor_is_told_what_was_added_and_removed_after_it() {
     assert!(messages.delete(TEA, third, START).await);
     assert!(!messages.delete(TEA, third, START).await);
 
-    let (added, removed, cursor) = news(messages.since(TEA, Some(cursor), START).await);
+    let (added, removed, cursor) = news(
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+            .await,
+    );
     assert_eq!((added, removed), (vec![second], vec![first]));
     assert!(matches!(
-        messages.since(TEA, Some(cursor), START).await,
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+            .await,
         Since::Nothing(_)
     ));
 }
@@ -296,7 +317,9 @@ async fn a_message_that_was_removed_is_not_told_after_its_deadline() {
     let cursor = page(&messages, TEA, START).await.cursor;
     messages.delete(TEA, id, START).await;
 
-    let since = messages.since(TEA, Some(cursor), START.plus(HOUR)).await;
+    let since = messages
+        .since(TEA, Some(cursor), &Ignored::NOBODY, START.plus(HOUR))
+        .await;
 
     assert!(matches!(since, Since::Nothing(_)), "{since:?}");
 }
@@ -313,7 +336,7 @@ async fn a_cursor_that_cannot_be_followed_gets_all_live_messages() {
     let of_another_life = Cursor { life: 41, ..latest };
     for cursor in [None, Some(too_old), Some(of_another_life)] {
         assert!(matches!(
-            messages.since(TEA, cursor, START).await,
+            messages.since(TEA, cursor, &Ignored::NOBODY, START).await,
             Since::Reset(page) if page.messages.len() == 2
         ));
     }
@@ -340,7 +363,11 @@ async fn no_id_is_given_out_twice_when_a_room_was_freed() {
     let second = post(&messages, TEA, 2, START.plus(HOUR)).await;
 
     assert!(second > first);
-    let (added, removed, _) = news(messages.since(TEA, Some(cursor), START.plus(HOUR)).await);
+    let (added, removed, _) = news(
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START.plus(HOUR))
+            .await,
+    );
     assert_eq!((added, removed), (vec![second], vec![]));
 }
 
@@ -507,12 +534,17 @@ async fn readers_of_a_room_whose_lifespan_becomes_shorter_are_woken_and_reset() 
     messages.shorten(TEA, Lifespan(HOUR / 2), START).await;
 
     assert!(is_woken(&mut subscription).await);
-    let Since::Reset(page) = messages.since(TEA, Some(cursor), START).await else {
+    let Since::Reset(page) = messages
+        .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+        .await
+    else {
         panic!("the old deadlines stay on the page");
     };
     assert_eq!(ids(&page), [second]);
     assert!(matches!(
-        messages.since(TEA, Some(page.cursor), START).await,
+        messages
+            .since(TEA, Some(page.cursor), &Ignored::NOBODY, START)
+            .await,
         Since::Nothing(_)
     ));
 }
@@ -530,7 +562,9 @@ async fn a_longer_lifespan_changes_no_message_and_wakes_nobody() {
 
     assert!(!is_woken(&mut subscription).await);
     assert_eq!(
-        messages.since(TEA, Some(cursor), START).await,
+        messages
+            .since(TEA, Some(cursor), &Ignored::NOBODY, START)
+            .await,
         Since::Nothing(cursor)
     );
     let message = messages.find(TEA, id, START).await.unwrap();
@@ -618,7 +652,7 @@ async fn nothing_of_a_forgotten_room_stays_on_a_page() {
     messages.forget(TEA).await;
 
     assert!(matches!(
-        messages.since(TEA, Some(cursor), START).await,
+        messages.since(TEA, Some(cursor), &Ignored::NOBODY, START).await,
         Since::Reset(page) if page.messages.is_empty()
     ));
     assert_eq!(messages.bytes().await, 0);
@@ -647,10 +681,14 @@ async fn new_messages_are_live_ones_by_others_after_a_message() {
         (2, None, START, 2),
         (1, Some(ids[1]), later, 1),
     ] {
-        let new = messages.new_for(TEA, UserId(reader), after, now).await;
+        let new = messages
+            .new_for(TEA, UserId(reader), &Ignored::NOBODY, after, now)
+            .await;
         assert_eq!(new, count, "{reader} after {after:?}");
     }
-    let in_cake = messages.new_for(CAKE, UserId(1), None, later).await;
+    let in_cake = messages
+        .new_for(CAKE, UserId(1), &Ignored::NOBODY, None, later)
+        .await;
     assert_eq!(in_cake, 0);
 }
 
@@ -839,12 +877,16 @@ async fn all_messages_of_one_author_are_deleted_at_once() {
 
     messages.delete_by(UserId(1), TEA, START).await;
 
-    let (added, removed, _) = news(messages.since(TEA, Some(before), START).await);
+    let (added, removed, _) = news(
+        messages
+            .since(TEA, Some(before), &Ignored::NOBODY, START)
+            .await,
+    );
     assert_eq!((added, removed), (vec![], vec![first, second]));
     assert_eq!(page_ids(&messages, TEA, START).await, [kept]);
     assert_eq!(page_ids(&messages, CAKE, START).await, [elsewhere]);
 
-    messages.delete_everywhere_by(UserId(1), START).await;
+    messages.forget_person(UserId(1), START).await;
     assert_eq!(page_ids(&messages, CAKE, START).await, []);
     assert_eq!(page_ids(&messages, TEA, START).await, [kept]);
 }
@@ -857,7 +899,11 @@ async fn a_cleared_room_is_empty_and_its_pages_are_told() {
 
     messages.clear(TEA, START).await;
 
-    let (added, removed, _) = news(messages.since(TEA, Some(before), START).await);
+    let (added, removed, _) = news(
+        messages
+            .since(TEA, Some(before), &Ignored::NOBODY, START)
+            .await,
+    );
     assert_eq!((added, removed), (vec![], vec![id]));
     assert_eq!(messages.bytes().await, 0);
 }
@@ -892,11 +938,15 @@ async fn open_pages_are_told_once_that_the_room_has_changed() {
             is_changed: true,
             cursor,
             ..
-        } = messages.since(room, Some(before), START).await
+        } = messages
+            .since(room, Some(before), &Ignored::NOBODY, START)
+            .await
         else {
             panic!("not told");
         };
-        let after = messages.since(room, Some(cursor), START).await;
+        let after = messages
+            .since(room, Some(cursor), &Ignored::NOBODY, START)
+            .await;
         assert!(matches!(after, Since::Nothing(_)), "{after:?}");
     }
 }
@@ -940,4 +990,70 @@ fn rooms_do_not_wait_for_each_other() {
         let id = slow.join().unwrap();
         assert_eq!(run().block_on(page_ids(&messages, TEA, START)), [id]);
     });
+}
+
+#[tokio::test]
+async fn messages_of_an_ignored_person_are_not_shown_or_counted() {
+    let messages = large_log();
+    let mut kept = Vec::new();
+    for number in 0..250 {
+        let (author, nonce) = (i64::from(number % 2 + 1), u8::try_from(number).unwrap());
+        let id = append(&messages, TEA, hello_by(author, nonce, HOUR), START).await;
+        if author == 1 {
+            kept.push(id.message().unwrap());
+        }
+    }
+    let ignored = Ignored::from_iter([UserId(2)]);
+
+    let newest = messages.page(TEA, None, &ignored, START).await;
+    assert_eq!(ids(&newest), kept[25..]);
+    assert!(newest.has_older);
+    let older = messages.page(TEA, Some(kept[25]), &ignored, START).await;
+    assert_eq!(ids(&older), kept[..25]);
+    assert!(!older.has_older);
+    let new = messages
+        .new_for(TEA, UserId(3), &ignored, None, START)
+        .await;
+    assert_eq!(new, kept.len());
+}
+
+#[tokio::test]
+async fn a_page_is_not_told_of_a_message_of_an_ignored_person() {
+    let messages = large_log();
+    let ignored = Ignored::from_iter([UserId(2)]);
+    let cursor = messages.page(TEA, None, &ignored, START).await.cursor;
+    append(&messages, TEA, hello_by(2, 1, HOUR), START).await;
+
+    let Since::Nothing(cursor) = messages.since(TEA, Some(cursor), &ignored, START).await else {
+        panic!("the page was told");
+    };
+    let id = post(&messages, TEA, 2, START).await;
+    let since = messages.since(TEA, Some(cursor), &ignored, START).await;
+    assert_eq!(news(since).0, [id]);
+}
+
+#[tokio::test]
+async fn a_page_is_reset_when_its_reader_ignores_somebody_else() {
+    let messages = large_log();
+    let theirs = append(&messages, TEA, hello_by(2, 1, HOUR), START).await;
+    let theirs = theirs.message().unwrap();
+    let own = post(&messages, TEA, 2, START).await;
+    let [two, both] = [vec![2], vec![3, 2]].map(|people| people.into_iter().map(UserId).collect());
+    let mut cursor = page(&messages, TEA, START).await.cursor;
+
+    for (ignored, shown) in [
+        (&two, vec![own]),
+        (&both, vec![own]),
+        (&Ignored::NOBODY, vec![theirs, own]),
+    ] {
+        let Since::Reset(page) = messages.since(TEA, Some(cursor), ignored, START).await else {
+            panic!("{shown:?}");
+        };
+        assert_eq!(ids(&page), shown);
+        cursor = page.cursor;
+        assert_eq!(
+            messages.since(TEA, Some(cursor), ignored, START).await,
+            Since::Nothing(cursor)
+        );
+    }
 }

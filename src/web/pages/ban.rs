@@ -5,7 +5,7 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{Audience, BanReason, Role, RoomId, UserId};
+use crate::domain::{Audience, Reason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::moderation::{self, Person};
 use crate::urls::members_done_url;
@@ -80,7 +80,7 @@ pub async fn submit(
         const PUBLIC: &str = "This room is public now: they see the reason when they try to join. Check it, then ban them again";
         return show_again(Problems::one("reason", PUBLIC));
     }
-    let reason = match BanReason::parse(&form.reason) {
+    let reason = match Reason::parse(&form.reason) {
         Ok(reason) => reason,
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };

@@ -9,7 +9,7 @@ use serde::Deserialize;
 
 use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::Room;
-use crate::services::{moderation, room_settings};
+use crate::services::{ignored, moderation, room_settings};
 use crate::urls::{members_done_url, room_settings_done_url, room_settings_url};
 use crate::web::answers::{end_once, html, see_other};
 use crate::web::error::{AppError, PageResult};
@@ -34,6 +34,7 @@ pub struct Question {
 /// The actions that need confirmation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
+    Ignore,
     HandOver,
     RemoveMember,
     DeleteMessages,
@@ -43,7 +44,18 @@ enum Action {
 }
 
 /// The table of questions.
-pub const QUESTIONS: [Question; 6] = [
+pub const QUESTIONS: [Question; 7] = [
+    Question {
+        pattern: "/rooms/{room}/members/{person}/ignore",
+        action: Action::Ignore,
+        verb: "Ignore",
+        rest: "",
+        consequences: &[
+            "You no longer see their messages, in any room, and are not told of new ones. They do not learn of it.",
+            "They can still see your messages. If they moderate a room, they still can.",
+            "To undo this, open Ignored people in your account.",
+        ],
+    },
     Question {
         pattern: "/rooms/{room}/members/{person}/owner",
         action: Action::HandOver,
@@ -86,7 +98,9 @@ pub const QUESTIONS: [Question; 6] = [
         action: Action::ClearRoom,
         verb: "Delete all messages in",
         rest: "",
-        consequences: &["The messages disappear for everyone immediately. This cannot be undone."],
+        consequences: &[
+            "The messages and all reports disappear for everyone immediately. This cannot be undone.",
+        ],
     },
     Question {
         pattern: "/rooms/{room}/settings/delete",
@@ -124,7 +138,7 @@ pub struct Target {
     person: Option<UserId>,
 }
 
-/// Shows the page. **Who:** the owner; for some questions also moderators, for people they may moderate.
+/// Shows the page. **Who:** the owner; for some questions also moderators, for people they may moderate, or members.
 /// **Answers:** the question; 303 to the settings if the room is public already.
 pub async fn show(
     state: Data<WebState>,
@@ -170,7 +184,7 @@ pub async fn submit(
             matches!(error, AppError::NoSuchPerson { .. })
         }
         Action::DeleteRoom => matches!(error, AppError::NoSuchRoom),
-        Action::MakePublic | Action::ClearRoom => false,
+        Action::Ignore | Action::MakePublic | Action::ClearRoom => false,
     };
     end_once(&request, is_over, perform(state, user, action, *target)).await
 }
@@ -187,6 +201,10 @@ async fn perform(
     // Every route of a question about a person has this parameter.
     let person = || person.map(|(id, _)| id).ok_or(AppError::NotFound);
     let address = match action {
+        Action::Ignore => {
+            ignored::ignore(core, actor, person()?).await?;
+            members_done_url(room, "ignored")
+        }
         Action::HandOver => {
             let moderated = moderation::hand_over(core, room, actor, person()?).await?;
             moderated.into_result(room, action.needs())?;
@@ -225,6 +243,7 @@ impl Action {
     /// Returns the lowest role that may do this.
     fn needs(self) -> Role {
         match self {
+            Self::Ignore => Role::Member,
             Self::RemoveMember | Self::DeleteMessages => Role::Moderator,
             Self::HandOver | Self::MakePublic | Self::ClearRoom | Self::DeleteRoom => Role::Owner,
         }
@@ -251,6 +270,9 @@ async fn subject(
         Some(person) => {
             let address = (target.room, person);
             let (room, person) = room_and_person(state, user, address, action.needs()).await?;
+            if action == Action::Ignore && person.user_id == user.user_id {
+                return Err(AppError::NoSuchPerson { room: room.id });
+            }
             Ok((room, Some((person.user_id, person.name))))
         }
         None => {

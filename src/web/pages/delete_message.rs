@@ -76,6 +76,6 @@ async fn delete(
     if deleted.author == user.user_id {
         Ok(see_other(room_done_url(room.id, "deleted")))
     } else {
-        Ok(see_other(room_moderated_url(room.id)))
+        Ok(see_other(room_moderated_url(room.id, "deleted")))
     }
 }

@@ -8,6 +8,8 @@ use serde::Deserialize;
 
 use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::{Member, Room};
+use crate::live::settings::Settings;
+use crate::services::accounts;
 use crate::services::moderation::{self, Banned};
 use crate::web::answers::html;
 use crate::web::error::PageResult;
@@ -23,6 +25,7 @@ struct MembersPage<'a> {
     layout: Layout<'a>,
     room: &'a Room,
     reader: UserId,
+    settings: Arc<Settings>,
     done: Option<&'static str>,
     /// People who have left, but whose messages are still there. Empty unless the reader is a moderator.
     outside: Vec<(UserId, Arc<str>)>,
@@ -34,6 +37,10 @@ impl MembersPage<'_> {
     fn may_manage(&self, member: &Member) -> bool {
         let role = self.room.role_of(self.reader);
         role.is_some_and(|role| role.may_moderate(Some(member.role)))
+    }
+
+    fn is_ignored(&self, member: &Member) -> bool {
+        self.settings.ignored.has(member.user_id)
     }
 }
 
@@ -52,6 +59,7 @@ pub async fn show(
     room: Path<RoomId>,
     query: Query<MembersQuery>,
 ) -> PageResult {
+    let settings = accounts::settings(&state.core, user.user_id).await?;
     let room = room_with_role(&state, &user, *room, Role::Member).await?;
     let is_moderator = room.role_of(user.user_id) >= Some(Role::Moderator);
     let (room, outside, banned) = if is_moderator {
@@ -67,12 +75,14 @@ pub async fn show(
         layout: Layout::new(&state, Some(&user), NavPage::Other),
         room: &room,
         reader: user.user_id,
+        settings,
         done: match query.done.as_str() {
             "moderator" => Some("Moderator added"),
             "member" => Some("Moderator removed"),
             "owner" => Some("Owner changed"),
             "removed" => Some("Member removed"),
             "banned" => Some("Ban saved"),
+            "ignored" => Some("Person ignored"),
             "lifted" => Some("Ban lifted"),
             "messages" => Some("Messages deleted"),
             _ => None,

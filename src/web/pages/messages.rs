@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::{Range, RoomPage};
+use super::room_view::{Arrival, Range, RoomPage};
 use crate::domain::{Audience, MessageId, MessageText, Mistake, RoomId};
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
@@ -304,7 +304,8 @@ async fn show_for(
 ) -> PageResult {
     let problems = Problems::one("message", sentence);
     let seen = state.core.read_marks.find(user.user_id, room.id);
-    let page = RoomPage::new(state, user, room, Range::Newest { seen })
+    let range = Range::Newest { seen };
+    let page = RoomPage::new(state, user, room, range, Arrival::Plain)
         .await?
         .with_text(&form.text, audience, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)

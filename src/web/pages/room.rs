@@ -9,8 +9,8 @@ use serde::Deserialize;
 use super::room_view::{Arrival, RELOADS, Range, RoomPage};
 use crate::domain::{Audience, MessageId, Role, RoomId};
 use crate::live::rooms::Room;
+use crate::services::messages;
 use crate::services::rooms::{self, Access};
-use crate::services::{accounts, messages};
 use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
@@ -40,13 +40,21 @@ pub struct RoomQuery {
     reload: String,
     done: String,
     moderate: String,
+    report: String,
 }
 
 impl RoomQuery {
     fn arrival(&self, role: Option<Role>) -> Arrival {
         if !self.moderate.is_empty() && role >= Some(Role::Moderator) {
-            let has_deleted = self.done == "deleted";
-            return Arrival::Moderate { has_deleted };
+            let done = match self.done.as_str() {
+                "deleted" => Some("Message deleted"),
+                "closed" => Some("Report closed"),
+                _ => None,
+            };
+            return Arrival::Moderate { done };
+        }
+        if !self.report.is_empty() {
+            return Arrival::Report;
         }
         let reload = RELOADS
             .into_iter()
@@ -55,6 +63,7 @@ impl RoomQuery {
             ("created", _) => Arrival::Created,
             ("joined", _) => Arrival::Joined,
             ("deleted", _) => Arrival::Deleted,
+            ("reported", _) => Arrival::Reported,
             (_, Some(minutes)) => Arrival::Reload(minutes),
             _ if !self.sent.is_empty() => Arrival::Sent,
             _ if !self.after.is_empty() => Arrival::Check,
@@ -67,7 +76,7 @@ impl RoomQuery {
 /// Shows a room.
 ///
 /// **Who:** members. **Answers:** the newest messages, or the messages before `before`; with `moderate`, moderators
-/// get links to delete other people's messages. Everybody else gets the name and a Join button for a public room,
+/// see reports and get links to delete other people's messages; with `report`, members get links to report them. Everybody else gets the name and a Join button for a public room,
 /// and for a private room the same 404 as if it did not exist.
 pub async fn show(
     state: Data<WebState>,
@@ -97,7 +106,6 @@ pub async fn show(
             }
         }
     };
-    let settings = accounts::settings(&state.core, user.user_id).await?;
     let mut arrival = query.arrival(room.role_of(user.user_id));
     let draft = (!query.held.is_empty())
         .then(|| messages::draft(&state.core, &user, room.id))
@@ -109,9 +117,8 @@ pub async fn show(
     if is_viewed {
         messages::mark_seen(&state.core, &user, room.id, None);
     }
-    let page = RoomPage::new(&state, &user, &room, range)
+    let page = RoomPage::new(&state, &user, &room, range, arrival)
         .await?
-        .with_arrival(arrival, settings.announcements.as_str())
         .with_text(
             draft.as_deref().unwrap_or_default(),
             Audience::parse(&query.held),

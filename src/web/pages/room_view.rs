@@ -8,7 +8,9 @@ use askama::Template;
 use crate::domain::{Audience, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
-use crate::services::messages;
+use crate::services::accounts;
+use crate::services::messages::{self, Shown};
+use crate::services::reports::{self, OpenReport};
 use crate::web::error::AppError;
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
@@ -47,6 +49,8 @@ pub struct RoomPage<'a> {
     cursor: String,
     nonce: String,
     announcements: &'static str,
+    /// The open reports; empty unless the reader is a moderator.
+    reports: Vec<OpenReport>,
     text: &'a str,
     /// For whom the text in the form is written.
     audience: Audience,
@@ -78,11 +82,15 @@ pub enum Arrival {
     Sent,
     /// After deleting a message.
     Deleted,
+    /// After reporting a message.
+    Reported,
     /// In the moderation view, to delete other people's messages.
     Moderate {
-        /// Whether the reader has just deleted a message.
-        has_deleted: bool,
+        /// What the reader has just done.
+        done: Option<&'static str>,
     },
+    /// To report a message.
+    Report,
     /// After signing in again, with the draft of a message that was not sent.
     Draft,
 }
@@ -91,13 +99,13 @@ impl Arrival {
     /// Returns what was just done, for the title and the page.
     fn done(self) -> Option<&'static str> {
         match self {
-            Self::Plain | Self::Check | Self::Reload(_) | Self::Moderate { has_deleted: false } => {
-                None
-            }
+            Self::Plain | Self::Check | Self::Reload(_) | Self::Report => None,
+            Self::Moderate { done } => done,
             Self::Created => Some("Room created"),
             Self::Joined => Some("You have joined the room"),
             Self::Sent => Some("Sent"),
-            Self::Deleted | Self::Moderate { has_deleted: true } => Some("Message deleted"),
+            Self::Deleted => Some("Message deleted"),
+            Self::Reported => Some("Report sent"),
             Self::Draft => Some("Your message has not been sent yet"),
         }
     }
@@ -116,7 +124,7 @@ pub enum Range {
 }
 
 impl<'a> RoomPage<'a> {
-    /// Creates a page with the messages of `range`.
+    /// Creates a page with the messages of `range`, for a reader who arrived as `arrival` says.
     ///
     /// # Errors
     /// When the reader is no longer a member, or the database fails.
@@ -125,14 +133,25 @@ impl<'a> RoomPage<'a> {
         user: &'a CurrentUser,
         room: &'a Room,
         range: Range,
+        arrival: Arrival,
     ) -> Result<Self, AppError> {
         let now = state.core.clock.site_time();
         let (before, seen) = match range {
             Range::Newest { seen } => (None, Some(seen)),
             Range::Before(before) => (Some(before), None),
         };
-        let page = messages::page(&state.core, user, room.id, before).await?;
+        let settings = accounts::settings(&state.core, user.user_id).await?;
+        let shown = match arrival {
+            Arrival::Moderate { .. } => Shown::All,
+            _ => Shown::Unignored,
+        };
+        let page = messages::page(&state.core, user, room.id, before, shown).await?;
         let page = page.ok_or(AppError::NoSuchRoom)?;
+        let reports = if room.role_of(user.user_id) >= Some(Role::Moderator) {
+            reports::open(&state.core, user.user_id, room.id).await?
+        } else {
+            Vec::new()
+        };
         let (first, last) = (page.messages.first(), page.messages.last());
         let is_new = |message: &Message| {
             message.author != user.user_id
@@ -157,22 +176,13 @@ impl<'a> RoomPage<'a> {
             cursor: page.cursor.to_string(),
             groups: group_by_day(page.messages, is_new),
             nonce: state.core.nonces.make(user.user_id, room.id),
-            announcements: "each",
+            announcements: settings.announcements.as_str(),
+            reports,
             text: "",
             audience: room.audience(),
-            arrival: Arrival::Plain,
+            arrival,
             problems: Problems::default(),
         })
-    }
-
-    /// Sets how the reader arrived, and how much the page announces.
-    #[must_use]
-    pub fn with_arrival(self, arrival: Arrival, announcements: &'static str) -> Self {
-        Self {
-            arrival,
-            announcements,
-            ..self
-        }
     }
 
     /// Puts the text of a message that was not sent, and was written for `audience`, back into the form.
@@ -194,16 +204,25 @@ impl<'a> RoomPage<'a> {
 
     /// Returns whether the script polls for new messages.
     fn is_live(&self) -> bool {
-        !self.is_old && self.reload().is_none() && !self.is_moderating()
+        !self.is_old && self.reload().is_none() && self.view().is_none()
     }
 
     /// Returns whether the page has a form to send a message.
     fn has_composer(&self) -> bool {
-        self.reload().is_none() && !self.is_moderating() && self.room.may_post(self.reader)
+        self.reload().is_none() && self.view().is_none() && self.room.may_post(self.reader)
     }
 
     fn is_moderating(&self) -> bool {
         matches!(self.arrival, Arrival::Moderate { .. })
+    }
+
+    /// Returns the query parameter of the moderation view, or of the view to report a message.
+    fn view(&self) -> Option<&'static str> {
+        match self.arrival {
+            Arrival::Moderate { .. } => Some("moderate=1"),
+            Arrival::Report => Some("report=1"),
+            _ => None,
+        }
     }
 
     fn is_moderator(&self) -> bool {
@@ -270,6 +289,8 @@ impl<'a> RoomPage<'a> {
             || role(self.reader).is_some_and(|reader| reader.may_moderate(role(message.author)));
         if self.is_moderating() && message.author != self.reader && may_delete() {
             Ok(message_html::render_for_moderator(message)?.into())
+        } else if self.arrival == Arrival::Report && message.author != self.reader {
+            Ok(message_html::render_for_reporter(message)?.into())
         } else {
             Ok(message.html_for(self.reader).into())
         }
