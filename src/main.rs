@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mirage::cli::{self, CommandError};
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig, Operation};
-use mirage::server::application::Application;
+use mirage::server::application::{Application, StartupError};
 use mirage::server::{allocator, logging};
 use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -71,7 +71,10 @@ async fn serve(config: Config) -> ExitCode {
         Ok(application) => application,
         Err(error) => {
             print_error(&error.to_string());
-            return ExitCode::FAILURE;
+            return match error {
+                StartupError::About(_) => ExitCode::from(USAGE_ERROR),
+                _ => ExitCode::FAILURE,
+            };
         }
     };
     let port = application.port();

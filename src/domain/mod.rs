@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows any other part of Mirage.
 
+mod about_text;
 mod announcements;
 mod browser;
 mod characters;
@@ -23,6 +24,7 @@ mod slow_mode;
 mod timestamp;
 mod username;
 
+pub use about_text::AboutText;
 pub use announcements::Announcements;
 pub use browser::Browser;
 pub use client_address::ClientAddress;
@@ -37,7 +39,7 @@ pub use posting::Posting;
 pub use requester::Requester;
 pub use role::Role;
 pub use room_name::RoomName;
-pub use short_text::{BanReason, Description};
+pub use short_text::{BanReason, Description, SiteName};
 pub use slow_mode::SlowMode;
 pub use timestamp::{Lifespan, SiteTime, Timestamp};
 pub use username::Username;

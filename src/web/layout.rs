@@ -1,4 +1,4 @@
-//! The parts that all pages share: the head, the navigation and the user's name.
+//! The parts that all pages share: the head, the site's name, the navigation and the user's name.
 
 use crate::config::SignUp;
 use crate::web::assets::Assets;
@@ -30,7 +30,11 @@ pub enum NavPage {
 pub struct Layout<'a> {
     /// The name of the signed-in user.
     pub user: Option<&'a str>,
-    /// The assets, for their addresses.
+    /// The name of the site.
+    pub site_name: &'a str,
+    /// Whether there is a page about the site.
+    pub has_about: bool,
+    /// The assets, for their URLs.
     pub assets: &'a Assets,
     /// The page of the navigation that is being shown.
     pub current: NavPage,
@@ -44,6 +48,8 @@ impl<'a> Layout<'a> {
     pub fn new(state: &'a WebState, user: Option<&'a CurrentUser>, current: NavPage) -> Self {
         Self {
             user: user.map(|user| &*user.user_name),
+            site_name: state.core.config.site_name.as_str(),
+            has_about: state.about.is_some(),
             assets: &state.assets,
             current,
             is_sign_up_open: state.core.config.sign_up == SignUp::Open,

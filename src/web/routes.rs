@@ -8,7 +8,7 @@ use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Rout
 
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
-    accessibility, account, account_delete, account_password, account_sessions, asset, ban,
+    about, accessibility, account, account_delete, account_password, account_sessions, asset, ban,
     confirm, delete_message, healthz, home, invite, invites, join, leave, lift_ban, login, logout,
     member, member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms,
     register, reset, revoke_invite, room, room_password, room_settings,
@@ -79,6 +79,7 @@ pub fn table() -> Vec<Endpoint> {
         get(INVITE, invite::show),
         post(INVITE, invite::submit),
         get("/accessibility", accessibility::show),
+        get("/about", about::show),
         get("/account", account::show),
         post("/account", account::submit),
         get("/account/password", account_password::show),

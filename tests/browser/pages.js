@@ -13,7 +13,7 @@ import { messageBox, problemsOf } from './support.js';
 export const NOT_PAGES = ['/.well-known/change-password', '/rooms/{room}/poll', '/healthz', '/assets/{file}'];
 
 export const STATES = [
-  ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility()],
+  ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility(), ...about()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
   ...[...manage(), ...roomSettings(), ...invites(), ...invite()],
@@ -24,7 +24,7 @@ function home() {
   const at = '/';
   return [
     { name: 'home', at, says: 'rooms that forget', go: open(at) },
-    { name: 'home, by link only', at, site: 'by link', says: 'need a sign-up link', go: open(at) },
+    { name: 'home, by link only', at, site: 'by link', says: 'Teahouse is for', go: open(at) },
     { name: 'home, closed', at, site: 'closed', says: 'not accepting new accounts', go: open(at) },
   ];
 }
@@ -180,6 +180,14 @@ function accessibility() {
       ...{ name: `${name}, where nobody can help`, at, site: 'empty', as: 'ada' },
       ...{ says: 'tell the person who runs this server.', go: open(at) },
     },
+  ];
+}
+
+function about() {
+  const at = '/about';
+  return [
+    { name: 'about this site', at, site: 'by link', says: 'Be kind', go: open(at) },
+    { name: 'about this site, no text', at, status: 404, says: 'Page not found', go: open(at) },
   ];
 }
 
@@ -811,7 +819,7 @@ function errors() {
       },
       {
         ...{ name: 'error, not a request', at: '/account', as: 'ada', status: 400 },
-        says: 'Mirage could not read this request',
+        says: 'The server could not read this request',
         go: async ({ page }) => {
           await page.goto('/account');
           await page.locator('main form').first().evaluate((form) => {
