@@ -338,6 +338,10 @@ function room() {
       go: async ({ page, site }) => page.goto(`${await site.room('ada')}?done=created`),
     },
     {
+      ...{ name: 'room, just made, private', at, as: 'ada', says: 'Make an invite link' },
+      go: async ({ page, site }) => page.goto(`${await site.privateRoom('ada')}?done=created`),
+    },
+    {
       ...{ name: 'room, just joined', at, as: 'ada', says: 'You have joined the room.' },
       go: async ({ page, site }) => {
         await page.goto(await site.room('bob'));

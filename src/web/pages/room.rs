@@ -11,13 +11,14 @@ use crate::domain::{MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::rooms::{self, Access};
 use crate::services::{accounts, messages};
+use crate::urls::room_url;
 use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
 use crate::web::session::CurrentUser;
-use crate::web::state::WebState;
+use crate::web::state::{WebState, absolute_url};
 
 /// The header by which browsers announce a prefetch, which nobody may ever look at.
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -110,7 +111,8 @@ pub async fn show(
     let page = RoomPage::new(&state, &user, &room, range)
         .await?
         .with_arrival(arrival, settings.announcements.as_str())
-        .with_text(draft.as_deref().unwrap_or_default(), Problems::default());
+        .with_text(draft.as_deref().unwrap_or_default(), Problems::default())
+        .with_invitation(|| absolute_url(&request, &room_url(room.id)));
     if is_viewed && matches!(range, Range::Newest { .. }) {
         messages::mark_seen(&state.core, &user, room.id, page.latest());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::domain::{MessageId, Role, SiteTime, UserId};
+use crate::domain::{InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::services::messages;
@@ -47,6 +47,8 @@ pub struct RoomPage<'a> {
     announcements: &'static str,
     text: &'a str,
     arrival: Arrival,
+    /// The absolute URL of a new room, for its owner to share.
+    address: Option<String>,
     problems: Problems,
 }
 
@@ -155,6 +157,7 @@ impl<'a> RoomPage<'a> {
             announcements: "each",
             text: "",
             arrival: Arrival::Plain,
+            address: None,
             problems: Problems::default(),
         })
     }
@@ -165,6 +168,17 @@ impl<'a> RoomPage<'a> {
         Self {
             arrival,
             announcements,
+            ..self
+        }
+    }
+
+    /// Offers the owner of a new room to invite people, if this is the page of one. `address` makes the room's absolute
+    /// URL.
+    #[must_use]
+    pub fn with_invitation(self, address: impl FnOnce() -> String) -> Self {
+        let is_new = self.room.members.len() == 1 && self.groups.is_empty() && self.is_live();
+        Self {
+            address: is_new.then(address),
             ..self
         }
     }
