@@ -35,15 +35,20 @@ mod tests {
     use super::Segment::{LineBreak, Link, Text};
     use super::*;
 
-    fn paragraphs(text: &str) -> Vec<Vec<Segment<'_>>> {
-        let about = Box::leak(Box::new(AboutText::parse(text).unwrap()));
+    fn about(text: &str) -> AboutText {
+        AboutText::parse(text).unwrap()
+    }
+
+    fn paragraphs(about: &AboutText) -> Vec<Vec<Segment<'_>>> {
         about.paragraphs().collect()
     }
 
     #[test]
     fn empty_lines_separate_paragraphs_and_line_breaks_are_kept() {
         assert_eq!(
-            paragraphs("\u{feff}\nBe kind.\r\n\r\n \n\nAda Lovelace \nSt James\u{2019}s Square\n"),
+            paragraphs(&about(
+                "\u{feff}\nBe kind.\r\n\r\n \n\nAda Lovelace \nSt James\u{2019}s Square\n"
+            )),
             [
                 vec![Text("Be kind.")],
                 vec![
@@ -58,7 +63,7 @@ mod tests {
     #[test]
     fn web_addresses_become_links() {
         assert_eq!(
-            paragraphs("Rules: https://example.org/rules."),
+            paragraphs(&about("Rules: https://example.org/rules.")),
             [vec![
                 Text("Rules: "),
                 Link("https://example.org/rules"),
@@ -76,6 +81,6 @@ mod tests {
 
     #[test]
     fn characters_forbidden_in_html_are_replaced() {
-        assert_eq!(paragraphs("a\u{0}b"), [vec![Text("a\u{fffd}b")]]);
+        assert_eq!(paragraphs(&about("a\u{0}b")), [vec![Text("a\u{fffd}b")]]);
     }
 }
