@@ -10,6 +10,7 @@
   const box = byId("message");
   const statusLine = byId("status");
   const updates = byId("updates");
+  const reader = document.querySelector("[name=for]").value;
   let { title } = document;
 
   const messages = () => [...log.querySelectorAll("li")];
@@ -333,10 +334,16 @@
     // A silent connection may be dead.
     const timeout = setTimeout(isWaiting ? hurry : () => request.abort(), 40_000);
     try {
-      const url = `${log.dataset.poll}?after=${cursor}${how}`;
+      const url = `${log.dataset.poll}?after=${cursor}&for=${reader}${how}`;
       const answer = await fetch(url, { redirect: "error", signal: request.signal });
       const { status, headers } = answer;
-      if (status === 401) return endSignedOut();
+      if (status === 401) {
+        if (!isWaiting) return endSignedOut();
+        // Somebody may have just signed in in another tab: the answer to that says so.
+        isHurried = true;
+        return 1_000;
+      }
+      if (status === 409) return end("You are now signed in as someone else. Reload the page to continue.");
       if (status === 403 || status === 404) {
         return end(`You are no longer in this room.${status < 404 ? " Join it again in another tab." : ""}`);
       }
@@ -353,6 +360,11 @@
       if (headers.get("Mirage-Reset") === "restart") tell("The server has restarted. Earlier messages are gone.");
       else if (failures > 1) tell("Connected again.");
       failures = 0;
+      // Once the reader is told, sending is consent.
+      if (headers.has("Mirage-Public") && form?.elements.audience.value === "members" && !document.hidden) {
+        form.elements.audience.value = "everyone";
+        tell("This room is public now. Everyone who joins it can read what you send.");
+      }
       if (headers.get("Mirage-Wait") === "0") crowdedUntil = performance.now() + 60_000;
       return performance.now() < crowdedUntil ? 5_000 : 0;
     } catch {
@@ -399,7 +411,7 @@
 
   async function sendOnce() {
     const text = box.value;
-    const { nonce } = form.elements;
+    const { nonce, audience } = form.elements;
     let answer;
     let page;
     try {
@@ -419,7 +431,7 @@
     const problem = page.getElementById("message-problem");
     showProblem(problem);
     if (answer.status !== 204) {
-      nonce.value = page.querySelector("[name=nonce]")?.value ?? nonce.value;
+      for (const field of [nonce, audience]) field.value = page.querySelector(`#write [name=${field.name}]`)?.value ?? field.value;
       const reason = (problem?.lastChild ?? page.getElementById("reason"))?.textContent.trim();
       return tell(`Not sent. ${reason ?? "Your message is still in the box. Send it again."}`);
     }

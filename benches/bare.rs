@@ -7,7 +7,7 @@
 use std::future::ready;
 use std::path::Path;
 
-use actix_web::guard::fn_guard;
+use actix_web::guard::{GuardContext, fn_guard};
 use actix_web::http::header::{ACCEPT_ENCODING, HeaderName, HeaderValue};
 use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Bytes, Data};
@@ -19,13 +19,13 @@ use crate::http::{Answer, Request};
 /// The number of rooms to wait in, numbered from 0.
 const ROOMS: usize = 1_000;
 
-/// The response to all requests with this method and path, with any query.
+/// The response to all requests with this method, path and `Accept-Encoding`, with any query.
 #[derive(Clone)]
 pub struct Constant {
     method: Method,
     path: String,
-    /// Whether the response is only for clients that accept no compression.
-    is_plain: bool,
+    /// The `Accept-Encoding` header of the requests; empty for none.
+    accepts: String,
     status: StatusCode,
     headers: Vec<(HeaderName, HeaderValue)>,
     body: Bytes,
@@ -52,7 +52,7 @@ impl Constant {
         Self {
             method: request.method.parse().expect("a method"),
             path: path.to_owned(),
-            is_plain: !request.takes_gzip,
+            accepts: request.accepts.to_owned(),
             status: answer.status,
             headers: headers.map(header).collect(),
             body: answer.body.clone().into(),
@@ -77,8 +77,8 @@ impl Constant {
             "{} {} {} {}",
             self.method,
             self.status.as_u16(),
-            self.is_plain,
-            self.path
+            self.path,
+            self.accepts
         )];
         for (name, value) in &self.headers {
             lines.push(format!("{name}: {}", value.to_str().expect("text")));
@@ -106,8 +106,8 @@ impl Constant {
         Self {
             method: first[0].parse().expect("a method"),
             status: first[1].parse().expect("a status"),
-            is_plain: first[2].parse().expect("yes or no"),
-            path: first[3].to_owned(),
+            path: first[2].to_owned(),
+            accepts: first[3].to_owned(),
             headers: lines.map(header).collect(),
             body: Bytes::copy_from_slice(&file[end + 2..]),
         }
@@ -154,8 +154,6 @@ pub async fn serve(folder: &Path, port: u16) {
             constants.push(Constant::read(&std::fs::read(path).expect("an answer")));
         }
     }
-    // actix tries routes in order, so those with a guard come first.
-    constants.sort_by_key(|constant| !constant.is_plain);
     let waiting = Data::new(Waiting {
         rooms: (0..ROOMS).map(|_| watch::Sender::new(())).collect(),
         news: constants
@@ -171,12 +169,12 @@ pub async fn serve(folder: &Path, port: u16) {
             .route("/wake/{room}", web::post().to(wake));
         for constant in constants.clone() {
             let path = constant.path.clone();
-            let mut route = web::method(constant.method.clone());
-            if constant.is_plain {
-                route = route.guard(fn_guard(|context| {
-                    !context.head().headers().contains_key(ACCEPT_ENCODING)
-                }));
-            }
+            let accepts = constant.accepts.clone();
+            let is_meant = move |context: &GuardContext<'_>| {
+                let sent = context.head().headers().get(ACCEPT_ENCODING);
+                sent.map_or(&b""[..], HeaderValue::as_bytes) == accepts.as_bytes()
+            };
+            let route = web::method(constant.method.clone()).guard(fn_guard(is_meant));
             // Any server has to read the request body.
             let route = if constant.method == Method::POST {
                 route.to(move |_: Bytes| ready(constant.response()))

@@ -114,39 +114,52 @@ impl Setup {
         let asset = |number: usize| {
             Action::Repeat(Request::get(Purpose::Asset, self.assets[number].clone()))
         };
+        let repeat = Action::Repeat;
         let kinds = [
-            ("idle poll", Some(0.70), 204, poll(READ, &self.idle)),
+            ("idle poll", Some(0.75), 204, poll(READ, &self.idle)),
             (
                 "poll, one new message",
-                Some(0.65),
+                Some(0.70),
                 200,
                 poll(NEWS, &self.news),
             ),
             (
                 "room page, 100 messages",
-                Some(0.65),
+                Some(0.40),
                 200,
-                Action::Repeat(room.clone()),
+                repeat(room.clone()),
+            ),
+            (
+                "room page, gzip only",
+                Some(0.25),
+                200,
+                repeat(room.clone().gzip()),
             ),
             (
                 "room page, not compressed",
                 Some(0.65),
                 200,
-                Action::Repeat(room.plain()),
+                repeat(room.plain()),
             ),
             (
                 "public rooms, 50 rooms",
-                Some(0.60),
+                Some(0.40),
                 200,
-                Action::Repeat(list.clone()),
+                repeat(list.clone()),
+            ),
+            (
+                "public rooms, gzip only",
+                Some(0.25),
+                200,
+                repeat(list.clone().gzip()),
             ),
             (
                 "public rooms, not compressed",
-                Some(0.60),
+                Some(0.55),
                 200,
-                Action::Repeat(list.plain()),
+                repeat(list.plain()),
             ),
-            ("send", Some(0.60), 204, Action::Send(WRITTEN)),
+            ("send", Some(0.50), 204, Action::Send(WRITTEN)),
             ("style sheet", None, 200, asset(0)),
             ("room script", None, 200, asset(1)),
         ];
@@ -172,6 +185,24 @@ impl Setup {
         }
         self.check().await;
         found
+    }
+
+    /// The names and bodies of the pages that are compared, not compressed.
+    pub async fn pages(&self) -> Vec<(&'static str, Vec<u8>)> {
+        let mut to = Connection::open(&self.mirage.address)
+            .await
+            .expect("a connection");
+        let mut pages = Vec::new();
+        for (name, target) in [
+            ("room page", format!("/rooms/{READ}")),
+            ("public rooms", "/rooms".to_owned()),
+        ] {
+            let request = Request::get(Purpose::Page, target);
+            let cookie = &self.people[0].cookie;
+            let page = to.ask_plain(&request, cookie).await.expect("a page");
+            pages.push((name, page.body));
+        }
+        pages
     }
 
     /// Checks the content of the uncompressed responses.

@@ -7,6 +7,9 @@ use actix_web::http::StatusCode;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
 
+/// The codings that browsers accept over TLS and on localhost.
+const BROWSER_CODINGS: &str = "gzip, deflate, br, zstd";
+
 /// The purpose of a browser's request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Purpose {
@@ -29,8 +32,8 @@ pub struct Request {
     pub purpose: Purpose,
     /// The URL-encoded form; empty for `GET`.
     pub body: String,
-    /// Whether to accept compression, as browsers do.
-    pub takes_gzip: bool,
+    /// The `Accept-Encoding` header; empty for none.
+    pub accepts: &'static str,
 }
 
 impl Request {
@@ -41,7 +44,7 @@ impl Request {
             target: target.into(),
             purpose,
             body: String::new(),
-            takes_gzip: true,
+            accepts: BROWSER_CODINGS,
         }
     }
 
@@ -52,7 +55,7 @@ impl Request {
             target: format!("/rooms/{room}/messages"),
             purpose: Purpose::Fetch,
             body: format!("text={}&nonce={nonce}", in_form(text)),
-            takes_gzip: true,
+            accepts: BROWSER_CODINGS,
         }
     }
 
@@ -67,14 +70,22 @@ impl Request {
             target: target.into(),
             purpose: Purpose::Page,
             body: fields.join("&"),
-            takes_gzip: true,
+            accepts: BROWSER_CODINGS,
+        }
+    }
+
+    /// The same request by a client that accepts only gzip.
+    pub fn gzip(self) -> Self {
+        Self {
+            accepts: "gzip",
+            ..self
         }
     }
 
     /// The same request without `Accept-Encoding`.
     pub fn plain(self) -> Self {
         Self {
-            takes_gzip: false,
+            accepts: "",
             ..self
         }
     }
@@ -119,8 +130,8 @@ impl Request {
             format!("Referer: http://{address}/rooms/mine"),
             "Accept-Language: en-GB,en;q=0.9".to_owned(),
         ]);
-        if self.takes_gzip {
-            lines.push("Accept-Encoding: gzip, deflate, br, zstd".to_owned());
+        if !self.accepts.is_empty() {
+            lines.push(format!("Accept-Encoding: {}", self.accepts));
         }
         if !cookie.is_empty() {
             lines.push(format!("Cookie: {cookie}"));

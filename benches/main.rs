@@ -19,6 +19,7 @@
 mod alike;
 mod bare;
 mod compare;
+mod compression;
 mod crowd;
 mod delivery;
 mod full_disk;
@@ -39,7 +40,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The parts about speed, in the order they run.
-const SPEED: [&str; 5] = ["compare", "delivery", "growth", "start", "instructions"];
+const SPEED: [&str; 6] = [
+    "compare",
+    "delivery",
+    "growth",
+    "start",
+    "instructions",
+    "compression",
+];
 /// The parts about security and reliability, which run only by name.
 const SAFETY: [&str; 5] = ["signin", "alike", "slow", "soak", "full-disk"];
 
@@ -97,6 +105,7 @@ async fn main() -> ExitCode {
             "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,
+            "compression" => compression::run(&plan).await,
             "signin" => signin::run(&plan).await,
             "alike" => alike::run(&plan).await,
             "soak" => soak::run(&plan).await,

@@ -2,10 +2,10 @@
 //!
 //! The only place that reads the command line and the environment.
 
-use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
 use std::path::PathBuf;
+use std::str::FromStr;
 use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -214,7 +214,7 @@ pub struct Config {
     pub site_name: SiteName,
 
     /// Text file for the page "About this site", such as rules, privacy policy and imprint. Empty lines
-    /// separate paragraphs, and web addresses become links. Read at the start. Not set: no such page
+    /// separate paragraphs, line breaks are kept, and web addresses become links. Read at the start. Not set: no such page
     #[arg(long, env = "MIRAGE_ABOUT", value_name = "FILE")]
     pub about: Option<PathBuf>,
 
@@ -241,11 +241,11 @@ pub struct Config {
 
     /// Maximum number of rooms that one person can own. People who own that many
     /// do not inherit another room, unless all its members do
-    #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, env = "MIRAGE_ROOMS_PER_PERSON", default_value = "20", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub rooms_per_person: u64,
 
     /// Maximum number of members in a room
-    #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count, allow_negative_numbers = true)]
+    #[arg(long, env = "MIRAGE_MEMBERS_PER_ROOM", default_value = "500", value_parser = count::<u64>, allow_negative_numbers = true)]
     pub members_per_room: u64,
 
     /// Maximum number of public rooms. Not set: unlimited
@@ -261,7 +261,7 @@ pub struct Config {
     pub timeouts: Timeouts,
 
     /// Maximum number of connections from one address
-    #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = connections, allow_negative_numbers = true)]
+    #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = count::<usize>, allow_negative_numbers = true)]
     pub connections_per_address: usize,
 
     /// Whether the rate limits below apply. Off is for tests and benchmarks only
@@ -425,14 +425,6 @@ pub enum NoConfig {
     Asked(String),
     /// A value is wrong: one sentence that names the setting and says what is wrong.
     Wrong(String),
-}
-
-impl fmt::Display for NoConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Asked(text) | Self::Wrong(text) => f.write_str(text),
-        }
-    }
 }
 
 impl Command {
@@ -609,13 +601,8 @@ fn max_messages(text: &str) -> Result<usize, &'static str> {
     number.ok_or("expected a number from 1 to 100000")
 }
 
-fn connections(text: &str) -> Result<usize, &'static str> {
-    let number = text.parse().ok().filter(|number| *number > 0);
-    number.ok_or("expected a number of at least 1")
-}
-
-fn count(text: &str) -> Result<u64, &'static str> {
-    let number = text.parse().ok().filter(|number| *number > 0);
+fn count<N: FromStr + PartialOrd + From<u8>>(text: &str) -> Result<N, &'static str> {
+    let number = text.parse().ok().filter(|number| *number >= N::from(1));
     number.ok_or("expected a number of at least 1")
 }
 

@@ -142,7 +142,6 @@ impl Core {
                 }
                 self.settings.forget(user);
                 self.drafts.forget(user);
-                self.presence.forget_everywhere(user);
                 // Last, because only now can no further message of this person arrive.
                 self.messages
                     .delete_everywhere_by(user, self.clock.site_time())

@@ -18,7 +18,7 @@
 //! - [`security`] has the secret file, tokens, nonces and password hashing.
 //! - [`domain`] has the values that all modules use, each parsed once where it enters the program.
 //!
-//! Some things are used in one module only: `actix_session` in [`web::session`], the system's clocks
+//! Some dependencies are used in one module only: `actix_session` in [`web::session`], the system's clocks
 //! in [`clock`], the command line and the environment in [`config`].
 //!
 //! # The life of a message

@@ -6,86 +6,75 @@ use std::sync::Arc;
 
 use mirage::cli::{self, CommandError};
 use mirage::clock::SystemClock;
-use mirage::config::{Command, Config, NoConfig, Operation};
+use mirage::config::{Command, Config, NoConfig};
 use mirage::server::application::{Application, StartupError};
 use mirage::server::{allocator, logging};
 use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 
-/// The exit code for a usage error, as in `getopt` programs.
-const USAGE_ERROR: u8 = 2;
+/// The reason why the program ends without success, as a sentence for the operator.
+enum Failure {
+    /// The command line or the environment is wrong.
+    Usage(String),
+    /// Something else failed.
+    Other(String),
+}
 
 #[actix_web::main]
 async fn main() -> ExitCode {
+    // The exit code for a usage error is 2, as in `getopt` programs.
+    let (sentence, code) = match run().await {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(Failure::Usage(sentence)) => (sentence, ExitCode::from(2)),
+        Err(Failure::Other(sentence)) => (sentence, ExitCode::FAILURE),
+    };
+    eprintln!("mirage: {sentence}");
+    code
+}
+
+async fn run() -> Result<(), Failure> {
     match Command::from_process() {
         Ok(Command::Serve(config)) => serve(*config).await,
-        Ok(Command::Operate(operation)) => operate(&operation).await,
+        Ok(Command::Operate(operation)) => {
+            let done = cli::run(&operation, &SystemClock::start()).await;
+            print(&done.map_err(|error| match error {
+                CommandError::Usage(sentence) => Failure::Usage(sentence.to_owned()),
+                error => Failure::Other(error.to_string()),
+            })?);
+            Ok(())
+        }
         Err(NoConfig::Asked(text)) => {
             print(&text);
-            ExitCode::SUCCESS
+            Ok(())
         }
-        Err(NoConfig::Wrong(sentence)) => {
-            print_error(&sentence);
-            ExitCode::from(USAGE_ERROR)
-        }
+        Err(NoConfig::Wrong(sentence)) => Err(Failure::Usage(sentence)),
     }
 }
 
-async fn operate(operation: &Operation) -> ExitCode {
-    match cli::run(operation, &SystemClock::start()).await {
-        Ok(text) => {
-            print(&text);
-            ExitCode::SUCCESS
-        }
-        Err(error) => {
-            print_error(&error.to_string());
-            match error {
-                CommandError::Usage(_) => ExitCode::from(USAGE_ERROR),
-                _ => ExitCode::FAILURE,
-            }
-        }
-    }
-}
-
-async fn serve(config: Config) -> ExitCode {
-    if let Err(sentence) = logging::start(&config) {
-        print_error(&sentence);
-        return ExitCode::from(USAGE_ERROR);
-    }
-    if let Err(error) = disable_core_dumps() {
-        print_error(&format!("cannot disable core dumps: {error}"));
-        return ExitCode::FAILURE;
-    }
-    let stop_signal = match stop_signal() {
-        Ok(stop_signal) => stop_signal,
-        Err(error) => {
-            print_error(&format!("cannot handle stop signals: {error}"));
-            return ExitCode::FAILURE;
-        }
-    };
+async fn serve(config: Config) -> Result<(), Failure> {
+    logging::start(&config).map_err(Failure::Usage)?;
+    disable_core_dumps().map_err(failed("cannot disable core dumps"))?;
+    let stop_signal = stop_signal().map_err(failed("cannot handle stop signals"))?;
     allocator::set_mmap_threshold();
     connections::raise_open_file_limit();
     let host = config.address.bind.ip();
-    let application = match Application::build(config, Arc::new(SystemClock::start())).await {
-        Ok(application) => application,
-        Err(error) => {
-            print_error(&error.to_string());
-            return match error {
-                StartupError::About(_) => ExitCode::from(USAGE_ERROR),
-                _ => ExitCode::FAILURE,
-            };
-        }
-    };
+    let application = Application::build(config, Arc::new(SystemClock::start()))
+        .await
+        .map_err(|error| match error {
+            StartupError::About(error) => Failure::Usage(error.to_string()),
+            error => Failure::Other(error.to_string()),
+        })?;
     let port = application.port();
     tracing::info!(address = %std::net::SocketAddr::new(host, port), "listening");
-    match application.run_until_stopped(stop_signal).await {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            print_error(&format!("server failed: {error}"));
-            ExitCode::FAILURE
-        }
-    }
+    application
+        .run_until_stopped(stop_signal)
+        .await
+        .map_err(failed("server failed"))
+}
+
+fn failed(what: &str) -> impl Fn(std::io::Error) -> Failure {
+    move |error| Failure::Other(format!("{what}: {error}"))
 }
 
 /// Turns core dumps off: messages live in memory only, and a crash must not write them to a disk.
@@ -113,8 +102,4 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
 /// Prints `text` to standard output. Ignores errors: the reader may have closed the pipe, as `head` does.
 fn print(text: &str) {
     drop(std::io::stdout().write_all(text.as_bytes()));
-}
-
-fn print_error(sentence: &str) {
-    eprintln!("mirage: {sentence}");
 }

@@ -1,6 +1,6 @@
 //! The URLs of pages, for pages and for the operator's commands. The table of routes is in `web/routes.rs`.
 
-use crate::domain::{MessageId, RoomId};
+use crate::domain::{Audience, MessageId, RoomId};
 
 /// Returns the URL of the sign-in page, which redirects to `next` afterwards.
 #[must_use]
@@ -49,10 +49,11 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the URL of a room, showing the draft that was kept when its author was signed out.
+/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was
+/// written for `audience`.
 #[must_use]
-pub fn room_draft_url(room: RoomId) -> String {
-    format!("/rooms/{room}?held=1")
+pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
+    format!("/rooms/{room}?held={}", audience.as_str())
 }
 
 /// Returns the URL of a room with the confirmation `done`.
@@ -71,6 +72,12 @@ pub fn room_moderated_url(room: RoomId) -> String {
 #[must_use]
 pub fn members_done_url(room: RoomId, done: &str) -> String {
     format!("/rooms/{room}/members?done={done}")
+}
+
+/// Returns the URL of a room's settings.
+#[must_use]
+pub fn room_settings_url(room: RoomId) -> String {
+    format!("/rooms/{room}/settings")
 }
 
 /// Returns the URL of a room's settings with the confirmation `done`.

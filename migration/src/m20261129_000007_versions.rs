@@ -8,7 +8,7 @@ pub struct Migration;
 
 #[async_trait::async_trait]
 impl MigrationTrait for Migration {
-    /// All or nothing: an interrupted start can be tried again.
+    /// Atomic, so that an interrupted start can be retried.
     fn use_transaction(&self) -> Option<bool> {
         Some(true)
     }

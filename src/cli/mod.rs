@@ -2,7 +2,7 @@
 //! are in [`crate::services::operators`].
 
 use std::io::{self, BufRead, IsTerminal};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use sea_orm::DatabaseConnection;
 
@@ -67,10 +67,11 @@ fn error_chain(fault: &Fault) -> String {
 /// When the command failed; then nothing was changed.
 pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, CommandError> {
     check_usage(operation)?;
-    if let Operation::Backup { file, storage } = operation {
-        return back_up(storage, file).await;
-    }
-    let database = connection::open_existing(storage(operation)).await?;
+    let storage = storage(operation);
+    let database = match operation {
+        Operation::Backup { .. } => connection::open_read_only(storage).await?,
+        _ => connection::open_existing(storage).await?,
+    };
     let output = execute(operation, &database, clock).await;
     // Committed changes are safe already; closing only tidies up the database's files.
     drop(database.close().await);
@@ -113,17 +114,6 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
     }
 }
 
-async fn back_up(storage: &Storage, file: &Path) -> Result<String, CommandError> {
-    let database = connection::open_read_only(storage).await?;
-    let copied = backup::copy_to(&database, file).await;
-    drop(database.close().await);
-    copied.map_err(|error| CommandError::Backup {
-        file: file.to_owned(),
-        error,
-    })?;
-    Ok(format!("Copied the database to {}.\n", file.display()))
-}
-
 async fn execute(
     operation: &Operation,
     database: &DatabaseConnection,
@@ -140,30 +130,38 @@ async fn execute(
             Ok(link_line(address, &reset_url(link.as_str())))
         }
         Operation::User(UserCommand::Delete { name, deleting, .. }) => {
-            let found = operators::name_of_person(database, name).await?;
-            let found = found.ok_or_else(|| unknown_person(name))?;
-            confirm(
-                deleting,
-                &format!("Delete the user {found} and all their messages?"),
-            )?;
-            let deleted = operators::delete_person(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| unknown_person(name))?;
-            Ok(format!("Deleted the user {deleted}.\n"))
+            let found = operators::find_person(database, name).await?;
+            let (person, stored) = found.ok_or_else(|| unknown_person(name))?;
+            let question = format!("Delete the user {stored} and all their messages?");
+            confirm(deleting, &question)?;
+            // By the id, because the name may have become another person's since the question.
+            if !operators::delete_person(database, person, clock.now()).await? {
+                return Err(unknown_person(name));
+            }
+            Ok(format!("Deleted the user {stored}.\n"))
         }
         Operation::Room(RoomCommand::List { .. }) => {
             let rooms = operators::rooms(database).await?;
             Ok(rooms.iter().map(room_line).collect())
         }
         Operation::Room(RoomCommand::Delete { name, deleting, .. }) => {
-            let found = operators::name_of_room(database, name).await?;
-            let found = found.ok_or_else(|| unknown_room(name))?;
-            let question = format!("Delete the room {found} and all its messages?");
+            let found = operators::find_room(database, name).await?;
+            let (room, stored) = found.ok_or_else(|| unknown_room(name))?;
+            let question = format!("Delete the room {stored} and all its messages?");
             confirm(deleting, &question)?;
-            let deleted = operators::delete_room(database, name, clock.now()).await?;
-            let deleted = deleted.ok_or_else(|| unknown_room(name))?;
-            Ok(format!("Deleted the room {deleted}.\n"))
+            if !operators::delete_room(database, room, clock.now()).await? {
+                return Err(unknown_room(name));
+            }
+            Ok(format!("Deleted the room {stored}.\n"))
         }
-        Operation::Backup { file, storage } => back_up(storage, file).await,
+        Operation::Backup { file, .. } => {
+            let copied = backup::copy_to(database, file).await;
+            copied.map_err(|error| CommandError::Backup {
+                file: file.to_owned(),
+                error,
+            })?;
+            Ok(format!("Copied the database to {}.\n", file.display()))
+        }
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
             Ok(link_line(address, &register_url(Some(link.as_str()))))

@@ -118,11 +118,11 @@ pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
             refuse_newer(url, &applied_migrations(url).await?)?;
         }
     }
-    let writer = connect(url, 1, Purpose::Write).await?;
+    let writer = connect(url, Purpose::Write).await?;
     Migrator::up(&writer, None).await.map_err(failed(url))?;
     refuse_read_only(&writer).await.map_err(failed(url))?;
     let readers = if file.is_some() {
-        connect(url, READERS, Purpose::Read).await?
+        connect(url, Purpose::Read).await?
     } else {
         // Each connection to an in-memory database has a database of its own.
         writer.clone()
@@ -180,7 +180,7 @@ pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, Open
             change: missing.name().to_owned(),
         });
     }
-    connect(url, 1, Purpose::Write).await
+    connect(url, Purpose::Write).await
 }
 
 /// Opens a database that a server has created, of any version, without changing it.
@@ -238,14 +238,13 @@ fn create_folder_of(file: &Path) -> Result<(), OpenError> {
     })
 }
 
-async fn connect(
-    url: &str,
-    connections: u32,
-    purpose: Purpose,
-) -> Result<DatabaseConnection, OpenError> {
+async fn connect(url: &str, purpose: Purpose) -> Result<DatabaseConnection, OpenError> {
     let mut options = ConnectOptions::new(url);
     options
-        .max_connections(connections)
+        .max_connections(match purpose {
+            Purpose::Read => READERS,
+            Purpose::Write => 1,
+        })
         .acquire_timeout(BUSY_TIMEOUT)
         .sqlx_logging(false)
         .map_sqlx_sqlite_opts(move |sqlite| {

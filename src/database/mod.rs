@@ -4,6 +4,7 @@
 
 pub mod backup;
 pub mod connection;
+pub mod count;
 pub mod entities;
 pub mod feed;
 pub mod transaction;

@@ -60,19 +60,23 @@ impl MessageText {
         const WORDS: usize = 5;
         const CHARACTERS: usize = 40;
         let text = self.0.trim_start();
-        let limit = text.char_indices().nth(CHARACTERS);
-        let limit = limit.map_or(text.len(), |(limit, _)| limit);
+        let mut words = 0;
         let mut end = 0;
-        for word in text.split_whitespace().take(WORDS) {
-            let rest = text.get(end..).unwrap_or_default();
-            let word_end = end + rest.find(word).unwrap_or_default() + word.len();
-            if word_end > limit {
-                break;
+        let mut is_in_word = false;
+        for (number, (at, c)) in text.char_indices().enumerate() {
+            if is_in_word && c.is_whitespace() {
+                words += 1;
+                end = at;
             }
-            end = word_end;
+            if words == 0 && number == CHARACTERS {
+                end = at;
+            }
+            if words == WORDS || number == CHARACTERS {
+                return text.get(..end).unwrap_or_default();
+            }
+            is_in_word = !c.is_whitespace();
         }
-        let end = if end == 0 { limit } else { end };
-        text.get(..end).unwrap_or_default()
+        text
     }
 
     /// Splits the text into the segments that pages render.
@@ -85,13 +89,20 @@ impl MessageText {
 /// Replaces line breaks of all kinds by `\n`, and characters that HTML forbids by U+FFFD. Bounds the number of marks on
 /// one character.
 pub(super) fn normalize(typed: &str) -> String {
-    let text: String = typed
-        .replace("\r\n", "\n")
-        .replace(is_line_break, "\n")
-        .chars()
-        .map(replace_forbidden)
-        .collect();
-    bound_marks(&text)
+    let is_in_pair = |at: usize| typed.as_bytes().get(at + 1) == Some(&b'\n');
+    let chars = typed
+        .char_indices()
+        .filter(|&(at, c)| c != '\r' || !is_in_pair(at));
+    let chars = chars.map(|(_, c)| {
+        if is_line_break(c) {
+            '\n'
+        } else {
+            replace_forbidden(c)
+        }
+    });
+    let mut text = String::with_capacity(typed.len());
+    text.extend(bound_marks(chars));
+    text
 }
 
 /// Splits a text whose lines are separated by `\n` into segments.

@@ -4,6 +4,7 @@
 
 mod about_text;
 mod announcements;
+mod audience;
 mod browser;
 mod characters;
 mod client_address;
@@ -26,6 +27,7 @@ mod username;
 
 pub use about_text::AboutText;
 pub use announcements::Announcements;
+pub use audience::Audience;
 pub use browser::Browser;
 pub use client_address::ClientAddress;
 pub use ids::{InviteId, MessageId, NonceId, RoomId, UserId};

@@ -46,7 +46,7 @@ impl NameKeys {
     /// one because the computation has changed. Such a name is found by its exact spelling only.
     #[must_use]
     pub fn set_aside(name: &str) -> Self {
-        let name: String = bound_marks(&name.nfc().collect::<String>());
+        let name: String = bound_marks(name.nfc()).collect();
         let keys = Self::of(&name);
         let aside = |key: String| format!("{key}{SEPARATOR}{name}");
         Self {
@@ -82,7 +82,7 @@ fn fold(text: &str) -> String {
         .default_case_fold()
         .nfkc()
         .collect();
-    bound_marks(&without_hidden_dots(&folded))
+    bound_marks(without_hidden_dots(&folded).chars()).collect()
 }
 
 /// Returns the skeleton of UTS 39, without the dots that are hidden above the letters of the skeleton.

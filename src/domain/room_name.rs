@@ -21,8 +21,7 @@ impl RoomName {
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
         let words: Vec<&str> = typed.split_whitespace().collect();
-        let name: String = words.join(" ").nfc().collect();
-        let name = bound_marks(&name);
+        let name: String = bound_marks(words.join(" ").nfc()).collect();
         if name.is_empty() {
             return Err(Mistake::new("Enter a room name"));
         }

@@ -84,8 +84,8 @@ impl SiteName {
 /// an empty text if no character is visible.
 fn paragraph(typed: &str, too_long: &'static str) -> Result<String, Mistake> {
     let words: Vec<&str> = typed.split_whitespace().collect();
-    let text: String = words.join(" ").chars().map(replace_forbidden).collect();
-    let text = bound_marks(&text);
+    let text = words.join(" ");
+    let text: String = bound_marks(text.chars().map(replace_forbidden)).collect();
     if text.chars().count() > MAX_CHARS {
         return Err(Mistake::new(too_long));
     }

@@ -21,8 +21,7 @@ impl Username {
     /// # Errors
     /// Returns a sentence for the person who typed the name.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
-        let name: String = typed.trim().nfc().collect();
-        let name = bound_marks(&name);
+        let name: String = bound_marks(typed.trim().nfc()).collect();
         if name.is_empty() {
             return Err(Mistake::new("Enter a name"));
         }

@@ -91,6 +91,15 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         }
     }
 
+    /// Returns the value held at `key`, without reading it from the database.
+    pub fn held(&self, key: K) -> Option<Arc<V>> {
+        let slots = self.lock();
+        let slot = slots.get(&key)?;
+        let value = slot.value.get()?.as_ref()?;
+        slot.was_used.store(true, Ordering::Relaxed);
+        Some(Arc::clone(value))
+    }
+
     /// Returns the value held at `key`, without reading it from the database or marking it as used.
     pub fn peek(&self, key: K) -> Option<Arc<V>> {
         let slots = self.lock();

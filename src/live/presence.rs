@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use super::rooms::Room;
 use crate::domain::{RoomId, SiteTime, UserId};
 
 /// How long a person counts as present after the last request of their page.
@@ -21,34 +22,15 @@ impl Presence {
         self.lock().entry(room).or_default().insert(user, now);
     }
 
-    /// Removes `user` from `room`.
-    pub fn forget(&self, room: RoomId, user: UserId) {
-        if let Some(people) = self.lock().get_mut(&room) {
-            people.remove(&user);
-        }
-    }
-
-    /// Removes everybody but `user` from `room`.
-    pub fn forget_others(&self, room: RoomId, user: UserId) {
-        if let Some(people) = self.lock().get_mut(&room) {
-            people.retain(|person, _| *person == user);
-        }
-    }
-
-    /// Removes `user` from all rooms.
-    pub fn forget_everywhere(&self, user: UserId) {
-        for people in self.lock().values_mut() {
-            people.remove(&user);
-        }
-    }
-
-    /// Returns the number of people who are present in `room`.
+    /// Returns the number of members who are present in `room`.
     #[must_use]
-    pub fn count(&self, room: RoomId, now: SiteTime) -> usize {
-        let is_present = |seen: &&SiteTime| now < seen.plus(PRESENT_FOR);
+    pub fn count(&self, room: &Room, now: SiteTime) -> usize {
+        let is_present = |(person, seen): &(&UserId, &SiteTime)| {
+            room.role_of(**person).is_some() && now < seen.plus(PRESENT_FOR)
+        };
         self.lock()
-            .get(&room)
-            .map_or(0, |people| people.values().filter(is_present).count())
+            .get(&room.id)
+            .map_or(0, |people| people.iter().filter(is_present).count())
     }
 
     /// Frees the entries of people who are no longer present.
@@ -77,59 +59,11 @@ mod tests {
     use super::*;
 
     const NOW: SiteTime = SiteTime(1_795_352_700_000);
-    const TEA: RoomId = RoomId(1);
-
-    #[test]
-    fn a_person_is_present_for_a_minute() {
-        let presence = Presence::default();
-        presence.mark_seen(TEA, UserId(1), NOW);
-        presence.mark_seen(TEA, UserId(1), NOW);
-        presence.mark_seen(TEA, UserId(2), NOW.plus(Duration::from_secs(30)));
-
-        assert_eq!(presence.count(TEA, NOW.plus(Duration::from_secs(59))), 2);
-        assert_eq!(presence.count(TEA, NOW.plus(PRESENT_FOR)), 1);
-        assert_eq!(presence.count(RoomId(2), NOW), 0);
-    }
-
-    #[test]
-    fn a_person_who_has_left_the_room_is_not_present() {
-        let presence = Presence::default();
-        presence.mark_seen(TEA, UserId(1), NOW);
-
-        presence.forget(TEA, UserId(1));
-
-        assert_eq!(presence.count(TEA, NOW), 0);
-    }
-
-    #[test]
-    fn a_person_can_be_removed_from_all_rooms() {
-        let presence = Presence::default();
-        for (room, user) in [(TEA, 1), (TEA, 2), (RoomId(2), 1)] {
-            presence.mark_seen(room, UserId(user), NOW);
-        }
-
-        presence.forget_everywhere(UserId(1));
-
-        assert_eq!(presence.count(TEA, NOW), 1);
-        assert_eq!(presence.count(RoomId(2), NOW), 0);
-    }
-
-    #[test]
-    fn when_all_others_are_removed_one_person_is_present() {
-        let presence = Presence::default();
-        for user in 1..=3 {
-            presence.mark_seen(TEA, UserId(user), NOW);
-        }
-
-        presence.forget_others(TEA, UserId(2));
-
-        assert_eq!(presence.count(TEA, NOW), 1);
-    }
 
     #[test]
     fn sweeping_frees_people_who_are_no_longer_present() {
         let presence = Presence::default();
-        presence.mark_seen(TEA, UserId(1), NOW);
+        presence.mark_seen(RoomId(1), UserId(1), NOW);
 
         presence.sweep(NOW.plus(PRESENT_FOR));
 

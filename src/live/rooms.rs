@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::cache::Cache;
-use crate::domain::{Language, Lifespan, Posting, Role, RoomId, SlowMode, UserId};
+use crate::domain::{Audience, Language, Lifespan, Posting, Role, RoomId, SlowMode, UserId};
 
 /// The rooms in use.
 pub type Rooms = Cache<RoomId, Room>;
@@ -55,6 +55,16 @@ impl Room {
     #[must_use]
     pub fn role_of(&self, user: UserId) -> Option<Role> {
         self.roles.get(&user).copied()
+    }
+
+    /// Returns who can read what is written in the room.
+    #[must_use]
+    pub fn audience(&self) -> Audience {
+        if self.is_private {
+            Audience::Members
+        } else {
+            Audience::Everyone
+        }
     }
 
     /// Returns whether `user` may post in the room.

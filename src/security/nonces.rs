@@ -6,14 +6,16 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use hmac::Mac;
+use hmac::{Hmac, Mac};
+use sha2::Sha256;
 
 use super::secret::{Secret, hmac, random_bytes};
 use crate::domain::{NonceId, RoomId, UserId};
 
 /// Makes and verifies nonces.
 pub struct Nonces {
-    key: [u8; 32],
+    /// The HMAC, which has read the key.
+    keyed: Hmac<Sha256>,
 }
 
 impl Nonces {
@@ -21,7 +23,7 @@ impl Nonces {
     #[must_use]
     pub fn new(secret: &Secret) -> Self {
         Self {
-            key: secret.key("nonce"),
+            keyed: hmac(&secret.key("nonce")),
         }
     }
 
@@ -56,8 +58,8 @@ impl Nonces {
         Some((*id, user))
     }
 
-    fn mac(&self, id: NonceId, user: UserId, room: RoomId) -> hmac::Hmac<sha2::Sha256> {
-        let mut mac = hmac(&self.key);
+    fn mac(&self, id: NonceId, user: UserId, room: RoomId) -> Hmac<Sha256> {
+        let mut mac = self.keyed.clone();
         mac.update(&id);
         mac.update(&user.0.to_be_bytes());
         mac.update(&room.0.to_be_bytes());
@@ -73,7 +75,9 @@ mod tests {
     const TEA: RoomId = RoomId(2);
 
     fn nonces() -> Nonces {
-        Nonces { key: [7; 32] }
+        Nonces {
+            keyed: hmac(&[7; 32]),
+        }
     }
 
     #[test]
@@ -83,7 +87,13 @@ mod tests {
         assert!(nonces().read(&nonce, ADA, TEA).is_some());
         assert!(nonces().read(&nonce, UserId(2), TEA).is_none());
         assert!(nonces().read(&nonce, ADA, RoomId(1)).is_none());
-        assert!(Nonces { key: [8; 32] }.read(&nonce, ADA, TEA).is_none());
+        assert!(
+            Nonces {
+                keyed: hmac(&[8; 32])
+            }
+            .read(&nonce, ADA, TEA)
+            .is_none()
+        );
     }
 
     #[test]
@@ -92,7 +102,13 @@ mod tests {
 
         assert_eq!(nonces().owner(&nonce, TEA), Some(ADA));
         assert_eq!(nonces().owner(&nonce, RoomId(1)), None);
-        assert_eq!(Nonces { key: [8; 32] }.owner(&nonce, TEA), None);
+        assert_eq!(
+            Nonces {
+                keyed: hmac(&[8; 32])
+            }
+            .owner(&nonce, TEA),
+            None
+        );
     }
 
     #[test]

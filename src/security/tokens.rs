@@ -14,6 +14,9 @@ use super::secret::random_bytes;
 pub struct Token(String);
 
 impl Token {
+    /// The length of a token in characters.
+    pub const LENGTH: usize = 43;
+
     /// Makes a new token.
     #[must_use]
     pub fn random() -> Self {
@@ -23,8 +26,8 @@ impl Token {
     /// Makes a token from the text that a browser sent. The text is not checked: a malformed token matches no
     /// digest.
     #[must_use]
-    pub fn received(token: String) -> Self {
-        Self(token)
+    pub fn received(token: impl Into<String>) -> Self {
+        Self(token.into())
     }
 
     /// Returns the token's text.
@@ -80,6 +83,7 @@ mod tests {
         let token = Token::random();
 
         assert_eq!(URL_SAFE_NO_PAD.decode(token.as_str()).unwrap().len(), 32);
+        assert_eq!(token.as_str().len(), Token::LENGTH);
         assert_ne!(token, Token::random());
         assert!(!format!("{token:?}").contains(token.as_str()));
     }
@@ -87,7 +91,7 @@ mod tests {
     #[test]
     fn the_digest_is_the_sha256_of_the_token() {
         // FIPS 180-2, appendix B.1
-        let digest = Token::received("abc".to_owned()).digest();
+        let digest = Token::received("abc").digest();
 
         assert_eq!(
             digest.to_hex(),

@@ -182,6 +182,7 @@ impl Application {
         let handle = self.server.handle();
         let mut tasks = JoinSet::new();
         tasks.spawn(background::sweep(Arc::clone(&self.core)));
+        tasks.spawn(background::sweep_rows(Arc::clone(&self.core)));
         tasks.spawn(background::follow_changes(
             Arc::clone(&self.core),
             self.feed,

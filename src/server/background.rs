@@ -9,25 +9,26 @@ use tokio::time::MissedTickBehavior;
 use super::allocator;
 use crate::core::{Core, Fault};
 use crate::database::feed::ChangeFeed;
-use crate::domain::{Lifespan, SiteTime};
+use crate::domain::Lifespan;
 use crate::services::{invites, one_time_links, sessions};
 
 /// The time between two sweeps. Expired messages must be freed within 10 s.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// Free memory is returned to the system when messages take this many bytes less than at their peak.
 const TRIM_THRESHOLD: usize = 8 * 1024 * 1024;
-/// The number of message sweeps for each sweep of caches and rows (20 minutes).
-const SWEEPS_PER_ROW_SWEEP: u32 = 240;
+/// The time between two sweeps of caches and rows.
+const ROW_SWEEP_INTERVAL: Duration = Duration::from_secs(20 * 60);
 /// The time between two polls of the change feed. Changes by the command line must act within 2 s.
 const FEED_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The number of polls of the feed for each deletion of its old rows (20 minutes).
 const POLLS_PER_DELETION: u32 = 1200;
 
-/// Frees expired messages and rows, with traffic or without. Runs until aborted.
+/// Frees expired messages, with traffic or without. Runs until aborted.
 pub(super) async fn sweep(core: Arc<Core>) {
     let mut ticks = tokio::time::interval(SWEEP_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut peak_bytes: usize = 0;
-    for sweep in 1_u32.. {
+    loop {
         ticks.tick().await;
         let now = core.clock.site_time();
         peak_bytes = peak_bytes.max(core.messages.bytes().await);
@@ -40,25 +41,27 @@ pub(super) async fn sweep(core: Arc<Core>) {
             drop(tokio::task::spawn_blocking(allocator::return_free_memory).await);
         }
         core.probes.sweeps.send_replace(());
-        if sweep.is_multiple_of(SWEEPS_PER_ROW_SWEEP) {
-            sweep_rows(&core, now).await;
-        }
     }
 }
 
-/// Drops idle entries from the caches, and deletes expired rows.
-async fn sweep_rows(core: &Core, now: SiteTime) {
-    core.drafts.sweep(now);
-    core.read_marks
-        .sweep(Lifespan(core.config.message_lifespan), now);
-    core.limits.sweep();
-    core.settings.sweep();
-    core.sessions.sweep();
-    core.rooms.sweep();
-    core.public_rooms.sweep();
-    log_failure("sessions", sessions::delete_expired(core).await);
-    log_failure("invites", invites::delete_expired(core).await);
-    log_failure("links", one_time_links::delete_expired(core).await);
+/// Drops idle entries from the caches, and deletes expired rows. Runs until aborted. A task of its own,
+/// because each deletion may wait for the database, and expired messages must not.
+pub(super) async fn sweep_rows(core: Arc<Core>) {
+    loop {
+        tokio::time::sleep(ROW_SWEEP_INTERVAL).await;
+        let now = core.clock.site_time();
+        core.drafts.sweep(now);
+        core.read_marks
+            .sweep(Lifespan(core.config.message_lifespan), now);
+        core.limits.sweep();
+        core.settings.sweep();
+        core.sessions.sweep();
+        core.rooms.sweep();
+        core.public_rooms.sweep();
+        log_failure("sessions", sessions::delete_expired(&core).await);
+        log_failure("invites", invites::delete_expired(&core).await);
+        log_failure("links", one_time_links::delete_expired(&core).await);
+    }
 }
 
 fn log_failure(rows: &str, deleted: Result<(), Fault>) {

@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::web::connections::{self, Connection, Connections};
 use crate::web::request_log::RequestLog;
 use crate::web::state::WebState;
-use crate::web::{compression, error_page, headers, routes, same_origin, session};
+use crate::web::{compression, error_page, headers, routes, same_origin};
 
 /// How long a shutdown waits for requests in progress, in seconds.
 const STOP_TIMEOUT_S: u64 = 4;
@@ -53,13 +53,11 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
             .wrap(from_fn(same_origin::refuse_cross_site))
             .wrap(from_fn(connections::buffer_body))
             .wrap(from_fn(error_page::show_page))
-            .wrap(session::middleware(&state.cookie))
-            .wrap(from_fn(session::drop_foreign_cookies))
             .wrap(from_fn(headers::add))
             .wrap(from_fn(compression::compress))
             .wrap(TracingLogger::<RequestLog>::new())
             .wrap(from_fn(connections::track_answer))
-            .configure(routes::configure)
+            .configure(|service| routes::configure(service, &state.cookie))
     };
     let workers = available_parallelism().map_or(1, NonZero::get);
     let mut server = ServerBuilder::new()

@@ -85,7 +85,6 @@ pub async fn register(
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
-    let registering = Arc::clone(core);
     core.change(async move |transaction| {
         if let Some(link) = &link
             && !one_time_links::spend_sign_up(transaction, link, now).await?
@@ -111,7 +110,7 @@ pub async fn register(
             Err(error) if is_duplicate(&error) => return Ok(RollBack(Registered::NameTaken)),
             Err(error) => return Err(error.into()),
         };
-        let (key, changes) = session.activate(&registering, transaction, user).await?;
+        let (key, changes) = session.activate(transaction, user).await?;
         Ok(Commit(Registered::SignedIn(key), changes))
     })
     .await
@@ -161,7 +160,6 @@ async fn begin_session(
     client: Client,
 ) -> Result<Option<Token>, Fault> {
     let session = PendingSession::new(core, client);
-    let signing_in = Arc::clone(core);
     core.change(async move |transaction| {
         if !has_hash(transaction, user.id, &user.password_hash).await? {
             return Ok(RollBack(None));
@@ -169,7 +167,7 @@ async fn begin_session(
         if let Some(renewed) = &renewed_hash {
             set_hash(transaction, user.id, renewed.clone()).await?;
         }
-        let (key, changes) = session.activate(&signing_in, transaction, user.id).await?;
+        let (key, changes) = session.activate(transaction, user.id).await?;
         Ok(Commit(Some(key), changes))
     })
     .await
@@ -203,13 +201,12 @@ pub async fn change_password(
     let hash = core.passwords.hash(requester, new.plain().clone());
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
-    let changing = Arc::clone(core);
     core.change(async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
             return Ok(RollBack(PasswordChanged::WrongPassword));
         }
         let ended = replace_password(transaction, user, &password_hash).await?;
-        let (key, changes) = session.activate(&changing, transaction, user).await?;
+        let (key, changes) = session.activate(transaction, user).await?;
         let changes = ended.into_iter().chain(changes).collect();
         Ok(Commit(PasswordChanged::SignedInAgain(key), changes))
     })
@@ -240,13 +237,12 @@ pub async fn reset_password(
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
-    let resetting = Arc::clone(core);
     core.change(async move |transaction| {
         let Some(user) = one_time_links::spend_reset(transaction, &link, now).await? else {
             return Ok(RollBack(Reset::DeadLink));
         };
         let ended = replace_password(transaction, user, &password_hash).await?;
-        let (key, changes) = session.activate(&resetting, transaction, user).await?;
+        let (key, changes) = session.activate(transaction, user).await?;
         let changes = ended.into_iter().chain(changes).collect();
         Ok(Commit(Reset::SignedIn(key), changes))
     })

@@ -11,7 +11,8 @@ use sea_orm::{
 };
 
 use super::members::{self, Joined};
-use super::{memberships, moderation, rooms};
+use super::memberships::room_with_role;
+use super::{moderation, rooms};
 use crate::core::{Core, Fault};
 use crate::database::entities::{invite, room};
 use crate::database::transaction::Decision::{Commit, RollBack};
@@ -78,7 +79,8 @@ pub async fn create(
     let now = core.clock.now();
     let token = Token::random();
     core.change(async move |transaction| {
-        let Some(found) = room_moderated_by(transaction, room, actor).await? else {
+        let moderated = room_with_role(transaction, room, actor, Role::Moderator).await?;
+        let Some(found) = moderated else {
             return Ok(RollBack(Created::NotAllowed));
         };
         if !found.is_private {
@@ -135,7 +137,8 @@ pub async fn revoke(
     invite: InviteId,
 ) -> Result<Revoked, Fault> {
     core.change(async move |transaction| {
-        if room_moderated_by(transaction, room, actor).await?.is_none() {
+        let moderated = room_with_role(transaction, room, actor, Role::Moderator).await?;
+        if moderated.is_none() {
             return Ok(RollBack(Revoked::NotAllowed));
         }
         invite::Entity::delete_by_id(invite)
@@ -213,26 +216,14 @@ pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     Ok(())
 }
 
-/// Deletes all links into a room. Call this within the transaction that makes the room public or changes its
-/// password.
+/// Deletes all links into a room. Call this within the transaction that makes the room public or removes its
+/// other members.
 pub(super) async fn delete_all(database: &impl ConnectionTrait, room: RoomId) -> Result<(), Fault> {
     invite::Entity::delete_many()
         .filter(invite::Column::RoomId.eq(room))
         .exec(database)
         .await?;
     Ok(())
-}
-
-/// Returns the room, if `actor` is its owner or one of its moderators.
-async fn room_moderated_by(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    actor: UserId,
-) -> Result<Option<room::Model>, Fault> {
-    let membership = memberships::find(database, room, actor).await?;
-    Ok(membership
-        .filter(|(_, role)| *role >= Role::Moderator)
-        .map(|(room, _)| room))
 }
 
 /// Returns the link whose token has this digest, if the link is valid.

@@ -171,7 +171,7 @@ async fn try_password(
 /// When the database fails.
 pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left, Fault> {
     let rooms_max = Some(core.config.rooms_per_person);
-    let left = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         let membership = room_member::Entity::delete_by_id((room, user))
             .exec(transaction)
             .await?;
@@ -181,10 +181,8 @@ pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left,
         };
         let change = memberships::settle_after_leaving(transaction, &found, rooms_max).await?;
         Ok(Commit(Left::Now, vec![change]))
-    });
-    let left = left.await?;
-    core.presence.forget(room, user);
-    Ok(left)
+    })
+    .await
 }
 
 /// Makes `user` a member of `room`, if the room is not full, within a transaction that has decided that they

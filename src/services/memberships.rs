@@ -1,6 +1,6 @@
 //! Rows of rooms and memberships, within a transaction, as several services need them.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
@@ -9,6 +9,7 @@ use sea_orm::{
 };
 
 use crate::core::Fault;
+use crate::database::count::count_by;
 use crate::database::entities::{room, room_member};
 use crate::database::feed::Change;
 use crate::domain::{Role, RoomId, Timestamp, UserId};
@@ -49,6 +50,19 @@ pub(super) async fn find(
         let role = role_in(&found, user, membership.role);
         (found, role)
     }))
+}
+
+/// Returns the room from the database, if the role of `user` there is `least` or a greater one.
+pub(super) async fn room_with_role(
+    database: &impl ConnectionTrait,
+    room: RoomId,
+    user: UserId,
+    least: Role,
+) -> Result<Option<room::Model>, Fault> {
+    let found = find(database, room, user).await?;
+    Ok(found
+        .filter(|(_, role)| *role >= least)
+        .map(|(room, _)| room))
 }
 
 /// Returns the role of `user` in `room` from the database, if they are a member.
@@ -152,22 +166,12 @@ async fn successor(
     let Some(rooms_max) = rooms_max else {
         return Ok(first);
     };
-    let owned: Vec<(UserId, i64)> = room::Entity::find()
-        .select_only()
-        .column(room::Column::OwnerId)
-        .column_as(room::Column::Id.count(), "rooms")
-        .filter(room::Column::OwnerId.in_subquery(members.into_query()))
-        .group_by(room::Column::OwnerId)
-        .into_tuple()
-        .all(database)
-        .await?;
-    let at_limit: HashSet<UserId> = owned
-        .into_iter()
-        .filter(|(_, rooms)| u64::try_from(*rooms).is_ok_and(|rooms| rooms >= rooms_max))
-        .map(|(owner, _)| owner)
-        .collect();
+    let owned_rooms =
+        room::Entity::find().filter(room::Column::OwnerId.in_subquery(members.into_query()));
+    let owned: HashMap<UserId, u64> =
+        count_by(database, owned_rooms, room::Column::OwnerId).await?;
     let below_limit = in_line
         .into_iter()
-        .find(|member| !at_limit.contains(member));
+        .find(|member| owned.get(member).is_none_or(|rooms| *rooms < rooms_max));
     Ok(below_limit.or(first))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::accounts;
 use super::rooms::{self, Access};
 use crate::core::{Core, Fault};
-use crate::domain::{MessageId, MessageText, NonceId, Role, RoomId, UserId};
+use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, UserId};
 use crate::live::messages::{
     Appended, Cursor, Message, NewMessage, Page, Since, Subscription, Wish,
 };
@@ -21,13 +21,16 @@ const MAX_ATTEMPTS: usize = 3;
 pub enum Sent {
     /// The message was posted, by this request or by an earlier one with the same form.
     Message(MessageId),
-    /// The form was made for another person or room, or has already posted a different text. The page puts
-    /// the text into a new form.
+    /// The form was made for another room, or has already posted a different text. The page puts the text into a new
+    /// form.
     StaleForm(Arc<Room>),
     /// The person or the room has sent too many messages.
     TooMany(Arc<Room>, TooMany),
     /// The room is in slow mode, and the person's last message is too recent.
     TooSoon(Arc<Room>, TooMany),
+    /// The room was made public after the form was shown. The text was written for fewer people, so it is published
+    /// only if its author sends it again.
+    PublicNow(Arc<Room>),
     /// Only the owner and the moderators may post in this room.
     ReadOnly(Arc<Room>),
     /// The person is not a member of this public room.
@@ -38,7 +41,7 @@ pub enum Sent {
     SignedOut,
 }
 
-/// Posts a message, if its author may post in the room.
+/// Posts a message, if its author may post in the room, and wrote it for everyone who can read it there.
 ///
 /// # Errors
 /// When the database fails, or the room keeps changing.
@@ -47,9 +50,10 @@ pub async fn send(
     author: &LiveSession,
     room: RoomId,
     text: MessageText,
+    audience: Audience,
     nonce: &str,
 ) -> Result<Sent, Fault> {
-    let room = match may_post(core, author, room).await? {
+    let room = match may_post(core, author, room, audience).await? {
         Ok(room) => room,
         Err(refused) => return Ok(refused),
     };
@@ -71,7 +75,7 @@ pub async fn send(
             return Ok(Sent::TooSoon(room, wait));
         }
     }
-    post(core, author, room, text, nonce).await
+    post(core, author, room, text, audience, nonce).await
 }
 
 /// Posts a message whose author was allowed to post when the room was read. If the log refuses the message
@@ -81,6 +85,7 @@ async fn post(
     author: &LiveSession,
     mut room: Arc<Room>,
     text: MessageText,
+    audience: Audience,
     nonce: NonceId,
 ) -> Result<Sent, Fault> {
     let mut wish = Wish {
@@ -109,7 +114,7 @@ async fn post(
         }
         // Reading the room again also tells the log the room's version.
         core.rooms.forget(room.id);
-        room = match may_post(core, author, room.id).await? {
+        room = match may_post(core, author, room.id, audience).await? {
             Ok(room) => room,
             Err(refused) => return Ok(refused),
         };
@@ -119,15 +124,18 @@ async fn post(
     Err(Fault::Contended)
 }
 
-/// Returns the room if `author` may post there now, and the outcome of sending otherwise.
+/// Returns the room if `author` may post there now what was written for `audience`, and the outcome of sending
+/// otherwise.
 async fn may_post(
     core: &Core,
     author: &LiveSession,
     room: RoomId,
+    audience: Audience,
 ) -> Result<Result<Arc<Room>, Sent>, Fault> {
     Ok(match rooms::access(core, room, author.user_id).await? {
-        Access::Member(room) if room.may_post(author.user_id) => Ok(room),
-        Access::Member(room) => Err(Sent::ReadOnly(room)),
+        Access::Member(room) if !room.may_post(author.user_id) => Err(Sent::ReadOnly(room)),
+        Access::Member(room) if audience < room.audience() => Err(Sent::PublicNow(room)),
+        Access::Member(room) => Ok(room),
         Access::Outside(room) => Err(Sent::NotAMember(room)),
         Access::Hidden => Err(Sent::Hidden),
     })
@@ -232,8 +240,8 @@ pub async fn delete(
 /// The outcome of a poll.
 #[derive(Debug)]
 pub enum Polled {
-    /// What happened in the room after the cursor; possibly nothing.
-    Since(Since),
+    /// What happened in the room after the cursor, possibly nothing, and who can read what is written there now.
+    Since(Since, Audience),
     /// The session has too many waiting polls. The page polls again later, without waiting.
     TooManyPolls(Cursor),
     /// The session has ended.
@@ -281,18 +289,19 @@ pub async fn poll(
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
+    // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
+    // must not receive its private messages.
+    if let Err(refused) = poll_access(core, reader, room).await? {
+        return Ok(refused);
+    }
     loop {
         let now = core.clock.site_time();
         let since = core.messages.since(room, cursor, now).await;
-        // Checked after the last wait before an answer.
-        if reader.has_ended() {
-            return Ok(Polled::SignedOut);
-        }
-        match rooms::access(core, room, reader.user_id).await? {
-            Access::Member(_) => {}
-            Access::Outside(_) => return Ok(Polled::NotAMember),
-            Access::Hidden => return Ok(Polled::Hidden),
-        }
+        // Checked again after the last wait before an answer.
+        let audience = match poll_access(core, reader, room).await? {
+            Ok(room) => room.audience(),
+            Err(refused) => return Ok(refused),
+        };
         if visibility == Visibility::Visible {
             // The page shows the messages of earlier answers. This answer may never reach the page, so its
             // messages do not count as read yet.
@@ -300,10 +309,10 @@ pub async fn poll(
             mark_seen(core, reader, room, shown);
         }
         let Since::Nothing(cursor_now) = since else {
-            return Ok(Polled::Since(since));
+            return Ok(Polled::Since(since, audience));
         };
         if wait_mode == WaitMode::Never || core.stopping.is_cancelled() {
-            return Ok(Polled::Since(since));
+            return Ok(Polled::Since(since, audience));
         }
         cursor = Some(cursor_now);
         if permit.is_none() {
@@ -324,4 +333,20 @@ pub async fn poll(
             () = &mut wait_is_over => wait_mode = WaitMode::Never,
         }
     }
+}
+
+/// Returns the room of a poll, or the outcome for somebody who may not read the room now.
+async fn poll_access(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+) -> Result<Result<Arc<Room>, Polled>, Fault> {
+    if reader.has_ended() {
+        return Ok(Err(Polled::SignedOut));
+    }
+    Ok(match rooms::access(core, room, reader.user_id).await? {
+        Access::Member(room) => Ok(room),
+        Access::Outside(_) => Err(Polled::NotAMember),
+        Access::Hidden => Err(Polled::Hidden),
+    })
 }

@@ -1,7 +1,7 @@
 //! Moderation: what owners and moderators may do to other people in a room.
 //!
-//! Each change checks the actor's rights within its transaction, so that of two conflicting changes only one
-//! succeeds. [`Role::may_moderate`] defines who may moderate whom.
+//! Each change of the database checks the actor's rights within its transaction, so that of two conflicting
+//! changes only one succeeds. [`Role::may_moderate`] defines who may moderate whom.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use sea_orm::{
     QueryOrder, QuerySelect, RelationTrait, Set,
 };
 
-use super::memberships::{self, role_of};
+use super::memberships::{self, role_of, room_with_role};
 use super::rooms;
 use crate::core::{Core, Fault};
 use crate::database::entities::{room_ban, room_member, user};
@@ -44,7 +44,8 @@ pub async fn set_role(
     role: Role,
 ) -> Result<Moderated, Fault> {
     core.change(async move |transaction| {
-        if role_of(transaction, room, actor).await? != Some(Role::Owner) || role == Role::Owner {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() || role == Role::Owner {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         match role_of(transaction, room, person).await? {
@@ -69,7 +70,8 @@ pub async fn hand_over(
 ) -> Result<Moderated, Fault> {
     let rooms_max = core.config.rooms_per_person;
     core.change(async move |transaction| {
-        if role_of(transaction, room, actor).await? != Some(Role::Owner) || person == actor {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() || person == actor {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         if role_of(transaction, room, person).await?.is_none() {
@@ -95,7 +97,7 @@ pub async fn remove(
     actor: UserId,
     person: UserId,
 ) -> Result<Moderated, Fault> {
-    let moderated = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         let Some(role) = role_of(transaction, room, person).await? else {
             return Ok(RollBack(Moderated::NoSuchPerson));
         };
@@ -106,12 +108,8 @@ pub async fn remove(
             .exec(transaction)
             .await?;
         commit_member_change(transaction, room).await
-    });
-    let moderated = moderated.await?;
-    if moderated == Moderated::Done {
-        core.presence.forget(room, person);
-    }
-    Ok(moderated)
+    })
+    .await
 }
 
 /// Bans a person, who need not be a member, from a room. The person's messages stay.
@@ -126,7 +124,7 @@ pub async fn ban(
     reason: BanReason,
 ) -> Result<Moderated, Fault> {
     let now = core.clock.now();
-    let moderated = core.change(async move |transaction| {
+    core.change(async move |transaction| {
         let role = role_of(transaction, room, person).await?;
         if !may_moderate(transaction, room, actor, role).await? || person == actor {
             return Ok(RollBack(Moderated::NotAllowed));
@@ -151,12 +149,8 @@ pub async fn ban(
             .exec_without_returning(transaction)
             .await?;
         commit_member_change(transaction, room).await
-    });
-    let moderated = moderated.await?;
-    if moderated == Moderated::Done {
-        core.presence.forget(room, person);
-    }
-    Ok(moderated)
+    })
+    .await
 }
 
 /// Lifts a ban, so that the person may join again under the usual rules.

@@ -12,9 +12,9 @@ use crate::domain::{Timestamp, UserId};
 use crate::security::tokens::Token;
 
 /// How long a sign-up link works.
-pub const SIGN_UP_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
+const SIGN_UP_LIFETIME: Duration = Duration::from_secs(7 * 86_400);
 /// How long a password reset link works.
-pub const RESET_LIFETIME: Duration = Duration::from_secs(86_400);
+const RESET_LIFETIME: Duration = Duration::from_secs(86_400);
 
 /// Stores `link` as a sign-up link for one account.
 pub(super) async fn insert_sign_up(

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    ColumnTrait, DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select,
-    TransactionTrait,
+    DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait,
 };
 
 use super::{accounts, name_keys, one_time_links, sessions};
 use crate::core::Fault;
+use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, session, user};
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{
@@ -29,9 +29,9 @@ pub struct ListedPerson {
     /// When the account was created.
     pub created_at: Timestamp,
     /// The number of rooms the person is a member of.
-    pub rooms: i64,
+    pub rooms: u64,
     /// The number of the person's sessions that have not expired.
-    pub sessions: i64,
+    pub sessions: u64,
 }
 
 /// Returns all people, sorted by name.
@@ -47,27 +47,13 @@ pub async fn people(
         .order_by_asc(user::Column::FoldedName)
         .all(&snapshot)
         .await?;
-    let rooms: Vec<(UserId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::UserId)
-        .column_as(room_member::Column::RoomId.count(), "rooms")
-        .group_by(room_member::Column::UserId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
-    let sessions: Vec<(UserId, i64)> = session::Entity::find()
-        .select_only()
-        .column(session::Column::UserId)
-        .column_as(session::Column::KeyDigest.count(), "sessions")
-        .filter(session::Column::LastSeen.gt(now.minus(sessions::IDLE_TIMEOUT)))
-        .filter(session::Column::CreatedAt.gt(now.minus(sessions::ABSOLUTE_TIMEOUT)))
-        .group_by(session::Column::UserId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
+    let memberships = room_member::Entity::find();
+    let rooms: HashMap<UserId, u64> =
+        count_by(&snapshot, memberships, room_member::Column::UserId).await?;
+    let valid = session::Entity::find().filter(sessions::is_valid(now));
+    let sessions: HashMap<UserId, u64> =
+        count_by(&snapshot, valid, session::Column::UserId).await?;
     snapshot.rollback().await?;
-    let (rooms, sessions): (HashMap<_, _>, HashMap<_, _>) =
-        (rooms.into_iter().collect(), sessions.into_iter().collect());
     let listed = |person: user::Model| ListedPerson {
         rooms: rooms.get(&person.id).copied().unwrap_or(0),
         sessions: sessions.get(&person.id).copied().unwrap_or(0),
@@ -87,7 +73,7 @@ pub struct ListedRoom {
     /// The owner's name.
     pub owner: String,
     /// The number of members.
-    pub members: i64,
+    pub members: u64,
 }
 
 /// Returns all rooms, public and private, sorted by name.
@@ -106,17 +92,11 @@ pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fau
         .into_tuple()
         .all(&snapshot)
         .await?;
-    let members: Vec<(RoomId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::RoomId)
-        .column_as(room_member::Column::UserId.count(), "members")
-        .group_by(room_member::Column::RoomId)
-        .into_tuple()
-        .all(&snapshot)
-        .await?;
+    let memberships = room_member::Entity::find();
+    let members: HashMap<RoomId, u64> =
+        count_by(&snapshot, memberships, room_member::Column::RoomId).await?;
     snapshot.rollback().await?;
-    let (names, members): (HashMap<_, _>, HashMap<_, _>) =
-        (names.into_iter().collect(), members.into_iter().collect());
+    let names: HashMap<UserId, String> = names.into_iter().collect();
     let listed = |room: room::Model| ListedRoom {
         owner: names.get(&room.owner_id).cloned().unwrap_or_default(),
         members: members.get(&room.id).copied().unwrap_or(0),
@@ -126,67 +106,67 @@ pub async fn rooms(database: &DatabaseConnection) -> Result<Vec<ListedRoom>, Fau
     Ok(rooms.into_iter().map(listed).collect())
 }
 
-/// Returns the stored name of the person whose name an operator typed, if there is such a person.
+/// Returns the id and the stored name of the person whose name an operator typed, if there is such a person.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn name_of_person(
+pub async fn find_person(
     database: &DatabaseConnection,
     typed: &str,
-) -> Result<Option<String>, Fault> {
+) -> Result<Option<(UserId, String)>, Fault> {
     let person = person(typed).one(database).await?;
-    Ok(person.map(|person| person.name))
+    Ok(person.map(|person| (person.id, person.name)))
 }
 
-/// Returns the stored name of the room whose name an operator typed, if there is such a room.
+/// Returns the id and the stored name of the room whose name an operator typed, if there is such a room.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn name_of_room(
+pub async fn find_room(
     database: &DatabaseConnection,
     typed: &str,
-) -> Result<Option<String>, Fault> {
-    let room = room(typed).one(database).await?;
-    Ok(room.map(|room| room.name))
+) -> Result<Option<(RoomId, String)>, Fault> {
+    let room = name_keys::room_by(lookup_keys(typed)).one(database).await?;
+    Ok(room.map(|room| (room.id, room.name)))
 }
 
-/// Deletes the account of the person with this name. Returns the stored name, if there is such a person.
+/// Deletes a person's account. Returns whether it existed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_person(
     database: &DatabaseConnection,
-    typed: &str,
+    person: UserId,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<bool, Fault> {
     let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
-        let Some(person) = person(typed).one(transaction).await? else {
-            return Ok::<_, Fault>(RollBack(None));
-        };
-        let changes = accounts::delete(transaction, person.id, None).await?;
-        Ok(Commit(Some(person.name), changes))
+        let found = user::Entity::find_by_id(person).one(transaction).await?;
+        if found.is_none() {
+            return Ok::<_, Fault>(RollBack(false));
+        }
+        let changes = accounts::delete(transaction, person, None).await?;
+        Ok(Commit(true, changes))
     });
     Ok(deleted.await?.0)
 }
 
-/// Deletes the room with this name. Returns the stored name, if there is such a room.
+/// Deletes a room. Returns whether it existed.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn delete_room(
     database: &DatabaseConnection,
-    typed: &str,
+    room: RoomId,
     now: Timestamp,
-) -> Result<Option<String>, Fault> {
+) -> Result<bool, Fault> {
     let deleted = transaction::change(database, Origin::random(), now, async |transaction| {
-        let Some(room) = room(typed).one(transaction).await? else {
-            return Ok::<_, Fault>(RollBack(None));
-        };
         // The database cascades to memberships, bans and invites.
-        room::Entity::delete_by_id(room.id)
-            .exec(transaction)
-            .await?;
-        Ok(Commit(Some(room.name), vec![Change::RoomDeleted(room.id)]))
+        let deleted = room::Entity::delete_by_id(room).exec(transaction).await?;
+        Ok::<_, Fault>(if deleted.rows_affected > 0 {
+            Commit(true, vec![Change::RoomDeleted(room)])
+        } else {
+            RollBack(false)
+        })
     });
     Ok(deleted.await?.0)
 }
@@ -228,10 +208,6 @@ pub async fn sign_up_link(database: &DatabaseConnection, now: Timestamp) -> Resu
 
 fn person(typed: &str) -> Select<user::Entity> {
     name_keys::user_by(lookup_keys(typed))
-}
-
-fn room(typed: &str) -> Select<room::Entity> {
-    name_keys::room_by(lookup_keys(typed))
 }
 
 /// Returns the keys by which a typed name is looked up.

@@ -1,13 +1,14 @@
 //! The settings of a room, which only its owner may change.
 //!
-//! As in [`super::moderation`], each change checks the actor's rights within its transaction. Changes take
-//! effect at once, and open pages are notified.
+//! As in [`super::moderation`], each change of the database checks the actor's rights within its transaction.
+//! Changes take effect at once, and open pages are notified.
 
 use std::sync::Arc;
 
 use sea_orm::ActiveValue::NotSet;
 use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, QueryFilter, Set};
 
+use super::memberships::room_with_role;
 use super::{invites, memberships, name_keys, rooms};
 use crate::core::{Core, Fault, is_duplicate, run_to_completion};
 use crate::database::entities::{room, room_member};
@@ -73,11 +74,11 @@ pub async fn save(
     run_to_completion(async move {
         let lifespan = settings.lifespan;
         let changed = core.change(async move |transaction| {
-            if !is_owner(transaction, room, actor).await? {
+            let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+            let Some(found) = owned else {
                 return Ok(RollBack(Changed::NotAllowed));
-            }
-            let found = room::Entity::find_by_id(room).one(transaction).await?;
-            let is_renamed = found.is_none_or(|found| found.name != settings.name.as_str());
+            };
+            let is_renamed = found.name != settings.name.as_str();
             let keys = settings.name.keys();
             if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {
                 return Ok(RollBack(Changed::NameTaken));
@@ -126,8 +127,8 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
         // deletes.
         let update = async {
             let changed = core.change(async move |transaction| {
-                let found = memberships::find(transaction, room, actor).await?;
-                let Some((found, Role::Owner)) = found else {
+                let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+                let Some(found) = owned else {
                     return Ok(RollBack(Changed::NotAllowed));
                 };
                 if !found.is_private {
@@ -166,8 +167,9 @@ pub async fn set_password(
     let requester = Requester::Person(actor);
     let hash = core.passwords.hash(requester, password.plain().clone());
     let hash = hash.await?;
-    let changed = core.change(async move |transaction| {
-        if !is_owner(transaction, room, actor).await? {
+    core.change(async move |transaction| {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() {
             return Ok(RollBack(Changed::NotAllowed));
         }
         set_access(transaction, room, Some(hash.clone())).await?;
@@ -180,12 +182,8 @@ pub async fn set_password(
             invites::delete_all(transaction, room).await?;
         }
         commit_room_change(transaction, room).await
-    });
-    let changed = changed.await?;
-    if changed == Changed::Done && others == Others::Remove {
-        core.presence.forget_others(room, actor);
-    }
-    Ok(changed)
+    })
+    .await
 }
 
 /// Deletes all messages of a room.
@@ -193,7 +191,8 @@ pub async fn set_password(
 /// # Errors
 /// When the database fails.
 pub async fn clear(core: &Core, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
-    if !is_owner(&core.database, room, actor).await? {
+    let owned = room_with_role(&core.database, room, actor, Role::Owner).await?;
+    if owned.is_none() {
         return Ok(Changed::NotAllowed);
     }
     core.messages.clear(room, core.clock.site_time()).await;
@@ -206,7 +205,8 @@ pub async fn clear(core: &Core, room: RoomId, actor: UserId) -> Result<Changed, 
 /// When the database fails.
 pub async fn delete(core: &Arc<Core>, room: RoomId, actor: UserId) -> Result<Changed, Fault> {
     core.change(async move |transaction| {
-        if !is_owner(transaction, room, actor).await? {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        if owned.is_none() {
             return Ok(RollBack(Changed::NotAllowed));
         }
         room::Entity::delete_by_id(room).exec(transaction).await?;
@@ -223,15 +223,6 @@ async fn commit_room_change(
     let version = memberships::next_version(transaction, room).await?;
     let changes = vec![Change::RoomChanged { room, version }];
     Ok(Commit(Changed::Done, changes))
-}
-
-async fn is_owner(
-    database: &impl ConnectionTrait,
-    room: RoomId,
-    actor: UserId,
-) -> Result<bool, Fault> {
-    let role = memberships::role_of(database, room, actor).await?;
-    Ok(role == Some(Role::Owner))
 }
 
 /// Makes a room private, with the hash of its password, or public, without a hash.

@@ -12,6 +12,7 @@ use sea_orm::{
 
 use super::{memberships, name_keys};
 use crate::core::{Core, Fault, is_duplicate};
+use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
@@ -22,7 +23,7 @@ use crate::domain::{
 use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
 /// The number of rooms on one page of the list of public rooms.
-pub const LIST_PAGE: usize = 50;
+const LIST_PAGE: usize = 50;
 
 /// A person's access to a room.
 #[derive(Debug)]
@@ -40,17 +41,19 @@ pub enum Access {
 /// # Errors
 /// When the database fails.
 pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, Fault> {
+    let is_held = core.rooms.peek(room).is_some();
     match find(core, room).await? {
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
-        Some(hidden) => {
-            // A room that does not exist costs a query, so a hidden room costs one too: the time must not
-            // tell the two apart. Boxed because otherwise every waiting poll would reserve memory for this
-            // future.
-            Box::pin(room::Entity::find_by_id(hidden.id).one(&core.database)).await?;
+        _ => {
+            if is_held {
+                // A room that does not exist is read, so one that is hidden and in memory costs the same
+                // queries: the time must not tell the two apart. Boxed because otherwise every waiting poll
+                // would reserve memory for this future.
+                Box::pin(read(core, RoomId(0))).await?;
+            }
             Ok(Access::Hidden)
         }
-        None => Ok(Access::Hidden),
     }
 }
 
@@ -216,7 +219,7 @@ pub async fn public_list(
         // The room may have been deleted or made private since the list was read.
         if let Some(room) = find(core, listed.id).await?.filter(|room| !room.is_private) {
             rooms.push(ListedRoom {
-                here: core.presence.count(room.id, now),
+                here: core.presence.count(&room, now),
                 is_member: room.role_of(user).is_some(),
                 room,
             });
@@ -259,7 +262,7 @@ pub struct OwnRoom {
     /// The main language, if the owner has chosen one.
     pub language: Option<Language>,
     /// The number of members.
-    pub members: usize,
+    pub members: u64,
     /// The number of messages of other people that this person has not read.
     pub new: usize,
 }
@@ -275,8 +278,10 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
         .order_by_asc(room::Column::FoldedName)
         .all(&core.database)
         .await?;
-    let ids: Vec<RoomId> = rows.iter().map(|room| room.id).collect();
-    let counts = member_counts(core, &ids).await?;
+    let ids = rows.iter().map(|room| room.id);
+    let memberships = room_member::Entity::find().filter(room_member::Column::RoomId.is_in(ids));
+    let counts: HashMap<RoomId, u64> =
+        count_by(&core.database, memberships, room_member::Column::RoomId).await?;
     let now = core.clock.site_time();
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
@@ -314,31 +319,16 @@ pub(super) async fn by_name(
     Ok(named.one(&core.database).await?)
 }
 
-async fn member_counts(core: &Core, rooms: &[RoomId]) -> Result<HashMap<RoomId, usize>, Fault> {
-    let rows: Vec<(RoomId, i64)> = room_member::Entity::find()
-        .select_only()
-        .column(room_member::Column::RoomId)
-        .column_as(room_member::Column::UserId.count(), "members")
-        .filter(room_member::Column::RoomId.is_in(rooms.to_vec()))
-        .group_by(room_member::Column::RoomId)
-        .into_tuple()
-        .all(&core.database)
-        .await?;
-    Ok(rows
-        .into_iter()
-        .map(|(room, count)| (room, usize::try_from(count).unwrap_or(0)))
-        .collect())
-}
-
 /// Reads a room from the database. The members are read after the version, so they are at least as recent as
 /// the version.
 async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
     // The log is opened before the database is read, so that it cannot forget a newer version in between.
     let log = core.messages.open(id).await;
-    let Some(room) = room::Entity::find_by_id(id).one(&core.database).await? else {
-        return Ok(None);
-    };
-    log.raise_version(room.version).await;
+    let room = room::Entity::find_by_id(id).one(&core.database).await?;
+    if let Some(room) = &room {
+        log.raise_version(room.version).await;
+    }
+    // This query also runs without a room, so that a hidden room costs as many as one that does not exist.
     let rows: Vec<(UserId, String, Role)> = room_member::Entity::find()
         .select_only()
         .column(room_member::Column::UserId)
@@ -351,6 +341,9 @@ async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
         .into_tuple()
         .all(&core.database)
         .await?;
+    let Some(room) = room else {
+        return Ok(None);
+    };
     let members: Vec<Member> = rows
         .into_iter()
         .map(|(user_id, name, role)| Member {

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use sea_orm::sea_query::Expr;
 use sea_orm::{
-    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Select, Set,
+    ColumnTrait, Condition, DatabaseTransaction, EntityTrait, QueryFilter, QueryOrder, Set,
 };
 
 use crate::core::{Core, Fault};
@@ -21,7 +21,7 @@ use crate::security::tokens::{Token, TokenDigest};
 /// A session expires when it has not been used for this long.
 pub const IDLE_TIMEOUT: Duration = Duration::from_secs(30 * 86_400);
 /// A session expires this long after it began, however often it is used.
-pub const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
+const ABSOLUTE_TIMEOUT: Duration = Duration::from_secs(365 * 86_400);
 /// How far the stored time of a session's last use may be behind.
 const LAST_SEEN_LAG: Duration = Duration::from_secs(3600);
 /// The maximum number of sessions per person.
@@ -42,6 +42,7 @@ pub struct Client {
 
 /// A session that has not begun yet, with a new key.
 pub(super) struct PendingSession {
+    core: Arc<Core>,
     key: Token,
     client: Client,
     now: Timestamp,
@@ -49,8 +50,9 @@ pub(super) struct PendingSession {
 
 impl PendingSession {
     /// Makes the key of a session for `client`.
-    pub(super) fn new(core: &Core, client: Client) -> Self {
+    pub(super) fn new(core: &Arc<Core>, client: Client) -> Self {
         Self {
+            core: Arc::clone(core),
             key: Token::random(),
             client,
             now: core.clock.now(),
@@ -62,19 +64,20 @@ impl PendingSession {
     /// sessions that end.
     pub(super) async fn activate(
         &self,
-        core: &Core,
         transaction: &DatabaseTransaction,
         user: UserId,
     ) -> Result<(Token, Vec<Change>), Fault> {
-        let mut ended = evict_oldest(core, transaction, user, self.now).await?;
+        let mut ended = Vec::new();
         if let Some(previous) = &self.client.previous_key {
-            // In the same transaction: what is committed is answered as done.
+            // In the same transaction: what is committed is answered as done. Before the eviction, so that
+            // this session does not take the place of another.
             let previous = previous.digest();
             session::Entity::delete_by_id(previous.to_hex())
                 .exec(transaction)
                 .await?;
-            ended.push(previous);
+            ended.push(Change::SessionEnded(previous));
         }
+        ended.extend(evict_oldest(&self.core, transaction, user, self.now).await?);
         let user_agent = self.client.user_agent.chars();
         let row = session::ActiveModel {
             key_digest: Set(self.key.digest().to_hex()),
@@ -86,19 +89,18 @@ impl PendingSession {
         session::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        let ended = ended.into_iter().map(Change::SessionEnded).collect();
         Ok((self.key.clone(), ended))
     }
 }
 
-/// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns
-/// their digests.
+/// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns the
+/// sessions that end.
 async fn evict_oldest(
     core: &Core,
     transaction: &DatabaseTransaction,
     user: UserId,
     now: Timestamp,
-) -> Result<Vec<TokenDigest>, Fault> {
+) -> Result<Vec<Change>, Fault> {
     let mut rows = session::Entity::find()
         .filter(session::Column::UserId.eq(user))
         .all(transaction)
@@ -115,21 +117,26 @@ async fn evict_oldest(
         (is_alive, last_seen, row.created_at)
     });
     rows.truncate(excess);
-    let keys = rows.iter().map(|row| row.key_digest.as_str());
-    session::Entity::delete_many()
-        .filter(session::Column::KeyDigest.is_in(keys))
-        .exec(transaction)
-        .await?;
-    let digests = rows
-        .iter()
-        .map(|row| TokenDigest::from_hex(&row.key_digest));
-    Ok(digests.flatten().collect())
+    delete(transaction, &rows).await
 }
 
 /// Returns when a session was last used. Memory can be ahead of the database.
 fn last_seen(core: &Core, digest: Option<TokenDigest>, row: &session::Model) -> Timestamp {
     let live = digest.and_then(|digest| core.sessions.peek(digest));
     live.map_or(row.last_seen, |live| live.last_seen())
+}
+
+/// Returns the session that `key` belongs to, if the session is held in memory and has not ended, and marks it as
+/// used.
+#[must_use]
+pub fn find_in_use(core: &Arc<Core>, key: &Token) -> Option<Arc<LiveSession>> {
+    let live = core.sessions.held(key.digest())?;
+    let now = core.clock.now();
+    if live.has_ended() || has_expired(live.created_at, live.last_seen(), now) {
+        return None;
+    }
+    mark_used(core, &live, now);
+    Some(live)
 }
 
 /// Returns the session that `key` belongs to, if the session has not ended, and marks it as used.
@@ -236,8 +243,10 @@ pub async fn end_others(core: &Arc<Core>, user: UserId, keep: TokenDigest) -> Re
     core.change(async move |transaction| {
         let others = session::Entity::find()
             .filter(session::Column::UserId.eq(user))
-            .filter(session::Column::KeyDigest.ne(keep.to_hex()));
-        Ok(Commit((), delete(transaction, others).await?))
+            .filter(session::Column::KeyDigest.ne(keep.to_hex()))
+            .all(transaction)
+            .await?;
+        Ok(Commit((), delete(transaction, &others).await?))
     })
     .await
 }
@@ -247,15 +256,17 @@ pub(super) async fn delete_all(
     transaction: &DatabaseTransaction,
     user: UserId,
 ) -> Result<Vec<Change>, Fault> {
-    let all = session::Entity::find().filter(session::Column::UserId.eq(user));
-    delete(transaction, all).await
+    let all = session::Entity::find()
+        .filter(session::Column::UserId.eq(user))
+        .all(transaction)
+        .await?;
+    delete(transaction, &all).await
 }
 
 async fn delete(
     transaction: &DatabaseTransaction,
-    sessions: Select<session::Entity>,
+    rows: &[session::Model],
 ) -> Result<Vec<Change>, Fault> {
-    let rows = sessions.all(transaction).await?;
     let keys = rows.iter().map(|row| row.key_digest.as_str());
     session::Entity::delete_many()
         .filter(session::Column::KeyDigest.is_in(keys))
@@ -273,14 +284,18 @@ async fn delete(
 /// When the database fails.
 pub async fn delete_expired(core: &Core) -> Result<(), Fault> {
     let now = core.clock.now();
-    let expired = Condition::any()
-        .add(session::Column::LastSeen.lte(now.minus(IDLE_TIMEOUT).minus(LAST_SEEN_LAG)))
-        .add(session::Column::CreatedAt.lte(now.minus(ABSOLUTE_TIMEOUT)));
     session::Entity::delete_many()
-        .filter(expired)
+        .filter(is_valid(now.minus(LAST_SEEN_LAG)).not())
         .exec(&core.writer)
         .await?;
     Ok(())
+}
+
+/// Selects the sessions that have not expired, as far as their rows tell.
+pub(super) fn is_valid(now: Timestamp) -> Condition {
+    Condition::all()
+        .add(session::Column::LastSeen.gt(now.minus(IDLE_TIMEOUT)))
+        .add(session::Column::CreatedAt.gt(now.minus(ABSOLUTE_TIMEOUT)))
 }
 
 fn has_expired(created_at: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {

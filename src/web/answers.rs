@@ -17,9 +17,15 @@ pub fn html(page: &impl Template) -> PageResult {
     html_with(StatusCode::OK, page)
 }
 
+/// More bytes than most pages have. A buffer that grows with the page would copy it again and again.
+const PAGE_CAPACITY: usize = 64 * 1024;
+
 /// Renders a page with the given status.
 pub fn html_with(status: StatusCode, page: &impl Template) -> PageResult {
-    let body = page.render()?;
+    let mut body = String::with_capacity(PAGE_CAPACITY);
+    page.render_into(&mut body)?;
+    // Gives back the rest, in place: a slow client may keep the page for long.
+    body.shrink_to_fit();
     Ok(HttpResponse::build(status)
         .content_type("text/html; charset=utf-8")
         .body(body))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
 
-use crate::web::compression::gzip_best;
+use crate::web::compression::{Coding, compress_asset};
 
 /// Embeds a file of the `assets` folder: its name, its media type and its content.
 macro_rules! embedded {
@@ -58,7 +58,9 @@ pub struct Embedded {
     /// The content.
     pub plain: &'static [u8],
     /// The content compressed with gzip, if that is shorter.
-    pub compressed: Option<Bytes>,
+    gzip: Option<Bytes>,
+    /// The content compressed with Zstandard, if that is shorter.
+    zstd: Option<Bytes>,
     /// The first 64 bits of the content's SHA-256, in hexadecimal.
     pub fingerprint: String,
 }
@@ -146,8 +148,18 @@ impl Embedded {
         Self {
             content_type,
             plain,
-            compressed: gzip_best(plain),
+            gzip: compress_asset(Coding::Gzip, plain),
+            zstd: compress_asset(Coding::Zstd, plain),
             fingerprint: hexadecimal.collect(),
+        }
+    }
+
+    /// Returns the content in this coding, if that is shorter.
+    #[must_use]
+    pub fn compressed(&self, coding: Coding) -> Option<&Bytes> {
+        match coding {
+            Coding::Gzip => self.gzip.as_ref(),
+            Coding::Zstd => self.zstd.as_ref(),
         }
     }
 }

@@ -251,7 +251,7 @@ pub struct Connection {
     chunk_left: usize,
     /// Bytes that were received after the end of a request, at most [`READ_CHUNK`] of them.
     held: Vec<u8>,
-    /// Whether the last byte ended a line.
+    /// Whether no byte of the current line has arrived, except for carriage returns.
     is_at_line_start: bool,
     /// Whether actix is to parse what it has before it gets more, because that may be a whole request.
     is_paused: bool,
@@ -342,17 +342,18 @@ impl Connection {
     /// Returns the end of the first empty line in `bytes`. Heads of requests and chunked bodies end in one (RFC
     /// 9112, sections 2.1 and 7.1).
     fn find_empty_line(&mut self, bytes: &[u8]) -> Option<usize> {
-        for (index, byte) in bytes.iter().enumerate() {
-            match byte {
-                b'\n' if self.is_at_line_start => {
-                    self.is_at_line_start = false;
-                    return Some(index + 1);
-                }
-                b'\n' => self.is_at_line_start = true,
-                b'\r' => {}
-                _ => self.is_at_line_start = false,
+        let is_empty = |line: &[u8]| line.iter().all(|byte| *byte == b'\r');
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes) {
+            let line = bytes.get(start..end).unwrap_or_default();
+            start = end + 1;
+            if self.is_at_line_start && is_empty(line) {
+                self.is_at_line_start = false;
+                return Some(start);
             }
+            self.is_at_line_start = true;
         }
+        self.is_at_line_start &= is_empty(bytes.get(start..).unwrap_or_default());
         None
     }
 }

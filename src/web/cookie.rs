@@ -11,25 +11,25 @@ use crate::security::tokens::Token;
 pub struct CookieConfig {
     /// The cookie's name.
     pub name: String,
+    /// The name that the cookie had in earlier versions.
+    earlier_name: &'static str,
     /// The key that signs the cookie.
     pub key: Key,
     /// Whether the cookie is only sent over TLS.
     pub is_https: bool,
 }
 
-/// The name that the cookie had in earlier versions.
-const EARLIER_NAME: &str = "mirage";
-
 impl CookieConfig {
     /// Derives the signing key from `secret`.
     #[must_use]
     pub fn new(secret: &Secret, is_https: bool) -> Self {
-        let prefix = if is_https { "__Host-" } else { "" };
+        let earlier_name = if is_https { "__Host-mirage" } else { "mirage" };
         // Browsers send a host's cookies to all its ports: servers with different secrets need different names.
         let [a, b, c, d, ..] = secret.key("cookie name");
         let suffix = u32::from_be_bytes([a, b, c, d]);
         Self {
-            name: format!("{prefix}{EARLIER_NAME}-{suffix:08x}"),
+            name: format!("{earlier_name}-{suffix:08x}"),
+            earlier_name,
             key: Key::derive_from(&secret.key("cookie")),
             is_https,
         }
@@ -47,36 +47,53 @@ impl CookieConfig {
         signed.unwrap_or_default()
     }
 
-    /// Returns what the `Cookie` headers of a request must be replaced by: the first cookie with our name and a
-    /// valid signature, or no cookie. `None` means that the headers need no change.
+    /// Returns the cookies with our name in a request's `headers`, whatever bytes other applications on this host put
+    /// beside them. The first whose signature is ours counts.
+    pub fn named<'a>(&'a self, headers: &'a HeaderMap) -> impl Iterator<Item = NamedCookie<'a>> {
+        let lines = headers.get_all(COOKIE).map(HeaderValue::as_bytes);
+        let pairs = lines.flat_map(|line| line.split(|byte| *byte == b';'));
+        pairs.filter_map(|pair| {
+            let pair = pair.trim_ascii_start();
+            let value = [&*self.name, self.earlier_name]
+                .into_iter()
+                .find_map(|name| pair.strip_prefix(name.as_bytes())?.strip_prefix(b"="))?;
+            let value = std::str::from_utf8(value.trim_ascii_end()).ok()?;
+            Some(NamedCookie {
+                config: self,
+                value,
+            })
+        })
+    }
+}
+
+/// A cookie with our name.
+#[derive(Clone, Copy)]
+pub struct NamedCookie<'a> {
+    config: &'a CookieConfig,
+    value: &'a str,
+}
+
+impl<'a> NamedCookie<'a> {
+    /// Returns the value: the signature and the session key.
     #[must_use]
-    pub fn own_cookie(&self, headers: &HeaderMap) -> Option<Option<HeaderValue>> {
-        let mut lines = headers.get_all(COOKIE);
-        let first = lines.next()?.as_bytes();
-        let is_only = lines.next().is_none() && !first.contains(&b';');
-        if is_only && first.starts_with(self.name.as_bytes()) {
-            return None;
-        }
-        let earlier = if self.is_https {
-            "__Host-mirage"
-        } else {
-            EARLIER_NAME
-        };
-        // Splits bytes, not text: other applications on this host may have set cookies with any bytes.
-        let pairs = headers
-            .get_all(COOKIE)
-            .flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
-        let own = pairs.filter_map(|pair| {
-            let (name, value) = std::str::from_utf8(pair.trim_ascii())
-                .ok()?
-                .split_once('=')?;
-            let is_ours = name == self.name || name == earlier;
-            let pair = is_ours.then(|| format!("{}={value}", self.name))?;
-            let mut jar = CookieJar::new();
-            jar.add_original(Cookie::parse_encoded(pair.clone()).ok()?);
-            jar.signed(&self.key).get(&self.name)?;
-            HeaderValue::from_str(&pair).ok()
-        });
-        Some({ own }.next())
+    pub fn value(self) -> &'a str {
+        self.value
+    }
+
+    /// Returns the session key without verifying the signature, which takes longer than finding a session in use.
+    #[must_use]
+    pub fn unverified_key(self) -> Option<Token> {
+        let start = self.value.len().checked_sub(Token::LENGTH)?;
+        self.value.get(start..).map(Token::received)
+    }
+
+    /// Returns the session key, if the signature is ours.
+    #[must_use]
+    pub fn key(self) -> Option<Token> {
+        let pair = format!("{}={}", self.config.name, self.value);
+        let cookie = Cookie::parse_encoded(pair).ok()?;
+        let key = &self.config.key;
+        let cookie = CookieJar::new().signed(key).verify(cookie)?;
+        Some(Token::received(cookie.value()))
     }
 }

@@ -24,6 +24,15 @@ pub enum AppError {
         /// The page to show after signing in.
         next: Option<String>,
     },
+    /// The form was made for another person than the one who is signed in now. Nothing was done.
+    AnotherPerson {
+        /// The name of the person who is signed in now.
+        name: String,
+        /// What was typed into the form: label and text.
+        typed: Vec<(&'static str, String)>,
+        /// The page with the form.
+        page: Option<String>,
+    },
     /// The page does not exist.
     NotFound,
     /// The room does not exist, or the user must not learn that it does.
@@ -170,7 +179,10 @@ impl From<askama::Error> for AppError {
 
 impl fmt::Display for AppError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.title())
+        match self {
+            Self::AnotherPerson { name, .. } => write!(f, "{} {name}", self.title()),
+            _ => f.write_str(self.title()),
+        }
     }
 }
 
@@ -178,6 +190,7 @@ impl ResponseError for AppError {
     fn status_code(&self) -> StatusCode {
         match self {
             Self::SignedOut { .. } => StatusCode::SEE_OTHER,
+            Self::AnotherPerson { .. } => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotFound
             | Self::NoSuchRoom
             | Self::NoSuchMessage { .. }
@@ -254,6 +267,7 @@ impl AppError {
     pub fn title(&self) -> &'static str {
         match self {
             Self::SignedOut { .. } => "You are signed out",
+            Self::AnotherPerson { .. } => "You are now signed in as",
             Self::NotFound => "Page not found",
             Self::NoSuchRoom => "There is no such room, or you are not in it",
             Self::NoSuchMessage { .. } => "You cannot delete this message",
@@ -282,6 +296,9 @@ impl AppError {
     pub fn advice(&self) -> &'static str {
         match self {
             Self::SignedOut { .. } => "Sign in to continue.",
+            Self::AnotherPerson { .. } => {
+                "Someone else was signed in when this page was opened, so nothing was done."
+            }
             Self::NotFound => {
                 "The page may have been deleted, or the address may have a typing mistake. Check the address or go to the start page."
             }
@@ -365,6 +382,7 @@ impl ResponseError for StatusOnly {
     fn status_code(&self) -> StatusCode {
         match &self.0 {
             AppError::SignedOut { .. } => StatusCode::UNAUTHORIZED,
+            AppError::AnotherPerson { .. } => StatusCode::CONFLICT,
             error => error.status_code(),
         }
     }

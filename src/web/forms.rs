@@ -1,16 +1,104 @@
-//! The problems of a form, for the summary above the form and beside its fields.
+//! The forms of signed-in pages, and the problems of a form, for the summary above the form and beside its fields.
 
 use std::borrow::Cow;
+use std::ops::Deref;
+use std::pin::Pin;
 
+use actix_web::dev::Payload;
+use actix_web::web::Form;
+use actix_web::{FromRequest, HttpRequest};
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde::de::value::{Error, MapDeserializer};
 
-use crate::domain::Mistake;
+use crate::domain::{Mistake, UserId};
+use crate::web::error::AppError;
+use crate::web::session::Visitor;
+use crate::web::state::state;
+
+/// Extracts the form of a signed-in page, unless the page was made for another person than who is signed in now.
+///
+/// Somebody else may have signed in in another tab of the same browser. The answer is then
+/// [`AppError::AnotherPerson`], and the handler does not run.
+///
+/// Each such form says in its field `for` whom its page was made for. It is the plain id, without a signature,
+/// because it guards against a mistake: only the person themselves could gain a request by forging it, and they can
+/// send that request anyway. A form without the field is not compared, so that pages of an older version still work.
+/// Signed-out visitors pass too: the handler decides what they may do.
+pub struct OwnForm<T>(T);
+
+/// The fields of a form of a signed-in page.
+pub trait Fields: DeserializeOwned + 'static {
+    /// The fields that people type text into, as name and label, in the order of the page. What was typed is given
+    /// back when another person sends the form, so passwords are never among them.
+    const TYPED: &'static [(&'static str, &'static str)] = &[];
+}
 
 /// A form without fields of its own, such as a single button.
 ///
 /// Handlers still extract it, so that a body that is not a form is refused.
 #[derive(Debug, Deserialize)]
 pub struct EmptyForm {}
+
+impl Fields for EmptyForm {}
+
+impl<T> Deref for OwnForm<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: Fields> FromRequest for OwnForm<T> {
+    type Error = actix_web::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let sent = Form::<Vec<(String, String)>>::from_request(request, payload);
+        let request = request.clone();
+        Box::pin(async move {
+            let sent = sent.await?.into_inner();
+            if let Some(user) = Visitor::of(&request).await?.user
+                && is_made_for_another(value_of(&sent, "for"), user.user_id)
+            {
+                let page = state(&request)
+                    .next_pages
+                    .page_at_or_above(request.path())
+                    .map(str::to_owned);
+                return Err(AppError::AnotherPerson {
+                    name: user.user_name.to_string(),
+                    typed: typed::<T>(&sent),
+                    page,
+                }
+                .into());
+            }
+            let fields = MapDeserializer::<_, Error>::new(sent.into_iter());
+            let form = T::deserialize(fields).map_err(|_unreadable| AppError::BadRequest)?;
+            Ok(Self(form))
+        })
+    }
+}
+
+/// Whether a page that says `made_for` was made for another person than `user`. Empty says nothing.
+#[must_use]
+pub fn is_made_for_another(made_for: &str, user: UserId) -> bool {
+    !made_for.is_empty() && made_for != user.to_string()
+}
+
+fn value_of<'a>(sent: &'a [(String, String)], field: &str) -> &'a str {
+    sent.iter()
+        .find(|(name, _)| name == field)
+        .map_or("", |(_, value)| value)
+}
+
+/// Returns the texts that were typed into a form: label and text.
+fn typed<T: Fields>(sent: &[(String, String)]) -> Vec<(&'static str, String)> {
+    let typed = T::TYPED
+        .iter()
+        .map(|(field, label)| (*label, value_of(sent, field).to_owned()));
+    typed.filter(|(_, text)| !text.is_empty()).collect()
+}
 
 /// The problems of a form, in the order of its fields.
 #[derive(Debug, Default)]

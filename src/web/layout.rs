@@ -1,6 +1,7 @@
 //! The parts that all pages share: the head, the site's name, the navigation and the user's name.
 
 use crate::config::SignUp;
+use crate::domain::UserId;
 use crate::web::assets::Assets;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -30,6 +31,8 @@ pub enum NavPage {
 pub struct Layout<'a> {
     /// The name of the signed-in user.
     pub user: Option<&'a str>,
+    /// The signed-in user's id, for the forms of the page.
+    pub user_id: Option<UserId>,
     /// The name of the site.
     pub site_name: &'a str,
     /// Whether there is a page about the site.
@@ -48,6 +51,7 @@ impl<'a> Layout<'a> {
     pub fn new(state: &'a WebState, user: Option<&'a CurrentUser>, current: NavPage) -> Self {
         Self {
             user: user.map(|user| &*user.user_name),
+            user_id: user.map(|user| user.user_id),
             site_name: state.core.config.site_name.as_str(),
             has_about: state.about.is_some(),
             assets: &state.assets,

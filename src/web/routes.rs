@@ -3,9 +3,11 @@
 use actix_web::error::{PathError, UrlencodedError};
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
+use actix_web::middleware::from_fn;
 use actix_web::web::{self, FormConfig, PathConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard};
 
+use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
     about, accessibility, account, account_delete, account_password, account_sessions, asset, ban,
@@ -13,6 +15,7 @@ use crate::web::pages::{
     member, member_role, members, messages, my_rooms, new_room, poll, private_join, public_rooms,
     register, reset, revoke_invite, room, room_password, room_settings,
 };
+use crate::web::session;
 use crate::web::state::state;
 
 /// The maximum size of a form in bytes.
@@ -26,7 +29,29 @@ pub struct Endpoint {
     pub method: Method,
     /// The path, with `{names}` for its parameters.
     pub pattern: &'static str,
+    /// Whether the route sets or clears the session cookie.
+    sets_cookie: bool,
     route: Route,
+}
+
+impl Endpoint {
+    /// Lets the route set and clear the session cookie.
+    fn with_cookie(self) -> Self {
+        Self {
+            sets_cookie: true,
+            ..self
+        }
+    }
+
+    fn into_route(self, cookie: &CookieConfig) -> Route {
+        if !self.sets_cookie {
+            return self.route;
+        }
+        // The middleware registered last is the outermost.
+        self.route
+            .wrap(session::middleware(cookie))
+            .wrap(from_fn(session::drop_foreign_cookies))
+    }
 }
 
 /// Returns every address that the server answers. actix tries them in order, so the busiest come first, and
@@ -43,14 +68,14 @@ pub fn table() -> Vec<Endpoint> {
         post("/rooms/{room}/messages", messages::submit),
         get("/", home::show),
         get(REGISTER, register::show),
-        post(REGISTER, register::submit),
+        post(REGISTER, register::submit).with_cookie(),
         get(REGISTER_BY_LINK, register::show_by_link),
-        post(REGISTER_BY_LINK, register::submit_by_link),
+        post(REGISTER_BY_LINK, register::submit_by_link).with_cookie(),
         get(LOGIN, login::show),
-        post(LOGIN, login::submit),
-        post("/logout", logout::submit),
+        post(LOGIN, login::submit).with_cookie(),
+        post("/logout", logout::submit).with_cookie(),
         get(RESET, reset::show),
-        post(RESET, reset::submit),
+        post(RESET, reset::submit).with_cookie(),
         get("/rooms", public_rooms::show),
         get("/rooms/mine", my_rooms::show),
         get("/rooms/private", private_join::show),
@@ -83,13 +108,13 @@ pub fn table() -> Vec<Endpoint> {
         get("/account", account::show),
         post("/account", account::submit),
         get("/account/password", account_password::show),
-        post("/account/password", account_password::submit),
+        post("/account/password", account_password::submit).with_cookie(),
         get(CHANGE_PASSWORD, account_password::redirect),
         get("/account/sessions", account_sessions::show),
         post("/account/sessions/end-others", account_sessions::end_others),
-        post("/account/sessions/{session}/end", account_sessions::end),
+        post("/account/sessions/{session}/end", account_sessions::end).with_cookie(),
         get("/account/delete", account_delete::show),
-        post("/account/delete", account_delete::submit),
+        post("/account/delete", account_delete::submit).with_cookie(),
         get(HEALTHZ, healthz::show),
         get(ASSET, asset::show),
     ];
@@ -142,6 +167,7 @@ where
     Endpoint {
         method: Method::GET,
         pattern,
+        sets_cookie: false,
         route: web::route().guard(guard).to(handler),
     }
 }
@@ -155,12 +181,13 @@ where
     Endpoint {
         method: Method::POST,
         pattern,
+        sets_cookie: false,
         route: web::post().to(handler),
     }
 }
 
 /// Registers the table, and error pages for requests that match no route or cannot be parsed.
-pub fn configure(service: &mut ServiceConfig) {
+pub fn configure(service: &mut ServiceConfig, cookie: &CookieConfig) {
     service
         .app_data(
             FormConfig::default()
@@ -170,11 +197,12 @@ pub fn configure(service: &mut ServiceConfig) {
         .app_data(PathConfig::default().error_handler(path_error));
     let mut endpoints = table().into_iter().peekable();
     while let Some(first) = endpoints.next() {
-        let mut resource = web::resource(first.pattern).route(first.route);
+        let pattern = first.pattern;
         let mut allowed = methods(&first.method);
-        while let Some(next) = endpoints.next_if(|next| next.pattern == first.pattern) {
+        let mut resource = web::resource(pattern).route(first.into_route(cookie));
+        while let Some(next) = endpoints.next_if(|next| next.pattern == pattern) {
             allowed = format!("{allowed}, {}", methods(&next.method));
-            resource = resource.route(next.route);
+            resource = resource.route(next.into_route(cookie));
         }
         let method_not_allowed = move || {
             let allowed = allowed.clone();

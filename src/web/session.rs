@@ -1,8 +1,8 @@
 //! The session cookie, and the extractors for the signed-in user.
 //!
-//! The only module that uses `actix_session`, which only signs and sets the cookie. The cookie holds the session's
-//! key, and [`crate::services::sessions`] looks the session up, so that a database failure becomes an error page
-//! instead of actix-session's empty 500.
+//! The only module that uses `actix_session`, which only signs and sets the cookie, on the routes where a session
+//! begins or ends. The cookie holds the session's key, and [`crate::services::sessions`] looks the session up, so that
+//! a database failure becomes an error page instead of actix-session's empty 500.
 
 use std::collections::HashMap;
 use std::future::ready;
@@ -20,7 +20,7 @@ use actix_web::cookie::SameSite;
 use actix_web::cookie::time::Duration;
 use actix_web::dev::{Payload, ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
-use actix_web::http::header::{COOKIE, USER_AGENT};
+use actix_web::http::header::{COOKIE, HeaderValue, USER_AGENT};
 use actix_web::middleware::Next;
 use actix_web::{FromRequest, HttpRequest};
 
@@ -28,7 +28,7 @@ use crate::live::sessions::LiveSession;
 use crate::security::tokens::Token;
 use crate::services::sessions::{self, Client};
 use crate::web::client_address;
-use crate::web::cookie::CookieConfig;
+use crate::web::cookie::{CookieConfig, NamedCookie};
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::state::state;
 
@@ -38,7 +38,7 @@ const COOKIE_LIFE: Duration = Duration::days(400);
 /// The name of the session's key in actix-session's state.
 const KEY: &str = "key";
 
-/// Returns the middleware that reads and sets the cookie.
+/// Returns the middleware that sets and clears the cookie. Only routes where a session begins or ends need it.
 #[must_use]
 pub fn middleware(cookie: &CookieConfig) -> SessionMiddleware<CookieOnlyStore> {
     let life = PersistentSession::default().session_ttl(COOKIE_LIFE);
@@ -110,22 +110,23 @@ pub async fn drop_foreign_cookies<B: MessageBody + 'static>(
     mut request: ServiceRequest,
     next: Next<B>,
 ) -> Result<ServiceResponse<B>, actix_web::Error> {
-    let own = state(request.request())
-        .cookie
-        .own_cookie(request.headers());
+    let own = own_pair(request.request());
     match own {
-        None => {}
-        Some(Some(own)) => {
-            request.headers_mut().insert(COOKIE, own);
-        }
-        Some(None) => {
-            request.headers_mut().remove(COOKIE);
-        }
-    }
+        Some(own) => request.headers_mut().insert(COOKIE, own),
+        None => request.headers_mut().remove(COOKIE),
+    };
     next.call(request).await
 }
 
-/// The session cookie of a request, for reading, setting and clearing it.
+/// Returns the cookie that counts, as actix-session reads it.
+fn own_pair(request: &HttpRequest) -> Option<HeaderValue> {
+    let config = &state(request).cookie;
+    let mut named = config.named(request.headers());
+    let own = named.find(|cookie| cookie.key().is_some())?;
+    format!("{}={}", config.name, own.value()).try_into().ok()
+}
+
+/// The session cookie of a request, for reading, setting and clearing it, on routes with [`middleware`].
 pub struct SessionCookie(HttpRequest);
 
 impl SessionCookie {
@@ -188,10 +189,21 @@ impl Visitor {
     /// # Errors
     /// When the session is not cached and the database fails.
     pub async fn of(request: &HttpRequest) -> Result<Self, AppError> {
-        let Some(key) = key_in(request) else {
-            return Ok(Self::default());
-        };
-        let live = sessions::find(&state(request).core, &key).await?;
+        let state = state(request);
+        let mut live = None;
+        for cookie in state.cookie.named(request.headers()) {
+            // A session in use needs no signature, because nobody else can know its key. The signature saves the
+            // database from looking for keys that somebody made up.
+            let key = cookie.unverified_key();
+            live = key.and_then(|key| sessions::find_in_use(&state.core, &key));
+            if live.is_some() {
+                break;
+            }
+            if let Some(key) = cookie.key() {
+                live = sessions::find(&state.core, &key).await?;
+                break;
+            }
+        }
         Ok(Self {
             user: live.map(CurrentUser),
         })
@@ -262,10 +274,6 @@ impl FromRequest for ScriptUser {
 }
 
 fn key_in(request: &HttpRequest) -> Option<Token> {
-    request
-        .get_session()
-        .get(KEY)
-        .ok()
-        .flatten()
-        .map(Token::received)
+    let mut named = state(request).cookie.named(request.headers());
+    named.find_map(NamedCookie::key)
 }

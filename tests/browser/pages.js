@@ -386,6 +386,28 @@ function room() {
       },
     },
     {
+      ...{ name: 'room, a message of another person', at: '/rooms/{room}/messages', status: 422 },
+      ...{ says: 'send it again to send it as', problem: 'You are now signed in as' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        const room = await joinedRoom(page, site);
+        await openWithoutScript(page, room);
+        await signUp(page, site);
+        await submit(page.context().request, `${room}/join`, { join: '1' });
+        await sendMessage(page, 'Did I miss the tea?');
+      },
+    },
+    {
+      ...{ name: 'room, a message from its private time', at: '/rooms/{room}/messages', as: 'bob' },
+      ...{ status: 422, says: 'send it again to publish it', problem: 'This room is public now.' },
+      go: async ({ page, site }) => {
+        const room = await site.privateRoom('ada', ['bob']);
+        await openWithoutScript(page, room);
+        await submit(await site.person('ada'), `${room}/settings/public`, { confirm: '1' });
+        await sendMessage(page, 'Did I miss the tea?');
+      },
+    },
+    {
       ...{ name: 'room, an empty message', at: '/rooms/{room}/messages', as: 'ada', status: 422 },
       ...{ says: 'Enter a message', problem: 'Enter a message' },
       go: async ({ page, site }) => {
@@ -588,6 +610,15 @@ function messageRefused() {
     {
       ...{ name: name('no such room'), at, as: 'ada', status: 404, says: 'There is no such room' },
       go: leaveThenSend((site) => site.privateRoom('bob', ['ada'])),
+    },
+    {
+      ...{ name: name('another person'), at, status: 422, says: 'Someone else was signed in when' },
+      go: async ({ page, site }) => {
+        await signUp(page, site);
+        await openWithoutScript(page, await joinedRoom(page, site));
+        await signUp(page, site);
+        await sendMessage(page, 'Did I miss the tea?');
+      },
     },
     {
       ...{ name: name('signed out'), at, status: 401, says: 'You are signed out. Sign in to' },
@@ -819,6 +850,17 @@ function errors() {
         go: async ({ page, site }) => {
           await openWithoutScript(page, site.rooms['Kettle club']);
           await sendMessage(page, 'kettle '.repeat(10_000));
+        },
+      },
+      {
+        ...{ name: 'error, made for another person', at: '/rooms/new', status: 422 },
+        says: /You are now signed in as newcomer.*Room name, ready to copy/s,
+        go: async ({ page, site }) => {
+          await signUp(page, site);
+          await page.goto('/rooms/new');
+          await fillIn(page, { 'Room name': LONG_NAME });
+          await signUp(page, site);
+          await page.getByRole('button', { name: 'Create room' }).click();
         },
       },
       {

@@ -7,6 +7,7 @@ use reqwest::Method;
 use scraper::{ElementRef, Html, Selector};
 use tokio::sync::OnceCell;
 
+use crate::another_person;
 use crate::support::{
     Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, reset_link, sign_up_link, text_of,
 };
@@ -468,6 +469,56 @@ async fn states_of_running_a_room(app: &TestApp) -> Vec<State> {
         );
     }
     states
+}
+
+/// Whether a path is an address of a route.
+fn is_address_of(pattern: &str, path: &str) -> bool {
+    let (parts, places) = (path.split('/'), pattern.split('/'));
+    parts.clone().count() == places.clone().count()
+        && parts
+            .zip(places)
+            .all(|(part, place)| part == place || place.starts_with('{'))
+}
+
+#[actix_web::test]
+async fn every_form_of_a_signed_in_page_says_whom_it_was_made_for() {
+    let (mut seen, mut typed) = (BTreeSet::new(), BTreeSet::new());
+    let routes = another_person::routes_of_forms();
+    for state in all_states().await {
+        let html = state.page.html();
+        let reader = select(&html, "form.sign-out [name=for]");
+        let reader = reader.first().and_then(|field| field.attr("value"));
+        for form in select(&html, "form[method=post]") {
+            let (page, action) = ((state.pattern, state.name), form.attr("action").unwrap());
+            let route = routes.iter().find(|route| is_address_of(route, action));
+            let all = |selector| form.select(&Selector::parse(selector).unwrap()).collect();
+            let made_for: Vec<ElementRef<'_>> = all("[type=hidden][name=for]");
+            let values: Vec<_> = made_for.iter().map(|field| field.attr("value")).collect();
+            let Some(route) = route else {
+                let is_for_nobody = |route: &&str| is_address_of(route, action);
+                assert!(
+                    another_person::FOR_NOBODY.iter().any(is_for_nobody),
+                    "{page:?} {action}"
+                );
+                assert_eq!(values, [], "{page:?} {action}");
+                continue;
+            };
+            assert_eq!(values, [reader], "{page:?} {action}");
+            assert!(reader.unwrap().parse::<i64>().is_ok(), "{page:?} {action}");
+            seen.insert(*route);
+            let fields: Vec<ElementRef<'_>> = all("input[type=text], textarea");
+            for field in fields {
+                typed.insert((*route, field.attr("name").unwrap().to_owned()));
+            }
+        }
+    }
+
+    let expected: BTreeSet<_> = routes.into_iter().collect();
+    assert_eq!(seen, expected, "each form is on one of the pages");
+    // What is typed into a form is given back to another person: see `another_person`.
+    typed.remove(&("/rooms/{room}/messages", "text".to_owned()));
+    let given_back = another_person::TYPED.map(|(route, field, _)| (route, field.to_owned()));
+    assert_eq!(typed, given_back.into_iter().collect());
 }
 
 fn select<'a>(html: &'a Html, selector: &str) -> Vec<ElementRef<'a>> {

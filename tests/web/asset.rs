@@ -20,14 +20,16 @@ async fn style_address(app: &TestApp) -> String {
 }
 
 #[actix_web::test]
-async fn the_plain_and_the_compressed_form_have_each_a_strong_tag() {
+async fn the_plain_and_the_compressed_forms_have_each_a_strong_tag() {
     let app = TestApp::spawn().await;
 
     let plain = get(&app, "/assets/room.js", "identity", "").await;
     let compressed = get(&app, "/assets/room.js", "gzip", "").await;
+    let smallest = get(&app, "/assets/room.js", "gzip, zstd", "").await;
 
     let (plain, compressed) = (plain.header("etag"), compressed.header("etag"));
     assert_ne!(plain, compressed);
+    assert!(![plain, compressed].contains(&smallest.header("etag")));
     for tag in [plain, compressed] {
         assert!(tag.starts_with('"') && tag.ends_with('"'), "{tag}");
         for encoding in ["identity", "gzip"] {

@@ -79,18 +79,25 @@ async fn compressed_pages_and_assets_decode_to_the_same_bytes() {
 
     for path in ["/login", "/assets/app.css", "/assets/room.js"] {
         let plain = browser.get(path).await;
-        let request = browser.client.get(browser.url(path));
-        let answer = request.header("accept-encoding", "gzip").send().await;
-        let answer = answer.unwrap();
-        assert_eq!(answer.headers()["content-encoding"], "gzip", "{path}");
-        let compressed = answer.bytes().await.unwrap();
-        let mut text = String::new();
-        GzDecoder::new(&compressed[..])
-            .read_to_string(&mut text)
-            .unwrap();
+        for (accepted, coding) in [("gzip", "gzip"), ("gzip, deflate, br, zstd", "zstd")] {
+            let request = browser.client.get(browser.url(path));
+            let answer = request.header("accept-encoding", accepted).send().await;
+            let answer = answer.unwrap();
+            assert_eq!(answer.headers()["content-encoding"], coding, "{path}");
+            let compressed = answer.bytes().await.unwrap();
+            let decoded = match coding {
+                "gzip" => {
+                    let mut decoded = Vec::new();
+                    let mut decoder = GzDecoder::new(&compressed[..]);
+                    decoder.read_to_end(&mut decoded).unwrap();
+                    decoded
+                }
+                _ => zstd::decode_all(&compressed[..]).unwrap(),
+            };
 
-        assert_eq!(text, plain.body);
-        assert!(compressed.len() * 4 < text.len() * 3, "{path}");
+            assert_eq!(decoded, plain.body.as_bytes());
+            assert!(compressed.len() * 4 < decoded.len() * 3, "{path}");
+        }
         assert_eq!(plain.header("content-encoding"), "");
         assert_eq!(plain.header("vary"), "accept-encoding");
     }
@@ -166,7 +173,12 @@ async fn each_kind_of_response_has_exactly_these_headers() {
     let html = [&fragment[..], &["vary: accept-encoding"]].concat();
     let news = [
         &fragment[..],
-        &["mirage-cursor: …", "mirage-reset: 1", TIME],
+        &[
+            "mirage-cursor: …",
+            "mirage-public: 1",
+            "mirage-reset: 1",
+            TIME,
+        ],
     ]
     .concat();
     let file = [
@@ -183,7 +195,7 @@ async fn each_kind_of_response_has_exactly_these_headers() {
             "no news",
             ada.get(&nothing).await,
             204,
-            &["mirage-cursor: …", TIME],
+            &["mirage-cursor: …", "mirage-public: 1", TIME],
         ),
         (
             "a poll refused",

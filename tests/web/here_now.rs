@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::{Browser, Page, TestApp};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp};
 
 fn heading(page: &Page) -> String {
     page.text("#members-heading")
@@ -63,6 +63,50 @@ async fn a_person_who_leaves_is_no_longer_counted() {
     bob.leave(room).await;
 
     assert_eq!(heading(&ada.room(room).await), "Members (1), 1 here now");
+}
+
+#[actix_web::test]
+async fn people_who_are_removed_or_banned_or_delete_their_account_are_no_longer_counted() {
+    let app = TestApp::spawn().await;
+    let owner = app.sign_up("owner").await;
+    let room = owner.create_private_room("Den").await;
+    for name in ["removed", "banned", "deleted", "bob", "carl"] {
+        let person = app.sign_up(name).await;
+        person.join_privately("Den", ROOM_PASSWORD).await;
+        person.room(room).await;
+        if name == "deleted" {
+            assert_eq!(heading(&owner.room(room).await), "Members (4), 4 here now");
+            let form = [("password", PASSWORD)];
+            let page = person.post("/account/delete", &form).await;
+            page.assert_status(303);
+        }
+    }
+
+    let confirm = [("confirm", "1")];
+    let page = owner.manage(room, "removed", "remove", &confirm).await;
+    page.assert_status(303);
+    owner.ban(room, "banned", "spam").await;
+    assert_eq!(heading(&owner.room(room).await), "Members (3), 3 here now");
+
+    let form = [("password", "eight spoons"), ("others", "go")];
+    let path = format!("/rooms/{room}/settings/password");
+    owner.post(&path, &form).await.assert_status(303);
+    assert_eq!(heading(&owner.room(room).await), "Members (1), 1 here now");
+}
+
+#[actix_web::test]
+async fn a_person_who_leaves_and_comes_back_is_counted_once() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    bob.room(room).await;
+    bob.leave(room).await;
+
+    bob.join(room).await;
+
+    bob.room(room).await;
+    assert_eq!(heading(&ada.room(room).await), "Members (2), 2 here now");
 }
 
 #[actix_web::test]

@@ -186,6 +186,42 @@ async fn a_deleted_room_disappears_for_its_members() {
 }
 
 #[actix_web::test]
+async fn what_an_operator_confirmed_is_deleted_and_not_what_has_taken_its_name_since() {
+    let app = spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Tea").await;
+    let database = &app.core.writer;
+    let (person, _) = operators::find_person(database, "ADA")
+        .await
+        .unwrap()
+        .unwrap();
+    let (room, _) = operators::find_room(database, "tea")
+        .await
+        .unwrap()
+        .unwrap();
+    let confirm = [("confirm", "1")];
+    let path = format!("/rooms/{tea}/settings/delete");
+    ada.post(&path, &confirm).await.assert_status(303);
+    let password = [("password", PASSWORD)];
+    ada.post("/account/delete", &password)
+        .await
+        .assert_status(303);
+    let heir = app.sign_up("ada").await;
+    let new_tea = bob.create_public_room("Tea").await;
+
+    let now = app.clock.now();
+    assert!(
+        !operators::delete_person(database, person, now)
+            .await
+            .unwrap()
+    );
+    assert!(!operators::delete_room(database, room, now).await.unwrap());
+
+    heir.get("/rooms").await.assert_status(200);
+    bob.room(new_tea).await.assert_status(200);
+}
+
+#[actix_web::test]
 async fn polling_the_change_feed_is_not_counted_as_request_statements() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
@@ -195,7 +231,8 @@ async fn polling_the_change_feed_is_not_counted_as_request_statements() {
 
     let now = app.clock.now();
     let beside = Database::connect(app.database_url()).await.unwrap();
-    operators::delete_room(&beside, "tea", now).await.unwrap();
+    let deleted = operators::delete_room(&beside, RoomId(tea), now).await;
+    assert!(deleted.unwrap());
     wait_until(async || {
         tokio::task::yield_now().await;
         app.core.messages.bytes().await == 0
@@ -210,14 +247,13 @@ async fn polling_the_change_feed_is_not_counted_as_request_statements() {
 async fn the_change_feed_keeps_changes_for_an_hour() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
-    ada.create_public_room("Tea").await;
-    ada.create_public_room("Cake").await;
+    let tea = ada.create_public_room("Tea").await;
+    let cake = ada.create_public_room("Cake").await;
     let (readers, writer) = (&app.core.database, &app.core.writer);
-    let delete = async |name| {
+    let delete = async |room| {
         let now = app.clock.now();
-        operators::delete_room(&app.core.writer, name, now)
-            .await
-            .unwrap();
+        let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
+        assert!(deleted.unwrap());
         ChangeFeed::follow(readers.clone(), writer.clone(), Origin::random())
             .await
             .unwrap()
@@ -226,8 +262,8 @@ async fn the_change_feed_keeps_changes_for_an_hour() {
         let kinds = "SELECT kind FROM changes";
         db_column(&app, kinds).await.len()
     };
-    let first = delete("tea").await;
-    let both = delete("cake").await;
+    let first = delete(tea).await;
+    let both = delete(cake).await;
 
     both.delete_old(app.clock.now()).await.unwrap();
     // Two rooms were created and deleted.

@@ -1,6 +1,17 @@
 //! Races: of two concurrent requests, exactly one wins.
 
-use crate::support::{ROOM_PASSWORD, TestApp};
+use std::future::poll_fn;
+use std::pin::pin;
+use std::task::Poll;
+
+use mirage::domain::RoomId;
+use mirage::live::messages::Since;
+use mirage::live::sessions::LiveSession;
+use mirage::security::tokens::Token;
+use mirage::services::messages::{self, Polled, Visibility, WaitMode};
+use tokio_util::sync::CancellationToken;
+
+use crate::support::{ROOM_PASSWORD, START, TestApp};
 
 const ROUNDS: usize = 20;
 
@@ -84,4 +95,49 @@ async fn two_people_cannot_both_take_the_last_place_in_a_room() {
         statuses.sort_unstable();
         assert_eq!(statuses, [303, 403]);
     }
+}
+
+#[actix_web::test]
+async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_private_messages() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    app.sign_up("eve").await;
+    let room = ada.create_private_room("Den").await;
+    ada.send(room, "between us").await.assert_status(303);
+    let eve = app.user_id("eve").await;
+    let (key, stopping) = (Token::random().digest(), CancellationToken::new());
+    let session = LiveSession::new(key, (eve, "eve".to_owned()), START, START, stopping);
+    let (core, id) = (&app.core, RoomId(room));
+    let poll = messages::poll(
+        core,
+        &session,
+        id,
+        None,
+        WaitMode::Never,
+        Visibility::Hidden,
+    );
+    let mut poll = pin!(poll);
+
+    // What the services do when the room is made public and the stranger joins, with the poll begun before.
+    let update = core.rooms.update_exclusive(id, async {
+        let begun = poll_fn(|task| Poll::Ready(poll.as_mut().poll(task))).await;
+        assert!(begun.is_pending());
+        let now = START.0;
+        for sql in [
+            format!("UPDATE rooms SET is_private = 0, password_hash = NULL WHERE id = {room}"),
+            format!(
+                "INSERT INTO room_members (room_id, user_id, joined_at, role) VALUES ({room}, {}, {now}, 'member')",
+                eve.0
+            ),
+        ] {
+            app.execute(&sql).await;
+        }
+        core.messages.clear(id, core.clock.site_time()).await;
+    });
+    update.await;
+
+    let Polled::Since(Since::Reset(page), _) = poll.await.unwrap() else {
+        panic!("the stranger has joined and has no cursor")
+    };
+    assert!(page.messages.is_empty());
 }

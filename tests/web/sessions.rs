@@ -271,6 +271,25 @@ async fn the_twenty_first_sign_in_ends_the_least_recently_used_session() {
 }
 
 #[actix_web::test]
+async fn signing_in_again_in_one_of_twenty_browsers_ends_no_other_session() {
+    let app = TestApp::spawn().await;
+    let mut browsers = vec![app.sign_up("ada").await];
+    for _ in 1..20 {
+        app.clock.advance(Duration::from_secs(60));
+        browsers.push(app.sign_in("ada", PASSWORD).await);
+    }
+
+    browsers[19]
+        .post("/login", &FORM)
+        .await
+        .assert_redirect("/");
+
+    for browser in &browsers {
+        browser.get("/rooms").await.assert_status(200);
+    }
+}
+
+#[actix_web::test]
 async fn an_expired_session_is_evicted_before_a_live_one() {
     let app = TestApp::spawn().await;
     let mut browsers = vec![app.sign_up("ada").await];

@@ -63,9 +63,9 @@ impl Messages {
     /// Posts a message and wakes the room's readers, unless the session has ended, the version is stale or
     /// the nonce was used. The conditions are checked in this order, under the room's lock.
     ///
-    /// A caller that takes a right away calls [`Messages::raise_version`]; a caller that ends a session sets
-    /// `session_ended` and calls [`Messages::wake`]. After these return, nothing more is posted by that right
-    /// or in that session.
+    /// A caller that takes a right away calls [`Messages::raise_version`]; after this returns, nothing more is
+    /// posted by that right. A caller that ends a session sets `session_ended`; no append that begins after that
+    /// posts in that session.
     pub async fn append(&self, room: RoomId, wish: &Wish<'_>, now: SiteTime) -> Appended {
         let Log::Memory(log) = &self.log;
         log.append(room, wish, now)
@@ -142,12 +142,6 @@ impl Messages {
     pub async fn subscribe(&self, room: RoomId) -> Subscription {
         let Log::Memory(log) = &self.log;
         log.subscribe(room)
-    }
-
-    /// Wakes a room's readers, who then look again at whether they may read.
-    pub async fn wake(&self, room: RoomId) {
-        let Log::Memory(log) = &self.log;
-        log.wake(room);
     }
 
     /// Deletes a live message of a room. Returns whether there was one.

@@ -155,11 +155,6 @@ impl MemoryLog {
             .unwrap_or(0)
     }
 
-    /// Wakes all subscribers of a room.
-    pub(super) fn wake(&self, room: RoomId) {
-        self.with_log(room, |log| log.wake());
-    }
-
     /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
     /// subscribers.
     pub(super) fn raise_version(&self, room: RoomId, version: i64) {

@@ -256,7 +256,7 @@ async fn a_sweep_keeps_a_room_that_somebody_subscribes_to() {
     messages.sweep(later).await;
     assert_eq!(messages.subscriber_count(TEA), 1);
     assert!(!is_woken(&mut subscription).await);
-    messages.wake(TEA).await;
+    messages.raise_version(TEA, 1).await;
     assert!(is_woken(&mut subscription).await);
 
     drop(subscription);

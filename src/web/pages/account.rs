@@ -1,7 +1,7 @@
 //! Your account: the setting for announcements, and links to the other account pages.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::domain::Announcements;
 use crate::services::accounts;
 use crate::web::answers::{html, html_with, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
 use crate::web::session::CurrentUser;
@@ -46,6 +46,8 @@ pub struct AccountForm {
     announcements: String,
 }
 
+impl Fields for AccountForm {}
+
 /// Shows the page. **Who:** signed-in users. **Answers:** their settings.
 pub async fn show(
     state: Data<WebState>,
@@ -70,7 +72,7 @@ pub async fn show(
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
-    form: Form<AccountForm>,
+    form: OwnForm<AccountForm>,
 ) -> PageResult {
     let Ok(announcements) = form.announcements.parse::<Announcements>() else {
         const CHOOSE: &str = "Choose what to announce";

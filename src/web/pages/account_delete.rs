@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::domain::{PlainPassword, Username};
 use crate::services::accounts::{self, Deleted};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, SessionCookie};
@@ -30,6 +30,8 @@ pub struct DeleteForm {
     password: String,
 }
 
+impl Fields for DeleteForm {}
+
 /// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     html(&DeletePage {
@@ -45,7 +47,7 @@ pub async fn submit(
     request: HttpRequest,
     user: CurrentUser,
     cookie: SessionCookie,
-    form: Form<DeleteForm>,
+    form: OwnForm<DeleteForm>,
 ) -> PageResult {
     let answer = delete(&state, &request, &user, &cookie, &form).await;
     or_retry_form(answer, "password", |problems| {

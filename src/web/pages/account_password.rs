@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::domain::{PasswordCandidate, PlainPassword, Username};
 use crate::services::accounts::{self, PasswordChanged};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::{choose_password, count_password_attempt};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, SessionCookie};
@@ -40,6 +40,8 @@ pub struct PasswordForm {
     password: String,
 }
 
+impl Fields for PasswordForm {}
+
 /// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     html(&PasswordPage::new(&state, &user, Problems::default()))
@@ -58,7 +60,7 @@ pub async fn submit(
     request: HttpRequest,
     user: CurrentUser,
     cookie: SessionCookie,
-    form: Form<PasswordForm>,
+    form: OwnForm<PasswordForm>,
 ) -> PageResult {
     let answer = change(&state, &request, &user, &cookie, &form).await;
     or_retry_form(answer, "current", |problems| {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::security::tokens::TokenDigest;
 use crate::services::sessions::{self, OwnSession};
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
 use crate::web::session::{CurrentUser, SessionCookie};
@@ -64,7 +64,7 @@ pub async fn end(
     user: CurrentUser,
     cookie: SessionCookie,
     session: Path<String>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     state.core.limits.change(user.user_id)?;
     if let Some(digest) = TokenDigest::from_hex(&session) {
@@ -83,7 +83,7 @@ pub async fn end(
 pub async fn end_others(
     state: Data<WebState>,
     user: CurrentUser,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     state.core.limits.change(user.user_id)?;
     sessions::end_others(&state.core, user.user_id, user.digest).await?;

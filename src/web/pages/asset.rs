@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
 use crate::web::assets::{Embedded, Source};
-use crate::web::compression::accepts_gzip;
+use crate::web::compression::Coding;
 use crate::web::error::AppError;
 use crate::web::query::Query;
 use crate::web::state::WebState;
@@ -43,18 +43,17 @@ pub async fn show(
 
 fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> HttpResponse {
     let fingerprint = &embedded.fingerprint;
-    // The plain and the compressed form need different tags (RFC 9110, section 8.8.3).
+    // Each form needs a tag of its own (RFC 9110, section 8.8.3).
     let plain_tag = EntityTag::new_strong(fingerprint.clone());
-    let compressed_tag = EntityTag::new_strong(format!("{fingerprint}-gzip"));
     let known = IfNoneMatch::parse(request).unwrap_or(IfNoneMatch::Items(Vec::new()));
     let is_known = |tag: &EntityTag| match &known {
         IfNoneMatch::Any => true,
         IfNoneMatch::Items(known) => known.iter().any(|known| known.weak_eq(tag)),
     };
-    let compressed = embedded.compressed.as_ref();
-    let compressed = compressed.filter(|_| accepts_gzip(request) && !is_known(&plain_tag));
+    let coding = Coding::accepted(request).filter(|_| !is_known(&plain_tag));
+    let compressed = coding.and_then(|coding| Some((coding, embedded.compressed(coding)?)));
     let tag = match compressed {
-        Some(_) => compressed_tag,
+        Some((coding, _)) => EntityTag::new_strong(format!("{fingerprint}-{}", coding.as_str())),
         None => plain_tag,
     };
     let is_not_modified = is_known(&tag);
@@ -76,8 +75,8 @@ fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> Ht
     }
     response.content_type(embedded.content_type);
     match compressed {
-        Some(compressed) => response
-            .insert_header((CONTENT_ENCODING, HeaderValue::from_static("gzip")))
+        Some((coding, compressed)) => response
+            .insert_header((CONTENT_ENCODING, HeaderValue::from_static(coding.as_str())))
             .body(compressed.clone()),
         None => response.body(Bytes::from_static(embedded.plain)),
     }

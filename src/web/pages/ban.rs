@@ -1,17 +1,17 @@
 //! Ban a person from a room: asks for confirmation and the reason.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{BanReason, Role, RoomId, UserId};
+use crate::domain::{Audience, BanReason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::moderation::{self, Person};
 use crate::urls::members_done_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::room_and_person;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
@@ -32,6 +32,11 @@ struct BanPage<'a> {
 #[serde(default)]
 pub struct BanForm {
     reason: String,
+    audience: String,
+}
+
+impl Fields for BanForm {
+    const TYPED: &'static [(&'static str, &'static str)] = &[("reason", "Reason")];
 }
 
 /// Shows the page. **Who:** moderators, for people they may moderate. **Answers:** the form.
@@ -57,7 +62,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, UserId)>,
-    form: Form<BanForm>,
+    form: OwnForm<BanForm>,
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
@@ -71,6 +76,10 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
+    if Audience::parse(&form.audience) < room.audience() {
+        const PUBLIC: &str = "This room is public now: they see the reason when they try to join. Check it, then ban them again";
+        return show_again(Problems::one("reason", PUBLIC));
+    }
     let reason = match BanReason::parse(&form.reason) {
         Ok(reason) => reason,
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),

@@ -3,17 +3,17 @@
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
 use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::{moderation, room_settings};
-use crate::urls::{members_done_url, room_settings_done_url};
+use crate::urls::{members_done_url, room_settings_done_url, room_settings_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::{room_and_person, room_with_role};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
@@ -78,7 +78,7 @@ pub const QUESTIONS: [Question; 6] = [
         consequences: &[
             "Everyone can see it in the list of public rooms and join it with one click.",
             "All messages in it now are deleted, because they were written in private. This cannot be undone.",
-            "Its password and invite links stop working. Banned people stay banned.",
+            "Its password and invite links stop working. Banned people stay banned, and see the reason when they try to join.",
         ],
     },
     Question {
@@ -135,7 +135,7 @@ pub async fn show(
     let question = question(&request)?;
     let (room, person) = subject(&state, &user, question.action, *target).await?;
     if question.action == Action::MakePublic && !room.is_private {
-        return Ok(see_other(format!("/rooms/{}/settings", room.id)));
+        return Ok(see_other(room_settings_url(room.id)));
     }
     let (back, back_name) = match person {
         Some(_) => ("/members", "the members"),
@@ -161,7 +161,7 @@ pub async fn submit(
     user: CurrentUser,
     request: HttpRequest,
     target: Path<Target>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let action = question(&request)?.action;
     let (room, person) = subject(&state, &user, action, *target).await?;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 
 use crate::domain::{MessageId, Role, RoomId};
@@ -12,7 +12,7 @@ use crate::services::messages;
 use crate::urls::{room_done_url, room_moderated_url};
 use crate::web::answers::{html, see_other};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
@@ -55,7 +55,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, MessageId)>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Member).await?;

@@ -1,7 +1,7 @@
 //! An invite link to a private room: shows the room's name and a button to join.
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 
 use crate::security::tokens::Token;
@@ -11,7 +11,7 @@ use crate::urls::{invite_url, with_next};
 use crate::web::answers::{html, join_response};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
@@ -60,7 +60,7 @@ pub async fn submit(
     request: HttpRequest,
     user: CurrentUser,
     token: Path<String>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     state.core.limits.change(user.user_id)?;

@@ -1,7 +1,7 @@
 //! The invite links of a private room: the active links, and a form to create another.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 use serde::Deserialize;
@@ -13,7 +13,7 @@ use crate::services::invites::{self, Created, Invite};
 use crate::urls::{invite_url, room_url};
 use crate::web::answers::{html, html_with};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
@@ -83,6 +83,8 @@ pub struct InvitesForm {
     uses: String,
 }
 
+impl Fields for InvitesForm {}
+
 impl InvitesForm {
     fn parse(&self) -> Result<(InviteLifetime, InviteUses), Problems> {
         let mut problems = Problems::default();
@@ -130,7 +132,7 @@ pub async fn submit(
     user: CurrentUser,
     request: HttpRequest,
     room: Path<RoomId>,
-    form: Form<InvitesForm>,
+    form: OwnForm<InvitesForm>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Moderator).await?;
     if !room.is_private {

@@ -1,12 +1,12 @@
 //! Join a public room.
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 
 use crate::domain::RoomId;
 use crate::services::members;
 use crate::web::answers::join_response;
 use crate::web::error::PageResult;
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -16,7 +16,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     state.core.limits.change(user.user_id)?;
     join_response(members::join_public(&state.core, *room, user.user_id).await?)

@@ -1,6 +1,6 @@
 //! Leave a room: asks for confirmation.
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 
 use crate::domain::{Role, RoomId};
@@ -8,7 +8,7 @@ use crate::live::rooms::Room;
 use crate::services::members::{self, Left};
 use crate::web::answers::{html, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
@@ -37,7 +37,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Member).await?;
     state.core.limits.change(user.user_id)?;

@@ -1,13 +1,13 @@
 //! Lift a ban.
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 
 use crate::domain::{Role, RoomId, UserId};
 use crate::services::moderation;
 use crate::urls::members_done_url;
 use crate::web::answers::see_other;
 use crate::web::error::PageResult;
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -18,7 +18,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, UserId)>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let (room, person) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;

@@ -1,6 +1,6 @@
 //! Change a member's role: appoint or remove a moderator.
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use serde::Deserialize;
 
 use crate::domain::{Role, RoomId, UserId};
@@ -8,6 +8,7 @@ use crate::services::moderation;
 use crate::urls::members_done_url;
 use crate::web::answers::see_other;
 use crate::web::error::{AppError, PageResult};
+use crate::web::forms::{Fields, OwnForm};
 use crate::web::guards::room_and_person;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -19,12 +20,14 @@ pub struct RoleForm {
     role: String,
 }
 
+impl Fields for RoleForm {}
+
 /// Changes a member's role. **Who:** the owner. **Answers:** 303 to the members page, or 429.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, UserId)>,
-    form: Form<RoleForm>,
+    form: OwnForm<RoleForm>,
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Owner).await?;

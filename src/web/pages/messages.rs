@@ -9,7 +9,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::room_view::{Range, RoomPage};
-use crate::domain::{MessageText, RoomId};
+use crate::domain::{Audience, MessageText, RoomId};
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
 use crate::services::messages::{self, Sent};
@@ -17,7 +17,7 @@ use crate::services::rooms::{self, Access};
 use crate::urls::{login_url, room_draft_url, room_sent_url, room_url};
 use crate::web::answers::{html_with, see_other, with_retry_after};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Problems;
+use crate::web::forms::{Problems, is_made_for_another};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
@@ -33,6 +33,16 @@ const NONCE: &str = "Mirage-Nonce";
 pub struct MessageForm {
     text: String,
     nonce: String,
+    #[serde(rename = "for")]
+    made_for: String,
+    audience: String,
+}
+
+impl MessageForm {
+    /// Returns for whom the text was written.
+    fn audience(&self) -> Audience {
+        Audience::parse(&self.audience)
+    }
 }
 
 /// The page for a refused message when the room page cannot be shown. Gives the text back.
@@ -45,6 +55,8 @@ struct MessageRefusedPage<'a> {
 }
 
 enum Refusal<'a> {
+    /// The form was made for another person than this one, who is signed in now.
+    AnotherPerson(&'a str),
     /// The author is not a member of this public room.
     NotAMember(&'a Room),
     /// Only the owner and moderators may write in this room.
@@ -62,12 +74,13 @@ impl Refusal<'_> {
     fn room(&self) -> Option<&Room> {
         match self {
             Self::NotAMember(room) | Self::ReadOnly(room) => Some(room),
-            Self::Hidden | Self::SignedOut | Self::Unavailable => None,
+            Self::AnotherPerson(_) | Self::Hidden | Self::SignedOut | Self::Unavailable => None,
         }
     }
 
     fn status(&self) -> StatusCode {
         match self {
+            Self::AnotherPerson(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::NotAMember(_) | Self::ReadOnly(_) => StatusCode::FORBIDDEN,
             Self::Hidden => StatusCode::NOT_FOUND,
             Self::SignedOut => StatusCode::UNAUTHORIZED,
@@ -85,11 +98,11 @@ pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
 /// Sends a message.
 ///
 /// **Who:** members who may post. **Answers:** 303 to the room, or 204 with the next nonce for the script. All
-/// refusals give the text back: the room page with 422 or 429; 403 if the author is not a member of the public room,
-/// or may not post in the room; 404 if the room does not exist or is hidden; 503 if the database is unreachable. If
-/// the session has ended, the text is kept as a draft, with 303 to the sign-in page, which leads back to the room
-/// with the draft; 401 with the text if it is longer than a message, or not from the author's own form; the script
-/// gets 401.
+/// refusals give the text back: the room page with 422 or 429; 422 if the form was made for another person; 403 if the
+/// author is not a member of the public room, or may not post in the room; 404 if the room does not exist or is hidden;
+/// 503 if the database is unreachable. If the session has ended, the text is kept as a draft, with 303 to the sign-in
+/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from the
+/// author's own form; the script gets 401.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
@@ -119,7 +132,8 @@ async fn keep_draft(state: &WebState, room: RoomId, form: &MessageForm) -> PageR
     if let Ok(text) = MessageText::parse(&form.text)
         && messages::keep_draft(&state.core, room, text, &form.nonce).await?
     {
-        return Ok(see_other(login_url(Some(&room_draft_url(room)))));
+        let draft = room_draft_url(room, form.audience());
+        return Ok(see_other(login_url(Some(&draft))));
     }
     refusal_page(state, None, Refusal::SignedOut, form)
 }
@@ -131,6 +145,9 @@ async fn send(
     form: &MessageForm,
     is_script: bool,
 ) -> PageResult {
+    if is_of_another(state, user, room, form) {
+        return another_person(state, user, room, form, is_script).await;
+    }
     let text = match MessageText::parse(&form.text) {
         Ok(text) => text,
         Err(mistake) => {
@@ -148,7 +165,7 @@ async fn send(
             };
         }
     };
-    match messages::send(&state.core, user, room, text, &form.nonce).await? {
+    match messages::send(&state.core, user, room, text, form.audience(), &form.nonce).await? {
         Sent::Message(_) if is_script => {
             let nonce = (NONCE, state.core.nonces.make(user.user_id, room));
             Ok(HttpResponse::NoContent().insert_header(nonce).finish())
@@ -158,6 +175,11 @@ async fn send(
             const STALE: &str =
                 "This form was already used. Your message is still here: send it again";
             show_again(state, user, &room, form, STALE).await
+        }
+        Sent::PublicNow(room) => {
+            const PUBLIC: &str =
+                "This room is public now. Your message is still here: send it again to publish it";
+            show_for(state, user, &room, form, Audience::Everyone, PUBLIC).await
         }
         Sent::TooMany(room, wait) => {
             too_many(state, user, &room, form, "You are sending too fast", wait).await
@@ -194,7 +216,37 @@ async fn too_many(
     ))
 }
 
-/// Shows the room again, with the text in the message box and the problem with it.
+/// Whether the form was made for another person. Its nonce says so under a signature, its field `for` even if the
+/// nonce is unreadable.
+fn is_of_another(state: &WebState, user: &CurrentUser, room: RoomId, form: &MessageForm) -> bool {
+    let owner = state.core.nonces.owner(&form.nonce, room);
+    is_made_for_another(&form.made_for, user.user_id)
+        || owner.is_some_and(|owner| owner != user.user_id)
+}
+
+/// Gives the text back to the person who is signed in now: in the box of their own form if they may write in the room.
+/// The script gets no form, so that its page, which was made for another person, sends nothing as this one.
+async fn another_person(
+    state: &WebState,
+    user: &CurrentUser,
+    room: RoomId,
+    form: &MessageForm,
+    is_script: bool,
+) -> PageResult {
+    let name = &user.user_name;
+    match rooms::access(&state.core, room, user.user_id).await? {
+        Access::Member(room) if room.may_post(user.user_id) && !is_script => {
+            let sentence = format!(
+                "You are now signed in as {name}. The message is still here: send it again to send it as {name}"
+            );
+            show_again(state, user, &room, form, sentence).await
+        }
+        _ => refusal_page(state, Some(user), Refusal::AnotherPerson(name), form),
+    }
+}
+
+/// Shows the room again, with the text in the message box and the problem with it. If the text was written for fewer
+/// people than can read it now, its form still says so.
 async fn show_again(
     state: &WebState,
     user: &CurrentUser,
@@ -202,11 +254,23 @@ async fn show_again(
     form: &MessageForm,
     sentence: impl Into<Cow<'static, str>>,
 ) -> PageResult {
+    show_for(state, user, room, form, form.audience(), sentence).await
+}
+
+/// Shows the room again like [`show_again`], with a form that says for whom the text is.
+async fn show_for(
+    state: &WebState,
+    user: &CurrentUser,
+    room: &Room,
+    form: &MessageForm,
+    audience: Audience,
+    sentence: impl Into<Cow<'static, str>>,
+) -> PageResult {
     let problems = Problems::one("message", sentence);
     let seen = state.core.read_marks.find(user.user_id, room.id);
     let page = RoomPage::new(state, user, room, Range::Newest { seen })
         .await?
-        .with_text(&form.text, problems);
+        .with_text(&form.text, audience, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

@@ -1,7 +1,7 @@
 //! Create a room: its name, public or private, and a password if private.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -10,7 +10,7 @@ use crate::services::rooms::{self, Created, Kind};
 use crate::urls::room_done_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -32,6 +32,10 @@ pub struct NewRoomForm {
     name: String,
     kind: String,
     password: String,
+}
+
+impl Fields for NewRoomForm {
+    const TYPED: &'static [(&'static str, &'static str)] = &[("name", "Room name")];
 }
 
 impl NewRoomForm {
@@ -78,7 +82,7 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
-    form: Form<NewRoomForm>,
+    form: OwnForm<NewRoomForm>,
 ) -> PageResult {
     let show_again = |problems| {
         html_with(

@@ -8,11 +8,12 @@ use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
-use crate::domain::{MessageId, RoomId, UserId};
+use crate::domain::{Audience, MessageId, RoomId, UserId};
 use crate::live::messages::{Cursor, Message, Since};
 use crate::services::messages::{self, Polled, Visibility, WaitMode};
 use crate::web::connections::end_on_hang_up;
 use crate::web::error::{AppError, StatusOnly};
+use crate::web::forms::is_made_for_another;
 use crate::web::query::Query;
 use crate::web::session::ScriptUser;
 use crate::web::state::WebState;
@@ -26,6 +27,9 @@ const RESET: HeaderName = HeaderName::from_static("mirage-reset");
 const CHANGED: HeaderName = HeaderName::from_static("mirage-changed");
 /// The header, always `0`, that tells the page to poll without waiting, every few seconds.
 const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
+/// The header `1` that tells the page that the room is public, so that what is written for its members alone must not
+/// be sent without a word.
+const PUBLIC: HeaderName = HeaderName::from_static("mirage-public");
 /// The header with the server's site time in milliseconds, the clock of the messages' deadlines.
 const TIME: HeaderName = HeaderName::from_static("mirage-time");
 
@@ -36,13 +40,15 @@ pub struct PollQuery {
     after: String,
     wait: String,
     hidden: String,
+    #[serde(rename = "for")]
+    made_for: String,
 }
 
 /// Answers a poll.
 ///
 /// **Who:** members. **Answers:** 200 with the messages added and removed after the cursor
 /// `after`, as `<li>` elements; 204 if nothing happened, after waiting unless `wait` is 0; errors with status
-/// only.
+/// only, 409 if the page was made `for` another person.
 pub async fn show(
     state: Data<WebState>,
     user: ScriptUser,
@@ -53,6 +59,11 @@ pub async fn show(
     // Parsed here, not by extractors, because their errors would be answered with an error page.
     let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
     let query = Query::<PollQuery>::parse(request.query_string())?;
+    if is_made_for_another(&query.made_for, user.user_id) {
+        let name = user.user_name.to_string();
+        let (typed, page) = (Vec::new(), None);
+        return Err(AppError::AnotherPerson { name, typed, page }.into());
+    }
     let cursor: Option<Cursor> = query.after.parse().ok();
     let wait_mode = if query.wait == "0" {
         WaitMode::Never
@@ -66,7 +77,9 @@ pub async fn show(
     };
     let _ends_on_hang_up = end_on_hang_up(&request);
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
-        Polled::Since(since) => Ok(answer(&state, cursor, &since, user.user_id)),
+        Polled::Since(since, audience) => {
+            Ok(answer(&state, cursor, &since, audience, user.user_id))
+        }
         Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()
             .insert_header((CURSOR, cursor.to_string()))
             .insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)))
@@ -82,7 +95,13 @@ pub async fn show(
     }
 }
 
-fn answer(state: &WebState, asked: Option<Cursor>, since: &Since, reader: UserId) -> HttpResponse {
+fn answer(
+    state: &WebState,
+    asked: Option<Cursor>,
+    since: &Since,
+    audience: Audience,
+    reader: UserId,
+) -> HttpResponse {
     let (cursor, body) = match since {
         Since::Nothing(cursor) => (cursor, None),
         Since::News {
@@ -101,6 +120,9 @@ fn answer(state: &WebState, asked: Option<Cursor>, since: &Since, reader: UserId
     let mut response = HttpResponse::build(status);
     response.insert_header((CURSOR, cursor.to_string()));
     response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
+    if audience == Audience::Everyone {
+        response.insert_header((PUBLIC, HeaderValue::from_static("1")));
+    }
     if matches!(since, Since::Reset(_)) {
         let is_restart = asked.is_some_and(|asked| !asked.is_of_life_of(*cursor));
         let why = if is_restart { "restart" } else { "1" };

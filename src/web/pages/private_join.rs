@@ -1,7 +1,7 @@
 //! Join a private room by its name and password.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -9,7 +9,7 @@ use crate::domain::{PlainPassword, RoomName};
 use crate::services::members::{self, Joined};
 use crate::web::answers::{html, html_with, join_response, or_retry_form};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -30,6 +30,10 @@ pub struct PrivateJoinForm {
     password: String,
 }
 
+impl Fields for PrivateJoinForm {
+    const TYPED: &'static [(&'static str, &'static str)] = &[("name", "Room name")];
+}
+
 /// Shows the page. **Who:** signed-in users. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     let layout = Layout::new(&state, Some(&user), NavPage::PrivateJoin);
@@ -47,7 +51,7 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
-    form: Form<PrivateJoinForm>,
+    form: OwnForm<PrivateJoinForm>,
 ) -> PageResult {
     let answer = join(&state, &user, &form).await;
     or_retry_form(answer, "name", |problems| {

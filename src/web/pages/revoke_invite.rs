@@ -1,13 +1,13 @@
 //! Revoke an invite link.
 
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 
 use crate::domain::{InviteId, Role, RoomId};
 use crate::services::invites::{self, Revoked};
 use crate::urls::invites_done_url;
 use crate::web::answers::see_other;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::EmptyForm;
+use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
@@ -17,7 +17,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     address: Path<(RoomId, InviteId)>,
-    _: Form<EmptyForm>,
+    _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let (room, invite) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;

@@ -7,7 +7,7 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::room_view::{Arrival, RELOADS, Range, RoomPage};
-use crate::domain::{MessageId, Role, RoomId};
+use crate::domain::{Audience, MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::rooms::{self, Access};
 use crate::services::{accounts, messages};
@@ -111,7 +111,11 @@ pub async fn show(
     let page = RoomPage::new(&state, &user, &room, range)
         .await?
         .with_arrival(arrival, settings.announcements.as_str())
-        .with_text(draft.as_deref().unwrap_or_default(), Problems::default())
+        .with_text(
+            draft.as_deref().unwrap_or_default(),
+            Audience::parse(&query.held),
+            Problems::default(),
+        )
         .with_invitation(|| absolute_url(&request, &room_url(room.id)));
     if is_viewed && matches!(range, Range::Newest { .. }) {
         messages::mark_seen(&state.core, &user, room.id, page.latest());

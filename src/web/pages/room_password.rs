@@ -1,7 +1,7 @@
 //! Set a room's password: makes a public room private, and changes the password of a private room.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -11,7 +11,7 @@ use crate::services::room_settings::{self, Others};
 use crate::urls::room_settings_done_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::CurrentUser;
@@ -35,6 +35,8 @@ pub struct RoomPasswordForm {
     others: String,
 }
 
+impl Fields for RoomPasswordForm {}
+
 /// Shows the page. **Who:** the owner. **Answers:** the form.
 pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Owner).await?;
@@ -52,7 +54,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    form: Form<RoomPasswordForm>,
+    form: OwnForm<RoomPasswordForm>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let mut problems = Problems::default();
@@ -74,6 +76,11 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
+    // Only the form of a private room asks about the others.
+    if !room.is_private && !form.others.is_empty() {
+        const PUBLIC: &str = "This room is public now. Setting a password makes it private again: enter it once more";
+        return show_again(Problems::one("password", PUBLIC));
+    }
     let Some((password, others)) = password.zip(others) else {
         return show_again(problems);
     };

@@ -1,17 +1,17 @@
 //! The settings of a room.
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::{Description, Language, Lifespan, Role, RoomId, RoomName, SlowMode};
+use crate::domain::{Audience, Description, Language, Lifespan, Role, RoomId, RoomName, SlowMode};
 use crate::live::rooms::Room;
 use crate::services::room_settings::{self, Changed, Settings};
 use crate::urls::room_settings_done_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
@@ -78,6 +78,12 @@ pub struct RoomSettingsForm {
     slow_mode: String,
     language: String,
     posting: String,
+    audience: String,
+}
+
+impl Fields for RoomSettingsForm {
+    const TYPED: &'static [(&'static str, &'static str)] =
+        &[("name", "Room name"), ("description", "Description")];
 }
 
 impl RoomSettingsForm {
@@ -94,6 +100,7 @@ impl RoomSettingsForm {
             slow_mode: room.slow_mode.0.as_secs().to_string(),
             language: room.language.map_or("", Language::tag).to_owned(),
             posting: room.posting.as_str().to_owned(),
+            audience: room.audience().as_str().to_owned(),
         }
     }
 
@@ -194,7 +201,7 @@ pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
     room: Path<RoomId>,
-    form: Form<RoomSettingsForm>,
+    form: OwnForm<RoomSettingsForm>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let longest = Lifespan(state.core.config.message_lifespan);
@@ -209,6 +216,11 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
+    if Audience::parse(&form.audience) < room.audience() {
+        const PUBLIC: &str =
+            "This room is public now: everyone can see the description. Check it, then save again";
+        return show_again(Problems::one("description", PUBLIC));
+    }
     let settings = match form.parse(longest) {
         Ok(settings) => settings,
         Err(problems) => return show_again(problems),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::domain::{InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
+use crate::domain::{Audience, InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::services::messages;
@@ -46,6 +46,8 @@ pub struct RoomPage<'a> {
     nonce: String,
     announcements: &'static str,
     text: &'a str,
+    /// For whom the text in the form is written.
+    audience: Audience,
     arrival: Arrival,
     /// The absolute URL of a new room, for its owner to share.
     address: Option<String>,
@@ -149,13 +151,14 @@ impl<'a> RoomPage<'a> {
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
-            here: state.core.presence.count(room.id, now),
+            here: state.core.presence.count(room, now),
             now,
             cursor: page.cursor.to_string(),
             groups: group_by_day(page.messages, is_new),
             nonce: state.core.nonces.make(user.user_id, room.id),
             announcements: "each",
             text: "",
+            audience: room.audience(),
             arrival: Arrival::Plain,
             address: None,
             problems: Problems::default(),
@@ -183,11 +186,12 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    /// Puts the text of a message that was not sent back into the form.
+    /// Puts the text of a message that was not sent, and was written for `audience`, back into the form.
     #[must_use]
-    pub fn with_text(self, text: &'a str, problems: Problems) -> Self {
+    pub fn with_text(self, text: &'a str, audience: Audience, problems: Problems) -> Self {
         Self {
             text,
+            audience: self.audience.min(audience),
             problems,
             ..self
         }
