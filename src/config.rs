@@ -11,6 +11,8 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+use crate::domain::SiteName;
+
 /// Group chat in rooms that forget, served as plain HTML.
 #[derive(Debug, Parser)]
 #[command(name = "mirage", version, about, max_term_width = 100)]
@@ -206,6 +208,15 @@ pub struct Config {
     /// Folder with another style sheet, scripts and icon, in place of those in the program
     #[arg(long, env = "MIRAGE_ASSETS")]
     pub assets: Option<PathBuf>,
+
+    /// Name of the site, for the titles and the top of its pages
+    #[arg(long, env = "MIRAGE_SITE_NAME", default_value = "Mirage", value_name = "NAME", value_parser = site_name)]
+    pub site_name: SiteName,
+
+    /// Text file for the page "About this site", such as rules, privacy policy and imprint. Empty lines
+    /// separate paragraphs, line breaks are kept, and web addresses become links. Read at the start. Not set: no such page
+    #[arg(long, env = "MIRAGE_ABOUT", value_name = "FILE")]
+    pub about: Option<PathBuf>,
 
     /// Whom people can ask for help, for example with a forgotten password: an email address or a sentence
     #[arg(long, env = "MIRAGE_CONTACT", value_parser = contact)]
@@ -508,6 +519,10 @@ fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
     Ok(PublicUrl(format!("{scheme}://{authority}")))
 }
 
+fn site_name(text: &str) -> Result<SiteName, String> {
+    SiteName::parse(text).map_err(|mistake| mistake.0.into_owned())
+}
+
 fn contact(text: &str) -> Result<String, &'static str> {
     let text = text.trim();
     if text.is_empty() || text.chars().any(char::is_control) {
@@ -666,6 +681,7 @@ mod tests {
             ("--public-url", "https://example.org:0"),
             ("--public-url", "https://example.org:"),
             ("--public-url", "https://[::1]:99999"),
+            ("--site-name", " "),
             ("--contact", " "),
             ("--message-lifespan", "0s"),
             ("--message-lifespan", "forever"),
@@ -883,12 +899,14 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 35] = [
+    const SETTINGS: [&str; 37] = [
         "bind",
         "database-url",
         "public-url",
         "secret-file",
         "assets",
+        "site-name",
+        "about",
         "contact",
         "sign-up",
         "message-lifespan",

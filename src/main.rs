@@ -7,7 +7,7 @@ use std::sync::Arc;
 use mirage::cli::{self, CommandError};
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig};
-use mirage::server::application::Application;
+use mirage::server::application::{Application, StartupError};
 use mirage::server::{allocator, logging};
 use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
@@ -61,7 +61,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let host = config.address.bind.ip();
     let application = Application::build(config, Arc::new(SystemClock::start()))
         .await
-        .map_err(|error| Failure::Other(error.to_string()))?;
+        .map_err(|error| match error {
+            StartupError::About(error) => Failure::Usage(error.to_string()),
+            error => Failure::Other(error.to_string()),
+        })?;
     let port = application.port();
     tracing::info!(address = %std::net::SocketAddr::new(host, port), "listening");
     application

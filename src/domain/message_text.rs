@@ -10,7 +10,7 @@ use super::mistake::Mistake;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct MessageText(String);
 
-/// A part of a message's text, as pages render it.
+/// A part of a text, as pages render it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Segment<'a> {
     /// Plain text.
@@ -32,19 +32,7 @@ impl MessageText {
     /// # Errors
     /// Returns a sentence for the person who typed the text.
     pub fn parse(typed: &str) -> Result<Self, Mistake> {
-        let is_in_pair = |at: usize| typed.as_bytes().get(at + 1) == Some(&b'\n');
-        let chars = typed
-            .char_indices()
-            .filter(|&(at, c)| c != '\r' || !is_in_pair(at));
-        let chars = chars.map(|(_, c)| {
-            if is_line_break(c) {
-                '\n'
-            } else {
-                replace_forbidden(c)
-            }
-        });
-        let mut text = String::with_capacity(typed.len());
-        text.extend(bound_marks(chars));
+        let text = normalize(typed);
         let text = text.trim_end().trim_start_matches('\n');
         if !text.chars().any(is_visible) {
             return Err(Mistake::new("Enter a message"));
@@ -94,25 +82,49 @@ impl MessageText {
     /// Splits the text into the segments that pages render.
     #[must_use]
     pub fn segments(&self) -> Vec<Segment<'_>> {
-        let mut segments = Vec::new();
-        for (number, line) in self.0.split('\n').enumerate() {
-            if number > 0 {
-                segments.push(Segment::LineBreak);
-            }
-            let mut rest = line;
-            while let Some((before, link, after)) = links::split_at_link(rest) {
-                if !before.is_empty() {
-                    segments.push(Segment::Text(before));
-                }
-                segments.push(Segment::Link(link));
-                rest = after;
-            }
-            if !rest.is_empty() {
-                segments.push(Segment::Text(rest));
-            }
-        }
-        segments
+        segments_of(&self.0)
     }
+}
+
+/// Replaces line breaks of all kinds by `\n`, and characters that HTML forbids by U+FFFD. Bounds the number of marks on
+/// one character.
+pub(super) fn normalize(typed: &str) -> String {
+    let is_in_pair = |at: usize| typed.as_bytes().get(at + 1) == Some(&b'\n');
+    let chars = typed
+        .char_indices()
+        .filter(|&(at, c)| c != '\r' || !is_in_pair(at));
+    let chars = chars.map(|(_, c)| {
+        if is_line_break(c) {
+            '\n'
+        } else {
+            replace_forbidden(c)
+        }
+    });
+    let mut text = String::with_capacity(typed.len());
+    text.extend(bound_marks(chars));
+    text
+}
+
+/// Splits a text whose lines are separated by `\n` into segments.
+pub(super) fn segments_of(text: &str) -> Vec<Segment<'_>> {
+    let mut segments = Vec::new();
+    for (number, line) in text.split('\n').enumerate() {
+        if number > 0 {
+            segments.push(Segment::LineBreak);
+        }
+        let mut rest = line;
+        while let Some((before, link, after)) = links::split_at_link(rest) {
+            if !before.is_empty() {
+                segments.push(Segment::Text(before));
+            }
+            segments.push(Segment::Link(link));
+            rest = after;
+        }
+        if !rest.is_empty() {
+            segments.push(Segment::Text(rest));
+        }
+    }
+    segments
 }
 
 /// Formats a number as the hint of the box does: `2,345`.

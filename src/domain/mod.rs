@@ -2,6 +2,7 @@
 //!
 //! Nothing here knows any other part of Mirage.
 
+mod about_text;
 mod announcements;
 mod audience;
 mod browser;
@@ -24,6 +25,7 @@ mod slow_mode;
 mod timestamp;
 mod username;
 
+pub use about_text::AboutText;
 pub use announcements::Announcements;
 pub use audience::Audience;
 pub use browser::Browser;
@@ -39,7 +41,7 @@ pub use posting::Posting;
 pub use requester::Requester;
 pub use role::Role;
 pub use room_name::RoomName;
-pub use short_text::{Description, Reason};
+pub use short_text::{Description, Reason, SiteName};
 pub use slow_mode::SlowMode;
 pub use timestamp::{Lifespan, SiteTime, Timestamp};
 pub use username::Username;

@@ -53,6 +53,32 @@ impl Reason {
     }
 }
 
+/// The name of the site, which the operator chooses: 1 to 40 characters, at least one of them visible.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SiteName(String);
+
+impl SiteName {
+    /// Parses a name as typed.
+    ///
+    /// # Errors
+    /// Returns a sentence for the operator.
+    pub fn parse(typed: &str) -> Result<Self, Mistake> {
+        const WRONG: &str = "expected 1 to 40 characters, at least one of them visible";
+        const MAX_CHARS: usize = 40;
+        let name = paragraph(typed, WRONG)?;
+        if name.is_empty() || name.chars().count() > MAX_CHARS {
+            return Err(Mistake::new(WRONG));
+        }
+        Ok(Self(name))
+    }
+
+    /// Returns the name for display.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 /// Parses one paragraph. Collapses each run of white space into one space, as browsers do when they show it. As in
 /// messages, replaces characters that HTML forbids by U+FFFD, and bounds the number of marks on one character. Returns
 /// an empty text if no character is visible.
@@ -91,6 +117,19 @@ mod tests {
     fn a_description_may_be_empty_but_a_reason_may_not() {
         assert_eq!(Description::parse(" ").unwrap().as_str(), "");
         assert_eq!(Reason::parse(" "), Err(Mistake::new("Enter a reason")));
+    }
+
+    #[test]
+    fn a_site_name_has_1_to_40_characters() {
+        let longest = "é".repeat(40);
+        assert_eq!(SiteName::parse(&longest).unwrap().as_str(), longest);
+        assert_eq!(
+            SiteName::parse(" Tea\nhouse ").unwrap().as_str(),
+            "Tea house"
+        );
+        for wrong in ["", " ", "\u{200b}", &"é".repeat(41), &"é".repeat(301)] {
+            assert!(SiteName::parse(wrong).is_err(), "{wrong:?}");
+        }
     }
 
     #[test]

@@ -33,6 +33,7 @@ use crate::web::assets::{Assets, AssetsError};
 use crate::web::connections::LargeBodies;
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
+use crate::web::pages::about::{self, AboutError};
 use crate::web::state::WebState;
 use crate::web::{message_html, routes};
 
@@ -51,6 +52,9 @@ pub enum StartupError {
     /// The assets cannot be read.
     #[error(transparent)]
     Assets(#[from] AssetsError),
+    /// The operator's text about the site cannot be read.
+    #[error(transparent)]
+    About(#[from] AboutError),
     /// The address cannot be served on.
     #[error("cannot listen on {address}: {error}")]
     Bind {
@@ -76,9 +80,10 @@ impl Application {
     /// [`Application::run_until_stopped`] is called.
     ///
     /// # Errors
-    /// When the database, the secret, the assets or the address cannot be used.
+    /// When the database, the secret, the assets, the text about the site or the address cannot be used.
     pub async fn build(config: Config, clock: Arc<dyn Clock>) -> Result<Self, StartupError> {
         let clock: Arc<dyn Clock> = Arc::new(GuardedClock::new(clock));
+        let about = config.about.as_deref().map(about::load).transpose()?;
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));
@@ -138,6 +143,7 @@ impl Application {
         let state = WebState {
             core: Arc::clone(&core),
             assets,
+            about,
             cookie: CookieConfig::new(&secret, core.config.is_https()),
             body_limits: routes::body_limits,
             large_bodies: LargeBodies::default(),

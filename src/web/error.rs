@@ -288,12 +288,12 @@ impl AppError {
             Self::TooManyPublic { .. } => "This room cannot be made public",
             Self::DeadLink => "This link does not work",
             Self::ForeignOrigin => "This request came from another site",
-            Self::BadRequest => "Mirage could not read this request",
+            Self::BadRequest => "The server could not read this request",
             Self::MethodNotAllowed { .. } => "This address cannot be used that way",
             Self::TooLarge => "You sent too much at once",
             Self::TooSlow => "Your request took too long to arrive",
             Self::TooMany(_) => "Too many attempts",
-            Self::Unavailable { .. } => "Mirage cannot do that right now",
+            Self::Unavailable { .. } => "The server cannot do that right now",
             Self::Internal { .. } => "Something went wrong on our side",
         }
     }
@@ -341,7 +341,7 @@ impl AppError {
                 "It may have expired, been used already or been revoked. Ask the person who gave it to you for a new one."
             }
             Self::ForeignOrigin => {
-                "Another site sent your browser here, so nothing was done. If you want to do this, go to Mirage and do it there."
+                "Another site sent your browser here, so nothing was done. If you want to do this, go to the start page and do it from there."
             }
             Self::BadRequest => {
                 "What your browser sent was incomplete or damaged, so nothing was done. Go back, reload the page and try again."
@@ -356,7 +356,7 @@ impl AppError {
                 "Part of it did not arrive in time, so nothing was done. Check your connection, then go back and try again."
             }
             Self::TooMany(_) => {
-                "Mirage limits how often each person and each address can do this. Nothing was done this time."
+                "The server limits how often each person and each address can do this. Nothing was done this time."
             }
             Self::Unavailable { .. } => {
                 "The server is too busy or cannot reach its data. Nothing was lost. Go back and try again in a few seconds."

@@ -1,4 +1,4 @@
-//! The parts that all pages share: the head, the navigation and the user's name.
+//! The parts that all pages share: the head, the site's name, the navigation and the user's name.
 
 use crate::config::SignUp;
 use crate::domain::UserId;
@@ -33,7 +33,11 @@ pub struct Layout<'a> {
     pub user: Option<&'a str>,
     /// The signed-in user's id, for the forms of the page.
     pub user_id: Option<UserId>,
-    /// The assets, for their addresses.
+    /// The name of the site.
+    pub site_name: &'a str,
+    /// Whether there is a page about the site.
+    pub has_about: bool,
+    /// The assets, for their URLs.
     pub assets: &'a Assets,
     /// The page of the navigation that is being shown.
     pub current: NavPage,
@@ -48,6 +52,8 @@ impl<'a> Layout<'a> {
         Self {
             user: user.map(|user| &*user.user_name),
             user_id: user.map(|user| user.user_id),
+            site_name: state.core.config.site_name.as_str(),
+            has_about: state.about.is_some(),
             assets: &state.assets,
             current,
             is_sign_up_open: state.core.config.sign_up == SignUp::Open,

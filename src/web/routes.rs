@@ -11,11 +11,11 @@ use crate::web::connections::BodyLimits;
 use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
-    accessibility, account, account_delete, account_ignored, account_password, account_sessions,
-    asset, ban, close_report, confirm, delete_message, healthz, home, invite, invites, join, leave,
-    lift_ban, login, logout, member, member_role, members, messages, my_rooms, new_room, poll,
-    private_join, public_rooms, register, report_message, reset, revoke_invite, room,
-    room_password, room_settings,
+    about, accessibility, account, account_delete, account_ignored, account_password,
+    account_sessions, asset, ban, close_report, confirm, delete_message, healthz, home, invite,
+    invites, join, leave, lift_ban, login, logout, member, member_role, members, messages,
+    my_rooms, new_room, poll, private_join, public_rooms, register, report_message, reset,
+    revoke_invite, room, room_password, room_settings,
 };
 use crate::web::session;
 use crate::web::state::state;
@@ -112,6 +112,7 @@ pub fn table() -> Vec<Endpoint> {
         get(INVITE, invite::show),
         post(INVITE, invite::submit),
         get("/accessibility", accessibility::show),
+        get("/about", about::show),
         get("/account", account::show),
         post("/account", account::submit),
         get("/account/password", account_password::show),

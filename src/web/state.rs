@@ -6,6 +6,7 @@ use actix_web::http::header::HOST;
 use actix_web::{HttpRequest, web};
 
 use crate::core::Core;
+use crate::domain::AboutText;
 use crate::web::assets::Assets;
 use crate::web::connections::{BodyLimits, LargeBodies};
 use crate::web::cookie::CookieConfig;
@@ -17,6 +18,8 @@ pub struct WebState {
     pub core: Arc<Core>,
     /// The style sheet, the scripts and the icon.
     pub assets: Assets,
+    /// The operator's text about the site, if there is one.
+    pub about: Option<AboutText>,
     /// The settings of the session cookie.
     pub cookie: CookieConfig,
     /// Returns the limits on the size of a request's body for a route, by the route's pattern.

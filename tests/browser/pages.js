@@ -13,7 +13,7 @@ import { messageBox, problemsOf } from './support.js';
 export const NOT_PAGES = ['/.well-known/change-password', '/rooms/{room}/poll', '/healthz', '/assets/{file}'];
 
 export const STATES = [
-  ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility()],
+  ...[...home(), ...register(), ...registerByLink(), ...login(), ...reset(), ...accessibility(), ...about()],
   ...[...publicRooms(), ...myRooms(), ...privateJoin(), ...newRoom()],
   ...[...room(), ...liveRoom(), ...members(), ...leave(), ...deleteMessage(), ...messageRefused()],
   ...[...reports(), ...ignoring()],
@@ -25,7 +25,7 @@ function home() {
   const at = '/';
   return [
     { name: 'home', at, says: 'rooms that forget', go: open(at) },
-    { name: 'home, by link only', at, site: 'by link', says: 'need a sign-up link', go: open(at) },
+    { name: 'home, by link only', at, site: 'by link', says: 'Teahouse is for', go: open(at) },
     { name: 'home, closed', at, site: 'closed', says: 'not accepting new accounts', go: open(at) },
   ];
 }
@@ -184,6 +184,14 @@ function accessibility() {
   ];
 }
 
+function about() {
+  const at = '/about';
+  return [
+    { name: 'about this site', at, site: 'by link', says: 'Be kind', go: open(at) },
+    { name: 'about this site, no text', at, status: 404, says: 'Page not found', go: open(at) },
+  ];
+}
+
 function publicRooms() {
   const at = '/rooms';
   const rows = [
@@ -329,6 +337,10 @@ function room() {
     {
       ...{ name: 'room, just made', at, as: 'ada', says: 'Room created.' },
       go: async ({ page, site }) => page.goto(`${await site.room('ada')}?done=created`),
+    },
+    {
+      ...{ name: 'room, just made, private', at, as: 'ada', says: 'Make an invite link' },
+      go: async ({ page, site }) => page.goto(`${await site.privateRoom('ada')}?done=created`),
     },
     {
       ...{ name: 'room, just joined', at, as: 'ada', says: 'You have joined the room.' },
@@ -984,7 +996,7 @@ function errors() {
       },
       {
         ...{ name: 'error, not a request', at: '/account', as: 'ada', status: 400 },
-        says: 'Mirage could not read this request',
+        says: 'The server could not read this request',
         go: async ({ page }) => {
           await page.goto('/account');
           await page.locator('main form').first().evaluate((form) => {

@@ -126,7 +126,13 @@ const SITES = {
   busy: [{ '--contact': 'Write to help@mirage.example.' }, populate],
   'with one room': [{}, (site) => site.room('bob', [], 'Kettle club')],
   empty: [{}, () => {}],
-  'by link': [{ '--sign-up': 'link', '--contact': 'Write to help@mirage.example.' }, () => {}],
+  'by link': [
+    {
+      ...{ '--sign-up': 'link', '--contact': 'Write to help@mirage.example.' },
+      ...{ '--site-name': 'Teahouse', '--about': 'tests/browser/about.txt' },
+    },
+    () => {},
+  ],
   closed: [{ '--sign-up': 'closed' }, () => {}],
 };
 

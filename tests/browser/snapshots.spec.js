@@ -9,6 +9,8 @@ import { expect, test } from './site.js';
 
 for (const [name, snapshot] of [
   ['create an account', 'create-an-account'],
+  ['create an account by a link', 'create-an-account-about'],
+  ['about this site', 'about'],
   ['create an account, nothing filled in', 'create-an-account-refused'],
   ['sign in', 'sign-in'],
   ['sign in, nothing filled in', 'sign-in-refused'],

@@ -214,6 +214,7 @@ const TABLE: &[Row] = &[
     anywhere("GET", "/invite/{token}", 404, 404),
     anywhere("POST", "/invite/{token}", 303, 404),
     anywhere("GET", "/accessibility", 200, 200),
+    anywhere("GET", "/about", 200, 200),
     anywhere("GET", "/account", 303, 200),
     anywhere("POST", "/account", 303, 422),
     anywhere("GET", "/.well-known/change-password", 303, 303),
@@ -300,7 +301,7 @@ async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
 async fn every_route_answers_each_kind_of_person_as_the_table_says() {
     for is_private in [false, true] {
         // GET requests change nothing, so all of them can share one server.
-        let app = TestApp::spawn().await;
+        let app = TestApp::with(&["--about=LICENSE"]).await;
         let (everybody, room) = people(&app, is_private).await;
         for row in TABLE.iter().filter(|row| row.method == "GET") {
             assert_row(row, is_private, &everybody, room).await;

@@ -23,6 +23,8 @@ struct State {
 const ARABIC: &str = "مريم";
 const HEBREW_ROOM: &str = "חדר התה";
 
+const SITE_NAME: &str = "Tea & <cake>";
+
 /// All pages in all their states, created once for all tests.
 async fn all_states() -> &'static [State] {
     static STATES: OnceCell<Vec<State>> = OnceCell::const_new();
@@ -30,7 +32,13 @@ async fn all_states() -> &'static [State] {
 }
 
 async fn make_states() -> Vec<State> {
-    let app = TestApp::with(&["--contact=help@example.org"]).await;
+    let site_name = format!("--site-name={SITE_NAME}");
+    let app = TestApp::with(&[
+        &site_name,
+        "--about=tests/browser/about.txt",
+        "--contact=help@example.org",
+    ])
+    .await;
     let nobody = app.anonymous();
     let mut states = Vec::new();
     let mut add = |pattern, name, page| {
@@ -48,6 +56,7 @@ async fn make_states() -> Vec<State> {
         "signed out",
         nobody.get("/accessibility").await,
     );
+    add("/about", "signed out", nobody.get("/about").await);
     add(
         "/register",
         "blank",
@@ -74,6 +83,7 @@ async fn make_states() -> Vec<State> {
     add("/login", "crowd", nobody.post("/login", &wrong).await);
     drop(crowd);
     let strict = TestApp::with(&[
+        &site_name,
         "--limits=on",
         "--limit-sign-in=1+1/1h",
         "--limit-links=1+1/1h",
@@ -337,7 +347,7 @@ async fn make_states() -> Vec<State> {
     add("404", "signed in", eve.get("/nowhere").await);
     for (policy, name) in [("link", "by link only"), ("closed", "closed")] {
         let policy = format!("--sign-up={policy}");
-        let app = TestApp::with(&[&policy, "--contact=help@example.org"]).await;
+        let app = TestApp::with(&[&policy, &site_name, "--contact=help@example.org"]).await;
         let nobody = app.anonymous();
         add("/register", name, nobody.get("/register").await);
         add("/register", name, nobody.post("/register", &[]).await);
@@ -658,10 +668,8 @@ async fn titles_end_with_the_site_name_and_differ_between_pages() {
     let mut titles = BTreeMap::<String, BTreeSet<String>>::new();
     for state in states {
         let title = state.page.text("title");
-        assert!(
-            title.ends_with(" – Mirage") && title.len() > " – Mirage".len() + 3,
-            "{title}"
-        );
+        let rest = title.strip_suffix(&format!(" – {SITE_NAME}"));
+        assert!(rest.is_some_and(|rest| rest.len() > 3), "{title}");
         let h1 = state.page.text("h1");
         titles.entry(title).or_default().insert(h1);
     }
@@ -672,6 +680,30 @@ async fn titles_end_with_the_site_name_and_differ_between_pages() {
             "“{title}” is the title of different pages: {headings:?}"
         );
     }
+}
+
+#[actix_web::test]
+async fn every_page_calls_the_site_by_the_operator_s_name_for_it() {
+    check(|state, html| {
+        let mut wrong = Vec::new();
+        if state.page.body.contains("Mirage") {
+            wrong.push("it names the program".to_owned());
+        }
+        for selector in [".site", "footer"] {
+            let names: String = select(html, selector)[0].text().collect();
+            if !names.contains(SITE_NAME) {
+                wrong.push(format!("{selector} does not name the site"));
+            }
+        }
+        for log in select(html, "#log") {
+            let title = log.attr("data-title").unwrap_or_default();
+            if !title.ends_with(&format!(" – {SITE_NAME}")) {
+                wrong.push(format!("the script's title is {title}"));
+            }
+        }
+        wrong
+    })
+    .await;
 }
 
 /// 2.4.1 Bypass Blocks, 1.3.1 Info and Relationships; and where the link back leads.

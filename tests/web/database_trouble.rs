@@ -111,7 +111,7 @@ async fn assert_forms_come_back(app: &TestApp, people: &(Browser, Browser, i64))
     }
     left.assert_status(503);
     assert_eq!(left.header("retry-after"), "5");
-    assert_eq!(left.text("h1"), "Mirage cannot do that right now");
+    assert_eq!(left.text("h1"), "The server cannot do that right now");
 }
 
 /// Asserts that every form succeeds once the database can be written again, without a restart.

@@ -148,7 +148,7 @@ async fn an_unreadable_request_gets_a_400_page() {
         post("application/json", "{}").await,
         post("multipart/form-data; boundary=x", "--x--").await,
     ] {
-        assert_plain_page(&page, 400, "Mirage could not read this request");
+        assert_plain_page(&page, 400, "The server could not read this request");
     }
 }
 
@@ -216,7 +216,7 @@ async fn an_unavailable_database_gets_a_503_page() {
 
     let page = ada.get("/rooms/mine").await;
 
-    assert_plain_page(&page, 503, "Mirage cannot do that right now");
+    assert_plain_page(&page, 503, "The server cannot do that right now");
     assert_eq!(page.header("retry-after"), "5");
 }
 
@@ -230,14 +230,14 @@ async fn an_unavailable_database_during_session_lookup_gets_a_503_page() {
 
     let page = ada.get("/rooms").await;
 
-    assert_plain_page(&page, 503, "Mirage cannot do that right now");
+    assert_plain_page(&page, 503, "The server cannot do that right now");
 }
 
 /// The names and values of a form's fields.
 type Fields<'a> = &'a [(&'a str, &'a str)];
 
 /// The error on a form that the server cannot process now.
-pub const BUSY: &str = "Mirage cannot do that right now. Wait 5 seconds, then try again";
+pub const BUSY: &str = "The server cannot do that right now. Wait 5 seconds, then try again";
 
 #[track_caller]
 fn assert_form_for_later(page: &Page, field: &str) {

@@ -9,6 +9,27 @@ async fn the_home_page_says_what_mirage_is_and_how_to_get_in() {
     page.assert_status(200);
     assert_eq!(page.text("h1"), "Group chat in rooms that forget");
     assert_eq!(page.attributes("main a", "href"), ["/register", "/login"]);
+    assert!(
+        page.text(".lead")
+            .starts_with("Mirage is for conversations")
+    );
+}
+
+#[actix_web::test]
+async fn a_named_site_says_its_name_in_the_title_the_bar_and_the_text() {
+    let app = TestApp::with(&["--site-name= The  “Kettle” & spoon "]).await;
+
+    let page = app.anonymous().get("/").await;
+
+    let name = "The “Kettle” & spoon";
+    assert_eq!(
+        page.text("title"),
+        format!("Group chat in rooms that forget – {name}")
+    );
+    assert_eq!(page.text(".site"), name);
+    assert!(page.text(".lead").starts_with(&format!("{name} is for")));
+    assert!(page.text("footer").starts_with(&format!("{name} forgets")));
+    assert!(!page.body.contains("Mirage"));
 }
 
 #[actix_web::test]

@@ -13,6 +13,7 @@
 
 mod support;
 
+mod about;
 mod access;
 mod accessibility;
 mod account;

@@ -1,5 +1,8 @@
 use crate::support::{ROOM_PASSWORD, TestApp, room_from_redirect};
 
+/// The sentence on the page of a new room that says how to bring people in.
+const INVITATION: &str = "main p.invitation";
+
 const TAKEN: &str =
     "Another room has this name, or one that looks too similar. Choose a different name";
 
@@ -21,6 +24,84 @@ async fn the_creator_of_a_room_is_its_owner_and_a_member() {
     assert_eq!(page.text(".done"), "Room created.");
     assert_eq!(page.text("h1"), "Kettle club");
     assert_eq!(page.texts(".members li"), ["ada (you), owner"]);
+}
+
+#[actix_web::test]
+async fn the_page_of_a_new_public_room_says_which_address_to_share() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+
+    let room = ada.create_public_room("Kettle club").await;
+    let page = ada.get(&format!("/rooms/{room}?done=created")).await;
+
+    let address = ada.url(&format!("/rooms/{room}"));
+    assert_eq!(
+        page.text(INVITATION),
+        format!(
+            "You are the only member. Send this address to the people you want to talk with: {address}"
+        )
+    );
+    assert_eq!(page.attribute(&format!("{INVITATION} a"), "href"), address);
+    assert!(!page.has("main form:not(#write)"));
+}
+
+#[actix_web::test]
+async fn the_button_on_the_page_of_a_new_private_room_makes_an_invite_link() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_private_room("Attic").await;
+    let page = ada.get(&format!("/rooms/{room}?done=created")).await;
+    assert!(
+        page.text(INVITATION)
+            .starts_with("You are the only member. Make an invite link,")
+    );
+
+    assert_eq!(
+        page.text("main form:not(#write) button"),
+        "Make an invite link"
+    );
+    let action = page.attribute("main form:not(#write)", "action");
+    let names = page.attributes("main form:not(#write) input", "name");
+    let values = page.attributes("main form:not(#write) input", "value");
+    let fields: Vec<(&str, &str)> = names
+        .iter()
+        .zip(&values)
+        .map(|(name, value)| (name.as_str(), value.as_str()))
+        .collect();
+    let made = ada.post(&action, &fields).await;
+
+    made.assert_status(200);
+    assert_eq!(made.text(".done"), "Link 1 created.");
+    let link = made.attribute("main h2 + p a", "href");
+    assert!(link.starts_with(&ada.url("/invite/")), "{link}");
+    assert!(made.has("svg.qr"));
+    assert_eq!(
+        made.text(".qr + p"),
+        "Then open Attic and write a message: they see it when they join."
+    );
+    let described = made.text("main li p");
+    assert!(described.starts_with("Unlimited uses."), "{described}");
+    let path = link.strip_prefix(&ada.url("")).unwrap();
+    let bob = app.sign_up("bob").await;
+    bob.accept(path).await.assert_status(303);
+    bob.room(room).await.assert_status(200);
+}
+
+#[actix_web::test]
+async fn a_room_is_new_until_it_has_a_second_member_or_a_message() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let (joined, used) = (
+        ada.create_public_room("Joined").await,
+        ada.create_public_room("Used").await,
+    );
+    let offers = async |room| ada.room(room).await.has(INVITATION);
+    assert!(offers(joined).await && offers(used).await);
+
+    bob.join(joined).await;
+    ada.send(used, "Tea?").await.assert_status(303);
+
+    assert!(!offers(joined).await && !offers(used).await);
 }
 
 #[actix_web::test]

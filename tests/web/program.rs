@@ -172,6 +172,34 @@ fn an_invalid_environment_value_fails_the_same_way() {
 }
 
 #[test]
+fn an_unusable_text_about_the_site_fails_with_one_sentence_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, content: &[u8]| {
+        std::fs::write(folder.path().join(name), content).unwrap();
+    };
+    write("large.txt", &[b'a'; 64 * 1024 + 1]);
+    write("latin-1.txt", b"Caf\xe9");
+    write("blank.txt", b" \n\n");
+    std::fs::create_dir(folder.path().join("folder")).unwrap();
+
+    for (file, says) in [
+        ("nowhere.txt", "No such file or directory"),
+        ("folder", "Is a directory"),
+        ("large.txt", "it has more than 64 KiB"),
+        ("latin-1.txt", "it is not UTF-8 text"),
+        ("blank.txt", "it has no text"),
+    ] {
+        let output = run(folder.path(), &["--log=off", "--about", file]);
+
+        assert_eq!(output.status.code(), Some(2), "{file}");
+        let sentence = sentence(&output);
+        let begins = format!("mirage: cannot use {file} for --about: {says}");
+        assert!(sentence.starts_with(&begins), "{sentence}");
+        assert!(!folder.path().join("data").exists(), "nothing was made");
+    }
+}
+
+#[test]
 fn an_unusable_file_or_address_fails_with_one_sentence_and_exit_code_1() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).display().to_string();

@@ -9,7 +9,8 @@ async fn without_rooms_the_page_offers_to_create_one() {
     let page = ada.get("/rooms").await;
 
     assert!(!page.has(".rooms"));
-    assert_eq!(page.attribute("main a", "href"), "/rooms/new");
+    assert_eq!(page.text("main .button"), "Create the first room");
+    assert_eq!(page.attribute("main .button", "href"), "/rooms/new");
 }
 
 #[actix_web::test]

@@ -23,6 +23,7 @@ async fn creating_an_account_signs_in_and_opens_the_public_rooms() {
             .starts_with("Account created – Public rooms")
     );
     assert_eq!(landed.text(".done"), "Account created.");
+    assert_eq!(landed.text("main .button"), "Create the first room");
     assert!(!ada.get("/rooms").await.has(".done"));
 }
 

@@ -10,7 +10,7 @@ use super::qr::Qr;
 use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::invites::{self, Created, Invite};
-use crate::urls::invite_url;
+use crate::urls::{invite_url, room_url};
 use crate::web::answers::{html, html_with};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{Fields, OwnForm, Problems};
@@ -29,6 +29,8 @@ struct InvitesPage<'a> {
     invites: Vec<Invite>,
     new_link: Option<NewLink>,
     nonce: String,
+    /// The absolute URL of a public room, which people share instead of an invite link.
+    address: Option<String>,
     life: &'a str,
     uses: &'a str,
     has_revoked: bool,
@@ -47,6 +49,7 @@ impl<'a> InvitesPage<'a> {
         state: &'a WebState,
         user: &'a CurrentUser,
         room: &'a Room,
+        request: &HttpRequest,
     ) -> Result<Self, AppError> {
         let invites = invites::list(&state.core, room.id).await?;
         // The role may have changed while the database was asked.
@@ -57,6 +60,7 @@ impl<'a> InvitesPage<'a> {
             invites,
             new_link: None,
             nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
+            address: (!room.is_private).then(|| absolute_url(request, &room_url(room.id))),
             life: "",
             uses: "",
             has_revoked: false,
@@ -106,18 +110,19 @@ pub struct InvitesQuery {
     done: String,
 }
 
-/// Shows the page. **Who:** the owner and moderators. **Answers:** the links and the form; for a public room, a
-/// sentence that it needs no links.
+/// Shows the page. **Who:** the owner and moderators. **Answers:** the links and the form; for a public room, its
+/// URL and a sentence that it needs no links.
 pub async fn show(
     state: Data<WebState>,
     user: CurrentUser,
+    request: HttpRequest,
     room: Path<RoomId>,
     query: Query<InvitesQuery>,
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Moderator).await?;
     html(&InvitesPage {
         has_revoked: query.done == "revoked",
-        ..InvitesPage::new(&state, &user, &room).await?
+        ..InvitesPage::new(&state, &user, &room, &request).await?
     })
 }
 
@@ -134,14 +139,14 @@ pub async fn submit(
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Moderator).await?;
     if !room.is_private {
-        return no_links_page(&state, &user, &room).await;
+        return no_links_page(&state, &user, &room, &request).await;
     }
     let show_again = async |problems| {
         let page = InvitesPage {
             life: &form.life,
             uses: &form.uses,
             problems,
-            ..InvitesPage::new(&state, &user, &room).await?
+            ..InvitesPage::new(&state, &user, &room, &request).await?
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
@@ -161,10 +166,10 @@ pub async fn submit(
             };
             html(&InvitesPage {
                 new_link: Some(new_link),
-                ..InvitesPage::new(&state, &user, &room).await?
+                ..InvitesPage::new(&state, &user, &room, &request).await?
             })
         }
-        Created::Public => no_links_page(&state, &user, &room).await,
+        Created::Public => no_links_page(&state, &user, &room, &request).await,
         Created::TooMany => {
             let most = invites::MAX_LINKS;
             let sentence = format!("{most} links is the maximum. Revoke one first");
@@ -181,7 +186,8 @@ async fn no_links_page(
     state: &WebState,
     user: &CurrentUser,
     room: &Room,
+    request: &HttpRequest,
 ) -> Result<HttpResponse, AppError> {
-    let page = InvitesPage::new(state, user, room).await?;
+    let page = InvitesPage::new(state, user, room, request).await?;
     html_with(StatusCode::FORBIDDEN, &page)
 }

@@ -3,6 +3,7 @@
 //! Pages call services and never each other. A page has one name in four places: `/rooms/private` is
 //! `private_join.rs` here, `templates/private_join.html` and `tests/web/private_join.rs`.
 
+pub mod about;
 pub mod accessibility;
 pub mod account;
 pub mod account_delete;

@@ -6,18 +6,19 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::{Arrival, RELOADS, Range, RoomPage};
+use super::room_view::{Arrival, Invitation, RELOADS, Range, RoomPage};
 use crate::domain::{Audience, MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::messages;
 use crate::services::rooms::{self, Access};
+use crate::urls::room_url;
 use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
 use crate::web::session::CurrentUser;
-use crate::web::state::WebState;
+use crate::web::state::{WebState, absolute_url};
 
 /// The header by which browsers announce a prefetch, which nobody may ever look at.
 const SEC_PURPOSE: HeaderName = HeaderName::from_static("sec-purpose");
@@ -123,7 +124,11 @@ pub async fn show(
             draft.as_deref().unwrap_or_default(),
             Audience::parse(&query.held),
             Problems::default(),
-        );
+        )
+        .with_invitation(|| Invitation {
+            address: absolute_url(&request, &room_url(room.id)),
+            nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
+        });
     if is_viewed && matches!(range, Range::Newest { .. }) {
         messages::mark_seen(&state.core, &user, room.id, page.latest());
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use askama::Template;
 
-use crate::domain::{Audience, MessageId, Role, SiteTime, UserId};
+use crate::domain::{Audience, InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::services::accounts;
@@ -55,7 +55,17 @@ pub struct RoomPage<'a> {
     /// For whom the text in the form is written.
     audience: Audience,
     arrival: Arrival,
+    /// What the owner of a new room is offered.
+    invitation: Option<Invitation>,
     problems: Problems,
+}
+
+/// The ways to bring people into a new room.
+pub struct Invitation {
+    /// The absolute URL of the room.
+    pub address: String,
+    /// The nonce of the form that makes an invite link.
+    pub nonce: String,
 }
 
 /// The messages under one heading.
@@ -181,8 +191,19 @@ impl<'a> RoomPage<'a> {
             text: "",
             audience: room.audience(),
             arrival,
+            invitation: None,
             problems: Problems::default(),
         })
+    }
+
+    /// Offers the owner of a new room to invite people, if this is the page of one.
+    #[must_use]
+    pub fn with_invitation(self, invitation: impl FnOnce() -> Invitation) -> Self {
+        let is_new = self.room.members.len() == 1 && self.groups.is_empty() && self.is_live();
+        Self {
+            invitation: is_new.then(invitation),
+            ..self
+        }
     }
 
     /// Puts the text of a message that was not sent, and was written for `audience`, back into the form.
