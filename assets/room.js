@@ -28,12 +28,12 @@
   }
 
   // Disabled storage throws.
-  function kept(storage, key, choice) {
+  function kept(storage, key, value) {
     try {
-      if (choice !== undefined) window[storage].setItem(key, choice);
-      return window[storage].getItem(key) === "true";
+      if (value !== undefined) window[storage].setItem(key, value);
+      return window[storage].getItem(key);
     } catch {
-      return false;
+      return null;
     }
   }
 
@@ -187,7 +187,7 @@
 
   // ---- Pausing: messages from others wait.
 
-  let isPaused = kept("sessionStorage", "paused");
+  let isPaused = kept("sessionStorage", "paused") === "true";
   let waiting = [];
   const pauseButton = make("button", { type: "button", className: "quiet", onclick: pauseOrResume });
 
@@ -387,6 +387,26 @@
     tell(form ? `${sentence} Your draft is still here.` : sentence);
   }
 
+  // ---- The draft. The tab keeps it for the session and the room.
+
+  const drafts = `draft ${log.dataset.session} `;
+  const draft = drafts + form?.action;
+
+  function restoreDraft() {
+    // The browser would restore it for anybody, even after a sign-out.
+    box.autocomplete = "off";
+    if (box.value === box.defaultValue) box.value = kept("sessionStorage", draft) || box.defaultValue;
+  }
+
+  const keepDraft = () => kept("sessionStorage", draft, box.value);
+
+  function forgetDraftsOfOthers() {
+    try {
+      const isOther = (key) => key.startsWith("draft ") && !key.startsWith(drafts);
+      for (const key of Object.keys(sessionStorage).filter(isOther)) sessionStorage.removeItem(key);
+    } catch {} // there are none
+  }
+
   // ---- Sending.
 
   // The server keeps the text until its author has signed in.
@@ -432,14 +452,16 @@
     showProblem(problem);
     if (answer.status !== 204) {
       for (const field of [nonce, audience]) field.value = page.querySelector(`#write [name=${field.name}]`)?.value ?? field.value;
-      const reason = (problem?.lastChild ?? page.getElementById("reason"))?.textContent.trim();
+      const tooLong = answer.status === 413 && "Your message is far too long. The limit is 2,000 characters.";
+      const reason = tooLong || (problem?.lastChild ?? page.getElementById("reason"))?.textContent.trim();
       return tell(`Not sent. ${reason ?? "Your message is still in the box. Send it again."}`);
     }
     nonce.value = answer.headers.get("Mirage-Nonce");
     // Keeps what was typed meanwhile, and the cursor.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
+    keepDraft();
     // Earlier, screen readers would read the text.
-    if (form.contains(document.activeElement)) box.focus();
+    if (form.contains(document.activeElement) && !updates.contains(document.activeElement)) box.focus();
     tell("Sent");
     signIn.remove();
     if (isOver) follow();
@@ -461,7 +483,7 @@
   const enterSends = make("input", {
     type: "checkbox",
     id: "enter-sends",
-    checked: kept("localStorage", "enter-sends"),
+    checked: kept("localStorage", "enter-sends") === "true",
     onchange: () => kept("localStorage", "enter-sends", enterSends.checked),
   });
 
@@ -476,6 +498,7 @@
   }
 
   function submit(event) {
+    if (event.submitter?.name === "check") return;
     event.preventDefault();
     send();
   }
@@ -486,7 +509,11 @@
     showPause();
     updates.append(" ", pauseButton, " ");
     byId("reload").remove();
-    if (form) form.onsubmit = submit;
+    if (form) {
+      form.onsubmit = submit;
+      box.addEventListener("input", keepDraft);
+      restoreDraft();
+    }
     addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
     addEventListener("online", hurry);
     addEventListener("focus", hurry);
@@ -503,6 +530,7 @@
     follow();
   }
 
+  forgetDraftsOfOthers();
   const all = messages();
   all.forEach(localise);
   if (scrollY) inPlace(() => rebuild(all));

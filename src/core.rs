@@ -12,6 +12,8 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{self, Decision};
+use crate::domain::UserId;
+use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::messages::Messages;
 use crate::live::presence::Presence;
@@ -39,6 +41,8 @@ pub struct Core {
     pub messages: Messages,
     /// The drafts: messages that were sent after the author's session had ended.
     pub drafts: Drafts,
+    /// The forms that were done a moment ago.
+    pub done_forms: DoneForms,
     /// The last message that each person has read in each room.
     pub read_marks: ReadMarks,
     /// The people who have each room open.
@@ -55,7 +59,7 @@ pub struct Core {
     pub public_rooms: PublicRooms,
     /// The password hasher.
     pub passwords: Passwords,
-    /// The nonces of message forms.
+    /// The nonces of forms.
     pub nonces: Nonces,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
@@ -99,6 +103,37 @@ impl Core {
             Ok(outcome)
         })
         .await
+    }
+
+    /// Runs [`Core::change`], and notes in `turn` what the form has made, if `made` finds something in the outcome.
+    /// The turn ends after that, even if the caller is dropped: a browser that sends a form again hangs up on the
+    /// first request.
+    ///
+    /// # Errors
+    /// As [`Core::change`].
+    pub async fn change_by_form<T: 'static>(
+        self: &Arc<Self>,
+        turn: &Arc<Turn>,
+        made: impl FnOnce(&T) -> Option<Made> + 'static,
+        work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, Fault> + 'static,
+    ) -> Result<T, Fault> {
+        let (core, turn) = (Arc::clone(self), Arc::clone(turn));
+        run_to_completion(async move {
+            let outcome = core.change(work).await?;
+            if let Some(made) = made(&outcome) {
+                turn.note(made, core.clock.site_time());
+            }
+            Ok(outcome)
+        })
+        .await
+    }
+
+    /// Waits for the turn of a request with a form outside a room, by the nonce that the form sent. The form was
+    /// shown to `user`, or to a person who was not signed in.
+    pub async fn form_turn(&self, nonce: &str, user: Option<UserId>) -> Arc<Turn> {
+        let nonce = self.nonces.read_outside(nonce, user);
+        let turn = self.done_forms.turn(nonce, self.clock.site_time());
+        Arc::new(turn.await)
     }
 
     /// Applies a committed change, made by this process or another, to the state in memory. Applying a change

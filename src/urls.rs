@@ -49,11 +49,20 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}")
 }
 
-/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was
-/// written for `audience`.
+/// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was written
+/// for `audience`.
 #[must_use]
 pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
     format!("/rooms/{room}?held={}", audience.as_str())
+}
+
+/// Returns the URL of a room with the messages after `seen` marked as new and, if there is one, the draft for `draft`
+/// in the box.
+#[must_use]
+pub fn room_checked_url(room: RoomId, seen: MessageId, draft: Option<Audience>) -> String {
+    let held = draft.map(|audience| format!("&held={}", audience.as_str()));
+    let held = held.unwrap_or_default();
+    format!("/rooms/{room}?after={seen}{held}#new")
 }
 
 /// Returns the URL of a room with the confirmation `done`.

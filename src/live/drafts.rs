@@ -1,5 +1,5 @@
 //! Drafts: messages that were sent after the author's session had ended, kept until the author signs in
-//! again.
+//! again, and texts in the box of a room that its reader loads again.
 //!
 //! A draft is kept for a day at most, and returned only to the person named by the form's nonce. Text without
 //! a valid nonce is not kept, so strangers cannot fill this memory. Nor can a person who has collected nonces:

@@ -1,8 +1,9 @@
-//! The nonces of message forms. A nonce identifies one submission, so that sending the same form twice posts
-//! one message.
+//! The nonces of forms. A nonce identifies one submission, so that sending the same form twice posts one message,
+//! or makes one account.
 //!
 //! A nonce is random bytes, the person's id, and an HMAC over both and the room's id. Only that person can
 //! use it, only in that room; checking it needs no clock and no stored state, and works after a restart.
+//! Forms outside a room have nonces too, and so have the forms of people who are not signed in.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -10,7 +11,13 @@ use hmac::{Hmac, Mac};
 use sha2::Sha256;
 
 use super::secret::{Secret, hmac, random_bytes};
+use super::tokens::TokenDigest;
 use crate::domain::{NonceId, RoomId, UserId};
+
+/// Stands for the person in the nonces of people who are not signed in. No account has this id.
+const NOBODY: UserId = UserId(0);
+/// Stands for the room in the nonces of forms outside a room. No room has this id.
+const NO_ROOM: RoomId = RoomId(0);
 
 /// Makes and verifies nonces.
 pub struct Nonces {
@@ -47,6 +54,45 @@ impl Nonces {
     #[must_use]
     pub fn owner(&self, nonce: &str, room: RoomId) -> Option<UserId> {
         self.open(nonce, room).map(|(_, owner)| owner)
+    }
+
+    /// Returns the nonce for a form outside a room that is shown to `user`, or to a person who is not signed in:
+    /// the nonce that was `sent`, if there is a valid one, or else a new nonce.
+    ///
+    /// A form that is shown again after a failure keeps its nonce: if the failed request was the second of two, it
+    /// cannot be told from the first.
+    #[must_use]
+    pub fn keep_or_make(&self, sent: &str, user: Option<UserId>) -> String {
+        match self.read_outside(sent, user) {
+            Some(_) => sent.to_owned(),
+            None => self.make(user.unwrap_or(NOBODY), NO_ROOM),
+        }
+    }
+
+    /// Returns the id of the submission, if `nonce` was made for a form outside a room that was shown to `user`, or
+    /// to a person who was not signed in.
+    #[must_use]
+    pub fn read_outside(&self, nonce: &str, user: Option<UserId>) -> Option<NonceId> {
+        self.read(nonce, user.unwrap_or(NOBODY), NO_ROOM)
+    }
+
+    /// Returns the person whom `nonce` was made for, if it was made for a form outside a room.
+    #[must_use]
+    pub fn owner_outside(&self, nonce: &str) -> Option<UserId> {
+        let owner = self.owner(nonce, NO_ROOM)?;
+        (owner != NOBODY).then_some(owner)
+    }
+
+    /// Returns an id for the submissions of the form that is sent to `address` in a session. A form that ends
+    /// something needs no nonce: what it ends is named by its address, and ends once.
+    #[must_use]
+    pub fn of_address(&self, session: TokenDigest, address: &str) -> NonceId {
+        let mut mac = self.keyed.clone();
+        mac.update(session.to_hex().as_bytes());
+        mac.update(address.as_bytes());
+        let tag: [u8; 32] = mac.finalize().into_bytes().into();
+        let (id, _) = tag.split_at(16);
+        id.try_into().unwrap_or_default()
     }
 
     fn open(&self, nonce: &str, room: RoomId) -> Option<(NonceId, UserId)> {
@@ -109,6 +155,34 @@ mod tests {
             .owner(&nonce, TEA),
             None
         );
+    }
+
+    #[test]
+    fn a_nonce_outside_a_room_is_valid_only_for_its_person() {
+        let nonces = nonces();
+        let of_ada = nonces.keep_or_make("", Some(ADA));
+        let of_nobody = nonces.keep_or_make("", None);
+
+        assert!(nonces.read_outside(&of_ada, Some(ADA)).is_some());
+        assert!(nonces.read_outside(&of_nobody, None).is_some());
+        assert!(nonces.read_outside(&of_ada, None).is_none());
+        assert!(nonces.read_outside(&of_ada, Some(UserId(2))).is_none());
+        assert!(nonces.read_outside(&of_nobody, Some(ADA)).is_none());
+        let in_a_room = nonces.make(ADA, TEA);
+        assert!(nonces.read_outside(&in_a_room, Some(ADA)).is_none());
+        assert!(nonces.read(&of_ada, ADA, TEA).is_none());
+        assert_eq!(nonces.owner_outside(&of_ada), Some(ADA));
+        assert_eq!(nonces.owner_outside(&of_nobody), None);
+        assert_eq!(nonces.owner_outside(&in_a_room), None);
+    }
+
+    #[test]
+    fn a_form_that_is_shown_again_keeps_its_valid_nonce() {
+        let nonce = nonces().keep_or_make("", Some(ADA));
+
+        assert_eq!(nonces().keep_or_make(&nonce, Some(ADA)), nonce);
+        assert_ne!(nonces().keep_or_make(&nonce, Some(UserId(2))), nonce);
+        assert_ne!(nonces().keep_or_make("", Some(ADA)), nonce);
     }
 
     #[test]

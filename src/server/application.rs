@@ -16,6 +16,7 @@ use crate::config::{Config, Switch};
 use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
+use crate::live::done_forms::DoneForms;
 use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::presence::Presence;
@@ -29,6 +30,7 @@ use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
 use crate::services::name_keys;
 use crate::web::assets::{Assets, AssetsError};
+use crate::web::connections::LargeBodies;
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 use crate::web::pages::about::{self, AboutError};
@@ -114,6 +116,7 @@ impl Application {
             writer,
             origin,
             drafts: Drafts::default(),
+            done_forms: DoneForms::default(),
             read_marks: ReadMarks::default(),
             presence: Presence::default(),
             limits: Limits::new(
@@ -142,7 +145,8 @@ impl Application {
             assets,
             about,
             cookie: CookieConfig::new(&secret, core.config.is_https()),
-            body_limit: routes::body_limit,
+            body_limits: routes::body_limits,
+            large_bodies: LargeBodies::default(),
             next_pages: NextPages::at(routes::page_patterns()),
         };
         let served = listener::bind(&core.config).and_then(|(listener, port)| {

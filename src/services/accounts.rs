@@ -15,6 +15,7 @@ use crate::database::entities::{room, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{AccountPassword, Announcements, PlainPassword, Requester, UserId, Username};
+use crate::live::done_forms::{Made, Turn};
 use crate::live::settings::Settings;
 use crate::security::tokens::Token;
 
@@ -51,8 +52,8 @@ pub async fn admission(core: &Core, link: Option<&Token>) -> Result<Admission, F
 /// The outcome of creating an account.
 #[derive(Debug)]
 pub enum Registered {
-    /// The account was created, and the person is signed in with this key.
-    SignedIn(Token),
+    /// The account of this person was created, and they are signed in with this key.
+    SignedIn(UserId, Token),
     /// Another account has this name, or one that looks like it.
     NameTaken,
     /// The sign-up link has expired or was used in the meantime.
@@ -69,12 +70,13 @@ pub enum SignedIn {
 }
 
 /// Creates an account and signs the person in. Spends the sign-up link only if the account is created.
-/// Callers check [`admission`] first.
+/// Callers check [`admission`] first, and that the form was not done in an earlier `turn`.
 ///
 /// # Errors
 /// When the database or the password hashing fails.
 pub async fn register(
     core: &Arc<Core>,
+    turn: &Arc<Turn>,
     name: Username,
     password: AccountPassword,
     link: Option<Token>,
@@ -85,7 +87,11 @@ pub async fn register(
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
-    core.change(async move |transaction| {
+    let made = |outcome: &Registered| match outcome {
+        Registered::SignedIn(user, key) => Some(password_made(*user, key)),
+        Registered::NameTaken | Registered::DeadLink => None,
+    };
+    core.change_by_form(turn, made, async move |transaction| {
         if let Some(link) = &link
             && !one_time_links::spend_sign_up(transaction, link, now).await?
         {
@@ -111,7 +117,7 @@ pub async fn register(
             Err(error) => return Err(error.into()),
         };
         let (key, changes) = session.activate(transaction, user).await?;
-        Ok(Commit(Registered::SignedIn(key), changes))
+        Ok(Commit(Registered::SignedIn(user, key), changes))
     })
     .await
 }
@@ -189,19 +195,24 @@ pub enum PasswordChanged {
 /// When the database or the password hashing fails.
 pub async fn change_password(
     core: &Arc<Core>,
+    turn: &Arc<Turn>,
     user: UserId,
     current: PlainPassword,
     new: AccountPassword,
     client: Client,
 ) -> Result<PasswordChanged, Fault> {
-    let Some(verified) = verified_hash(core, user, current).await? else {
+    let requester = Requester::Person(user);
+    let Some(verified) = verified_hash(core, requester, user, current).await? else {
         return Ok(PasswordChanged::WrongPassword);
     };
-    let requester = Requester::Person(user);
     let hash = core.passwords.hash(requester, new.plain().clone());
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
-    core.change(async move |transaction| {
+    let made = move |outcome: &PasswordChanged| match outcome {
+        PasswordChanged::SignedInAgain(key) => Some(password_made(user, key)),
+        PasswordChanged::WrongPassword => None,
+    };
+    core.change_by_form(turn, made, async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
             return Ok(RollBack(PasswordChanged::WrongPassword));
         }
@@ -216,8 +227,8 @@ pub async fn change_password(
 /// The outcome of choosing a new password with a reset link.
 #[derive(Debug)]
 pub enum Reset {
-    /// The password was changed. All other sessions have ended, and the person is signed in with this key.
-    SignedIn(Token),
+    /// The password of this person was changed. All other sessions have ended, and they are signed in with this key.
+    SignedIn(UserId, Token),
     /// The reset link has expired, was used, or never existed.
     DeadLink,
 }
@@ -228,6 +239,7 @@ pub enum Reset {
 /// When the database or the password hashing fails.
 pub async fn reset_password(
     core: &Arc<Core>,
+    turn: &Arc<Turn>,
     link: Token,
     password: AccountPassword,
     client: Client,
@@ -237,16 +249,89 @@ pub async fn reset_password(
     let password_hash = hash.await?;
     let session = PendingSession::new(core, client);
     let now = core.clock.now();
-    core.change(async move |transaction| {
+    let made = |outcome: &Reset| match outcome {
+        Reset::SignedIn(user, key) => Some(password_made(*user, key)),
+        Reset::DeadLink => None,
+    };
+    core.change_by_form(turn, made, async move |transaction| {
         let Some(user) = one_time_links::spend_reset(transaction, &link, now).await? else {
             return Ok(RollBack(Reset::DeadLink));
         };
         let ended = replace_password(transaction, user, &password_hash).await?;
         let (key, changes) = session.activate(transaction, user).await?;
         let changes = ended.into_iter().chain(changes).collect();
-        Ok(Commit(Reset::SignedIn(key), changes))
+        Ok(Commit(Reset::SignedIn(user, key), changes))
     })
     .await
+}
+
+/// A form that set a password a moment ago.
+#[derive(Debug)]
+pub struct DonePasswordForm {
+    /// The name of the person whose password it set.
+    pub name: String,
+    user: UserId,
+    key: Token,
+}
+
+/// Returns what the form has set in an earlier `turn`, if it set the password of an account that still exists.
+///
+/// # Errors
+/// When the database fails.
+pub async fn done_password_form(
+    core: &Core,
+    turn: &Turn,
+) -> Result<Option<DonePasswordForm>, Fault> {
+    let Some(Made::Password { user, key }) = turn.made() else {
+        return Ok(None);
+    };
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
+    Ok(row.map(|row| DonePasswordForm {
+        name: row.name,
+        user,
+        key,
+    }))
+}
+
+/// Signs the person in whose form was `done` in an earlier `turn` and is sent again with the same new password.
+/// Returns the session's key, or `None` if the password is not the account's.
+///
+/// The session is the one that the form has begun, or another if that one has ended or belongs to another browser.
+/// Callers count an attempt at the password first.
+///
+/// # Errors
+/// When the database or the password hashing fails.
+pub async fn sign_in_again(
+    core: &Arc<Core>,
+    turn: &Arc<Turn>,
+    done: DonePasswordForm,
+    password: PlainPassword,
+    client: Client,
+) -> Result<Option<Token>, Fault> {
+    let DonePasswordForm { user, key, .. } = done;
+    let requester = Requester::Address(client.address);
+    let Some(verified) = verified_hash(core, requester, user, password).await? else {
+        return Ok(None);
+    };
+    let session = PendingSession::new(core, client);
+    let made = move |key: &Option<Token>| key.as_ref().map(|key| password_made(user, key));
+    core.change_by_form(turn, made, async move |transaction| {
+        if !has_hash(transaction, user, &verified).await? {
+            return Ok(RollBack(None));
+        }
+        let rejoined = session.rejoin(transaction, user, &key).await?;
+        let (key, changes) = match rejoined {
+            Some(changes) => (key.clone(), changes),
+            None => session.activate(transaction, user).await?,
+        };
+        Ok(Commit(Some(key), changes))
+    })
+    .await
+}
+
+fn password_made(user: UserId, key: &Token) -> Made {
+    let key = key.clone();
+    Made::Password { user, key }
 }
 
 /// Sets a new password for `user`, and deletes all their sessions and reset links. Returns the sessions that
@@ -279,7 +364,8 @@ pub async fn delete_account(
     user: UserId,
     password: PlainPassword,
 ) -> Result<Deleted, Fault> {
-    let Some(verified) = verified_hash(core, user, password).await? else {
+    let requester = Requester::Person(user);
+    let Some(verified) = verified_hash(core, requester, user, password).await? else {
         return Ok(Deleted::WrongPassword);
     };
     let rooms_max = Some(core.config.rooms_per_person);
@@ -372,12 +458,12 @@ pub(super) async fn delete(
 /// Returns the password hash of `user`, if `password` is right.
 async fn verified_hash(
     core: &Core,
+    requester: Requester,
     user: UserId,
     password: PlainPassword,
 ) -> Result<Option<String>, Fault> {
     let row = user::Entity::find_by_id(user).one(&core.database).await?;
     let hash = row.map(|row| row.password_hash);
-    let requester = Requester::Person(user);
     let verified = core.passwords.verify(requester, password, hash.as_deref());
     let verified = verified.await?;
     Ok(hash.filter(|_| verified.is_right()))

@@ -1,7 +1,8 @@
 //! Invite links, by which people join a private room.
 //!
-//! A link contains a random token; the database stores the token's SHA-256 digest. A link works until it
-//! expires; its row is deleted when the last use is spent.
+//! A link contains a random token; the database stores the token's SHA-256 digest. A link lets people in until it
+//! expires or the last use is spent. Its row is kept until it expires, so that the link still leads the room's members,
+//! whom it may have let in, to the room.
 
 use std::sync::Arc;
 
@@ -11,12 +12,13 @@ use sea_orm::{
 };
 
 use super::members::{self, Joined};
-use super::memberships::room_with_role;
+use super::memberships::{role_of, room_with_role};
 use super::{moderation, rooms};
 use crate::core::{Core, Fault};
 use crate::database::entities::{invite, room};
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId, Timestamp, UserId};
+use crate::live::done_forms::{Made, Turn};
 use crate::live::rooms::Room;
 use crate::security::tokens::{Token, TokenDigest};
 
@@ -65,26 +67,45 @@ pub struct Invitation {
     pub is_member: bool,
 }
 
-/// Creates a link into a private room. The owner and the moderators may do this.
+/// Creates a link into a private room. The owner and the moderators may do this. A form that created the link in an
+/// earlier `turn` and says the same creates no other while the link has not been revoked.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn create(
     core: &Arc<Core>,
+    turn: &Arc<Turn>,
     room: RoomId,
     actor: UserId,
-    life: InviteLifetime,
-    uses: InviteUses,
+    (life, uses): (InviteLifetime, InviteUses),
 ) -> Result<Created, Fault> {
     let now = core.clock.now();
     let token = Token::random();
-    core.change(async move |transaction| {
+    let earlier = match turn.made() {
+        Some(Made::Invite { id, token, choice }) if choice == (life, uses) => Some((id, token)),
+        _ => None,
+    };
+    let made = move |created: &Created| match created {
+        Created::Link(id, token) => Some(Made::Invite {
+            id: *id,
+            token: token.clone(),
+            choice: (life, uses),
+        }),
+        Created::Public | Created::TooMany | Created::NotAllowed => None,
+    };
+    core.change_by_form(turn, made, async move |transaction| {
         let moderated = room_with_role(transaction, room, actor, Role::Moderator).await?;
         let Some(found) = moderated else {
             return Ok(RollBack(Created::NotAllowed));
         };
         if !found.is_private {
             return Ok(RollBack(Created::Public));
+        }
+        if let Some((id, token)) = &earlier {
+            let link = invite::Entity::find_by_id(*id).filter(invite::Column::RoomId.eq(room));
+            if link.one(transaction).await?.is_some() {
+                return Ok(RollBack(Created::Link(*id, token.clone())));
+            }
         }
         let valid = invite::Entity::find()
             .filter(invite::Column::RoomId.eq(room))
@@ -151,7 +172,7 @@ pub async fn revoke(
 }
 
 /// Returns the room that a link leads to, for `user` or a signed-out person. `None` if the link is not valid,
-/// or `user` is banned from the room.
+/// or `user` is banned from the room. For members, a link is valid until it expires.
 ///
 /// # Errors
 /// When the database fails.
@@ -164,6 +185,7 @@ pub async fn preview(
     let Some(invite) = find_by_digest(&core.database, token.digest(), now).await? else {
         return Ok(None);
     };
+    let is_used_up = invite.uses_left == Some(0);
     let room = rooms::find(core, invite.room_id).await?;
     let Some(room) = room.filter(|room| room.is_private) else {
         return Ok(None);
@@ -175,19 +197,31 @@ pub async fn preview(
         }
     }
     let is_member = user.is_some_and(|user| room.role_of(user).is_some());
-    Ok(Some(Invitation { room, is_member }))
+    Ok((is_member || !is_used_up).then_some(Invitation { room, is_member }))
 }
 
 /// Makes `user` a member of the room that a link leads to, and spends one use of the link. No use is spent if
 /// the person is a member already or the room is full.
 ///
+/// A form that made them a member in an earlier `turn` leads to the same outcome while they are one.
+///
 /// # Errors
 /// When the database fails.
-pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joined, Fault> {
+pub async fn accept(
+    core: &Arc<Core>,
+    turn: &Arc<Turn>,
+    token: &Token,
+    user: UserId,
+) -> Result<Joined, Fault> {
     let digest = token.digest();
     let members_max = core.config.members_per_room;
     let now = core.clock.now();
-    let joined = core.change(async move |transaction| {
+    let earlier = turn.made();
+    let made = |joined: &Joined| match joined {
+        Joined::Now(room) => Some(Made::Membership(*room)),
+        _ => None,
+    };
+    let joined = core.change_by_form(turn, made, async move |transaction| {
         let Some(invite) = find_by_digest(transaction, digest, now).await? else {
             return Ok(RollBack(Joined::Refused));
         };
@@ -198,10 +232,17 @@ pub async fn accept(core: &Arc<Core>, token: &Token, user: UserId) -> Result<Joi
         let Some(room) = room.filter(|room| room.is_private && ban.is_none()) else {
             return Ok(RollBack(Joined::Refused));
         };
+        if invite.uses_left == Some(0) && role_of(transaction, room.id, user).await?.is_none() {
+            return Ok(RollBack(Joined::Refused));
+        }
         spend(transaction, &invite).await?;
         members::join(transaction, room, user, members_max, now).await
     });
-    Ok(members::mark_read(core, user, joined.await?).await)
+    let joined = members::mark_read(core, user, joined.await?).await;
+    Ok(match joined {
+        Joined::AlreadyMember(room) if earlier == Some(Made::Membership(room)) => Joined::Now(room),
+        joined => joined,
+    })
 }
 
 /// Deletes the expired links.
@@ -226,7 +267,7 @@ pub(super) async fn delete_all(database: &impl ConnectionTrait, room: RoomId) ->
     Ok(())
 }
 
-/// Returns the link whose token has this digest, if the link is valid.
+/// Returns the link whose token has this digest, if the link has not expired. All its uses may be spent.
 async fn find_by_digest(
     database: &impl ConnectionTrait,
     digest: TokenDigest,
@@ -234,7 +275,7 @@ async fn find_by_digest(
 ) -> Result<Option<invite::Model>, Fault> {
     let found = invite::Entity::find()
         .filter(invite::Column::TokenDigest.eq(digest.to_hex()))
-        .filter(is_valid(now));
+        .filter(invite::Column::ExpiresAt.gt(now));
     Ok(found.one(database).await?)
 }
 
@@ -248,21 +289,13 @@ fn is_valid(now: Timestamp) -> Condition {
 }
 
 async fn spend(database: &impl ConnectionTrait, invite: &invite::Model) -> Result<(), Fault> {
-    match invite.uses_left {
-        None => {}
-        Some(..=1) => {
-            invite::Entity::delete_by_id(invite.id)
-                .exec(database)
-                .await?;
-        }
-        Some(left) => {
-            let row = invite::ActiveModel {
-                id: Set(invite.id),
-                uses_left: Set(Some(left - 1)),
-                ..Default::default()
-            };
-            invite::Entity::update(row).exec(database).await?;
-        }
+    if let Some(left) = invite.uses_left {
+        let row = invite::ActiveModel {
+            id: Set(invite.id),
+            uses_left: Set(Some(left - 1)),
+            ..Default::default()
+        };
+        invite::Entity::update(row).exec(database).await?;
     }
     Ok(())
 }

@@ -170,6 +170,17 @@ pub async fn keep_draft(
     exists
 }
 
+/// Holds the text of the box for `author`, who loads the room again. Drops the draft if the box is empty.
+pub fn hold_draft(core: &Core, author: &LiveSession, room: RoomId, text: Option<MessageText>) {
+    match text {
+        Some(text) => {
+            let now = core.clock.site_time();
+            core.drafts.keep(author.user_id, room, text, now);
+        }
+        None => core.drafts.discard(author.user_id, room),
+    }
+}
+
 /// Returns the draft of `author` in `room`.
 #[must_use]
 pub fn draft(core: &Core, author: &LiveSession, room: RoomId) -> Option<String> {
@@ -291,15 +302,15 @@ pub async fn poll(
     let mut permit = None;
     // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
     // must not receive its private messages.
-    if let Err(refused) = poll_access(core, reader, room).await? {
+    if let Err(refused) = may_read(core, reader, room).await? {
         return Ok(refused);
     }
     loop {
         let now = core.clock.site_time();
         let since = core.messages.since(room, cursor, now).await;
         // Checked again after the last wait before an answer.
-        let audience = match poll_access(core, reader, room).await? {
-            Ok(room) => room.audience(),
+        let audience = match may_read(core, reader, room).await? {
+            Ok(audience) => audience,
             Err(refused) => return Ok(refused),
         };
         if visibility == Visibility::Visible {
@@ -335,17 +346,17 @@ pub async fn poll(
     }
 }
 
-/// Returns the room of a poll, or the outcome for somebody who may not read the room now.
-async fn poll_access(
+/// Returns who can read what is written in `room` if `reader` may read it now, and the outcome of their poll otherwise.
+async fn may_read(
     core: &Core,
     reader: &LiveSession,
     room: RoomId,
-) -> Result<Result<Arc<Room>, Polled>, Fault> {
+) -> Result<Result<Audience, Polled>, Fault> {
     if reader.has_ended() {
         return Ok(Err(Polled::SignedOut));
     }
     Ok(match rooms::access(core, room, reader.user_id).await? {
-        Access::Member(room) => Ok(room),
+        Access::Member(room) => Ok(room.audience()),
         Access::Outside(_) => Err(Polled::NotAMember),
         Access::Hidden => Err(Polled::Hidden),
     })

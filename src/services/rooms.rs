@@ -20,6 +20,7 @@ use crate::domain::{
     Language, Lifespan, NameKeys, Posting, Requester, Role, RoomId, RoomName, RoomPassword,
     SlowMode, UserId,
 };
+use crate::live::done_forms::{Made, Turn};
 use crate::live::rooms::{Member, PublicName, PublicNames, Room};
 
 /// The number of rooms on one page of the list of public rooms.
@@ -84,12 +85,47 @@ pub enum Created {
     TooManyPublic,
 }
 
-/// Creates a room with `owner` as its owner and first member.
+/// Returns the room that the form of `owner` has created in an earlier `turn`, if the same was sent again.
+///
+/// A form with another name, kind or password than the room's is for another room.
+///
+/// # Errors
+/// When the database or the password hashing fails.
+pub async fn created_before(
+    core: &Core,
+    turn: &Turn,
+    owner: UserId,
+    name: &RoomName,
+    kind: &Kind,
+) -> Result<Option<RoomId>, Fault> {
+    let Some(Made::Room(room)) = turn.made() else {
+        return Ok(None);
+    };
+    let row = room::Entity::find_by_id(room).one(&core.database).await?;
+    let Some(row) = row.filter(|row| row.name == name.as_str()) else {
+        return Ok(None);
+    };
+    let is_same = match (kind, row.password_hash) {
+        (Kind::Public, None) => true,
+        (Kind::Private(password), Some(hash)) => {
+            let requester = Requester::Person(owner);
+            let password = password.plain().clone();
+            let verified = core.passwords.verify(requester, password, Some(&hash));
+            verified.await?.is_right()
+        }
+        (Kind::Public, Some(_)) | (Kind::Private(_), None) => false,
+    };
+    Ok(is_same.then_some(room))
+}
+
+/// Creates a room with `owner` as its owner and first member. Callers check that the form was not done in an earlier
+/// `turn`.
 ///
 /// # Errors
 /// When the database or the password hashing fails.
 pub async fn create(
     core: &Arc<Core>,
+    turn: &Arc<Turn>,
     owner: UserId,
     name: RoomName,
     kind: Kind,
@@ -105,7 +141,11 @@ pub async fn create(
     let now = core.clock.now();
     let rooms_max = core.config.rooms_per_person;
     let public_max = core.config.public_rooms;
-    core.change(async move |transaction| {
+    let made = |outcome: &Created| match outcome {
+        Created::Room(room) => Some(Made::Room(*room)),
+        Created::NameTaken | Created::OwnsTooMany | Created::TooManyPublic => None,
+    };
+    core.change_by_form(turn, made, async move |transaction| {
         let is_private = password_hash.is_some();
         if count_owned_by(transaction, owner).await? >= rooms_max {
             return Ok(RollBack(Created::OwnsTooMany));

@@ -69,28 +69,68 @@ impl PendingSession {
     ) -> Result<(Token, Vec<Change>), Fault> {
         let mut ended = Vec::new();
         if let Some(previous) = &self.client.previous_key {
-            // In the same transaction: what is committed is answered as done. Before the eviction, so that
-            // this session does not take the place of another.
-            let previous = previous.digest();
-            session::Entity::delete_by_id(previous.to_hex())
-                .exec(transaction)
-                .await?;
-            ended.push(Change::SessionEnded(previous));
+            // Before the eviction, so that this session does not take the place of another.
+            ended.push(delete_previous(transaction, previous).await?);
         }
         ended.extend(evict_oldest(&self.core, transaction, user, self.now).await?);
-        let user_agent = self.client.user_agent.chars();
         let row = session::ActiveModel {
             key_digest: Set(self.key.digest().to_hex()),
             user_id: Set(user),
             created_at: Set(self.now),
             last_seen: Set(self.now),
-            user_agent: Set(user_agent.take(MAX_USER_AGENT_CHARS).collect()),
+            user_agent: Set(self.stored_user_agent()),
         };
         session::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
         Ok((self.key.clone(), ended))
     }
+
+    /// Takes part in the session with `key` instead of beginning one, if that is a session of `user` which this
+    /// browser began and which has not ended. Returns the sessions that end: the one that the browser had before,
+    /// if that is another.
+    pub(super) async fn rejoin(
+        &self,
+        transaction: &DatabaseTransaction,
+        user: UserId,
+        key: &Token,
+    ) -> Result<Option<Vec<Change>>, Fault> {
+        let begun = session::Entity::find_by_id(key.digest().to_hex())
+            .filter(session::Column::UserId.eq(user))
+            .filter(session::Column::UserAgent.eq(self.stored_user_agent()))
+            .one(transaction)
+            .await?;
+        let is_alive = begun.is_some_and(|row| {
+            let last_seen = last_seen(&self.core, Some(key.digest()), &row);
+            !has_expired(row.created_at, last_seen, self.now)
+        });
+        if !is_alive {
+            return Ok(None);
+        }
+        let previous = self.client.previous_key.as_ref();
+        match previous.filter(|previous| *previous != key) {
+            None => Ok(Some(Vec::new())),
+            Some(previous) => Ok(Some(vec![delete_previous(transaction, previous).await?])),
+        }
+    }
+
+    fn stored_user_agent(&self) -> String {
+        let user_agent = self.client.user_agent.chars();
+        user_agent.take(MAX_USER_AGENT_CHARS).collect()
+    }
+}
+
+/// Deletes the session that a browser had before, in the transaction that signs the browser in: what is committed is
+/// answered as done. Returns the session that ends.
+async fn delete_previous(
+    transaction: &DatabaseTransaction,
+    previous: &Token,
+) -> Result<Change, Fault> {
+    let previous = previous.digest();
+    session::Entity::delete_by_id(previous.to_hex())
+        .exec(transaction)
+        .await?;
+    Ok(Change::SessionEnded(previous))
 }
 
 /// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns the

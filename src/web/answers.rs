@@ -1,16 +1,21 @@
 //! The answers that pages share.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use actix_web::http::{StatusCode, header};
-use actix_web::{HttpResponse, ResponseError};
+use actix_web::{HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
+use crate::core::run_to_completion;
 use crate::domain::Lifespan;
+use crate::live::done_forms::Made;
 use crate::services::members::Joined;
 use crate::urls::{room_done_url, room_url};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
+use crate::web::session;
+use crate::web::state::state;
 
 /// Renders a page with status 200.
 pub fn html(page: &impl Template) -> PageResult {
@@ -71,6 +76,38 @@ pub fn join_response(joined: Joined) -> PageResult {
         Joined::Full { name } => Err(AppError::Full { name }),
         Joined::Refused => Err(AppError::NoSuchRoom),
     }
+}
+
+/// Returns the answer of `work`, by which a signed-in person's form ends something, such as a membership.
+///
+/// When the form is sent again, there is nothing left to end, and `work` fails with an error that `is_over` knows. The
+/// answer is the same redirect as the first then.
+///
+/// Runs to completion even if the client hangs up, as a browser does that sends the form again.
+pub async fn end_once(
+    request: &HttpRequest,
+    is_over: impl FnOnce(&AppError) -> bool + 'static,
+    work: impl Future<Output = PageResult> + 'static,
+) -> PageResult {
+    let core = Arc::clone(&state(request).core);
+    let session = session::key_in(request);
+    let form = session.map(|key| core.nonces.of_address(key.digest(), request.path()));
+    let answered = run_to_completion(async move {
+        let turn = core.done_forms.turn(form, core.clock.site_time()).await;
+        let answer = work.await;
+        Ok(match (answer, turn.made()) {
+            (Err(error), Some(Made::End(address))) if is_over(&error) => Ok(see_other(address)),
+            (Ok(done), _) => {
+                let location = done.headers().get(header::LOCATION);
+                if let Some(address) = location.and_then(|value| value.to_str().ok()) {
+                    turn.note(Made::End(address.to_owned()), core.clock.site_time());
+                }
+                Ok(done)
+            }
+            (failed, _) => failed,
+        })
+    });
+    answered.await?
 }
 
 /// Redirects to `address` with 303, so that the browser follows with GET.

@@ -39,10 +39,12 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
 use crate::web::error::AppError;
+use crate::web::session::Visitor;
 use crate::web::state::state;
 
 /// How many bytes are read before they are parsed: about one request.
@@ -50,6 +52,8 @@ const READ_CHUNK: usize = 1024;
 /// The size of a socket's send buffer in bytes: more than most pages have. The system's default would accept
 /// megabytes of answers for a client that never reads, and each answer has to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
+/// The memory for large bodies, in bytes.
+const LARGE_BODY_MEMORY: usize = 32 << 20;
 /// How many open files are kept for the database, the log and other uses than connections.
 const RESERVED_FILES: u64 = 64;
 
@@ -178,6 +182,34 @@ pub fn max_connections() -> Option<usize> {
     usize::try_from(files.saturating_sub(RESERVED_FILES)).ok()
 }
 
+/// How many bytes the body of a request may have.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyLimits {
+    /// The limit for everybody.
+    pub everybody: usize,
+    /// The limit for people who are signed in, while there is memory for large bodies.
+    pub signed_in: usize,
+}
+
+/// The memory that all bodies share that are larger than everybody's may be.
+#[derive(Debug)]
+pub struct LargeBodies(Arc<Semaphore>);
+
+impl Default for LargeBodies {
+    fn default() -> Self {
+        Self(Arc::new(Semaphore::new(LARGE_BODY_MEMORY)))
+    }
+}
+
+impl LargeBodies {
+    /// Reserves memory for a body of `length` bytes, if that much is free. It is free again when the returned permit
+    /// is dropped.
+    fn reserve(&self, length: usize) -> Option<OwnedSemaphorePermit> {
+        let bytes = u32::try_from(length).ok()?;
+        Arc::clone(&self.0).try_acquire_many_owned(bytes).ok()
+    }
+}
+
 /// The current use of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
@@ -203,6 +235,8 @@ struct Exchange {
     /// A body that was not read to its end. Kept until the answer is written: if the body is dropped earlier, actix
     /// waits for its end, which may never come.
     unread_body: RefCell<Option<Body>>,
+    /// The memory of a large body. Kept until the answer is written, because the answer may give the text back.
+    large_body: Cell<Option<OwnedSemaphorePermit>>,
 }
 
 type Body = Pin<Box<BodyStream<Payload>>>;
@@ -216,6 +250,7 @@ impl Default for Exchange {
             ends_on_hang_up: Cell::default(),
             reader: Cell::default(),
             unread_body: RefCell::default(),
+            large_body: Cell::default(),
         }
     }
 }
@@ -499,6 +534,7 @@ struct AnswerGuard(Rc<Exchange>);
 impl Drop for AnswerGuard {
     fn drop(&mut self) {
         self.0.unread_body.take();
+        self.0.large_body.take();
         self.0.enter(Stage::Waiting);
     }
 }
@@ -579,32 +615,52 @@ async fn read_body(
     is_refused: bool,
 ) -> Result<Bytes, AppError> {
     let exchange = Exchange::of(request);
-    let limit = (state(request).body_limit)(request.match_pattern().as_deref());
     let length = announced_length(request);
     let mut is_unread = false;
-    let result = if is_refused {
+    let limit = if is_refused {
         Err(AppError::BadRequest)
-    } else if length > limit {
-        Err(AppError::TooLarge)
     } else {
-        let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
-        // For actix, the rest of the connection is the body of a request for an upgrade. The upgrade is not served,
-        // so it is ignored (RFC 9110, section 7.8).
-        let is_endless = !is_chunked && request.headers().contains_key(UPGRADE);
-        exchange.body_left.set((!is_chunked).then_some(length));
-        exchange.enter(Stage::Receiving);
-        let span = state(request).core.config.timeouts.body_timeout;
-        let wanted = is_endless.then_some(length);
-        let result = timeout(span, collect(&mut body, limit, wanted)).await;
-        exchange.body_left.set(None);
-        exchange.enter(Stage::Answering);
-        is_unread = is_endless;
-        result.unwrap_or(Err(AppError::TooSlow))
+        limit_for(request, length).await
+    };
+    let result = match limit {
+        Err(error) => Err(error),
+        Ok(limit) => {
+            let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
+            // For actix, the rest of the connection is the body of a request for an upgrade. The upgrade is not served,
+            // so it is ignored (RFC 9110, section 7.8).
+            let is_endless = !is_chunked && request.headers().contains_key(UPGRADE);
+            exchange.body_left.set((!is_chunked).then_some(length));
+            exchange.enter(Stage::Receiving);
+            let span = state(request).core.config.timeouts.body_timeout;
+            let wanted = is_endless.then_some(length);
+            let result = timeout(span, collect(&mut body, limit, wanted)).await;
+            exchange.body_left.set(None);
+            exchange.enter(Stage::Answering);
+            is_unread = is_endless;
+            result.unwrap_or(Err(AppError::TooSlow))
+        }
     };
     if is_unread || result.is_err() {
         exchange.unread_body.replace(Some(body));
     }
     result
+}
+
+/// Returns how many bytes the body of `request` may have, which announces `length` bytes. Reserves the memory of a
+/// large body. A large body that announces no length is refused: browsers announce the length of forms.
+async fn limit_for(request: &HttpRequest, length: usize) -> Result<usize, AppError> {
+    let state = state(request);
+    let limits = (state.body_limits)(request.match_pattern().as_deref());
+    if length <= limits.everybody {
+        return Ok(limits.everybody);
+    }
+    if length > limits.signed_in || Visitor::of(request).await?.user.is_none() {
+        return Err(AppError::TooLarge);
+    }
+    let memory = state.large_bodies.reserve(length);
+    let memory = memory.ok_or(AppError::TooLarge)?;
+    Exchange::of(request).large_body.set(Some(memory));
+    Ok(length)
 }
 
 /// Returns the `Content-Length`, or 0 without one.

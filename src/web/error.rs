@@ -340,7 +340,7 @@ impl AppError {
                 "Your browser sent a type of request that this address does not accept, so nothing was done. Continue from the start page."
             }
             Self::TooLarge => {
-                "It was more than this form accepts, so nothing was done. Go back and send less."
+                "It was more than this form accepts, so nothing was done. Go back: your text is still in its box. Shorten it, then send it again."
             }
             Self::TooSlow => {
                 "Part of it did not arrive in time, so nothing was done. Check your connection, then go back and try again."

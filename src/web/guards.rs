@@ -4,14 +4,18 @@ use std::sync::Arc;
 
 use actix_web::{HttpRequest, web};
 
-use crate::domain::{AccountPassword, Mistake, PasswordCandidate, Role, RoomId, UserId, Username};
+use crate::domain::{
+    AccountPassword, Mistake, PasswordCandidate, PlainPassword, Role, RoomId, UserId, Username,
+};
+use crate::live::done_forms::Turn;
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
+use crate::services::accounts;
 use crate::services::moderation::{self, Person};
 use crate::services::rooms::{self, Access};
 use crate::web::client_address;
 use crate::web::error::AppError;
-use crate::web::session::CurrentUser;
+use crate::web::session::{CurrentUser, SessionCookie};
 use crate::web::state::WebState;
 
 /// Returns the room, for pages that only members with at least the role `needs` may see.
@@ -80,6 +84,36 @@ pub fn count_password_attempt(
         .core
         .limits
         .password(&folded, client_address::of(request))
+}
+
+/// Signs the person in if a form that sets a password was done in an earlier turn and is sent again. Returns whether
+/// that was so.
+///
+/// The new `password` must be the same, and the `name`, if the form has one. Counts an attempt at the password.
+///
+/// # Errors
+/// When the limit is reached, or the database or the password hashing fails.
+pub async fn is_repeated(
+    state: &WebState,
+    request: &HttpRequest,
+    cookie: &SessionCookie,
+    turn: &Arc<Turn>,
+    name: Option<&Username>,
+    password: &str,
+) -> Result<bool, AppError> {
+    let done = accounts::done_password_form(&state.core, turn).await?;
+    let is_for =
+        |done: &accounts::DonePasswordForm| name.is_none_or(|name| name.as_str() == done.name);
+    let Some(done) = done.filter(is_for) else {
+        return Ok(false);
+    };
+    count_password_attempt(state, request, Username::parse(&done.name).ok().as_ref())?;
+    let password = PlainPassword::typed(password);
+    let key = accounts::sign_in_again(&state.core, turn, done, password, cookie.client()).await?;
+    if let Some(key) = &key {
+        cookie.set(key)?;
+    }
+    Ok(key.is_some())
 }
 
 /// Estimates the strength of a new password on a thread where blocking is allowed. Callers count the request first.

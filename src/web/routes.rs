@@ -7,6 +7,7 @@ use actix_web::middleware::from_fn;
 use actix_web::web::{self, FormConfig, PathConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard};
 
+use crate::web::connections::BodyLimits;
 use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
@@ -20,6 +21,9 @@ use crate::web::state::state;
 
 /// The maximum size of a form in bytes.
 const FORM_LIMIT: usize = 64 * 1024;
+/// The maximum size in bytes of a form with a message, from a person who is signed in. A text that is far too long for
+/// a message comes back with its length.
+const MESSAGE_FORM_LIMIT: usize = 1024 * 1024;
 /// The maximum size in bytes of a form with only names and passwords, which visitors may send without signing in.
 const PASSWORD_FORM_LIMIT: usize = 8 * 1024;
 
@@ -64,8 +68,8 @@ pub fn table() -> Vec<Endpoint> {
     });
     let mut table = vec![
         get(POLL, poll::show),
-        get("/rooms/{room}/messages", messages::show),
-        post("/rooms/{room}/messages", messages::submit),
+        get(MESSAGES, messages::show),
+        post(MESSAGES, messages::submit),
         get("/", home::show),
         get(REGISTER, register::show),
         post(REGISTER, register::submit).with_cookie(),
@@ -134,6 +138,7 @@ const REGISTER_BY_LINK: &str = "/register/{token}";
 const LOGIN: &str = "/login";
 const RESET: &str = "/reset/{token}";
 const POLL: &str = "/rooms/{room}/poll";
+const MESSAGES: &str = "/rooms/{room}/messages";
 const DELETE_MESSAGE: &str = "/rooms/{room}/messages/{message}/delete";
 const BAN: &str = "/rooms/{room}/members/{person}/ban";
 const REVOKE_INVITE: &str = "/rooms/{room}/invites/{invite}/revoke";
@@ -142,12 +147,19 @@ const CHANGE_PASSWORD: &str = "/.well-known/change-password";
 const HEALTHZ: &str = "/healthz";
 const ASSET: &str = "/assets/{file}";
 
-/// Returns the maximum size in bytes of a request's body for a route.
+/// Returns how many bytes a request's body may have for a route.
 #[must_use]
-pub fn body_limit(pattern: Option<&str>) -> usize {
-    match pattern {
-        Some(LOGIN | REGISTER | REGISTER_BY_LINK | RESET) => PASSWORD_FORM_LIMIT,
-        _ => FORM_LIMIT,
+pub fn body_limits(pattern: Option<&str>) -> BodyLimits {
+    let (everybody, signed_in) = match pattern {
+        Some(LOGIN | REGISTER | REGISTER_BY_LINK | RESET) => {
+            (PASSWORD_FORM_LIMIT, PASSWORD_FORM_LIMIT)
+        }
+        Some(MESSAGES) => (FORM_LIMIT, MESSAGE_FORM_LIMIT),
+        _ => (FORM_LIMIT, FORM_LIMIT),
+    };
+    BodyLimits {
+        everybody,
+        signed_in,
     }
 }
 
@@ -191,7 +203,8 @@ pub fn configure(service: &mut ServiceConfig, cookie: &CookieConfig) {
     service
         .app_data(
             FormConfig::default()
-                .limit(FORM_LIMIT)
+                // `buffer_body` has limited the body already.
+                .limit(MESSAGE_FORM_LIMIT)
                 .error_handler(form_error),
         )
         .app_data(PathConfig::default().error_handler(path_error));

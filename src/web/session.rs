@@ -273,7 +273,9 @@ impl FromRequest for ScriptUser {
     }
 }
 
-fn key_in(request: &HttpRequest) -> Option<Token> {
+/// Returns the key of the session that the browser of `request` says it has. The session may have ended.
+#[must_use]
+pub fn key_in(request: &HttpRequest) -> Option<Token> {
     let mut named = state(request).cookie.named(request.headers());
     named.find_map(NamedCookie::key)
 }

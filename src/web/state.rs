@@ -8,6 +8,7 @@ use actix_web::{HttpRequest, web};
 use crate::core::Core;
 use crate::domain::AboutText;
 use crate::web::assets::Assets;
+use crate::web::connections::{BodyLimits, LargeBodies};
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 
@@ -21,8 +22,10 @@ pub struct WebState {
     pub about: Option<AboutText>,
     /// The settings of the session cookie.
     pub cookie: CookieConfig,
-    /// Returns the maximum size in bytes of a request's body for a route, by the route's pattern.
-    pub body_limit: fn(Option<&str>) -> usize,
+    /// Returns the limits on the size of a request's body for a route, by the route's pattern.
+    pub body_limits: fn(Option<&str>) -> BodyLimits,
+    /// The memory for large bodies.
+    pub large_bodies: LargeBodies,
     /// The pages that may follow signing in.
     pub next_pages: NextPages,
 }

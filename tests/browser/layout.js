@@ -182,7 +182,7 @@ export function controlsWithoutBorders() {
 }
 
 export function visibleControls() {
-  const controls = document.querySelectorAll('nav, form, button, input, select, textarea, .skip, [role=log], [role=status]');
+  const controls = document.querySelectorAll('nav, form, button, input, select, textarea, .skip, [role=log], [aria-live]');
   return [...controls]
     .filter((control) => control.checkVisibility())
     .map((control) => control.outerHTML.slice(0, 80));

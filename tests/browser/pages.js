@@ -322,7 +322,7 @@ function room() {
       ...{ name: 'room, nothing new', at, as: 'ada', says: 'No new messages.' },
       go: async ({ page, site }) => {
         await page.goto(site.rooms['Kettle club']);
-        await page.getByRole('link', { name: 'Check for new messages' }).click();
+        await page.getByRole('button', { name: 'Check for new messages' }).click();
       },
     },
     {

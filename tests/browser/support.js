@@ -55,13 +55,13 @@ async function inOwnBrowser(browser, use) {
 function recordLiveRegions() {
   window.heard = [];
   window.emptied = [];
-  const isSpoken = (node) => (node.closest ? node : node.parentElement)?.closest('[role=log], [role=status]');
+  const isSpoken = (node) => (node.closest ? node : node.parentElement)?.closest('[role=log], [aria-live]');
   const watchFor = (records) => {
     for (const { target, addedNodes, removedNodes } of records) {
       const region = isSpoken(target);
       if (!region) continue;
       for (const { textContent } of addedNodes) {
-        if (textContent) window.heard.push({ in: region.role, text: textContent, at: performance.now() });
+        if (textContent) window.heard.push({ in: region.role ?? 'status', text: textContent, at: performance.now() });
       }
       if (removedNodes.length > 0 && region.role === 'log') {
         const { id, childNodes } = target;
@@ -176,9 +176,9 @@ export async function setWindowFocus(page, hasFocus) {
   }, hasFocus);
 }
 
-/** The status line below the form. */
+/** The status line below the form, which has no role: an empty element with one is met by screen readers. */
 export function statusOf(page) {
-  return page.getByRole('status');
+  return page.locator('[aria-live=polite]');
 }
 
 export async function signUp(page, name) {
@@ -264,7 +264,7 @@ export function problemsOf(page) {
 }
 
 export async function checkForNewMessages(page) {
-  await page.getByRole('link', { name: 'Check for new messages' }).click();
+  await page.getByRole('button', { name: 'Check for new messages' }).click();
 }
 
 /** The time at which this page was loaded, which changes when it is loaded again. */

@@ -169,11 +169,11 @@ async fn make_states() -> Vec<State> {
         "reading view",
         ada.get(&format!("/rooms/{tea}?reload=2")).await,
     );
-    let check = ada.room(tea).await.attribute("#updates a", "href");
+    let before = ada.room(tea).await;
     add(
         "/rooms/{room}",
         "checked",
-        ada.get(check.trim_end_matches("#new")).await,
+        ada.checked(tea, &before, "hello").await,
     );
     for number in 0..100 {
         ada.send(tea, &format!("message {number}"))
@@ -761,7 +761,7 @@ async fn forms_use_post_and_leave_validation_to_the_server() {
             {
                 wrong.push("the browser checks a form".to_owned());
             }
-            if inside("button[type=submit]") != 1 {
+            if inside("button[type=submit]:not([name=check])") != 1 {
                 wrong.push("not one button that submits".to_owned());
             }
         }
@@ -838,11 +838,13 @@ async fn fields_have_labels_hints_and_autocomplete_tokens() {
                 ("/login" | "/account/delete", "password") => "current-password",
                 // Password managers must neither fill in the account's password here nor replace it.
                 ("/rooms/private", "password") => "one-time-code",
+                // Browsers restore the text on going back.
+                _ if kind == "textarea" => "",
                 _ => "off",
             };
-            if autocomplete != Some(wanted) {
+            if autocomplete.unwrap_or_default() != wanted {
                 wrong.push(format!(
-                    "autocomplete of {id} is {autocomplete:?}, not {wanted}"
+                    "autocomplete of {id} is {autocomplete:?}, not {wanted:?}"
                 ));
             }
             let is_typed_exactly = kind != "textarea";
@@ -999,9 +1001,10 @@ async fn the_room_page_reads_in_a_logical_order() {
                 wrong.push(format!("a message of {parts:?}"));
             }
         }
+        // The status line has no role, with which readers would meet it empty.
         for live in select(
             html,
-            "[aria-live], [aria-busy], [aria-relevant], [aria-atomic], [role=log] [aria-label]",
+            "[aria-live]:not(#status), #status[role], [aria-busy], [aria-relevant], [aria-atomic], [role=log] [aria-label]",
         ) {
             wrong.push(format!("what screen readers disagree on: {}", live.html()));
         }

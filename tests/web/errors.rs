@@ -180,9 +180,10 @@ async fn an_oversized_form_gets_a_413_page() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
 
-    let page = ada.send_with(room, &"x".repeat(64 * 1024 + 1), "").await;
+    let page = ada.send_with(room, &"x".repeat(1024 * 1024), "").await;
 
     assert_plain_page(&page, 413, "You sent too much at once");
+    assert!(page.text("main").contains("your text is still in its box"));
 }
 
 #[actix_web::test]

@@ -360,7 +360,9 @@ async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     app.sign_up("bob").await;
     let (room, bob) = (RoomId(room), app.user_id("bob").await);
 
-    let created = invites::create(&app.core, room, bob, InviteLifetime::Day, InviteUses::One).await;
+    let choice = (InviteLifetime::Day, InviteUses::One);
+    let turn = app.core.form_turn("", Some(bob)).await;
+    let created = invites::create(&app.core, &turn, room, bob, choice).await;
     let revoked = invites::revoke(&app.core, room, bob, InviteId(1)).await;
 
     assert!(matches!(created.unwrap(), Created::NotAllowed));

@@ -63,6 +63,7 @@ mod restart;
 mod room;
 mod room_settings;
 mod same_origin;
+mod sent_twice;
 mod sessions;
 mod slow_clients;
 mod stopping;

@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use mirage::domain::RoomId;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::support::{Browser, PASSWORD, Page, TestApp};
 
@@ -292,4 +294,207 @@ async fn with_the_database_unavailable_members_already_in_the_room_can_chat() {
         .assert_status(303);
 
     assert_eq!(ada.messages(room).await, ["hello"]);
+}
+
+/// Reads the head of an answer, and leaves the rest unread.
+async fn read_status(stream: &mut TcpStream) -> String {
+    let mut head = [0; 12];
+    stream.read_exact(&mut head).await.unwrap();
+    String::from_utf8_lossy(&head).into_owned()
+}
+
+#[actix_web::test]
+async fn a_text_that_is_far_too_long_comes_back_with_its_length_and_the_limit() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    // Six bytes a letter in a form.
+    for (text, length) in [
+        ("ж".repeat(11_500), "11,500"),
+        ("ж".repeat(174_000), "174,000"),
+        ("x".repeat(1_048_000), "1,048,000"),
+    ] {
+        let page = ada.send_with(room, &text, &nonce).await;
+
+        let sentence = format!("Your message has {length} characters. The limit is 2,000");
+        page.assert_status(422).assert_problem("message", &sentence);
+        assert_eq!(page.text("#message"), text);
+        let by_script = send_by_script(&ada, room, &text, &nonce).await;
+        by_script.assert_status(422);
+        by_script.assert_problem("message", &sentence);
+        let outside = bob.send_with(room, &text, &nonce).await;
+        outside.assert_status(403);
+        assert_eq!(outside.text("#message"), text);
+    }
+}
+
+#[actix_web::test]
+async fn a_form_over_64_kib_needs_a_session() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let nonce = ada.nonce(room).await;
+    let text = "ж".repeat(11_500);
+    let stranger = app.anonymous();
+    ada.post("/logout", &[("sign-out", "1")]).await;
+
+    for browser in [&stranger, &ada] {
+        let page = browser.send_with(room, &text, &nonce).await;
+
+        page.assert_status(413);
+        assert!(page.text("main").contains("your text is still in its box"));
+    }
+}
+
+#[actix_web::test]
+async fn forms_over_64_kib_share_32_mib_until_they_are_answered() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let sign_in = [("name", "ada"), ("password", PASSWORD)];
+    let cookie = app.anonymous().post("/login", &sign_in).await;
+    let cookie = cookie
+        .header("set-cookie")
+        .split_once(';')
+        .unwrap()
+        .0
+        .to_owned();
+    // Too long for the buffers between server and client, so the answer is not written before it is read.
+    let text = "x".repeat(300_000);
+    let length = 1 << 20;
+    let form = format!("text={text}&more=");
+    let form = format!("{form}{}", "x".repeat(length - form.len()));
+    let request = format!(
+        "POST /rooms/{room}/messages HTTP/1.1\r\nHost: mirage\r\nCookie: {cookie}\r\nConnection: close\r\n\
+         Content-Type: application/x-www-form-urlencoded\r\nContent-Length: {length}\r\n\r\n{form}"
+    );
+    let send = async || {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(8 * 1024).unwrap();
+        let mut stream = socket.connect(app.address.parse().unwrap()).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let status = read_status(&mut stream).await;
+        (stream, status)
+    };
+
+    let mut unread = Vec::new();
+    for _ in 0..32 {
+        let (stream, status) = send().await;
+        assert_eq!(status, "HTTP/1.1 422");
+        unread.push(stream);
+    }
+    let page = ada.send_with(room, &text, "").await;
+    page.assert_status(413);
+    assert!(page.text("main").contains("your text is still in its box"));
+    ada.send(room, "short").await.assert_status(303);
+
+    let mut rest = Vec::new();
+    unread[0].read_to_end(&mut rest).await.unwrap();
+    assert!(rest.len() > text.len());
+    assert_eq!(send().await.1, "HTTP/1.1 422");
+}
+
+#[actix_web::test]
+async fn checking_for_new_messages_keeps_the_text_in_the_box_until_it_is_sent() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let before = ada.room(room).await;
+
+    let page = ada.checked(room, &before, "hello <3").await;
+    assert_eq!(page.text("#message"), "hello <3");
+    assert!(!page.has(".done") && !page.has(".problems"));
+    let again = ada.checked(room, &page, "hello <4").await;
+    assert_eq!(again.text("#message"), "hello <4");
+    assert!(ada.messages(room).await.is_empty());
+
+    let emptied = ada.check(room, &again, "").await;
+    assert!(!emptied.location().contains("held"));
+    let held = format!("/rooms/{room}?after=0&held=1");
+    assert_eq!(ada.get(&held).await.text("#message"), "");
+
+    ada.check(room, &again, "hello <5").await.assert_status(303);
+    let nonce = again.attribute("#write [name=nonce]", "value");
+    ada.send_with(room, "hello <5", &nonce)
+        .await
+        .assert_status(303);
+    assert_eq!(ada.get(&held).await.text("#message"), "");
+}
+
+#[actix_web::test]
+async fn checking_with_a_text_that_is_too_long_gives_it_back_with_the_reason() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let text = "x".repeat(2_001);
+
+    let page = ada.check(room, &ada.room(room).await, &text).await;
+
+    let sentence = "Your message has 2,001 characters. The limit is 2,000";
+    page.assert_status(422).assert_problem("message", sentence);
+    assert_eq!(page.text("#message"), text);
+}
+
+#[actix_web::test]
+async fn checking_without_the_right_to_write_or_a_session_loses_no_text() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let before = bob.room(room).await;
+    bob.leave(room).await;
+
+    let outside = bob.check(room, &before, "hello <3").await;
+    outside.assert_status(403);
+    assert_eq!(outside.text("#message"), "hello <3");
+    bob.join(room).await;
+    bob.post("/logout", &[("sign-out", "1")]).await;
+    let room_page = format!("/login?next=/rooms/{room}");
+    bob.check(room, &before, "")
+        .await
+        .assert_redirect(&room_page);
+    let signed_out = bob.check(room, &before, "hello <3").await;
+    let form = bob.get(signed_out.location()).await;
+    let back = sign_in(&bob, "bob", &form.attribute("[name=next]", "value")).await;
+    assert_eq!(bob.get(back.location()).await.text("#message"), "hello <3");
+}
+
+#[actix_web::test]
+async fn a_text_held_for_one_person_is_shown_to_nobody_else() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+
+    let kept = ada
+        .check(room, &ada.room(room).await, "for nobody else")
+        .await;
+
+    let page = bob.get(kept.location().trim_end_matches("#new")).await;
+    assert!(!page.body.contains("for nobody else"));
+}
+
+#[actix_web::test]
+async fn the_page_names_its_session_and_does_not_reveal_the_cookie() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let session_of = async |browser: &Browser| {
+        let page = browser.room(room).await;
+        page.attribute("#log", "data-session")
+    };
+
+    let session = session_of(&ada).await;
+    assert_eq!(session, session_of(&ada).await);
+    let elsewhere = app.sign_in("ada", PASSWORD).await;
+    assert_ne!(session, session_of(&elsewhere).await);
+    ada.post("/logout", &[("sign-out", "1")]).await;
+    let cookie = sign_in(&ada, "ada", "")
+        .await
+        .header("set-cookie")
+        .to_owned();
+    let later = session_of(&ada).await;
+    assert_ne!(session, later);
+    assert!(later.len() == 16 && !cookie.contains(&later));
 }

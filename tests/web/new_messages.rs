@@ -71,14 +71,45 @@ async fn checking_says_when_there_is_nothing_new() {
     let app = TestApp::spawn().await;
     let (ada, bob, room) = create_shared_room(&app).await;
     ada.send(room, "old").await;
+    let empty = ada.create_public_room("Empty").await;
+    bob.join(empty).await;
+    for room in [room, empty] {
+        let before = bob.room(room).await;
+
+        let page = bob.checked(room, &before, "").await;
+
+        assert!(page.text("title").starts_with("No new messages – "));
+        let said = page.text("#updates");
+        assert_eq!(said, "Check for new messages No new messages.");
+    }
+}
+
+#[actix_web::test]
+async fn a_member_who_may_not_write_checks_by_a_link() {
+    let app = TestApp::spawn().await;
+    let (ada, bob, room) = create_shared_room(&app).await;
+    ada.send(room, "old").await;
+    let form = [
+        ("name", "Tea"),
+        ("lifespan", "longest"),
+        ("slow-mode", "0"),
+        ("posting", "moderators"),
+    ];
+    ada.post(&format!("/rooms/{room}/settings"), &form)
+        .await
+        .assert_status(303);
     let check = bob.room(room).await.attribute("#updates a", "href");
+    ada.send(room, "new").await;
+    app.clock.advance(Duration::from_millis(1));
 
     let page = bob.get(check.trim_end_matches("#new")).await;
 
-    assert!(page.text("title").starts_with("No new messages – Tea – "));
-    assert!(
-        page.texts("section p")
-            .contains(&"No new messages.".to_owned())
+    let found = ["22 November 2026", "old", "New messages", "new"];
+    assert_eq!(parts(&page), found);
+    let again = page.attribute("#updates a", "href");
+    assert_ne!(
+        again, check,
+        "browsers would not load the same address again"
     );
 }
 

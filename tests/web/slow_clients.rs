@@ -189,7 +189,7 @@ async fn pipelined_requests_are_all_answered() {
 }
 
 #[actix_web::test]
-async fn password_forms_are_limited_to_8_kib_and_other_forms_to_64() {
+async fn password_forms_are_limited_to_8_kib_other_forms_to_64_and_signed_in_messages_to_1024() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -201,7 +201,9 @@ async fn password_forms_are_limited_to_8_kib_and_other_forms_to_64() {
         (&browser, "/register/link", 8, 404),
         (&browser, "/reset/link", 8, 404),
         (&browser, "/nowhere", 64, 404),
-        (&ada, &messages, 64, 422),
+        (&browser, &messages, 64, 401),
+        (&ada, "/rooms/new", 64, 422),
+        (&ada, &messages, 1024, 422),
     ] {
         let sent = |length: usize| {
             let form = format!("name=eve&password=x&text=x&nonce={}", "x".repeat(length));

@@ -394,6 +394,26 @@ impl Browser {
         self.get(&format!("/rooms/{room}")).await
     }
 
+    /// Presses "Check for new messages" on this page of the room, with this text in the box.
+    pub async fn check(&self, room: i64, page: &Page, text: &str) -> Page {
+        let nonce = page.attribute("#write [name=nonce]", "value");
+        let seen = page.attribute("#write [name=seen]", "value");
+        let form = [
+            ("text", text),
+            ("nonce", &nonce),
+            ("seen", &seen),
+            ("check", ""),
+        ];
+        self.post(&format!("/rooms/{room}/messages"), &form).await
+    }
+
+    /// Presses "Check for new messages" on this page of the room, and returns the page that follows.
+    pub async fn checked(&self, room: i64, page: &Page, text: &str) -> Page {
+        let answer = self.check(room, page, text).await;
+        answer.assert_status(303);
+        self.get(answer.location().trim_end_matches("#new")).await
+    }
+
     /// The nonce in the form of the room page.
     pub async fn nonce(&self, room: i64) -> String {
         self.room(room)

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use crate::domain::{PlainPassword, Username};
 use crate::services::accounts::{self, Deleted};
-use crate::web::answers::{html, html_with, or_retry_form, see_other};
-use crate::web::error::PageResult;
+use crate::web::answers::{end_once, html, html_with, or_retry_form, see_other};
+use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{Fields, OwnForm, Problems};
 use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
@@ -45,10 +45,27 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
-    user: CurrentUser,
+    user: Result<CurrentUser, AppError>,
     cookie: SessionCookie,
     form: OwnForm<DeleteForm>,
 ) -> PageResult {
+    let is_over = |error: &AppError| matches!(error, AppError::SignedOut { .. });
+    let deletion = submit_once(state, request.clone(), user, cookie, form);
+    end_once(&request, is_over, deletion).await
+}
+
+async fn submit_once(
+    state: Data<WebState>,
+    request: HttpRequest,
+    user: Result<CurrentUser, AppError>,
+    cookie: SessionCookie,
+    form: OwnForm<DeleteForm>,
+) -> PageResult {
+    let user = user?;
+    if user.has_ended() {
+        // This request has waited for another, which has deleted the account.
+        return Err(AppError::SignedOut { next: None });
+    }
     let answer = delete(&state, &request, &user, &cookie, &form).await;
     or_retry_form(answer, "password", |problems| {
         show_again(&state, &user, problems)

@@ -11,7 +11,7 @@ use crate::domain::{Role, RoomId, UserId};
 use crate::live::rooms::Room;
 use crate::services::{moderation, room_settings};
 use crate::urls::{members_done_url, room_settings_done_url, room_settings_url};
-use crate::web::answers::{html, see_other};
+use crate::web::answers::{end_once, html, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::{room_and_person, room_with_role};
@@ -164,7 +164,24 @@ pub async fn submit(
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
     let action = question(&request)?.action;
-    let (room, person) = subject(&state, &user, action, *target).await?;
+    let is_over = move |error: &AppError| match action {
+        Action::HandOver => matches!(error, AppError::NotAllowed { .. }),
+        Action::RemoveMember | Action::DeleteMessages => {
+            matches!(error, AppError::NoSuchPerson { .. })
+        }
+        Action::DeleteRoom => matches!(error, AppError::NoSuchRoom),
+        Action::MakePublic | Action::ClearRoom => false,
+    };
+    end_once(&request, is_over, perform(state, user, action, *target)).await
+}
+
+async fn perform(
+    state: Data<WebState>,
+    user: CurrentUser,
+    action: Action,
+    target: Target,
+) -> PageResult {
+    let (room, person) = subject(&state, &user, action, target).await?;
     state.core.limits.change(user.user_id)?;
     let (core, room, actor) = (&state.core, room.id, user.user_id);
     // Every route of a question about a person has this parameter.

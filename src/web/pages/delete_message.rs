@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use askama::Template;
 
@@ -10,7 +11,7 @@ use crate::live::messages::Message;
 use crate::live::rooms::Room;
 use crate::services::messages;
 use crate::urls::{room_done_url, room_moderated_url};
-use crate::web::answers::{html, see_other};
+use crate::web::answers::{end_once, html, see_other};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
@@ -54,10 +55,19 @@ pub async fn show(
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
+    request: HttpRequest,
     address: Path<(RoomId, MessageId)>,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    let (room, message) = address.into_inner();
+    let is_over = |error: &AppError| matches!(error, AppError::NoSuchMessage { .. });
+    end_once(&request, is_over, delete(state, user, address.into_inner())).await
+}
+
+async fn delete(
+    state: Data<WebState>,
+    user: CurrentUser,
+    (room, message): (RoomId, MessageId),
+) -> PageResult {
     let room = room_with_role(&state, &user, room, Role::Member).await?;
     state.core.limits.change(user.user_id)?;
     let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {

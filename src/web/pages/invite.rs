@@ -3,6 +3,7 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use askama::Template;
+use serde::Deserialize;
 
 use crate::security::tokens::Token;
 use crate::services::invites::{self, Invitation};
@@ -11,7 +12,7 @@ use crate::urls::{invite_url, with_next};
 use crate::web::answers::{html, join_response};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::{EmptyForm, OwnForm};
+use crate::web::forms::{Fields, OwnForm};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
@@ -22,14 +23,25 @@ struct InvitePage<'a> {
     layout: Layout<'a>,
     invitation: Invitation,
     address: &'a str,
+    nonce: String,
     register_url: String,
     login_url: String,
 }
 
+/// The form as it was sent.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct InviteForm {
+    nonce: String,
+}
+
+impl Fields for InviteForm {}
+
 /// Shows the invitation.
 ///
 /// **Who:** anyone with the link. **Answers:** the room's name and the Join button, or for visitors links to sign
-/// in; 404 if the link does not work for any reason, and for people banned from the room; 429.
+/// in; for members a link to the room, also when all uses are spent; 404 if the link does not work for any other
+/// reason, and for people banned from the room; 429.
 pub async fn show(
     state: Data<WebState>,
     request: HttpRequest,
@@ -47,25 +59,32 @@ pub async fn show(
     html(&InvitePage {
         layout: Layout::new(&state, user, NavPage::Other),
         invitation,
+        nonce: state
+            .core
+            .nonces
+            .keep_or_make("", user.map(|user| user.user_id)),
         register_url: with_next("/register", Some(&address)),
         login_url: with_next("/login", Some(&address)),
         address: &address,
     })
 }
 
-/// Joins the room, and counts a use of the link. **Who:** signed-in users with the link. **Answers:** 303 to the
-/// room; 404 if the link does not work; 403 if the room is full; 429.
+/// Joins the room, and counts a use of the link. A form that is sent again leads to the room.
+///
+/// **Who:** signed-in users with the link. **Answers:** 303 to the room; 404 if the link does not work; 403 if the room
+/// is full; 429.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
     user: CurrentUser,
     token: Path<String>,
-    _: OwnForm<EmptyForm>,
+    form: OwnForm<InviteForm>,
 ) -> PageResult {
     state.core.limits.link(client_address::of(&request))?;
     state.core.limits.change(user.user_id)?;
     let token = Token::received(token.into_inner());
-    match invites::accept(&state.core, &token, user.user_id).await? {
+    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    match invites::accept(&state.core, &turn, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),
         joined => join_response(joined),
     }

@@ -30,6 +30,7 @@ struct InvitesPage<'a> {
     new_link: Option<NewLink>,
     /// The absolute URL of a public room, which people share instead of an invite link.
     address: Option<String>,
+    nonce: String,
     life: &'a str,
     uses: &'a str,
     has_revoked: bool,
@@ -59,6 +60,7 @@ impl<'a> InvitesPage<'a> {
             invites,
             new_link: None,
             address: (!room.is_private).then(|| absolute_url(request, &room_url(room.id))),
+            nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
             life: "",
             uses: "",
             has_revoked: false,
@@ -81,6 +83,7 @@ impl<'a> InvitesPage<'a> {
 pub struct InvitesForm {
     life: String,
     uses: String,
+    nonce: String,
 }
 
 impl Fields for InvitesForm {}
@@ -123,7 +126,7 @@ pub async fn show(
     })
 }
 
-/// Creates a link.
+/// Creates a link. A form that is sent again shows the link that it has created.
 ///
 /// **Who:** the owner and moderators. **Answers:** the page with the link, which is shown only once; or the form again
 /// with 422; for a public room 403, with a sentence that it needs no links; or 429.
@@ -147,12 +150,13 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    let (life, uses) = match form.parse() {
+    let choice = match form.parse() {
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems).await,
     };
     state.core.limits.change(user.user_id)?;
-    match invites::create(&state.core, room.id, user.user_id, life, uses).await? {
+    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    match invites::create(&state.core, &turn, room.id, user.user_id, choice).await? {
         Created::Link(id, token) => {
             let address = absolute_url(&request, &invite_url(token.as_str()));
             let new_link = NewLink {

@@ -1,13 +1,14 @@
 //! Leave a room: asks for confirmation.
 
+use actix_web::HttpRequest;
 use actix_web::web::{Data, Path};
 use askama::Template;
 
 use crate::domain::{Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::members::{self, Left};
-use crate::web::answers::{html, see_other};
-use crate::web::error::PageResult;
+use crate::web::answers::{end_once, html, see_other};
+use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{EmptyForm, OwnForm};
 use crate::web::guards::room_with_role;
 use crate::web::layout::{Layout, NavPage};
@@ -36,10 +37,17 @@ pub async fn show(state: Data<WebState>, user: CurrentUser, room: Path<RoomId>) 
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
+    request: HttpRequest,
     room: Path<RoomId>,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    let room = room_with_role(&state, &user, *room, Role::Member).await?;
+    let is_over =
+        |error: &AppError| matches!(error, AppError::NotAMember { .. } | AppError::NoSuchRoom);
+    end_once(&request, is_over, leave(state, user, *room)).await
+}
+
+async fn leave(state: Data<WebState>, user: CurrentUser, room: RoomId) -> PageResult {
+    let room = room_with_role(&state, &user, room, Role::Member).await?;
     state.core.limits.change(user.user_id)?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Having left already, such as in another tab, counts as a success.

@@ -9,12 +9,12 @@ use askama::Template;
 use serde::Deserialize;
 
 use super::room_view::{Range, RoomPage};
-use crate::domain::{Audience, MessageText, RoomId};
+use crate::domain::{Audience, MessageId, MessageText, Mistake, RoomId};
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access};
-use crate::urls::{login_url, room_draft_url, room_sent_url, room_url};
+use crate::urls::{login_url, room_checked_url, room_draft_url, room_sent_url, room_url};
 use crate::web::answers::{html_with, see_other, with_retry_after};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{Problems, is_made_for_another};
@@ -36,12 +36,24 @@ pub struct MessageForm {
     #[serde(rename = "for")]
     made_for: String,
     audience: String,
+    /// Present if the button "Check for new messages" was pressed.
+    check: Option<String>,
+    /// The latest message on the page.
+    seen: String,
 }
 
 impl MessageForm {
     /// Returns for whom the text was written.
     fn audience(&self) -> Audience {
         Audience::parse(&self.audience)
+    }
+
+    fn is_check(&self) -> bool {
+        self.check.is_some()
+    }
+
+    fn is_blank(&self) -> bool {
+        self.text.trim().is_empty()
     }
 }
 
@@ -95,14 +107,16 @@ pub async fn show(_: CurrentUser, room: Path<RoomId>) -> HttpResponse {
     see_other(room_url(*room))
 }
 
-/// Sends a message.
+/// Sends a message, or loads the room again with the text in the box if the button "Check for new messages" was
+/// pressed.
 ///
 /// **Who:** members who may post. **Answers:** 303 to the room, or 204 with the next nonce for the script. All
 /// refusals give the text back: the room page with 422 or 429; 422 if the form was made for another person; 403 if the
 /// author is not a member of the public room, or may not post in the room; 404 if the room does not exist or is hidden;
 /// 503 if the database is unreachable. If the session has ended, the text is kept as a draft, with 303 to the sign-in
-/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from the
-/// author's own form; the script gets 401.
+/// page, which leads back to the room with the draft; 401 with the text if it is longer than a message, or not from
+/// the author's own form; the script gets 401. Checking for new messages keeps the text as a draft, too, with
+/// 303 to the room with the draft.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
@@ -120,6 +134,9 @@ pub async fn submit(
             answer => answer,
         },
         None if is_script => refusal_page(&state, None, Refusal::SignedOut, &form),
+        None if form.is_check() && form.is_blank() => {
+            Ok(see_other(login_url(Some(&room_url(*room)))))
+        }
         None => match keep_draft(&state, *room, &form).await {
             Err(error) => or_unavailable_page(&state, None, &form, error),
             answer => answer,
@@ -149,21 +166,8 @@ async fn send(
         return another_person(state, user, room, form, is_script).await;
     }
     let text = match MessageText::parse(&form.text) {
-        Ok(text) => text,
-        Err(mistake) => {
-            return match rooms::access(&state.core, room, user.user_id).await? {
-                Access::Member(room) if room.may_post(user.user_id) => {
-                    show_again(state, user, &room, form, mistake.0).await
-                }
-                Access::Member(room) => {
-                    refusal_page(state, Some(user), Refusal::ReadOnly(&room), form)
-                }
-                Access::Outside(room) => {
-                    refusal_page(state, Some(user), Refusal::NotAMember(&room), form)
-                }
-                Access::Hidden => refusal_page(state, Some(user), Refusal::Hidden, form),
-            };
-        }
+        Ok(text) if !form.is_check() => text,
+        text => return keep_in_box(state, user, room, form, text).await,
     };
     match messages::send(&state.core, user, room, text, form.audience(), &form.nonce).await? {
         Sent::Message(_) if is_script => {
@@ -195,6 +199,38 @@ async fn send(
         Sent::SignedOut => refusal_page(state, None, Refusal::SignedOut, form),
         Sent::NotAMember(room) => refusal_page(state, Some(user), Refusal::NotAMember(&room), form),
         Sent::Hidden => refusal_page(state, Some(user), Refusal::Hidden, form),
+    }
+}
+
+/// Shows the room again with the text in the box, which is not sent: the text is no message, or the person checks for
+/// new messages.
+async fn keep_in_box(
+    state: &WebState,
+    user: &CurrentUser,
+    room: RoomId,
+    form: &MessageForm,
+    text: Result<MessageText, Mistake>,
+) -> PageResult {
+    let seen = form.seen.parse().map_or(MessageId(0), MessageId);
+    if form.is_check() && form.is_blank() {
+        messages::hold_draft(&state.core, user, room, None);
+        return Ok(see_other(room_checked_url(room, seen, None)));
+    }
+    match rooms::access(&state.core, room, user.user_id).await? {
+        Access::Member(room) if room.may_post(user.user_id) => match text {
+            Ok(text) => {
+                messages::hold_draft(&state.core, user, room.id, Some(text));
+                Ok(see_other(room_checked_url(
+                    room.id,
+                    seen,
+                    Some(form.audience()),
+                )))
+            }
+            Err(mistake) => show_again(state, user, &room, form, mistake.0).await,
+        },
+        Access::Member(room) => refusal_page(state, Some(user), Refusal::ReadOnly(&room), form),
+        Access::Outside(room) => refusal_page(state, Some(user), Refusal::NotAMember(&room), form),
+        Access::Hidden => refusal_page(state, Some(user), Refusal::Hidden, form),
     }
 }
 

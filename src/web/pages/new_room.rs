@@ -22,6 +22,7 @@ struct NewRoomPage<'a> {
     name: &'a str,
     kind: &'a str,
     lifespan: Lifespan,
+    nonce: String,
     problems: Problems,
 }
 
@@ -32,6 +33,7 @@ pub struct NewRoomForm {
     name: String,
     kind: String,
     password: String,
+    nonce: String,
 }
 
 impl Fields for NewRoomForm {
@@ -77,8 +79,9 @@ pub async fn show(state: Data<WebState>, user: CurrentUser) -> PageResult {
     ))
 }
 
-/// Creates a room. **Who:** signed-in users. **Answers:** 303 to the room, or the form again with 422, 429 or
-/// 503.
+/// Creates a room. A form that is sent again leads to the room that it has created.
+///
+/// **Who:** signed-in users. **Answers:** 303 to the room, or the form again with 422, 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     user: CurrentUser,
@@ -107,8 +110,17 @@ async fn create(
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems),
     };
+    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    if turn.made().is_some() {
+        // Comparing the room's password takes a hash.
+        state.core.limits.change(user.user_id)?;
+        let created = rooms::created_before(&state.core, &turn, user.user_id, &name, &kind);
+        if let Some(room) = created.await? {
+            return Ok(see_other(room_done_url(room, "created")));
+        }
+    }
     state.core.limits.new_room(user.user_id)?;
-    match rooms::create(&state.core, user.user_id, name, kind).await? {
+    match rooms::create(&state.core, &turn, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {
             const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
@@ -140,6 +152,10 @@ fn page<'a>(
         name: &form.name,
         kind: &form.kind,
         lifespan: Lifespan(state.core.config.message_lifespan),
+        nonce: state
+            .core
+            .nonces
+            .keep_or_make(&form.nonce, Some(user.user_id)),
         problems,
     }
 }

@@ -15,7 +15,7 @@ use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::choose_password;
+use crate::web::guards::{choose_password, is_repeated};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;
 use crate::web::session::{SessionCookie, Visitor};
@@ -28,6 +28,7 @@ struct RegisterPage<'a> {
     action: String,
     name: &'a str,
     next: Option<&'a str>,
+    nonce: String,
     login_url: String,
     problems: Problems,
 }
@@ -36,11 +37,10 @@ impl<'a> RegisterPage<'a> {
     fn new(
         state: &'a WebState,
         link: Option<&Token>,
-        name: &'a str,
-        next: &'a str,
+        form: &'a RegisterForm,
         problems: Problems,
     ) -> Self {
-        let next = state.next_pages.safe(next);
+        let next = state.next_pages.safe(&form.next);
         let login_url = with_next("/login", next);
         let here = match link {
             None => NavPage::Register,
@@ -49,8 +49,9 @@ impl<'a> RegisterPage<'a> {
         Self {
             layout: Layout::new(state, None, here),
             action: register_url(link.map(Token::as_str)),
-            name,
+            name: &form.name,
             next,
+            nonce: state.core.nonces.keep_or_make(&form.nonce, None),
             login_url,
             problems,
         }
@@ -73,6 +74,7 @@ pub struct RegisterForm {
     name: String,
     password: String,
     next: String,
+    nonce: String,
 }
 
 /// The query parameters.
@@ -92,7 +94,7 @@ pub async fn show(
     if visitor.user.is_some() {
         return Ok(see_other(state.next_pages.safe(&query.next).unwrap_or("/")));
     }
-    form(&state, None, &query.next).await
+    form(&state, None, query.next.clone()).await
 }
 
 /// Shows the page for a sign-up link.
@@ -109,12 +111,12 @@ pub async fn show_by_link(
     form(
         &state,
         Some(&Token::received(link.into_inner())),
-        &query.next,
+        query.next.clone(),
     )
     .await
 }
 
-/// Creates an account.
+/// Creates an account. A form that is sent again signs in to the account that it has created.
 ///
 /// **Who:** anyone. **Answers:** 303 to `next` or the public rooms, signed in; or the form again with 422, 429 or
 /// 503; or 403 with a page saying that sign-up requires a link or is closed.
@@ -141,18 +143,18 @@ pub async fn submit_by_link(
     create(&state, Some(link), &request, &cookie, &form).await
 }
 
-async fn form(state: &WebState, link: Option<&Token>, next: &str) -> PageResult {
+async fn form(state: &WebState, link: Option<&Token>, next: String) -> PageResult {
     match accounts::admission(&state.core, link).await? {
-        Admission::Open => html(&RegisterPage::new(
-            state,
-            link,
-            "",
-            next,
-            Problems::default(),
-        )),
+        Admission::Open => {
+            let empty = RegisterForm {
+                next,
+                ..RegisterForm::default()
+            };
+            html(&RegisterPage::new(state, link, &empty, Problems::default()))
+        }
         Admission::DeadLink => Err(AppError::DeadLink),
         refusal @ (Admission::ByLinkOnly | Admission::Closed) => {
-            closed_page(state, StatusCode::OK, refusal, next)
+            closed_page(state, StatusCode::OK, refusal, &next)
         }
     }
 }
@@ -181,6 +183,18 @@ async fn try_to_create(
     if link.is_some() {
         state.core.limits.link(from)?;
     }
+    let parsed = parse(form);
+    let done = state
+        .next_pages
+        .safe(&form.next)
+        .unwrap_or("/rooms?done=registered");
+    let turn = state.core.form_turn(&form.nonce, None).await;
+    // Before the link, which the form itself may have used up.
+    if let Ok((name, _)) = &parsed
+        && is_repeated(state, request, cookie, &turn, Some(name), &form.password).await?
+    {
+        return Ok(see_other(done));
+    }
     match accounts::admission(&state.core, link).await? {
         Admission::Open => {}
         Admission::DeadLink => return Err(AppError::DeadLink),
@@ -188,7 +202,7 @@ async fn try_to_create(
             return closed_page(state, StatusCode::FORBIDDEN, refusal, &form.next);
         }
     }
-    let (name, password) = match parse(form) {
+    let (name, password) = match parsed {
         Ok(parsed) => parsed,
         Err(problems) => return show_again(state, link, form, problems),
     };
@@ -200,15 +214,11 @@ async fn try_to_create(
         }
     };
     state.core.limits.sign_up(from)?;
-    match accounts::register(&state.core, name, password, link.cloned(), cookie.client()).await? {
-        Registered::SignedIn(key) => {
+    let (own_link, client) = (link.cloned(), cookie.client());
+    match accounts::register(&state.core, &turn, name, password, own_link, client).await? {
+        Registered::SignedIn(_, key) => {
             cookie.set(&key)?;
-            Ok(see_other(
-                state
-                    .next_pages
-                    .safe(&form.next)
-                    .unwrap_or("/rooms?done=registered"),
-            ))
+            Ok(see_other(done))
         }
         Registered::NameTaken => {
             const TAKEN: &str = "Someone else has this name, or one that looks too similar. Choose a different name";
@@ -224,7 +234,7 @@ fn show_again(
     form: &RegisterForm,
     problems: Problems,
 ) -> PageResult {
-    let page = RegisterPage::new(state, link, &form.name, &form.next, problems);
+    let page = RegisterPage::new(state, link, form, problems);
     html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
 }
 

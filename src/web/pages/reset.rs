@@ -15,10 +15,13 @@ use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
-use crate::web::guards::choose_password;
+use crate::web::guards::{choose_password, is_repeated};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::SessionCookie;
 use crate::web::state::WebState;
+
+/// The page that follows.
+const DONE: &str = "/rooms/mine?done=password-changed";
 
 #[derive(Template)]
 #[template(path = "reset.html")]
@@ -26,15 +29,23 @@ struct ResetPage<'a> {
     layout: Layout<'a>,
     action: String,
     name: &'a str,
+    nonce: String,
     problems: Problems,
 }
 
 impl<'a> ResetPage<'a> {
-    fn new(state: &'a WebState, link: &Token, name: &'a str, problems: Problems) -> Self {
+    fn new(
+        state: &'a WebState,
+        link: &Token,
+        name: &'a str,
+        nonce: &str,
+        problems: Problems,
+    ) -> Self {
         Self {
             layout: Layout::new(state, None, NavPage::Other),
             action: reset_url(link.as_str()),
             name,
+            nonce: state.core.nonces.keep_or_make(nonce, None),
             problems,
         }
     }
@@ -45,6 +56,7 @@ impl<'a> ResetPage<'a> {
 #[serde(default)]
 pub struct ResetForm {
     password: String,
+    nonce: String,
 }
 
 /// Shows the page.
@@ -55,10 +67,16 @@ pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String
     let link = Token::received(link.into_inner());
     let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
-    html(&ResetPage::new(&state, &link, &name, Problems::default()))
+    html(&ResetPage::new(
+        &state,
+        &link,
+        &name,
+        "",
+        Problems::default(),
+    ))
 }
 
-/// Changes the password and uses up the link.
+/// Changes the password and uses up the link. A form that is sent again signs in with the password that it has set.
 ///
 /// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user; or
 /// the form again with 422 or 503; 404 if the link does not work; or 429 without the form, because the form
@@ -73,10 +91,15 @@ pub async fn submit(
     let from = client_address::of(&request);
     state.core.limits.link(from)?;
     let link = Token::received(link.into_inner());
+    let turn = state.core.form_turn(&form.nonce, None).await;
+    // Before the link, which the form itself has used up.
+    if is_repeated(&state, &request, &cookie, &turn, None, &form.password).await? {
+        return Ok(see_other(DONE));
+    }
     let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
     let show_again = |problems| {
-        let page = ResetPage::new(&state, &link, &name, problems);
+        let page = ResetPage::new(&state, &link, &name, &form.nonce, problems);
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
     let owner = Username::parse(&name).ok();
@@ -90,10 +113,10 @@ pub async fn submit(
     };
     let client = cookie.client();
     let reset = async {
-        match accounts::reset_password(&state.core, link.clone(), password, client).await? {
-            Reset::SignedIn(key) => {
+        match accounts::reset_password(&state.core, &turn, link.clone(), password, client).await? {
+            Reset::SignedIn(_, key) => {
                 cookie.set(&key)?;
-                Ok(see_other("/rooms/mine?done=password-changed"))
+                Ok(see_other(DONE))
             }
             Reset::DeadLink => Err(AppError::DeadLink),
         }

@@ -6,7 +6,7 @@ use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
-use super::room_view::{Arrival, RELOADS, Range, RoomPage};
+use super::room_view::{Arrival, Invitation, RELOADS, Range, RoomPage};
 use crate::domain::{Audience, MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::rooms::{self, Access};
@@ -58,8 +58,8 @@ impl RoomQuery {
             ("deleted", _) => Arrival::Deleted,
             (_, Some(minutes)) => Arrival::Reload(minutes),
             _ if !self.sent.is_empty() => Arrival::Sent,
-            _ if !self.held.is_empty() => Arrival::Draft,
             _ if !self.after.is_empty() => Arrival::Check,
+            _ if !self.held.is_empty() => Arrival::Draft,
             _ => Arrival::Plain,
         }
     }
@@ -100,7 +100,9 @@ pub async fn show(
     };
     let settings = accounts::settings(&state.core, user.user_id).await?;
     let mut arrival = query.arrival(room.role_of(user.user_id));
-    let draft = messages::draft(&state.core, &user, room.id).filter(|_| arrival == Arrival::Draft);
+    let draft = (!query.held.is_empty())
+        .then(|| messages::draft(&state.core, &user, room.id))
+        .flatten();
     if arrival == Arrival::Draft && draft.is_none() {
         arrival = Arrival::Plain;
     }
@@ -116,7 +118,10 @@ pub async fn show(
             Audience::parse(&query.held),
             Problems::default(),
         )
-        .with_invitation(|| absolute_url(&request, &room_url(room.id)));
+        .with_invitation(|| Invitation {
+            address: absolute_url(&request, &room_url(room.id)),
+            nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
+        });
     if is_viewed && matches!(range, Range::Newest { .. }) {
         messages::mark_seen(&state.core, &user, room.id, page.latest());
     }

@@ -59,9 +59,12 @@ pub async fn submit(
     let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let mut problems = Problems::default();
     let password = problems.take("password", RoomPassword::parse(&form.password));
-    let others = match (form.others.as_str(), room.is_private) {
-        ("go", true) => Some(Others::Remove),
-        ("stay", true) | (_, false) => Some(Others::Stay),
+    // The form of a public room has no choice. When it is sent again, the room is private already.
+    let was_public = !room.is_private || form.others == "all";
+    let others = match form.others.as_str() {
+        _ if was_public => Some(Others::Stay),
+        "go" => Some(Others::Remove),
+        "stay" => Some(Others::Stay),
         _ => {
             problems.add("others-stay", "Choose what happens to the other members");
             None
@@ -89,11 +92,7 @@ pub async fn submit(
         let changed =
             room_settings::set_password(&state.core, room.id, user.user_id, password, others);
         changed.await?.into_result(room.id)?;
-        let done = if room.is_private {
-            "password"
-        } else {
-            "private"
-        };
+        let done = if was_public { "private" } else { "password" };
         Ok(see_other(room_settings_done_url(room.id, done)))
     };
     or_retry_form(set.await, "password", show_again)

@@ -29,6 +29,8 @@ pub struct RoomPage<'a> {
     layout: Layout<'a>,
     room: &'a Room,
     reader: UserId,
+    /// The digest of the session's key, in hexadecimal.
+    session: String,
     groups: Vec<MessageGroup>,
     /// The message that the link to older messages starts before.
     older: Option<MessageId>,
@@ -39,7 +41,7 @@ pub struct RoomPage<'a> {
     new: Option<usize>,
     /// The number of people who have the room open.
     here: usize,
-    /// The time, which makes the address of the "Check for new messages" link unique: browsers send no request for
+    /// The time, which makes the address of the link "Check for new messages" unique: browsers send no request for
     /// a link that differs from the current address only in its fragment.
     now: SiteTime,
     cursor: String,
@@ -49,9 +51,16 @@ pub struct RoomPage<'a> {
     /// For whom the text in the form is written.
     audience: Audience,
     arrival: Arrival,
-    /// The absolute URL of a new room, for its owner to share.
-    address: Option<String>,
+    invitation: Option<Invitation>,
     problems: Problems,
+}
+
+/// What the owner of a new room needs to invite people.
+pub struct Invitation {
+    /// The absolute URL of the room, to share if the room is public.
+    pub address: String,
+    /// The nonce of the form that makes an invite link if the room is private.
+    pub nonce: String,
 }
 
 /// The messages under one heading.
@@ -66,7 +75,7 @@ struct MessageGroup {
 pub enum Arrival {
     /// By an ordinary link.
     Plain,
-    /// By the link "Check for new messages".
+    /// By the button "Check for new messages", or by the link if the page has no box.
     Check,
     /// In the reading view, which reloads itself every given number of minutes.
     Reload(u64),
@@ -147,6 +156,7 @@ impl<'a> RoomPage<'a> {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
             reader: user.user_id,
+            session: user.digest.to_hex(),
             older: first.map(|message| message.id).filter(|_| page.has_older),
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
@@ -160,7 +170,7 @@ impl<'a> RoomPage<'a> {
             text: "",
             audience: room.audience(),
             arrival: Arrival::Plain,
-            address: None,
+            invitation: None,
             problems: Problems::default(),
         })
     }
@@ -175,13 +185,12 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    /// Offers the owner of a new room to invite people, if this is the page of one. `address` makes the room's absolute
-    /// URL.
+    /// Offers the owner of a new room to invite people, if this is the page of one.
     #[must_use]
-    pub fn with_invitation(self, address: impl FnOnce() -> String) -> Self {
+    pub fn with_invitation(self, invitation: impl FnOnce() -> Invitation) -> Self {
         let is_new = self.room.members.len() == 1 && self.groups.is_empty() && self.is_live();
         Self {
-            address: is_new.then(address),
+            invitation: is_new.then(invitation),
             ..self
         }
     }
@@ -225,6 +234,20 @@ impl<'a> RoomPage<'a> {
         match self.arrival {
             Arrival::Reload(minutes) => Some(minutes),
             _ => None,
+        }
+    }
+
+    /// Returns a name for the reader's session, for drafts that the script keeps. It does not reveal the cookie.
+    fn session(&self) -> &str {
+        self.session.get(..16).unwrap_or_default()
+    }
+
+    /// Returns what is said beside the button "Check for new messages" if there were none.
+    fn nothing_new(&self) -> &'static str {
+        if self.arrival == Arrival::Check && self.new == Some(0) {
+            " No new messages."
+        } else {
+            ""
         }
     }
 
