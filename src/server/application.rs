@@ -30,7 +30,7 @@ use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
 use crate::services::name_keys;
 use crate::web::assets::{Assets, AssetsError};
-use crate::web::connections::LargeBodies;
+use crate::web::body_limits::LargeBodies;
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 use crate::web::pages::about::{self, AboutError};

@@ -39,7 +39,7 @@ use actix_web::{Error, HttpMessage, HttpRequest};
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
@@ -52,8 +52,6 @@ const READ_CHUNK: usize = 1024;
 /// The size of a socket's send buffer in bytes: more than most pages have. The system's default would accept
 /// megabytes of answers for a client that never reads, and each answer has to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
-/// The memory for large bodies, in bytes.
-const LARGE_BODY_MEMORY: usize = 32 << 20;
 /// How many open files are kept for the database, the log and other uses than connections.
 const RESERVED_FILES: u64 = 64;
 
@@ -180,34 +178,6 @@ pub fn raise_open_file_limit() {
 pub fn max_connections() -> Option<usize> {
     let files = getrlimit(Resource::Nofile).current?;
     usize::try_from(files.saturating_sub(RESERVED_FILES)).ok()
-}
-
-/// How many bytes the body of a request may have.
-#[derive(Debug, Clone, Copy)]
-pub struct BodyLimits {
-    /// The limit for everybody.
-    pub everybody: usize,
-    /// The limit for people who are signed in, while there is memory for large bodies.
-    pub signed_in: usize,
-}
-
-/// The memory that all bodies share that are larger than everybody's may be.
-#[derive(Debug)]
-pub struct LargeBodies(Arc<Semaphore>);
-
-impl Default for LargeBodies {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(LARGE_BODY_MEMORY)))
-    }
-}
-
-impl LargeBodies {
-    /// Reserves memory for a body of `length` bytes, if that much is free. It is free again when the returned permit
-    /// is dropped.
-    fn reserve(&self, length: usize) -> Option<OwnedSemaphorePermit> {
-        let bytes = u32::try_from(length).ok()?;
-        Arc::clone(&self.0).try_acquire_many_owned(bytes).ok()
-    }
 }
 
 /// The current use of a connection.

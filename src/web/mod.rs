@@ -5,6 +5,7 @@
 
 pub mod answers;
 pub mod assets;
+pub mod body_limits;
 pub mod client_address;
 pub mod compression;
 pub mod connections;

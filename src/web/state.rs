@@ -8,7 +8,7 @@ use actix_web::{HttpRequest, web};
 use crate::core::Core;
 use crate::domain::AboutText;
 use crate::web::assets::Assets;
-use crate::web::connections::{BodyLimits, LargeBodies};
+use crate::web::body_limits::{BodyLimits, LargeBodies};
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 

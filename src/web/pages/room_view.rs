@@ -60,11 +60,11 @@ pub struct RoomPage<'a> {
     problems: Problems,
 }
 
-/// The ways to bring people into a new room.
+/// What the owner of a new room needs to invite people.
 pub struct Invitation {
-    /// The absolute URL of the room.
+    /// The absolute URL of the room, to share if the room is public.
     pub address: String,
-    /// The nonce of the form that makes an invite link.
+    /// The nonce of the form that makes an invite link if the room is private.
     pub nonce: String,
 }
 
