@@ -46,6 +46,14 @@ CHROMIUM_PREFERENCES = """
 {"credentials_enable_service": false, "autofill": {"profile_enabled": false, "credit_card_enabled": false}}
 """
 
+ANOTHER_WINDOW = """
+import gi
+gi.require_version("Gtk", "3.0")
+from gi.repository import Gtk
+Gtk.Window(title="Another window").show()
+Gtk.main()
+"""
+
 
 def wait_for(condition, what):
     """Returns the first true value of the condition."""
@@ -178,9 +186,16 @@ class Desktop:
         wait_for(lambda: self.address() == url, f"{url} is open")
         return self.hear("Finished loading")
 
-    def shrink_window(self):
-        """Shrinks the active window, so that the one behind it can be seen: Chromium hides the page of a covered window."""
-        subprocess.run(["xdotool", "getactivewindow", "windowsize", "500", "400"], check=True)
+    @contextmanager
+    def another_window(self):
+        """Puts a small window in front. The page of a window that is covered whole would be hidden."""
+        process = subprocess.Popen(["/usr/bin/python3", "-c", ANOTHER_WINDOW], env=self._environment)
+        try:
+            self.hear("Another window")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
 
     def close_window(self):
         address = self.address()

@@ -91,11 +91,9 @@ class Speech(unittest.TestCase):
 
     def test_entry_37_messages_behind_another_window_are_counted_on_return(self):
         room = self.open_room()
-        desktop.open(f"{server.url}/accessibility")
-        desktop.shrink_window()
-        bob.say(room, "Tea 1", "Tea 2")
-        self.assertEqual([], desktop.hear_all())
-        desktop.close_window()
+        with desktop.another_window():
+            bob.say(room, "Tea 1", "Tea 2")
+            self.assertEqual([], desktop.hear_all())
         said = desktop.hear("2 new messages")
         self.assertEqual(1, said.count("2 new messages"), said)
         self.assertNoneSays("Tea", said)
