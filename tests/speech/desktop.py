@@ -102,8 +102,9 @@ class Desktop:
         self.hear("Screen reader on.")
 
     def close(self):
+        # Killed, because Orca can hang when it is asked to end; nothing of this is kept.
         for process in reversed(self._processes):
-            process.terminate()
+            process.kill()
             process.wait()
         shutil.rmtree(self.folder, ignore_errors=True)
 

@@ -4,7 +4,7 @@
 Each text takes as long as it would take to speak, so that a key cuts it off as for a listener. The file in
 RECORD gets a line of JSON as a text begins, {"begun": text}, and one as it ends, {"said": text} or {"cut": text}.
 
-The protocol: https://htmlpreview.github.io/?https://github.com/brailcom/speechd/blob/master/doc/speech-dispatcher.html
+The protocol: src/modules/module_process.c in https://github.com/brailcom/speechd
 """
 
 import html
@@ -46,7 +46,8 @@ def record(what, text):
 def end(text):
     global speaking
     with lock:
-        if speaking and speaking[0] is text:
+        # A text that was cut off meanwhile has another timer, or none.
+        if speaking and speaking[1] is threading.current_thread():
             speaking = None
             record("said", text)
             reply("702 END")

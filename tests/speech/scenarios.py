@@ -49,12 +49,12 @@ class Speech(unittest.TestCase):
         self.addCleanup(desktop.close_window)
         return desktop.open(url)
 
-    def open_room(self, owner=None, server=None, url=None):
+    def open_room(self, owner=None, where=None, through=None):
         """Opens a new room of Bob's in the browser, with Ada as a member; returns its path."""
-        server = server or globals()["server"]
+        where = where or server
         room = (owner or bob).create_room(f"Room {time.monotonic_ns()}")
-        Person(server, "ada", "/login").join(room)
-        self.open((url or server.url) + room)
+        Person(where, "ada", "/login").join(room)
+        self.open((through or where).url + room)
         desktop.find("button", "Pause updates")
         return room
 
@@ -173,7 +173,7 @@ class Speech(unittest.TestCase):
     def test_entry_36_the_send_button_on_a_slow_line_says_sent_and_not_the_text(self):
         relay = Relay(server, delay_seconds=0.2)
         self.addCleanup(relay.close)
-        self.open_room(url=relay.url)
+        self.open_room(through=relay)
         desktop.go_to("entry", "Message")
         desktop.type("My own words")
         desktop.hear_all()
