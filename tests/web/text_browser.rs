@@ -423,14 +423,14 @@ async fn check_for_new_messages(ann: &mut Lynx, bob: &Browser, tea: i64) {
 async fn see_members(ann: &mut Lynx) {
     let members = ann.follow("All members of Tea").await;
 
-    members.assert_shows("ann (you), owner\nbob Manage bob");
+    members.assert_shows("ann (you), owner\nbob Manage bob Ignore bob");
 }
 
 /// Joins with one press of a button in the list.
 async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     let rooms = ann.follow("Public rooms").await;
     rooms.assert_shows(
-        "2 members, 1 here now. Messages disappear after 24 hours. You are in this room.\nOpen Tea",
+        "2 members, 2 here now. Messages disappear after 24 hours. You are in this room.\nOpen Tea",
     );
     rooms.assert_lacks("Den");
     let joined = ann.submit("Join Parrots").await;
