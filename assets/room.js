@@ -9,7 +9,9 @@
   const form = byId("write");
   const box = byId("message");
   const statusLine = byId("status");
+  const compose = byId("compose");
   const updates = byId("updates");
+  const end = section.querySelector(".end");
   const reader = document.querySelector("[name=for]").value;
   let { title } = document;
 
@@ -60,8 +62,9 @@
   const timeFormat = new Intl.DateTimeFormat(undefined, { timeStyle: "short" });
   const lang = dayFormat.resolvedOptions().locale;
   const spoken = log.dataset.lang;
-  const firstNew = log.querySelector("#new ~ ol > li");
-  let marker = firstNew && byId("new");
+  const firstNew = log.querySelector("#now ~ ol > li");
+  const earlier = log.querySelector("#now + p");
+  let marker = firstNew && byId("now");
 
   const write = (format, time) => format.format(new Date(time.dateTime));
   const dayOf = (message) => write(dayFormat, message.querySelector("time"));
@@ -87,7 +90,7 @@
         list?.append(...batch);
         batch = [];
         if (itsDay !== day) below.append(make("h3", { lang }, itsDay));
-        if (isMarked) below.append(marker);
+        if (isMarked) below.append(marker, ...(earlier ? [earlier] : []));
         list = make("ol", spoken && { lang: spoken });
         below.append(list);
         day = itsDay;
@@ -107,22 +110,26 @@
   }
 
   function tidy() {
-    const empty = ["ol:not(:has(li))", "#new:not(:has(~ ol))", "h3:not(#new, :has(+ ol, + #new + ol))"];
+    const empty = ["ol:not(:has(li))", "#now:not(:has(~ ol)), p:not(:has(~ ol))", "h3:not(#now, :has(+ ol, + #now))"];
     for (const kind of empty) log.querySelectorAll(kind).forEach((part) => part.remove());
-    marker = byId("new");
-    const nothing = byId("nothing");
+    marker = log.querySelector("#now");
+    if (!marker) end.id = "now";
     const words = log.firstElementChild ? "" : "There are no messages here now.";
-    if (nothing.textContent !== words) nothing.textContent = words;
+    if (end.textContent !== words) end.textContent = words;
   }
+
+  // The box covers the lower edge of the window.
+  const lowerEdge = () => Math.min(innerHeight, compose ? edgesOf(compose).top : innerHeight);
+  const isAtEnd = () => edgesOf(section).bottom < lowerEdge() + 40;
 
   let slip = 0; // browsers scroll by whole pixels
 
   // Keeps in place the end of the list if in view, else the first message that stays.
   function inPlace(change, going = []) {
-    const isAtEnd = edgesOf(section).bottom < innerHeight + 40;
+    const keepsEnd = isAtEnd();
     const stays = (item) => edgesOf(item).bottom > 0 && !going.includes(item);
-    const anchor = isAtEnd ? section : messages().find(stays);
-    const place = () => (anchor ? edgesOf(anchor)[isAtEnd ? "bottom" : "top"] : 0);
+    const anchor = keepsEnd ? section : messages().find(stays);
+    const place = () => (anchor ? edgesOf(anchor)[keepsEnd ? "bottom" : "top"] : 0);
     const aim = place() - slip;
     change();
     if (place() !== aim) scrollBy(0, place() - aim);
@@ -146,7 +153,7 @@
     const holder = items.find((item) => item.contains(document.activeElement));
     if (!holder) return;
     const heir = all.slice(all.indexOf(holder)).find((item) => !items.includes(item));
-    const target = heir?.querySelector("a") ?? heir ?? section.querySelector("h2");
+    const target = heir?.querySelector("a") ?? heir ?? end;
     if (target.tagName !== "A") target.tabIndex = -1;
     target.focus({ preventScroll: true });
   }
@@ -212,7 +219,7 @@
   let unseen = [];
   const unseenLink = make("a");
 
-  const isInView = (item) => edgesOf(item).top < innerHeight && edgesOf(item).bottom > 0;
+  const isInView = (item) => edgesOf(item).top < lowerEdge() && edgesOf(item).bottom > 0;
 
   function showUnseen() {
     unseen = unseen.filter((item) => item.isConnected);
@@ -223,7 +230,7 @@
       if (number) {
         unseenLink.href = `#${unseen[0].id}`;
         unseenLink.textContent = countOf(number);
-        if (!unseenLink.isConnected) updates.append(unseenLink);
+        if (!unseenLink.isConnected) statusLine.after(unseenLink);
       } else if (document.activeElement !== unseenLink) unseenLink.remove();
     });
   }
@@ -343,9 +350,9 @@
         isHurried = true;
         return 1_000;
       }
-      if (status === 409) return end("You are now signed in as someone else. Reload the page to continue.");
+      if (status === 409) return stop("You are now signed in as someone else. Reload the page to continue.");
       if (status === 403 || status === 404) {
-        return end(`You are no longer in this room.${status < 404 ? " Join it again in another tab." : ""}`);
+        return stop(`You are no longer in this room.${status < 404 ? " Join it again in another tab." : ""}`);
       }
       if (!answer.ok) throw answer;
       const isReset = headers.has("Mirage-Reset");
@@ -382,7 +389,7 @@
     }
   }
 
-  function end(sentence) {
+  function stop(sentence) {
     isOver = true;
     tell(form ? `${sentence} Your draft is still here.` : sentence);
   }
@@ -420,7 +427,7 @@
 
   function endSignedOut() {
     statusLine.after(signIn);
-    end("You are signed out. Sign in to continue.");
+    stop("You are signed out. Sign in to continue.");
   }
 
   // One at a time: each needs the nonce of the one before.
@@ -464,8 +471,9 @@
     // Keeps what was typed meanwhile, and the cursor.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
     keepDraft();
+    count();
     // Earlier, screen readers would read the text.
-    if (form.contains(document.activeElement) && !updates.contains(document.activeElement)) box.focus();
+    if (compose.contains(document.activeElement)) box.focus({ preventScroll: true });
     tell("Sent");
     signIn.remove();
     if (isOver) follow();
@@ -475,7 +483,7 @@
 
   function showProblem(problem) {
     byId("message-problem")?.remove();
-    if (problem) box.before(problem);
+    if (problem) box.parentNode.before(problem);
     box.ariaInvalid = problem && "true";
     describe();
   }
@@ -484,10 +492,11 @@
   const describe = () =>
     box.setAttribute("aria-describedby", `message-hint${document.activeElement === box ? "" : " message-problem"}`);
 
+  const isDesk = matchMedia("(hover: hover) and (pointer: fine)").matches;
   const enterSends = make("input", {
     type: "checkbox",
     id: "enter-sends",
-    checked: kept("localStorage", "enter-sends") === "true",
+    checked: (kept("localStorage", "enter-sends") ?? `${isDesk}`) === "true",
     onchange: () => kept("localStorage", "enter-sends", enterSends.checked),
   });
 
@@ -501,6 +510,38 @@
     if (!event.repeat) form.requestSubmit();
   }
 
+  const hint = byId("message-hint");
+  const limit = hint?.textContent;
+  let isNear = false;
+
+  // The server counts characters too, not UTF-16 units.
+  function count() {
+    const left = 2_000 - [...box.value.trim()].length;
+    const wasNear = isNear;
+    isNear = left <= 200;
+    hint.classList.toggle("near", isNear);
+    const words = isNear ? `${Math.abs(left)} characters ${left < 0 ? "too many" : "left"}.` : limit;
+    if (hint.textContent !== words) hint.textContent = words;
+    if (isNear && !wasNear) tell(words);
+    if (CSS.supports("field-sizing", "content")) return;
+    box.style.height = "auto";
+    box.style.height = `${box.scrollHeight + 2}px`;
+  }
+
+  function onInput(event) {
+    onKey(event);
+    count();
+  }
+
+  // A growing box and an opening keyboard leave less room: a conversation at its end stays there.
+  let wasAtEnd = false;
+  const note = () => (wasAtEnd = isAtEnd());
+
+  function fit() {
+    document.documentElement.style.setProperty("--box", `${edgesOf(compose).height}px`);
+    if (wasAtEnd && !isAtEnd()) scrollBy(0, edgesOf(section).bottom - lowerEdge());
+  }
+
   function submit(event) {
     if (event.submitter?.name === "check") return;
     event.preventDefault();
@@ -511,12 +552,13 @@
 
   function goLive() {
     showPause();
-    updates.append(" ", pauseButton, " ");
+    updates.append(" ", pauseButton);
     byId("reload").remove();
     if (form) {
       form.onsubmit = submit;
       box.addEventListener("input", keepDraft);
       restoreDraft();
+      count();
     }
     addEventListener("scroll", () => unseen.some(isInView) && showUnseen(), { passive: true });
     addEventListener("online", hurry);
@@ -542,9 +584,20 @@
   dropExpired();
   if (form) {
     const label = make("label", { htmlFor: enterSends.id }, "Enter sends");
-    form.append(make("div", { className: "choice" }, enterSends, label));
-    box.onkeydown = box.oninput = onKey;
+    statusLine.after(make("div", { className: "choice" }, enterSends, label));
+    box.onkeydown = onKey;
+    box.oninput = onInput;
     box.onblur = describe;
+  }
+  // Where the fragment leads, which the rebuilt list has lost, and an address without one leads too.
+  const isArrival = performance.getEntriesByType("navigation")[0]?.type === "navigate";
+  if (isArrival && (!location.hash || location.hash === "#now")) location.replace("#now");
+  if (compose) {
+    compose.classList.remove("sent");
+    note();
+    new ResizeObserver(fit).observe(compose);
+    addEventListener("resize", fit);
+    addEventListener("scroll", note, { passive: true });
   }
   if (log.dataset.poll) goLive();
 

@@ -12,14 +12,14 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{self, Decision};
-use crate::domain::UserId;
+use crate::domain::{RoomId, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::messages::Messages;
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
-use crate::live::rooms::{PublicRooms, Rooms};
+use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
 use crate::security::nonces::Nonces;
@@ -55,6 +55,8 @@ pub struct Core {
     pub sessions: LiveSessions,
     /// The rooms in use, with their members.
     pub rooms: Rooms,
+    /// The rooms of each person who is using the site, sorted by name.
+    pub own_rooms: OwnRooms,
     /// The list of public rooms, held while it is in use.
     pub public_rooms: PublicRooms,
     /// The password hasher.
@@ -148,18 +150,21 @@ impl Core {
             }
             Change::MembersChanged { room, version } => {
                 self.rooms.forget(room);
+                self.forget_own_rooms_with(room);
                 // This also wakes the polls that wait in the room, which then check whether their readers are
                 // still members.
                 self.messages.raise_version(room, version).await;
             }
             Change::RoomChanged { room, version } => {
                 self.rooms.forget(room);
+                self.forget_own_rooms_with(room);
                 self.public_rooms.forget(());
                 self.messages.raise_version(room, version).await;
                 self.messages.note_room_change(room).await;
             }
             Change::RoomDeleted(room) => {
                 self.rooms.forget(room);
+                self.forget_own_rooms_with(room);
                 self.public_rooms.forget(());
                 self.messages.forget(room).await;
             }
@@ -170,6 +175,7 @@ impl Core {
             }
             Change::AccountChanged(user) => {
                 self.settings.forget(user);
+                self.own_rooms.forget(user);
                 // Polls that wait may have to be told what is no longer, or again, to be shown.
                 for room in self.presence.rooms_of(user) {
                     self.messages.wake(room).await;
@@ -180,6 +186,7 @@ impl Core {
                     session.end();
                 }
                 self.settings.forget(user);
+                self.own_rooms.forget(user);
                 self.drafts.forget(user);
                 // Last, because only now can no further message of this person arrive.
                 let now = self.clock.site_time();
@@ -192,9 +199,18 @@ impl Core {
                 self.settings.forget_where(|_| true);
                 self.sessions.forget_where(|_| true);
                 self.rooms.forget_where(|_| true);
+                self.own_rooms.forget_where(|_| true);
                 self.public_rooms.forget_where(|_| true);
             }
         }
+    }
+}
+
+impl Core {
+    /// Drops the held lists of rooms that contain `room`.
+    fn forget_own_rooms_with(&self, room: RoomId) {
+        self.own_rooms
+            .forget_where(|own| own.iter().any(|label| label.id == room));
     }
 }
 

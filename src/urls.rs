@@ -2,6 +2,9 @@
 
 use crate::domain::{Audience, MessageId, RoomId};
 
+/// The fragment of each link into a room: the first message that is new for the reader, or else the end of the list.
+pub const NOW: &str = "#now";
+
 /// Returns the URL of the sign-in page, which redirects to `next` afterwards.
 #[must_use]
 pub fn login_url(next: Option<&str>) -> String {
@@ -43,17 +46,17 @@ pub fn public_rooms_url(search: &str, page: usize) -> String {
     }
 }
 
-/// Returns the URL of a room.
+/// Returns the URL of a room, at what is new there for the reader.
 #[must_use]
 pub fn room_url(room: RoomId) -> String {
-    format!("/rooms/{room}")
+    format!("/rooms/{room}{NOW}")
 }
 
 /// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was written
 /// for `audience`.
 #[must_use]
 pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
-    format!("/rooms/{room}?held={}", audience.as_str())
+    format!("/rooms/{room}?held={}{NOW}", audience.as_str())
 }
 
 /// Returns the URL of a room with the messages after `seen` marked as new and, if there is one, the draft for `draft`
@@ -62,19 +65,32 @@ pub fn room_draft_url(room: RoomId, audience: Audience) -> String {
 pub fn room_checked_url(room: RoomId, seen: MessageId, draft: Option<Audience>) -> String {
     let held = draft.map(|audience| format!("&held={}", audience.as_str()));
     let held = held.unwrap_or_default();
-    format!("/rooms/{room}?after={seen}{held}#new")
+    format!("/rooms/{room}?after={seen}{held}{NOW}")
+}
+
+/// Returns `url`, which leads to what is new if it is the URL of a room's page.
+#[must_use]
+pub fn at_now(url: &str) -> String {
+    let path = url.split(['?', '#']).next().unwrap_or(url);
+    let room = path.strip_prefix("/rooms/");
+    let is_room = room.is_some_and(|room| room.bytes().all(|byte| byte.is_ascii_digit()));
+    if is_room && !url.contains('#') {
+        format!("{url}{NOW}")
+    } else {
+        url.to_owned()
+    }
 }
 
 /// Returns the URL of a room with the confirmation `done`.
 #[must_use]
 pub fn room_done_url(room: RoomId, done: &str) -> String {
-    format!("/rooms/{room}?done={done}")
+    format!("/rooms/{room}?done={done}{NOW}")
 }
 
 /// Returns the URL of a room's moderation view with the confirmation `done`.
 #[must_use]
 pub fn room_moderated_url(room: RoomId, done: &str) -> String {
-    format!("/rooms/{room}?moderate=1&done={done}")
+    format!("/rooms/{room}?moderate=1&done={done}{NOW}")
 }
 
 /// Returns the URL of a room's member list with the confirmation `done`.

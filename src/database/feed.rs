@@ -44,7 +44,7 @@ pub enum Change {
     RoomDeleted(RoomId),
     /// A session ended.
     SessionEnded(TokenDigest),
-    /// A person changed their personal settings.
+    /// A person's settings changed, or they joined or created a room.
     AccountChanged(UserId),
     /// A person's account was deleted.
     AccountDeleted(UserId),

@@ -1,6 +1,6 @@
 //! Presence: the people who have a room's page open. In memory only.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -39,6 +39,19 @@ impl Presence {
         let seen = self.lock();
         let theirs = seen.iter().filter(|(_, people)| people.contains_key(&user));
         theirs.map(|(room, _)| *room).collect()
+    }
+
+    /// Returns the people who are present in `room`.
+    #[must_use]
+    pub fn people(&self, room: RoomId, now: SiteTime) -> HashSet<UserId> {
+        let is_present = |(_, seen): &(&UserId, &SiteTime)| now < seen.plus(PRESENT_FOR);
+        self.lock().get(&room).map_or_else(HashSet::new, |people| {
+            people
+                .iter()
+                .filter(is_present)
+                .map(|(&user, _)| user)
+                .collect()
+        })
     }
 
     /// Frees the entries of people who are no longer present.

@@ -75,6 +75,18 @@ impl Room {
     }
 }
 
+/// The rooms of the people who are using the site.
+pub type OwnRooms = Cache<UserId, Vec<RoomLabel>>;
+
+/// A room in a person's list.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoomLabel {
+    /// The room's id.
+    pub id: RoomId,
+    /// The name as displayed.
+    pub name: String,
+}
+
 /// The list of public rooms, held while it is in use.
 pub type PublicRooms = Cache<(), PublicNames>;
 

@@ -22,7 +22,7 @@ use crate::live::messages::{Capacity, Messages};
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
-use crate::live::rooms::{PublicRooms, Rooms};
+use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
 use crate::security::nonces::Nonces;
@@ -127,6 +127,7 @@ impl Application {
             settings: SettingsCache::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),
+            own_rooms: OwnRooms::new(),
             public_rooms: PublicRooms::new(),
             nonces: Nonces::new(&secret),
             stopping: CancellationToken::new(),

@@ -58,6 +58,7 @@ pub(super) async fn sweep_rows(core: Arc<Core>) {
         core.settings.sweep();
         core.sessions.sweep();
         core.rooms.sweep();
+        core.own_rooms.sweep();
         core.public_rooms.sweep();
         log_failure("sessions", sessions::delete_expired(&core).await);
         log_failure("invites", invites::delete_expired(&core).await);

@@ -203,7 +203,7 @@ pub(super) async fn join(
     if members.count(transaction).await? > members_max {
         return Ok(RollBack(Joined::Full { name: room.name }));
     }
-    let changes = vec![Change::MemberJoined(room.id)];
+    let changes = vec![Change::MemberJoined(room.id), Change::AccountChanged(user)];
     Ok(Commit(Joined::Now(room.id), changes))
 }
 

@@ -232,6 +232,24 @@ pub async fn page(
     Ok(is_member.then_some(page))
 }
 
+/// Counts the live messages of `room` after `seen` that others than `reader` wrote.
+///
+/// # Errors
+/// When the database fails.
+pub async fn new_count(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+    seen: Option<MessageId>,
+) -> Result<usize, Fault> {
+    let settings = accounts::settings(core, reader.user_id).await?;
+    let now = core.clock.site_time();
+    let count = core
+        .messages
+        .new_for(room, reader.user_id, &settings.ignored, seen, now);
+    Ok(count.await)
+}
+
 /// Returns a live message of `room`, if the member `user` may delete it: authors may delete their own
 /// messages, and moderators those of people whom they may moderate.
 pub async fn deletable(

@@ -21,7 +21,7 @@ use crate::domain::{
     SlowMode, UserId,
 };
 use crate::live::done_forms::{Made, Turn};
-use crate::live::rooms::{Member, PublicName, PublicNames, Room};
+use crate::live::rooms::{Member, PublicName, PublicNames, Room, RoomLabel};
 
 /// The number of rooms on one page of the list of public rooms.
 const LIST_PAGE: usize = 50;
@@ -180,7 +180,8 @@ pub async fn create(
             Err(error) => return Err(error.into()),
         };
         memberships::insert(transaction, room, owner, now).await?;
-        Ok(Commit(Created::Room(room), vec![Change::RoomCreated(room)]))
+        let changes = vec![Change::RoomCreated(room), Change::AccountChanged(owner)];
+        Ok(Commit(Created::Room(room), changes))
     })
     .await
 }
@@ -342,6 +343,74 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
         });
     }
     Ok(own)
+}
+
+/// The number of rooms that the list beside a conversation shows.
+const BESIDE: usize = 12;
+
+/// A room in the list beside a conversation.
+#[derive(Debug)]
+pub struct RoomBeside {
+    /// The room's id.
+    pub id: RoomId,
+    /// The room's name.
+    pub name: String,
+    /// The number of messages of other people that this person has not read.
+    pub new: usize,
+}
+
+/// Returns the rooms of `user` to list beside the conversation in `current`, sorted by name.
+///
+/// At most 12: rooms with new messages are preferred, and `current` is always among them. `current` has no new
+/// messages, because the person is reading them. Costs no query while the list is held.
+///
+/// # Errors
+/// When the database fails.
+pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Vec<RoomBeside>, Fault> {
+    let own = core.own_rooms.get(user, async || {
+        Ok::<_, Fault>(Some(read_own(core, user).await?))
+    });
+    let Some(own) = own.await? else {
+        return Ok(Vec::new());
+    };
+    let settings = accounts::settings(core, user).await?;
+    let now = core.clock.site_time();
+    let mut beside = Vec::with_capacity(own.len());
+    for (position, room) in own.iter().enumerate() {
+        let new = if room.id == current {
+            0
+        } else {
+            let seen = core.read_marks.find(user, room.id);
+            core.messages
+                .new_for(room.id, user, &settings.ignored, seen, now)
+                .await
+        };
+        beside.push((position, room, new));
+    }
+    beside.sort_by_key(|&(_, room, new)| (room.id != current, new == 0));
+    beside.truncate(BESIDE);
+    beside.sort_by_key(|&(position, ..)| position);
+    let label = |(_, room, new): (usize, &RoomLabel, usize)| RoomBeside {
+        id: room.id,
+        name: room.name.clone(),
+        new,
+    };
+    Ok(beside.into_iter().map(label).collect())
+}
+
+async fn read_own(core: &Core, user: UserId) -> Result<Vec<RoomLabel>, Fault> {
+    let rows: Vec<(RoomId, String)> = room::Entity::find()
+        .select_only()
+        .column(room::Column::Id)
+        .column(room::Column::Name)
+        .join(JoinType::InnerJoin, room_member::Relation::Room.def().rev())
+        .filter(room_member::Column::UserId.eq(user))
+        .order_by_asc(room::Column::FoldedName)
+        .into_tuple()
+        .all(&core.database)
+        .await?;
+    let label = |(id, name)| RoomLabel { id, name };
+    Ok(rows.into_iter().map(label).collect())
 }
 
 /// Returns whether `user` is a member of any room.

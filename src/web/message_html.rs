@@ -169,16 +169,16 @@ mod tests {
         assert_eq!(
             message.html_for(UserId(2)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><div><b class=\"author\"><bdi>ada</bdi></b>: \
-                 <span class=\"text\" dir=\"auto\">hello</span> \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\"><div><span class=\"line\"><b class=\"author\"><bdi>ada</bdi></b>: \
+                 <span class=\"text\" dir=\"auto\">hello</span></span> \
                  <time datetime=\"{time}\">13:05 UTC</time></div></li>"
             )
         );
         assert_eq!(
             message.html_for(UserId(1)),
             format!(
-                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><div><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
-                 <span class=\"text\" dir=\"auto\">hello</span> \
+                "<li id=\"m{id}\" data-deadline=\"{deadline}\" class=\"own\"><div><span class=\"line\"><b class=\"author\"><bdi>ada</bdi> (you)</b>: \
+                 <span class=\"text\" dir=\"auto\">hello</span></span> \
                  <time datetime=\"{time}\">13:05 UTC</time> \
                  <a class=\"delete\" href=\"/rooms/1/messages/{id}/delete\" \
                  aria-label=\"Delete your message “hello”\">Delete</a></div></li>"

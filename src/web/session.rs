@@ -27,6 +27,7 @@ use actix_web::{FromRequest, HttpRequest};
 use crate::live::sessions::LiveSession;
 use crate::security::tokens::Token;
 use crate::services::sessions::{self, Client};
+use crate::urls::at_now;
 use crate::web::client_address;
 use crate::web::cookie::{CookieConfig, NamedCookie};
 use crate::web::error::{AppError, StatusOnly};
@@ -232,7 +233,7 @@ impl CurrentUser {
         user.ok_or_else(|| {
             let requested = requested();
             let next = state(request).next_pages.page_at_or_above(&requested);
-            let next = next.map(ToOwned::to_owned);
+            let next = next.map(at_now);
             AppError::SignedOut { next }
         })
     }

@@ -123,7 +123,7 @@ test('in a room, a second skip link leads to the message box', async ({ visit })
   await expect(link).toBeInViewport({ ratio: 1 });
   await page.keyboard.press('Enter');
 
-  await expect(page.getByRole('textbox', { name: 'Message' })).toBeFocused();
+  await expect(page.getByRole('textbox', { name: /^Message to / })).toBeFocused();
 });
 
 test('a printed room shows its name, and days, authors, texts and times of messages', async ({ visit }) => {

@@ -55,7 +55,9 @@ function describeFocus() {
 
 /** The expected tab stops: all controls, but only one radio button per group. */
 export function expectedTabStops() {
-  const ways = [...document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea')];
+  const all = document.querySelectorAll('a[href], button, summary, input:not([type=hidden]), select, textarea');
+  // What a closed menu holds is not visible.
+  const ways = [...all].filter((way) => way.checkVisibility());
   const sets = new Set();
   const stops = ways.filter((way) => {
     if (way.type !== 'radio') return true;
@@ -66,15 +68,23 @@ export function expectedTabStops() {
   return stops.map((stop) => stop.dataset.stop).sort();
 }
 
+/** The words of the page and of its closed menus, but not of the buttons that open these. */
 export function visibleWords() {
-  return document.body.innerText.split(/\s+/).sort();
+  const closed = [...document.querySelectorAll('details:not([open])')];
+  const buttons = [...document.querySelectorAll('summary')].filter((button) => button.checkVisibility());
+  for (const menu of closed) menu.open = true;
+  const words = document.body.innerText.split(/\s+/).sort();
+  for (const menu of closed) menu.open = false;
+  for (const button of buttons) words.splice(words.indexOf(button.innerText), 1);
+  return words;
 }
 
 export function animatedElements() {
   const moving = [...document.querySelectorAll('*')].filter((element) => {
     const style = getComputedStyle(element);
     const isAnimated = style.animationName !== 'none' || /[1-9]/.test(style.transitionDuration);
-    const isStuck = ['fixed', 'sticky'].includes(style.position);
+    const maySitStill = element.matches('.room header, #compose, .fits');
+    const isStuck = style.position === 'fixed' || (style.position === 'sticky' && !maySitStill);
     return isAnimated || isStuck || style.scrollBehavior !== 'auto';
   });
   return moving.map((element) => element.outerHTML.slice(0, 80));
@@ -95,8 +105,9 @@ export function smallTargets() {
       ? { width: span('left', 'right'), height: span('top', 'bottom') }
       : boxes[0];
   };
-  const targets = document.querySelectorAll('a[href], button, input:not([type=hidden]), select, textarea');
+  const targets = document.querySelectorAll('a[href], button, summary, input:not([type=hidden]), select, textarea');
   return [...targets]
+    .filter((target) => target.checkVisibility())
     .filter((target) => !(target.matches('a') && isInSentence(target)))
     .map((target) => ({ target, box: boxOf(target) }))
     .filter(({ box }) => Math.min(box.width, box.height) < 43.99)
@@ -121,13 +132,23 @@ export function overflowsAndOverlaps() {
   const faults = [];
   const root = document.documentElement;
   if (root.scrollWidth > root.clientWidth) faults.push(`${root.scrollWidth} > ${root.clientWidth}`);
-  const isHiddenOnPurpose = (element) => element.closest('.vh, .skip:not(:focus)');
+  // What a closed menu holds is not visible either.
+  const isHiddenOnPurpose = (element) =>
+    !element.checkVisibility() ||
+    element.closest('.vh, .skip:not(:focus)') ||
+    getComputedStyle(element).clipPath === 'inset(50%)';
+  // What sticks to an edge of the window covers the text below it on purpose.
+  const loose = new CSSStyleSheet();
+  loose.replaceSync('.room header, #compose, .fits { position: static !important }');
+  document.adoptedStyleSheets.push(loose);
   for (const element of document.querySelectorAll('body *')) {
     if (isHiddenOnPurpose(element)) continue;
     const isCut =
       element.clientWidth > 0 &&
       (element.scrollWidth > element.clientWidth + 1 ||
-        (element.scrollHeight > element.clientHeight + 1 && !element.matches('textarea')));
+        (element.scrollHeight > element.clientHeight + 1 &&
+          // A Delete link that shows on hover is taller than its line, and lies above the lines beside it.
+          !element.matches('textarea, #log li:has(.delete), #log li:has(.delete) > div')));
     if (isCut && !element.matches('input')) faults.push(`too small: ${element.outerHTML.slice(0, 80)}`);
   }
   const lines = [];
@@ -151,6 +172,7 @@ export function overflowsAndOverlaps() {
       if (across > 2 && down > 6) faults.push(`“${text.data.trim()}” runs into “${other.text.data.trim()}”`);
     }
   });
+  document.adoptedStyleSheets.pop();
   return faults;
 }
 
@@ -182,7 +204,7 @@ export function controlsWithoutBorders() {
 }
 
 export function visibleControls() {
-  const controls = document.querySelectorAll('nav, form, button, input, select, textarea, .skip, [role=log], [aria-live]');
+  const controls = document.querySelectorAll('nav, form:not(#write), button, input, select, textarea, .skip, [role=log], [aria-live]');
   return [...controls]
     .filter((control) => control.checkVisibility())
     .map((control) => control.outerHTML.slice(0, 80));

@@ -316,7 +316,7 @@ function room() {
         const room = await site.room('ada', ['bob']);
         const seen = await site.say('ada', room, 'Tea?\nThe kettle is on.');
         await site.say('bob', room, 'Yes.', 'Some of this: https://example.org/tea, and cake.');
-        await page.goto(`${room}?after=${seen}#new`);
+        await page.goto(`${room}?after=${seen}#now`);
       },
     },
     {
@@ -329,7 +329,7 @@ function room() {
     {
       ...{ name: 'room, messages of two days', at, as: 'ada', says: 'Appendix 33' },
       go: async ({ page, site }) => {
-        await page.route(/\/rooms\/\d+$/, sendFirstMessagesADayBefore);
+        await page.route(/\/rooms\/\d+(#now)?$/, sendFirstMessagesADayBefore);
         await page.goto(site.rooms.Library);
         await expect(page.getByRole('region', { name: 'Messages' }).getByRole('list')).toHaveCount(2);
       },

@@ -1,4 +1,5 @@
-// Takes the picture of a room for the README, as results/room.png. To renew it, copy it to room.png.
+// Takes the pictures of a room for the README: room.png, room-narrow.png and room-telephone.png in results. To renew
+// them, copy them here.
 
 import { join } from 'node:path';
 
@@ -13,9 +14,15 @@ import {
   test,
 } from './support.js';
 
-test.use({ colorScheme: 'light', viewport: { width: 1000, height: 900 } });
+const WINDOWS = {
+  room: { width: 1280, height: 800 },
+  'room-narrow': { width: 820, height: 800 },
+  'room-telephone': { width: 390, height: 800 },
+};
 
-test('takes the picture of a room for the README', async ({ ada, bob }, testInfo) => {
+test.use({ colorScheme: 'light', viewport: WINDOWS.room });
+
+test('takes the pictures of a room for the README', async ({ ada, bob }, testInfo) => {
   await signUp(ada, 'ada');
   await signUp(bob, 'bob');
   await createPublicRoom(ada, 'Kettle club');
@@ -29,5 +36,9 @@ test('takes the picture of a room for the README', async ({ ada, bob }, testInfo
 
   await openRoom(bob, 'Kettle club');
   await expect(messagesOf(bob)).toHaveCount(5);
-  await bob.screenshot({ path: join(testInfo.project.outputDir, 'room.png') });
+  for (const [name, window] of Object.entries(WINDOWS)) {
+    await bob.setViewportSize(window);
+    await bob.reload();
+    await bob.screenshot({ path: join(testInfo.project.outputDir, `${name}.png`) });
+  }
 });

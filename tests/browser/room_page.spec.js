@@ -46,20 +46,20 @@ test('a conversation consists of headings and lists, each message of author, tex
           - text: and bring milk
           - time: /\\d+:\\d+/
       - paragraph
+      - paragraph:
+        - button "Check for new messages"
+        - button "Pause updates"
   `);
   await expect(ada.getByRole('region', { name: 'Write a message' })).toMatchAriaSnapshot(`
     - region "Write a message":
       - /children: deep-equal
       - heading "Write a message" [level=2]
-      - paragraph:
-        - button "Check for new messages"
-        - button "Pause updates"
-      - text: Message
+      - text: Message to Kettle club
       - paragraph: Up to 2,000 characters.
-      - textbox "Message"
-      - button "Send message"
-      - checkbox "Enter sends"
+      - checkbox "Enter sends" [checked]
       - text: Enter sends
+      - textbox "Message to Kettle club"
+      - button "Send message"
   `);
 });
 
@@ -125,7 +125,7 @@ test.describe('without scripts', () => {
     await checkForNewMessages(ada);
     await expect(ada).toHaveTitle(/^3 new – Kettle club/);
     await expect(ada.getByRole('heading', { name: 'New messages', exact: true })).toBeInViewport();
-    await expect(ada.locator('#new ~ ol > li')).toHaveCount(3);
+    await expect(ada.locator('#now ~ ol > li')).toHaveCount(3);
 
     await checkForNewMessages(ada);
     await expect(ada).toHaveTitle(/^No new messages – Kettle club/);

@@ -93,8 +93,10 @@ test('a refused message leaves the focus where it was', async ({ room, ada }) =>
   await expect(ada.getByRole('button', { name: 'Send message' })).toBeFocused();
 });
 
-test('Enter starts a new line until the user lets it send', async ({ room, ada }) => {
+test('with a mouse, Enter sends unless the user chooses that it starts a new line', async ({ room, ada }) => {
   await visit(ada, room);
+  await expect(enterSends(ada)).toBeChecked();
+  await enterSends(ada).uncheck();
   await messageBox(ada).focus();
   await ada.keyboard.type('One');
   await ada.keyboard.press('Enter');

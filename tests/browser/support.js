@@ -233,7 +233,7 @@ export async function expectRoom(page, name) {
 
 /** The box to write a message in. */
 export function messageBox(page) {
-  return page.getByRole('textbox', { name: 'Message', exact: true });
+  return page.getByRole('textbox', { name: /^Message to / });
 }
 
 /** Sends a message, which may be refused. */
@@ -286,8 +286,10 @@ export function watchPages(...pages) {
   return { consoleErrors, origins };
 }
 
-function followNavigation(page, name) {
-  return page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name }).click();
+async function followNavigation(page, name) {
+  const link = page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name });
+  if (!(await link.isVisible())) await page.getByText('Menu', { exact: true }).click();
+  await link.click();
 }
 
 /** Signs this person out without a page, which ends the session of all open pages. */

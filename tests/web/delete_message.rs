@@ -22,10 +22,10 @@ async fn an_author_can_delete_a_message_after_confirming() {
 
     ada.post(&link, &[("delete", "1")])
         .await
-        .assert_redirect(&format!("/rooms/{room}?done=deleted"));
+        .assert_redirect(&format!("/rooms/{room}?done=deleted#now"));
 
     assert_eq!(
-        ada.get(&format!("/rooms/{room}?done=deleted"))
+        ada.get(&format!("/rooms/{room}?done=deleted#now"))
             .await
             .text(".done"),
         "Message deleted."

@@ -313,7 +313,7 @@ impl Group {
             added: vec![member_of(&room.name, &name, "member")],
         };
         let path = format!("/rooms/{}/join", room.id);
-        let to = format!("/rooms/{}?done=joined", room.id);
+        let to = format!("/rooms/{}?done=joined#now", room.id);
         self.change(run, number, (&path, &[("join", "1")], &to), change)
             .await?;
         Ok(())

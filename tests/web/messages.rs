@@ -118,5 +118,5 @@ async fn a_tab_restored_at_the_form_address_redirects_to_the_room() {
 
     ada.get("/rooms/7/messages")
         .await
-        .assert_redirect("/rooms/7");
+        .assert_redirect("/rooms/7#now");
 }

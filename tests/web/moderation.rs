@@ -356,7 +356,7 @@ async fn moderators_delete_single_messages_in_the_moderation_view() {
     assert_eq!(question.text("h1"), "Delete member’s message?");
     let deleted = tea.moderator.post(delete, &[("delete", "1")]).await;
 
-    deleted.assert_redirect(&format!("/rooms/{}?moderate=1&done=deleted", tea.room));
+    deleted.assert_redirect(&format!("/rooms/{}?moderate=1&done=deleted#now", tea.room));
     assert_eq!(tea.owner.messages(tea.room).await, ["no", "hm"]);
     let landed = tea.moderator.get(deleted.location()).await;
     assert!(landed.text("title").starts_with("Message deleted – "));

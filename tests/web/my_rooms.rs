@@ -37,9 +37,9 @@ async fn each_room_is_described_with_links_to_open_and_leave_it() {
     assert_eq!(
         page.attributes(".rooms a", "href"),
         [
-            format!("/rooms/{cake}"),
+            format!("/rooms/{cake}#now"),
             format!("/rooms/{cake}/leave"),
-            format!("/rooms/{tea}"),
+            format!("/rooms/{tea}#now"),
             format!("/rooms/{tea}/leave")
         ]
     );

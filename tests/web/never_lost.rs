@@ -450,7 +450,7 @@ async fn checking_without_the_right_to_write_or_a_session_loses_no_text() {
     assert_eq!(outside.text("#message"), "hello <3");
     bob.join(room).await;
     bob.post("/logout", &[("sign-out", "1")]).await;
-    let room_page = format!("/login?next=/rooms/{room}");
+    let room_page = format!("/login?next=/rooms/{room}%23now");
     bob.check(room, &before, "")
         .await
         .assert_redirect(&room_page);
@@ -471,7 +471,7 @@ async fn a_text_held_for_one_person_is_shown_to_nobody_else() {
         .check(room, &ada.room(room).await, "for nobody else")
         .await;
 
-    let page = bob.get(kept.location().trim_end_matches("#new")).await;
+    let page = bob.get(kept.location().trim_end_matches("#now")).await;
     assert!(!page.body.contains("for nobody else"));
 }
 

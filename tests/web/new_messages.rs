@@ -102,7 +102,7 @@ async fn a_member_who_may_not_write_checks_by_a_link() {
     ada.send(room, "new").await;
     app.clock.advance(Duration::from_millis(1));
 
-    let page = bob.get(check.trim_end_matches("#new")).await;
+    let page = bob.get(check.trim_end_matches("#now")).await;
 
     let found = ["22 November 2026", "old", "New messages", "new"];
     assert_eq!(parts(&page), found);
@@ -195,7 +195,10 @@ async fn the_reading_view_reloads_itself_and_has_no_message_box() {
         let links = page.attributes("main a", "href");
         assert_eq!(
             links[..2],
-            [format!("/rooms/{room}"), format!("/rooms/{room}#message")]
+            [
+                format!("/rooms/{room}#now"),
+                format!("/rooms/{room}#message")
+            ]
         );
         assert_eq!(page.texts("main a")[0], "Stop reloading this page");
     }

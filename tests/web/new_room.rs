@@ -19,11 +19,11 @@ async fn the_creator_of_a_room_is_its_owner_and_a_member() {
         .await;
 
     let room = room_from_redirect(&page);
-    page.assert_redirect(&format!("/rooms/{room}?done=created"));
+    page.assert_redirect(&format!("/rooms/{room}?done=created#now"));
     let page = ada.get(page.location()).await;
     assert_eq!(page.text(".done"), "Room created.");
     assert_eq!(page.text("h1"), "Kettle club");
-    assert_eq!(page.texts(".members li"), ["ada (you), owner"]);
+    assert_eq!(ada.members(room).await, ["ada (you), owner"]);
 }
 
 #[actix_web::test]
@@ -32,9 +32,9 @@ async fn the_page_of_a_new_public_room_says_which_address_to_share() {
     let ada = app.sign_up("ada").await;
 
     let room = ada.create_public_room("Kettle club").await;
-    let page = ada.get(&format!("/rooms/{room}?done=created")).await;
+    let page = ada.get(&format!("/rooms/{room}?done=created#now")).await;
 
-    let address = ada.url(&format!("/rooms/{room}"));
+    let address = ada.url(&format!("/rooms/{room}#now"));
     assert_eq!(
         page.text(INVITATION),
         format!(
@@ -50,7 +50,7 @@ async fn the_button_on_the_page_of_a_new_private_room_makes_an_invite_link() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Attic").await;
-    let page = ada.get(&format!("/rooms/{room}?done=created")).await;
+    let page = ada.get(&format!("/rooms/{room}?done=created#now")).await;
     assert!(
         page.text(INVITATION)
             .starts_with("You are the only member. Make an invite link,")

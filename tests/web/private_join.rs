@@ -10,17 +10,14 @@ async fn name_and_password_admit_to_a_private_room() {
 
     let page = bob.join_privately(" tea  CLUB", ROOM_PASSWORD).await;
 
-    page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+    page.assert_redirect(&format!("/rooms/{room}?done=joined#now"));
     let page = bob.get(page.location()).await;
     assert!(
         page.texts("main p")
             .iter()
             .any(|text| text.contains("disappear 24 hours after"))
     );
-    assert_eq!(
-        ada.room(room).await.texts(".members li"),
-        ["ada (you), owner", "bob"]
-    );
+    assert_eq!(ada.members(room).await, ["ada (you), owner", "bob"]);
 }
 
 #[actix_web::test]
@@ -135,7 +132,7 @@ async fn the_name_of_a_public_room_joins_that_room() {
 
     let page = bob.join_privately("Tea", "whatever").await;
 
-    page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+    page.assert_redirect(&format!("/rooms/{room}?done=joined#now"));
 }
 
 #[actix_web::test]
@@ -146,5 +143,5 @@ async fn a_member_of_the_room_is_redirected_into_it() {
 
     let page = ada.join_privately("Tea", ROOM_PASSWORD).await;
 
-    page.assert_redirect(&format!("/rooms/{room}"));
+    page.assert_redirect(&format!("/rooms/{room}#now"));
 }

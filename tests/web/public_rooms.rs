@@ -35,7 +35,7 @@ async fn every_public_room_is_listed_with_its_member_count_and_a_join_button_or_
     assert_eq!(page.text(".rooms li p a"), "Open Tea");
     assert_eq!(
         page.attribute(".rooms li p a", "href"),
-        format!("/rooms/{tea}")
+        format!("/rooms/{tea}#now")
     );
 }
 

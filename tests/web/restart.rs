@@ -18,7 +18,7 @@ async fn accounts_rooms_memberships_and_sessions_survive_a_restart_and_messages_
 
     let page = bob.room(tea).await;
     assert_eq!(page.text("header .sign-out b"), "bob");
-    assert_eq!(page.texts(".members li"), ["ada, owner", "bob (you)"]);
+    assert_eq!(bob.members(tea).await, ["ada, owner", "bob (you)"]);
     assert!(!page.has("#log li"));
     let again = app.anonymous();
     let form = [("name", "ada"), ("password", crate::support::PASSWORD)];

@@ -4,7 +4,7 @@ use mirage::domain::{Reason, RoomId};
 use mirage::services::moderation::{self, Moderated};
 use tokio::sync::Notify;
 
-use crate::support::TestApp;
+use crate::support::{Page, TestApp};
 
 #[actix_web::test]
 async fn a_message_shows_its_author_text_and_time() {
@@ -161,7 +161,7 @@ async fn a_non_member_of_a_public_room_sees_its_name_and_a_join_button_but_no_me
 }
 
 #[actix_web::test]
-async fn only_the_first_twenty_members_are_named_on_the_room_page() {
+async fn only_twelve_members_are_named_on_the_room_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
@@ -176,9 +176,140 @@ async fn only_the_first_twenty_members_are_named_on_the_room_page() {
     let page = ada.room(room).await;
 
     assert_eq!(page.text("#members-heading"), "Members (22), 1 here now");
-    assert_eq!(page.texts(".members li").len(), 20);
+    assert_eq!(page.texts("#about li").len(), 12);
     let all = ada.get(&format!("/rooms/{room}/members")).await;
     assert_eq!(all.texts(".members li").len(), 22);
+}
+
+fn rooms_beside(page: &Page) -> Vec<String> {
+    page.texts("#rooms li")
+}
+
+#[actix_web::test]
+async fn the_room_page_lists_the_readers_rooms_with_the_number_of_new_messages_in_each() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Tea").await;
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Tea"]);
+    let cake = bob.create_public_room("Cake").await;
+    ada.join(cake).await;
+    for text in ["one", "two"] {
+        bob.send(cake, text).await.assert_status(303);
+    }
+
+    let page = ada.room(tea).await;
+    assert_eq!(rooms_beside(&page), ["Cake 2 new", "Tea"]);
+    assert_eq!(
+        page.attributes("#rooms li a", "href"),
+        [format!("/rooms/{cake}#now"), format!("/rooms/{tea}#now")]
+    );
+    assert_eq!(page.text("#rooms [aria-current=page]"), "Tea");
+    ada.room(cake).await;
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Cake", "Tea"]);
+
+    ada.leave(cake).await;
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Tea"]);
+}
+
+#[actix_web::test]
+async fn the_room_page_lists_twelve_rooms_and_prefers_those_with_new_messages() {
+    let app = TestApp::with(&["--rooms-per-person=100"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Tea").await;
+    for letter in 'a'..='m' {
+        ada.create_public_room(&format!("Shelf {letter}")).await;
+    }
+    let zoo = bob.create_public_room("Zoo").await;
+    ada.join(zoo).await;
+    bob.send(zoo, "roar").await.assert_status(303);
+
+    let rooms = rooms_beside(&ada.room(tea).await);
+
+    assert_eq!(rooms.len(), 12);
+    assert_eq!(rooms[0], "Shelf a");
+    assert_eq!(rooms[10..], ["Tea", "Zoo 1 new"]);
+}
+
+#[actix_web::test]
+async fn the_list_of_rooms_follows_a_rooms_new_name_and_its_end() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Tea").await;
+    let cake = bob.create_public_room("Cake").await;
+    ada.join(cake).await;
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Cake", "Tea"]);
+
+    let form = [
+        ("name", "Yeast"),
+        ("description", ""),
+        ("lifespan", "longest"),
+        ("slow-mode", "0"),
+        ("language", ""),
+        ("posting", "everyone"),
+    ];
+    let saved = bob.post(&format!("/rooms/{cake}/settings"), &form).await;
+    saved.assert_status(303);
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Tea", "Yeast"]);
+
+    let delete = format!("/rooms/{cake}/settings/delete");
+    bob.post(&delete, &[("confirm", "1")])
+        .await
+        .assert_status(303);
+    assert_eq!(rooms_beside(&ada.room(tea).await), ["Tea"]);
+}
+
+#[actix_web::test]
+async fn a_warm_room_page_costs_no_query() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let tea = ada.create_public_room("Tea").await;
+    let cake = bob.create_public_room("Cake").await;
+    ada.join(cake).await;
+    ada.room(tea).await.assert_status(200);
+    bob.send(cake, "one").await.assert_status(303);
+    let before = app.db_statements();
+
+    let page = ada.room(tea).await;
+
+    assert_eq!(rooms_beside(&page), ["Cake 1 new", "Tea"]);
+    assert_eq!(app.db_statements(), before);
+}
+
+#[actix_web::test]
+async fn more_new_messages_than_the_page_holds_are_counted_with_a_link_to_them() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let mut nonces = Vec::new();
+    for _ in 0..101 {
+        nonces.push(bob.nonce(room).await);
+    }
+    for nonce in &nonces {
+        bob.send_with(room, "new", nonce).await.assert_status(303);
+    }
+
+    let page = ada.room(room).await;
+
+    assert_eq!(page.text("#now + p"), "1 earlier new message");
+    let earlier = ada.get(&page.attribute("#now + p a", "href")).await;
+    assert_eq!(earlier.texts("#log .text"), ["new"]);
+}
+
+#[actix_web::test]
+async fn with_nothing_new_the_end_of_the_list_is_where_links_into_the_room_lead() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    assert!(bob.room(room).await.has("#log + #now"));
+
+    ada.send(room, "new").await.assert_status(303);
+
+    assert_eq!(bob.room(room).await.text("h3#now"), "New messages");
+    assert!(bob.room(room).await.has("#log + #now"));
+    let older = bob.get(&format!("/rooms/{room}?before=1")).await;
+    assert!(older.has("#log + #now"));
 }
 
 #[actix_web::test]

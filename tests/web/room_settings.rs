@@ -301,7 +301,7 @@ async fn making_a_room_public_deletes_its_private_messages() {
     stranger.join(room).await;
     assert!(stranger.messages(room).await.is_empty());
     let old = stranger.join_privately("Den", ROOM_PASSWORD).await;
-    old.assert_redirect(&format!("/rooms/{room}"));
+    old.assert_redirect(&format!("/rooms/{room}#now"));
     stranger.get(&link).await.assert_status(404);
 }
 

@@ -443,7 +443,7 @@ async fn a_new_room_leads_to_the_same_room_when_its_form_is_sent_again() {
 
         for page in [one, other, later.clone()] {
             page.assert_redirect(later.location());
-            assert!(page.location().ends_with("?done=created"));
+            assert!(page.location().ends_with("?done=created#now"));
         }
         ada.get(later.location()).await.assert_status(200);
     }
@@ -490,7 +490,7 @@ async fn an_invite_with_one_use_leads_its_person_to_the_room_when_its_form_is_se
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_private_room("Tea").await;
-    let joined = format!("/rooms/{room}?done=joined");
+    let joined = format!("/rooms/{room}?done=joined#now");
     for (name, concurrent) in [("bob", false), ("cleo", true)] {
         let guest = app.sign_up(name).await;
         let link = ada.invite_to(room, "day", "one").await;
@@ -553,7 +553,7 @@ async fn an_invite_form_that_is_sent_again_after_leaving_joins_again() {
     for _ in 0..2 {
         bob.post(&link, &[("nonce", &nonce)])
             .await
-            .assert_redirect(&format!("/rooms/{room}?done=joined"));
+            .assert_redirect(&format!("/rooms/{room}?done=joined#now"));
         bob.leave(room).await;
     }
 }
@@ -627,11 +627,11 @@ async fn every_other_form_leads_to_its_success_when_it_is_sent_twice() {
         // Joining again leads to the room.
         for guest in [bob, cleo, dan] {
             let path = at(tea, "/join");
-            let to = [at(tea, "?done=joined"), at(tea, "")];
+            let to = [at(tea, "?done=joined#now"), at(tea, "#now")];
             assert_twice(guest, concurrent, (&path, confirm), &[&to[0], &to[1]]).await;
         }
         let form = [("name", "Den"), ("password", ROOM_PASSWORD)];
-        let to = [at(den, "?done=joined"), at(den, "")];
+        let to = [at(den, "?done=joined#now"), at(den, "#now")];
         let form = ("/rooms/private", &form[..]);
         assert_twice(bob, concurrent, form, &[&to[0], &to[1]]).await;
 

@@ -323,7 +323,7 @@ impl Browser {
         let page = self
             .post(&format!("/rooms/{room}/join"), &[("join", "1")])
             .await;
-        page.assert_redirect(&format!("/rooms/{room}?done=joined"));
+        page.assert_redirect(&format!("/rooms/{room}?done=joined#now"));
     }
 
     pub async fn join_privately(&self, name: &str, password: &str) -> Page {
@@ -411,7 +411,7 @@ impl Browser {
     pub async fn checked(&self, room: i64, page: &Page, text: &str) -> Page {
         let answer = self.check(room, page, text).await;
         answer.assert_status(303);
-        self.get(answer.location().trim_end_matches("#new")).await
+        self.get(answer.location().trim_end_matches("#now")).await
     }
 
     /// The nonce in the form of the room page.
@@ -442,6 +442,20 @@ impl Browser {
         page.texts("#log li .text")
     }
 
+    /// The members of a room, the longest-standing first, such as "ada (you), owner".
+    pub async fn members(&self, room: i64) -> Vec<String> {
+        let page = self.get(&format!("/rooms/{room}/members")).await;
+        let without_link = |text: String| match text
+            .split_once(" Manage ")
+            .or_else(|| text.split_once(" Ignore "))
+        {
+            Some((member, _)) => member.to_owned(),
+            None => text,
+        };
+        let texts = page.texts("h1 + p + .members li");
+        texts.into_iter().map(without_link).collect()
+    }
+
     /// The cursor on the room page.
     pub async fn cursor(&self, room: i64) -> String {
         self.room(room).await.attribute("#log", "data-cursor")
@@ -459,7 +473,7 @@ pub fn room_from_redirect(page: &Page) -> i64 {
     let location = page.header("location");
     let number = location
         .trim_start_matches("/rooms/")
-        .split('?')
+        .split(['?', '#'])
         .next()
         .unwrap();
     number

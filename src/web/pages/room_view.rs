@@ -1,6 +1,7 @@
 //! The view of a room for its members, used by the room page and after a refused message.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
@@ -11,6 +12,8 @@ use crate::live::rooms::{Member, Room};
 use crate::services::accounts;
 use crate::services::messages::{self, Shown};
 use crate::services::reports::{self, OpenReport};
+use crate::services::rooms::{self, RoomBeside};
+use crate::urls::NOW;
 use crate::web::error::AppError;
 use crate::web::forms::Problems;
 use crate::web::layout::{Layout, NavPage};
@@ -19,7 +22,7 @@ use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
 /// How many members the room page lists. The members page lists all.
-const MEMBERS_SHOWN: usize = 20;
+const MEMBERS_SHOWN: usize = 12;
 
 /// The reload intervals that the reading view offers, in minutes.
 pub const RELOADS: [u64; 3] = [1, 2, 5];
@@ -41,8 +44,14 @@ pub struct RoomPage<'a> {
     latest: Option<MessageId>,
     /// The number of messages that are new to the reader. `None` on a page of older messages.
     new: Option<usize>,
-    /// The number of people who have the room open.
-    here: usize,
+    /// The number of new messages that are older than this page.
+    new_before: usize,
+    /// The people who have the room open.
+    here: HashSet<UserId>,
+    /// The members that the page lists: first those who are here, then the longest-standing.
+    members: Vec<&'a Member>,
+    /// The reader's rooms that the page lists.
+    rooms: Vec<RoomBeside>,
     /// The time, which makes the address of the link "Check for new messages" unique: browsers send no request for
     /// a link that differs from the current address only in its fragment.
     now: SiteTime,
@@ -151,6 +160,7 @@ impl<'a> RoomPage<'a> {
             Range::Before(before) => (Some(before), None),
         };
         let settings = accounts::settings(&state.core, user.user_id).await?;
+        let rooms = rooms::beside(&state.core, user.user_id, room.id).await?;
         let shown = match arrival {
             Arrival::Moderate { .. } => Shown::All,
             _ => Shown::Unignored,
@@ -172,6 +182,17 @@ impl<'a> RoomPage<'a> {
             .iter()
             .filter(|message| is_new(message))
             .count();
+        let new_before = match seen {
+            Some(seen) if page.has_older && new > 0 => {
+                let all = messages::new_count(&state.core, user, room.id, seen).await?;
+                all.saturating_sub(new)
+            }
+            _ => 0,
+        };
+        let here = state.core.presence.people(room.id, now);
+        let mut members: Vec<&Member> = room.members.iter().collect();
+        members.sort_by_key(|member| !here.contains(&member.user_id));
+        members.truncate(MEMBERS_SHOWN);
         Ok(Self {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
@@ -181,7 +202,10 @@ impl<'a> RoomPage<'a> {
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
-            here: state.core.presence.count(room, now),
+            new_before,
+            here,
+            members,
+            rooms,
             now,
             cursor: page.cursor.to_string(),
             groups: group_by_day(page.messages, is_new),
@@ -317,12 +341,51 @@ impl<'a> RoomPage<'a> {
         }
     }
 
-    fn members_shown(&self) -> &[Member] {
-        self.room
-            .members
-            .get(..MEMBERS_SHOWN)
-            .unwrap_or(&self.room.members)
+    /// Whether the page has messages that are new to the reader.
+    fn has_new(&self) -> bool {
+        self.new.is_some_and(|new| new > 0)
     }
+
+    /// Returns the number of members who have the room open.
+    fn here_count(&self) -> usize {
+        let is_here = |member: &&Member| self.here.contains(&member.user_id);
+        self.room.members.iter().filter(is_here).count()
+    }
+
+    /// Returns where the link to older messages leads.
+    fn older_url(&self, before: &MessageId) -> String {
+        let view = self.view().map(|view| format!("&{view}"));
+        let view = view.unwrap_or_default();
+        format!("/rooms/{}?before={before}{view}{NOW}", self.room.id)
+    }
+
+    /// Whether the list of rooms fits into a window 50rem high, where it stays in view.
+    fn rooms_fit(&self) -> bool {
+        let room = |room: &RoomBeside| LINK + LINE * (lines(&room.name) - 1);
+        HEADING + LINK + self.rooms.iter().map(room).sum::<usize>() <= COLUMN
+    }
+
+    /// Whether the part about the room fits into a window 50rem high, where it stays in view.
+    fn about_fits(&self) -> bool {
+        let facts = 4;
+        let members = self.members.iter().map(|member| lines(&member.name));
+        let text = facts + lines(&self.room.description) + members.sum::<usize>();
+        let named_links = 3 * (LINK + LINE * (lines(&self.room.name) - 1));
+        let links = named_links + if self.is_moderator() { 2 * LINK } else { 0 };
+        2 * HEADING + text * LINE + links <= COLUMN
+    }
+}
+
+/// Heights in a column beside the conversation, in tenths of a rem: of the column below the bar, a heading, a link and
+/// a line of text.
+const COLUMN: usize = 460;
+const HEADING: usize = 32;
+const LINK: usize = 28;
+const LINE: usize = 15;
+
+/// Returns the number of lines that a text takes in a column beside the conversation, at most.
+fn lines(text: &str) -> usize {
+    text.chars().count().div_ceil(18)
 }
 
 /// Groups messages by the day they were sent, and starts a group of its own at the first new message.
