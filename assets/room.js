@@ -409,7 +409,7 @@
     form.elements.audience.value = audience;
   }
 
-  const keepDraft = () => kept("sessionStorage", draft, `${form.elements.audience.value} ${box.value}`);
+  const keepDraft = () => kept("sessionStorage", draft, box.value && `${form.elements.audience.value} ${box.value}`);
 
   function forgetDraftsOfOthers() {
     try {
@@ -552,7 +552,7 @@
 
   function goLive() {
     showPause();
-    updates.append(" ", pauseButton);
+    updates.prepend(pauseButton, " ");
     byId("reload").remove();
     if (form) {
       form.onsubmit = submit;
@@ -584,7 +584,7 @@
   dropExpired();
   if (form) {
     const label = make("label", { htmlFor: enterSends.id }, "Enter sends");
-    statusLine.after(make("div", { className: "choice" }, enterSends, label));
+    byId("compose").append(make("div", { className: "choice" }, enterSends, label));
     box.onkeydown = onKey;
     box.oninput = onInput;
     box.onblur = describe;

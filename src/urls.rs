@@ -52,6 +52,12 @@ pub fn room_url(room: RoomId) -> String {
     format!("/rooms/{room}{NOW}")
 }
 
+/// Returns the URL of a room for people to share: where its messages begin is not the same for everybody.
+#[must_use]
+pub fn shared_room_url(room: RoomId) -> String {
+    format!("/rooms/{room}")
+}
+
 /// Returns the URL of a room, showing the draft that was kept when its author was signed out. The draft was written
 /// for `audience`.
 #[must_use]

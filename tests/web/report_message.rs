@@ -83,7 +83,7 @@ async fn a_member_reports_a_message_and_the_moderators_see_it_with_the_text() {
     assert!(report_links(&room).is_empty());
     assert!(
         room.attributes("main a", "href")
-            .contains(&tea.path("?report=1"))
+            .contains(&tea.path("?report=1#now"))
     );
 
     let choosing = tea.bob.get(&tea.path("?report=1")).await;
@@ -100,7 +100,7 @@ async fn a_member_reports_a_message_and_the_moderators_see_it_with_the_text() {
     assert_eq!(form.text("blockquote"), "buy <b>now");
     let sent = tea.report("Spam <i>").await;
 
-    sent.assert_redirect(&tea.path("?done=reported"));
+    sent.assert_redirect(&tea.path("?done=reported#now"));
     let landed = tea.bob.get(sent.location()).await;
     assert_eq!(landed.text(".done"), "Report sent.");
     assert!(landed.text("title").starts_with("Report sent – "));
@@ -133,8 +133,8 @@ async fn moderators_delete_remove_and_ban_from_a_report() {
     let links = async || {
         let view = tea.view(&tea.moderator).await;
         let (texts, addresses) = (
-            view.texts("main ul a"),
-            view.attributes("main ul a", "href"),
+            view.texts("main ul.sessions a"),
+            view.attributes("main ul.sessions a", "href"),
         );
         texts.into_iter().zip(addresses).collect::<Vec<_>>()
     };
@@ -142,7 +142,7 @@ async fn moderators_delete_remove_and_ban_from_a_report() {
     let [delete, remove, ban] = <[_; 3]>::try_from(links().await).unwrap();
     assert_eq!(delete.0, "Delete message of report 1");
     let deleted = tea.moderator.post(&delete.1, &[("delete", "1")]).await;
-    deleted.assert_redirect(&tea.path("?moderate=1&done=deleted"));
+    deleted.assert_redirect(&tea.path("?moderate=1&done=deleted#now"));
     assert_eq!(links().await, [remove.clone(), ban.clone()]);
     assert_eq!(remove.0, "Remove ann from the room");
     let removed = tea.moderator.post(&remove.1, &[("confirm", "1")]).await;
@@ -159,7 +159,7 @@ async fn moderators_delete_remove_and_ban_from_a_report() {
         .await
         .attribute("main ul form", "action");
     let closed = tea.moderator.post(&close, &[("close", "1")]).await;
-    closed.assert_redirect(&tea.path("?moderate=1&done=closed"));
+    closed.assert_redirect(&tea.path("?moderate=1&done=closed#now"));
     assert!(tea.reported().await.is_empty());
     let landed = tea.moderator.get(closed.location()).await;
     assert!(landed.text("title").starts_with("Report closed – "));
@@ -199,7 +199,7 @@ async fn a_moderator_does_not_see_or_close_a_report_of_their_own_message() {
     tea.report("Rude").await.assert_status(303);
     let view = tea.view(&tea.moderator).await;
     assert_eq!(view.texts("main li blockquote"), ["rent"]);
-    assert!(!view.has("main ul a"));
+    assert!(!view.has("main ul.sessions a"));
     let close = view.attribute("main ul form", "action");
     tea.moderator
         .post(&close, &[("close", "1")])

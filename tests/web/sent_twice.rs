@@ -527,7 +527,7 @@ async fn an_invite_whose_uses_are_spent_still_leads_members_to_the_room_until_it
     assert_eq!(opened.text("main .onward a"), "Open Tea");
     bob.accept(&link)
         .await
-        .assert_redirect(&format!("/rooms/{room}"));
+        .assert_redirect(&format!("/rooms/{room}#now"));
     for other in [&eve, &app.anonymous()] {
         other.get(&link).await.assert_status(404);
     }
@@ -650,8 +650,8 @@ async fn every_other_form_leads_to_its_success_when_it_is_sent_twice() {
             sent.push(id.trim_end_matches("#message").to_owned());
         }
         let done = [
-            at(tea, "?done=deleted"),
-            at(tea, "?moderate=1&done=deleted"),
+            at(tea, "?done=deleted#now"),
+            at(tea, "?moderate=1&done=deleted#now"),
         ];
         for (message, to) in sent.iter().zip(&done) {
             let path = at(tea, &format!("/messages/{message}/delete"));

@@ -10,7 +10,7 @@ use super::qr::Qr;
 use crate::domain::{InviteId, InviteLifetime, InviteUses, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::invites::{self, Created, Invite};
-use crate::urls::{invite_url, room_url};
+use crate::urls::{invite_url, shared_room_url};
 use crate::web::answers::{html, html_with};
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{Fields, OwnForm, Problems};
@@ -60,7 +60,7 @@ impl<'a> InvitesPage<'a> {
             invites,
             new_link: None,
             nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
-            address: (!room.is_private).then(|| absolute_url(request, &room_url(room.id))),
+            address: (!room.is_private).then(|| absolute_url(request, &shared_room_url(room.id))),
             life: "",
             uses: "",
             has_revoked: false,

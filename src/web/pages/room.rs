@@ -11,7 +11,7 @@ use crate::domain::{Audience, MessageId, Role, RoomId};
 use crate::live::rooms::Room;
 use crate::services::messages;
 use crate::services::rooms::{self, Access};
-use crate::urls::room_url;
+use crate::urls::shared_room_url;
 use crate::web::answers::html;
 use crate::web::error::{AppError, PageResult};
 use crate::web::forms::Problems;
@@ -126,7 +126,7 @@ pub async fn show(
             Problems::default(),
         )
         .with_invitation(|| Invitation {
-            address: absolute_url(&request, &room_url(room.id)),
+            address: absolute_url(&request, &shared_room_url(room.id)),
             nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
         });
     if is_viewed && matches!(range, Range::Newest { .. }) {
