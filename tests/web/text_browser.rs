@@ -369,8 +369,9 @@ async fn create_private_room(ann: &mut Lynx, bob: &Browser) {
         .await;
     let attic = ann.submit("Create room").await;
 
-    attic.assert_shows("Room created.\nAttic");
-    attic.assert_shows("There are no messages here now.");
+    attic.assert_shows("Back to Your rooms\nMenu");
+    attic.assert_shows("Attic\nYou are the only member. Make an invite link, and send it to the people you want to talk with. Anyone who has\nthe link can join, for 7 days.");
+    attic.assert_shows("Room created.\nThere are no messages here now.");
     assert!(!bob.get("/rooms").await.body.contains("Attic"));
     let joined = bob.join_privately("Attic", ROOM_PASSWORD).await;
     joined.assert_redirect(&format!("/rooms/{}?done=joined#now", attic.room("Attic")));
@@ -382,17 +383,17 @@ async fn create_public_room(ann: &mut Lynx) -> i64 {
     ann.choose("Public: anyone who is signed in").await;
     let tea = ann.submit("Create room").await;
 
-    tea.assert_shows("Room created.\nTea");
-    tea.assert_shows("Members (1), 1 here now\nann (you), owner");
+    tea.assert_shows("Room created.\nThere are no messages here now.");
+    tea.assert_shows("Members (1), 1 here now\nann (you), owner (here now)");
     tea.room("Tea")
 }
 
 /// Asserts that ann and bob see two lines and a link.
 async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
-    ann.fill("Message", TWO_LINES).await;
+    ann.fill("Message to Tea", TWO_LINES).await;
     let sent = ann.submit("Send message").await;
 
-    sent.assert_shows("Sent.\nTea");
+    sent.assert_shows("Sent. Up to 2,000 characters.");
     sent.assert_shows(
         "ann (you): The kettle is on\n\
          http://example.org/tea?leaf=2 13:06 UTC Delete",
@@ -407,7 +408,7 @@ async fn send_two_lines(ann: &mut Lynx, bob: &Browser, tea: i64) {
 
 /// Asserts that there is no new message at first, and then one.
 async fn check_for_new_messages(ann: &mut Lynx, bob: &Browser, tea: i64) {
-    ann.fill("Message", "Half a thought").await;
+    ann.fill("Message to Tea", "Half a thought").await;
     let nothing = ann.submit("Check for new messages").await;
     nothing.assert_shows("(BUTTON) Check for new messages No new messages.");
     // Lynx fills the line of a box with underscores.
@@ -435,7 +436,7 @@ async fn join_public_room(ann: &mut Lynx, bob: &Browser, parrots: i64) {
     rooms.assert_lacks("Den");
     let joined = ann.submit("Join Parrots").await;
 
-    joined.assert_shows("You have joined the room.\nParrots");
+    joined.assert_shows("You have joined the room.\nThere are no messages here now.");
     assert_eq!(bob.members(parrots).await, ["bob (you), owner", "ann"]);
 }
 
@@ -452,9 +453,9 @@ async fn join_private_room(ann: &mut Lynx, bob: &Browser, den: i64) {
     ann.fill("Room password", ROOM_PASSWORD).await;
     let joined = ann.submit("Join room").await;
 
+    joined.assert_shows("You have joined the room.\nThere are no messages here now.");
     joined.assert_shows(
-        "You have joined the room.\nDen\n\
-         Private room. Messages here disappear 24 hours after they are sent.",
+        "About this room\nPrivate room. Messages here disappear 24 hours after they are sent.",
     );
     assert_eq!(bob.members(den).await, ["bob (you), owner", "ann"]);
 }
