@@ -1,4 +1,5 @@
 //! Scaling: whether many rooms, members, messages or clients slow the server down, and memory per message.
+//! A person is measured who is in all the rooms, and for the list of public rooms one who is in none.
 //!
 //! Two Mirage servers run side by side, one with few and one with many of something, and are loaded in
 //! alternating rounds by one person, so that everything else is equal.
@@ -20,6 +21,8 @@ const ROUND: Duration = Duration::from_secs(1);
 /// The measured room, and the first of the other rooms.
 const ROOM: i64 = 1;
 const ELSEWHERE: i64 = 2;
+/// The number of rooms in the first page of the public rooms.
+const LISTED: usize = 50;
 /// The default maximum of messages in a room.
 const FULL: usize = 500;
 
@@ -35,6 +38,8 @@ struct Side {
     dataset: Dataset,
     server: Server,
     people: Vec<Person>,
+    /// Somebody in no room.
+    outsider: Person,
     /// Clients that wait in another room.
     _crowd: Option<Crowd>,
 }
@@ -45,6 +50,9 @@ struct Size {
     rooms: usize,
     /// Members in each room.
     members: usize,
+    /// Which member writes in the other rooms. The first is the measured person, to whom the messages of others
+    /// are new.
+    writer: usize,
     /// Messages in the measured room.
     messages: usize,
     waiting: usize,
@@ -53,9 +61,33 @@ struct Size {
 const LITTLE: Size = Size {
     rooms: 1,
     members: 1,
+    writer: 0,
     messages: FULL,
     waiting: 0,
 };
+
+/// What is compared.
+#[derive(Debug, Clone, Copy)]
+enum Kind {
+    Poll,
+    Send,
+    /// The first page of the public rooms, as browsers ask for it.
+    List,
+}
+
+impl Kind {
+    /// The name in the table, and the lowest ratio that meets the target.
+    fn row(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Poll => ("idle poll", "0.95"),
+            Self::Send => ("send", "0.95"),
+            Self::List => ("public rooms", "0.80"),
+        }
+    }
+}
+
+/// What people do in rooms.
+const CHAT: &[Kind] = &[Kind::Poll, Kind::Send];
 
 impl Side {
     async fn new(plan: &Plan, name: &str, size: Size) -> Self {
@@ -69,6 +101,7 @@ impl Side {
         if size.waiting > 0 {
             dataset.add_rooms(other_room, 1, &others).await;
         }
+        let outsider = outsider(&dataset, first + size.waiting as i64).await;
         dataset.close().await;
         let flag = format!("--max-messages={}", size.messages);
         let server = Server::mirage(dataset.folder(), &[&flag], Environment::Plain).await;
@@ -79,7 +112,8 @@ impl Side {
             .send_messages(&mut to, ROOM, &people[..1], size.messages)
             .await;
         for room in (ELSEWHERE..).take(size.rooms - 1) {
-            dataset.send_messages(&mut to, room, &people[..1], 1).await;
+            let writer = &people[size.writer..=size.writer];
+            dataset.send_messages(&mut to, room, writer, 1).await;
         }
         let crowd = if others.is_empty() {
             None
@@ -98,30 +132,40 @@ impl Side {
             dataset,
             server,
             people,
+            outsider,
             _crowd: crowd,
         }
     }
 
-    /// Polls and sends per second.
-    async fn rates(&self, span: Duration) -> [f64; 2] {
+    /// Requests of this kind per second.
+    async fn rate_of(&self, kind: Kind, span: Duration) -> f64 {
         // The last messages of the previous round may still be in flight.
         self.server.wait_until_idle().await;
-        let cursor = cursor(&self.server, ROOM, &self.people[0]).await;
-        let poll = format!("/rooms/{ROOM}/poll?after={cursor}&wait=0");
-        let poll = Action::Repeat(Request::get(Purpose::Fetch, poll));
-        [
-            self.rate(poll, span).await,
-            self.rate(Action::Send(ROOM), span).await,
-        ]
+        match kind {
+            Kind::Poll => {
+                let cursor = cursor(&self.server, ROOM, &self.people[0]).await;
+                let poll = format!("/rooms/{ROOM}/poll?after={cursor}&wait=0");
+                let poll = Action::Repeat(Request::get(Purpose::Fetch, poll));
+                self.rate(&self.people[..1], poll, 204, span).await
+            }
+            Kind::Send => self.send_rate(span).await,
+            Kind::List => {
+                let list = Action::Repeat(Request::get(Purpose::Page, "/rooms"));
+                let outsider = std::slice::from_ref(&self.outsider);
+                self.rate(outsider, list, 200, span).await
+            }
+        }
     }
 
-    async fn rate(&self, action: Action, span: Duration) -> f64 {
-        let load = Load {
-            people: &self.people[..1],
-            action,
-        };
+    async fn send_rate(&self, span: Duration) -> f64 {
+        self.rate(&self.people[..1], Action::Send(ROOM), 204, span)
+            .await
+    }
+
+    async fn rate(&self, people: &[Person], action: Action, status: u16, span: Duration) -> f64 {
+        let load = Load { people, action };
         let right: Vec<Answer> = load.once(&self.dataset, &self.server).await;
-        assert_eq!(right[0].status, 204, "{right:?}");
+        assert_eq!(right[0].status, status, "{right:?}");
         load.round(&self.dataset, &self.server, span, &right).rate
     }
 }
@@ -130,9 +174,10 @@ impl Side {
 pub async fn run(plan: &Plan) {
     let few = |count: usize| if plan.is_quick { count / 10 } else { count };
     let mut rows = Vec::new();
-    for (name, little, much) in [
+    for (name, kinds, little, much) in [
         (
             "rooms",
+            CHAT,
             LITTLE,
             Size {
                 rooms: few(10_000),
@@ -140,7 +185,32 @@ pub async fn run(plan: &Plan) {
             },
         ),
         (
+            "public rooms",
+            &[Kind::List][..],
+            Size {
+                rooms: LISTED,
+                ..LITTLE
+            },
+            Size {
+                rooms: few(10_000),
+                ..LITTLE
+            },
+        ),
+        (
+            "rooms a person",
+            CHAT,
+            LITTLE,
+            // Each has something new, which polls say.
+            Size {
+                rooms: 20,
+                members: 2,
+                writer: 1,
+                ..LITTLE
+            },
+        ),
+        (
             "memberships",
+            CHAT,
             LITTLE,
             Size {
                 rooms: few(200),
@@ -150,6 +220,7 @@ pub async fn run(plan: &Plan) {
         ),
         (
             "messages in the room",
+            CHAT,
             Size {
                 messages: 1,
                 ..LITTLE
@@ -158,6 +229,7 @@ pub async fn run(plan: &Plan) {
         ),
         (
             "people waiting elsewhere",
+            CHAT,
             Size {
                 waiting: 1,
                 ..LITTLE
@@ -169,7 +241,7 @@ pub async fn run(plan: &Plan) {
         ),
     ] {
         let count = |size: Size| match name {
-            "rooms" => size.rooms,
+            "rooms" | "public rooms" | "rooms a person" => size.rooms,
             "memberships" => size.rooms * size.members,
             "messages in the room" => size.messages,
             _ => size.waiting,
@@ -178,44 +250,51 @@ pub async fn run(plan: &Plan) {
         eprintln!("{title}");
         let little = Side::new(plan, &format!("{name}, little"), little).await;
         let much = Side::new(plan, &format!("{name}, much"), much).await;
-        rows.extend(compare(plan, &title, &little, &much).await);
+        rows.extend(compare(plan, &title, kinds, &little, &much).await);
     }
     print(&["", "few, 1/s", "many, 1/s", "ratio", "target"], &rows);
     messages(plan).await;
 }
 
-async fn compare(plan: &Plan, title: &str, little: &Side, much: &Side) -> Vec<Vec<String>> {
+async fn compare(
+    plan: &Plan,
+    title: &str,
+    kinds: &[Kind],
+    little: &Side,
+    much: &Side,
+) -> Vec<Vec<String>> {
     let rounds = if plan.is_quick { 1 } else { ROUNDS };
-    let (mut of_little, mut of_much) = (Vec::new(), Vec::new());
+    let mut rates: Vec<Vec<[f64; 2]>> = vec![Vec::new(); kinds.len()];
     for round in 0..rounds {
-        // Alternates which server comes first.
-        if round % 2 == 0 {
-            of_little.push(little.rates(ROUND).await);
-            of_much.push(much.rates(ROUND).await);
-        } else {
-            of_much.push(much.rates(ROUND).await);
-            of_little.push(little.rates(ROUND).await);
+        for (kind, rates) in kinds.iter().zip(&mut rates) {
+            // Alternates which server comes first.
+            if round % 2 == 0 {
+                let of_little = little.rate_of(*kind, ROUND).await;
+                rates.push([of_little, much.rate_of(*kind, ROUND).await]);
+            } else {
+                let of_much = much.rate_of(*kind, ROUND).await;
+                rates.push([little.rate_of(*kind, ROUND).await, of_much]);
+            }
         }
     }
-    let row = |(kind, name): (usize, &str)| {
-        let of_kind =
-            |rates: &[[f64; 2]]| -> Vec<f64> { rates.iter().map(|rates| rates[kind]).collect() };
-        let (of_little, of_much) = (of_kind(&of_little), of_kind(&of_much));
-        let pairs = of_little.iter().zip(&of_much);
-        let ratios: Vec<f64> = pairs.map(|(little, much)| much / little).collect();
+    let row = |(kind, rates): (&Kind, Vec<[f64; 2]>)| {
+        let (name, target) = kind.row();
+        let side = |side: usize| -> Vec<f64> { rates.iter().map(|pair| pair[side]).collect() };
+        let ratios: Vec<f64> = rates.iter().map(|[little, much]| much / little).collect();
         vec![
             format!("{title}: {name}"),
-            format!("{:.0}", median(&of_little)),
-            format!("{:.0}", median(&of_much)),
+            format!("{:.0}", median(&side(0))),
+            format!("{:.0}", median(&side(1))),
             format!("{:.2}", median(&ratios)),
-            "0.90".to_owned(),
+            target.to_owned(),
         ]
     };
-    ["idle poll", "send"]
-        .into_iter()
-        .enumerate()
-        .map(row)
-        .collect()
+    kinds.iter().zip(rates).map(row).collect()
+}
+
+/// Adds somebody who is in no room.
+async fn outsider(dataset: &Dataset, id: i64) -> Person {
+    dataset.add_people(id, 1).await.remove(0)
 }
 
 /// Measures the memory per message for several lengths, and the memory of a full message buffer.
@@ -273,10 +352,10 @@ async fn messages(plan: &Plan) {
         .status
         != 404
     {
-        side.rate(Action::Send(ROOM), ROUND).await;
+        side.send_rate(ROUND).await;
     }
     // From now on, each new message evicts old ones.
-    side.rate(Action::Send(ROOM), 2 * ROUND).await;
+    side.send_rate(2 * ROUND).await;
     let memory = side.server.memory();
     println!(
         "With a full message buffer of {} the process takes {}, and {} when empty: {:.2} times the buffer (target: 1.50).",
@@ -292,6 +371,7 @@ async fn many(plan: &Plan, name: &str) -> Side {
     let dataset = Dataset::new(&plan.folder.join(name)).await;
     let people = dataset.add_people(1, 1).await;
     dataset.add_rooms(ROOM, 1, &people).await;
+    let outsider = outsider(&dataset, 2).await;
     dataset.close().await;
     let server = Server::mirage(
         dataset.folder(),
@@ -303,6 +383,7 @@ async fn many(plan: &Plan, name: &str) -> Side {
         dataset,
         server,
         people,
+        outsider,
         _crowd: None,
     }
 }

@@ -30,6 +30,7 @@ mod people;
 mod server;
 mod signin;
 mod slow;
+mod slow_disk;
 mod soak;
 mod start;
 mod table;
@@ -49,7 +50,7 @@ const SPEED: [&str; 6] = [
     "compression",
 ];
 /// The parts about security and reliability, which run only by name.
-const SAFETY: [&str; 5] = ["signin", "alike", "slow", "soak", "full-disk"];
+const SAFETY: [&str; 6] = ["signin", "alike", "slow", "soak", "full-disk", "slow-disk"];
 
 /// The settings of all parts.
 pub struct Plan {
@@ -110,6 +111,7 @@ async fn main() -> ExitCode {
             "alike" => alike::run(&plan).await,
             "soak" => soak::run(&plan).await,
             "full-disk" => full_disk::run(&plan).await,
+            "slow-disk" => slow_disk::run(&plan).await,
             other => panic!("{other} is not a part"),
         }
     }

@@ -18,6 +18,9 @@ pub const FILLER: &str = "filler";
 /// The size of the filler.
 const FILLER_BYTES: u32 = 1 << 20;
 
+/// The library that slows each fsync down, compiled from `slow_disk.c`.
+pub const SLOW_SYNC: &str = "slow_disk.so";
+
 /// How a server process is run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Environment {
@@ -28,6 +31,8 @@ pub enum Environment {
     /// With its folder on a private tmpfs of this many MiB, which contains [`FILLER`] at first. The tmpfs hides
     /// the previous content of the folder.
     SmallDisk(u32),
+    /// With [`SLOW_SYNC`] from its folder preloaded.
+    SlowDisk,
 }
 
 /// A running server, which is killed when this is dropped.
@@ -103,6 +108,10 @@ impl Server {
                     exec "$@""#
                 ),
                 folder.display().to_string(),
+            ],
+            Environment::SlowDisk => vec![
+                "env".to_owned(),
+                format!("LD_PRELOAD={}", folder.join(SLOW_SYNC).display()),
             ],
         };
         let mut words = before.iter().chain(words);

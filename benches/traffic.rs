@@ -29,6 +29,8 @@ pub struct Answered {
     pub what: &'static str,
     /// The latency, including the time for which the request was due but could not be sent.
     pub took: Duration,
+    /// The status of the response. None if the connection broke.
+    pub status: Option<u16>,
     /// Whether the response has the expected status. A broken connection counts as wrong.
     pub is_right: bool,
 }
@@ -155,7 +157,8 @@ impl Asker {
                 Err(error) => Err(error),
             };
             let took = running.elapsed().saturating_sub(began);
-            let is_right = answer.as_ref().is_ok_and(|a| a.status == ask.status);
+            let status = answer.as_ref().ok().map(|answer| answer.status.as_u16());
+            let is_right = status == Some(ask.status);
             if !is_right {
                 eprintln!("{}: {answer:?}", request.target);
                 // The connection may contain the rest of a response.
@@ -164,6 +167,7 @@ impl Asker {
             let answered = Answered {
                 what: ask.what,
                 took,
+                status,
                 is_right,
             };
             // The receiver may have been dropped.
