@@ -29,6 +29,15 @@
     return element;
   }
 
+  const makeButton = (onclick) => make("button", { type: "button", className: "quiet", onclick });
+
+  function makeChoice(id, text, isOnAtFirst) {
+    const checked = (kept("localStorage", id) ?? `${isOnAtFirst}`) === "true";
+    const input = make("input", { type: "checkbox", id, checked, onchange: () => kept("localStorage", id, input.checked) });
+    make("div", { className: "choice" }, input, make("label", { htmlFor: id }, text));
+    return input;
+  }
+
   // Disabled storage throws.
   function kept(storage, key, value) {
     try {
@@ -110,7 +119,7 @@
   }
 
   function tidy() {
-    const empty = ["ol:not(:has(li))", "#now:not(:has(~ ol)), p:not(:has(~ ol))", "h3:not(#now, :has(+ ol, + #now))"];
+    const empty = ["ol:not(:has(li))", "#now:not(:has(~ ol)), p:not(:has(~ ol))", "h3:not(#now, :has(+ ol, + #now + ol, + #now + p + ol))"];
     for (const kind of empty) log.querySelectorAll(kind).forEach((part) => part.remove());
     marker = log.querySelector("#now");
     if (!marker) end.id = "now";
@@ -124,7 +133,7 @@
 
   let slip = 0; // browsers scroll by whole pixels
 
-  // Keeps in place the end of the list if in view, else the first message that stays.
+  // Keeps the end in place if in view, else a message that stays.
   function inPlace(change, going = []) {
     const keepsEnd = isAtEnd();
     const stays = (item) => edgesOf(item).bottom > 0 && !going.includes(item);
@@ -196,7 +205,7 @@
 
   let isPaused = kept("sessionStorage", "paused") === "true";
   let waiting = [];
-  const pauseButton = make("button", { type: "button", className: "quiet", onclick: pauseOrResume });
+  const pauseButton = makeButton(pauseOrResume);
 
   function showPause() {
     const text = isPaused ? `Resume updates, ${waiting.length || "none"} waiting` : "Pause updates";
@@ -214,6 +223,46 @@
     speakIn(0);
   }
 
+  // ---- Notifications, while the tab is hidden.
+
+  const wish = `notify ${reader} ${log.dataset.poll}`;
+  const notifyButton = makeButton(startOrStopNotifying);
+  const notifyHint = make("p", { className: "hint", id: "notify-hint" }, "While this tab is hidden, within 15 s or when the browser next lets it run.");
+  const withWords = makeChoice("notify-words", "With author and first words", false);
+  const notifyPart = make("div", {}, notifyButton, notifyHint, withWords.parentNode);
+  let notification;
+
+  function offerNotifications() {
+    try {
+      const { permission } = Notification;
+      if (permission === "denied") return; // or no secure context
+      // Chrome on Android throws; others show nothing yet.
+      if (permission === "default") new Notification("");
+      notifyButton.ariaPressed = permission === "granted" && kept("localStorage", wish) === "true";
+      notifyButton.setAttribute("aria-describedby", notifyHint.id);
+      notifyButton.append("Notify me");
+      byId("reload").after(notifyPart);
+    } catch {} // there are none
+  }
+
+  async function startOrStopNotifying() {
+    const isAllowed = (await Notification.requestPermission()) === "granted";
+    notifyButton.ariaPressed = isAllowed && notifyButton.ariaPressed === "false";
+    kept("localStorage", wish, notifyButton.ariaPressed);
+    if (!isAllowed) tell("Your browser does not allow notifications.");
+  }
+
+  function notify(message) {
+    if (notifyButton.ariaPressed !== "true" || !document.hidden) return;
+    const body = withWords.checked ? lineOf(message) : "";
+    try {
+      notification = new Notification(`New message in ${document.querySelector("h1").textContent}`, { body, tag: wish });
+      Object.assign(notification, { message, onclick: () => focus() });
+    } catch {
+      notifyPart.remove();
+    }
+  }
+
   // ---- Messages not seen yet.
 
   let unseen = [];
@@ -224,6 +273,7 @@
   function showUnseen() {
     unseen = unseen.filter((item) => item.isConnected);
     if (!document.hidden && unseen.some(isInView)) unseen = [];
+    if (!document.hidden || !notification?.message.isConnected) notification?.close();
     const number = unseen.length;
     document.title = document.hidden && number ? `(${number}) ${title}` : title;
     inPlace(() => {
@@ -250,6 +300,7 @@
   function announce(items) {
     unseen.push(...items);
     showUnseen();
+    if (items.length) notify(items.at(-1));
     if (verbosity === "none") return;
     if (verbosity === "count" && !unsaid.length) saidAt = performance.now() + 1_750;
     unsaid.push(...items);
@@ -278,7 +329,7 @@
     speakIn(0);
   }
 
-  // Removing one line makes readers repeat the rest, so a region is emptied whole, and late.
+  // Removing one line makes readers repeat the rest.
   function say(line) {
     if (regions[0].childElementCount >= 10 && !regions[1].firstChild) regions.reverse();
     const [region] = regions;
@@ -297,6 +348,15 @@
     return `${message.querySelector(".author bdi").textContent}: ${text}`;
   }
 
+  // ---- Other rooms. Nothing is spoken.
+
+  function showOtherRooms(counts) {
+    for (const [, id, number] of counts.matchAll(/(\d+)=(\d+)/g)) {
+      const count = document.querySelector(`[data-room="${id}"] .count`);
+      if (count) count.textContent = number > 0 ? `${number} new` : "";
+    }
+  }
+
   // ---- Polling.
 
   let { cursor } = log.dataset;
@@ -313,7 +373,7 @@
       setTimeout(resolve, ms);
     });
 
-  // A message may have been missed: polls at once.
+  // A message may have been missed.
   function hurry() {
     if (document.hidden) return;
     isHurried = true;
@@ -346,7 +406,7 @@
       const { status, headers } = answer;
       if (status === 401) {
         if (!isWaiting) return endSignedOut();
-        // Somebody may have just signed in in another tab: the answer to that says so.
+        // Somebody may have just signed in in another tab.
         isHurried = true;
         return 1_000;
       }
@@ -363,6 +423,7 @@
       cursor = headers.get("Mirage-Cursor");
       receive([...news.querySelectorAll("li[id]")], isReset);
       dropExpired();
+      showOtherRooms(headers.get("Mirage-Rooms") ?? "");
       if (headers.has("Mirage-Changed")) tell("This room has changed. Reload the page.");
       if (headers.get("Mirage-Reset") === "restart") tell("The server has restarted. Earlier messages are gone.");
       else if (failures > 1) tell("Connected again.");
@@ -400,12 +461,12 @@
   const draft = drafts + form?.action;
 
   function restoreDraft() {
-    // The browser would restore it for anybody, even after a sign-out.
+    // The browser would restore it for anybody.
     box.autocomplete = "off";
     const [, audience, text] = /^(\w+) ([^]+)$/.exec(kept("sessionStorage", draft)) ?? [];
     if (!text || box.value !== box.defaultValue) return;
     box.value = text;
-    // What was written for the members is not published without a word.
+    // What was written for the members stays theirs.
     form.elements.audience.value = audience;
   }
 
@@ -468,7 +529,7 @@
       return tell(`Not sent. ${reason ?? "Your message is still in the box. Send it again."}`);
     }
     nonce.value = answer.headers.get("Mirage-Nonce");
-    // Keeps what was typed meanwhile, and the cursor.
+    // Keeps what was typed meanwhile.
     if (box.value.startsWith(text)) box.setRangeText("", 0, text.length);
     keepDraft();
     count();
@@ -488,17 +549,12 @@
     describe();
   }
 
-  // The status line has just said the problem: it describes the box later.
+  // The status line has just said the problem.
   const describe = () =>
     box.setAttribute("aria-describedby", `message-hint${document.activeElement === box ? "" : " message-problem"}`);
 
   const isDesk = matchMedia("(hover: hover) and (pointer: fine)").matches;
-  const enterSends = make("input", {
-    type: "checkbox",
-    id: "enter-sends",
-    checked: (kept("localStorage", "enter-sends") ?? `${isDesk}`) === "true",
-    onchange: () => kept("localStorage", "enter-sends", enterSends.checked),
-  });
+  const enterSends = makeChoice("enter-sends", "Enter sends", isDesk);
 
   function onKey(event) {
     typedAt = performance.now();
@@ -533,7 +589,7 @@
     count();
   }
 
-  // A growing box and an opening keyboard leave less room: a conversation at its end stays there.
+  // A growing box and a keyboard leave a conversation at its end.
   let wasAtEnd = false;
   const note = () => (wasAtEnd = isAtEnd());
 
@@ -553,7 +609,9 @@
   function goLive() {
     showPause();
     updates.prepend(pauseButton, " ");
+    offerNotifications();
     byId("reload").remove();
+    addEventListener("pagehide", () => notification?.close());
     if (form) {
       form.onsubmit = submit;
       box.addEventListener("input", keepDraft);
@@ -583,13 +641,12 @@
   else rebuild(all);
   dropExpired();
   if (form) {
-    const label = make("label", { htmlFor: enterSends.id }, "Enter sends");
-    byId("compose").append(make("div", { className: "choice" }, enterSends, label));
+    byId("compose").append(enterSends.parentNode);
     box.onkeydown = onKey;
     box.oninput = onInput;
     box.onblur = describe;
   }
-  // Where the fragment leads, which the rebuilt list has lost, and an address without one leads too.
+  // The rebuilt list has lost where the fragment leads.
   const isArrival = performance.getEntriesByType("navigation")[0]?.type === "navigate";
   if (isArrival && (!location.hash || location.hash === "#now")) location.replace("#now");
   if (compose) {

@@ -1,6 +1,6 @@
 //! Read marks: the last message that each person has read in each room. In memory only.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
@@ -8,12 +8,16 @@ use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
 /// The latest message that each person has been shown in each room.
 #[derive(Debug, Default)]
 pub struct ReadMarks {
-    marks: Mutex<HashMap<(UserId, RoomId), Mark>>,
+    /// Sorted, so that one look-up finds all marks of a person.
+    marks: Mutex<BTreeMap<(UserId, RoomId), Mark>>,
 }
 
 #[derive(Debug, Clone, Copy)]
 struct Mark {
     message: MessageId,
+    /// When the mark last moved.
+    moved_at: SiteTime,
+    /// When the room was last shown.
     at: SiteTime,
 }
 
@@ -21,10 +25,15 @@ impl ReadMarks {
     /// Marks the messages of `room` up to `message` as read by `user`. A mark never moves back.
     pub fn mark_read(&self, user: UserId, room: RoomId, message: MessageId, now: SiteTime) {
         let mut marks = self.lock();
-        let mark = marks
-            .entry((user, room))
-            .or_insert(Mark { message, at: now });
-        mark.message = mark.message.max(message);
+        let mark = marks.entry((user, room)).or_insert(Mark {
+            message,
+            moved_at: now,
+            at: now,
+        });
+        if mark.message < message {
+            mark.message = message;
+            mark.moved_at = now;
+        }
         mark.at = now;
     }
 
@@ -35,14 +44,23 @@ impl ReadMarks {
         self.lock().get(&(user, room)).map(|mark| mark.message)
     }
 
-    /// Frees the marks older than `longest`, the longest lifespan: all messages up to them have expired.
-    pub fn sweep(&self, longest: Lifespan, now: SiteTime) {
-        let mut marks = self.lock();
-        marks.retain(|_, mark| now < mark.at.plus(longest.0));
-        marks.shrink_to_fit();
+    /// Returns the rooms in which `user` has read messages at `since` or later.
+    #[must_use]
+    pub fn moved_since(&self, user: UserId, since: SiteTime) -> Vec<RoomId> {
+        let marks = self.lock();
+        let theirs = marks.range((user, RoomId(i64::MIN))..=(user, RoomId(i64::MAX)));
+        theirs
+            .filter(|(_, mark)| since <= mark.moved_at)
+            .map(|((_, room), _)| *room)
+            .collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), Mark>> {
+    /// Frees the marks older than `longest`, the longest lifespan: all messages up to them have expired.
+    pub fn sweep(&self, longest: Lifespan, now: SiteTime) {
+        self.lock().retain(|_, mark| now < mark.at.plus(longest.0));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(UserId, RoomId), Mark>> {
         self.marks.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -66,6 +84,22 @@ mod tests {
         assert_eq!(marks.find(ADA, TEA), Some(MessageId(7)));
         assert_eq!(marks.find(UserId(2), TEA), None);
         assert_eq!(marks.find(ADA, RoomId(2)), None);
+    }
+
+    #[test]
+    fn marks_that_moved_are_found_by_their_person_and_time() {
+        let marks = ReadMarks::default();
+        let later = SiteTime(NOW.0 + 1);
+        for room in [TEA, RoomId(2)] {
+            marks.mark_read(ADA, room, MessageId(7), NOW);
+            marks.mark_read(UserId(2), room, MessageId(9), later);
+        }
+        marks.mark_read(ADA, RoomId(2), MessageId(8), later);
+        marks.mark_read(ADA, TEA, MessageId(7), later);
+
+        assert_eq!(marks.moved_since(ADA, NOW), [TEA, RoomId(2)]);
+        assert_eq!(marks.moved_since(ADA, later), [RoomId(2)]);
+        assert!(marks.moved_since(UserId(3), NOW).is_empty());
     }
 
     #[test]

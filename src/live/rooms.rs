@@ -1,8 +1,10 @@
 //! Rooms in use, held in memory. Services read them from the database.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use super::cache::Cache;
+use super::messages::Pulse;
 use crate::domain::{Audience, Language, Lifespan, Posting, Role, RoomId, SlowMode, UserId};
 
 /// The rooms in use.
@@ -79,12 +81,14 @@ impl Room {
 pub type OwnRooms = Cache<UserId, Vec<RoomLabel>>;
 
 /// A room in a person's list.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct RoomLabel {
     /// The room's id.
     pub id: RoomId,
     /// The name as displayed.
     pub name: String,
+    /// When the room's messages last changed.
+    pub pulse: Arc<Pulse>,
 }
 
 /// The list of public rooms, held while it is in use.

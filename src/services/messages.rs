@@ -284,16 +284,27 @@ pub async fn delete(
 /// The outcome of a poll.
 #[derive(Debug)]
 pub enum Polled {
-    /// What happened in the room after the cursor, possibly nothing, and who can read what is written there now.
-    Since(Since, Audience),
-    /// The session has too many waiting polls. The page polls again later, without waiting.
-    TooManyPolls(Cursor),
+    /// What happened.
+    News(News),
+    /// The session has too many waiting polls: what happened until now. The page polls again later, without waiting.
+    TooManyPolls(News),
     /// The session has ended.
     SignedOut,
     /// The person is not a member of this public room.
     NotAMember,
     /// The room does not exist, or it is private and the person is not a member.
     Hidden,
+}
+
+/// What a poll tells.
+#[derive(Debug)]
+pub struct News {
+    /// What happened in the room after the cursor, possibly nothing.
+    pub since: Since,
+    /// Who can read what is written in the room now.
+    pub audience: Audience,
+    /// The number of new messages in each other room of the reader where it may have changed since the cursor.
+    pub elsewhere: Vec<(RoomId, usize)>,
 }
 
 /// Whether the page that polls is visible.
@@ -315,7 +326,7 @@ pub enum WaitMode {
 }
 
 /// Returns what happened in `room` after `cursor`, without the messages of people whom `reader` ignores now.
-async fn news(
+async fn since(
     core: &Core,
     reader: &LiveSession,
     room: RoomId,
@@ -346,13 +357,27 @@ pub async fn poll(
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
+    let told_at = cursor.map(Cursor::made_at);
     // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
     // must not receive its private messages.
     if let Err(refused) = may_read(core, reader, room).await? {
         return Ok(refused);
     }
     loop {
-        let since = news(core, reader, room, cursor).await?;
+        let since = since(core, reader, room, cursor).await?;
+        let is_idle = matches!(since, Since::Nothing(_));
+        let may_wait = is_idle && wait_mode == WaitMode::Wait && !core.stopping.is_cancelled();
+        if may_wait && permit.is_none() {
+            permit = reader.poll_permit();
+        }
+        let is_answer = !may_wait || permit.is_none();
+        let elsewhere = if is_answer {
+            let told_at = told_at.filter(|_| !matches!(since, Since::Reset(_)));
+            let (user, now) = (reader.user_id, since.cursor().made_at());
+            rooms::changed_elsewhere(core, user, room, told_at, now).await?
+        } else {
+            Vec::new()
+        };
         // Checked again after the last wait before an answer.
         let audience = match may_read(core, reader, room).await? {
             Ok(audience) => audience,
@@ -364,19 +389,19 @@ pub async fn poll(
             let shown = cursor.and_then(|cursor| core.messages.followed_through(cursor));
             mark_seen(core, reader, room, shown);
         }
-        let Since::Nothing(cursor_now) = since else {
-            return Ok(Polled::Since(since, audience));
-        };
-        if wait_mode == WaitMode::Never || core.stopping.is_cancelled() {
-            return Ok(Polled::Since(since, audience));
+        if is_answer {
+            let news = News {
+                since,
+                audience,
+                elsewhere,
+            };
+            return Ok(if may_wait {
+                Polled::TooManyPolls(news)
+            } else {
+                Polled::News(news)
+            });
         }
-        cursor = Some(cursor_now);
-        if permit.is_none() {
-            permit = reader.poll_permit();
-            if permit.is_none() {
-                return Ok(Polled::TooManyPolls(cursor_now));
-            }
-        }
+        cursor = Some(since.cursor());
         let Some(subscribed) = &mut subscription else {
             // Check again before waiting, because something may have happened before the subscription.
             subscription = Some(core.messages.subscribe(room).await);

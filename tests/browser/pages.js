@@ -7,7 +7,7 @@
 import { readFileSync } from 'node:fs';
 
 import { expect, LONGEST_WORD, LONG_NAME, LONG_PERSON, PASSWORD, ROOM_PASSWORD, submit } from './site.js';
-import { messageBox, problemsOf } from './support.js';
+import { fakeNotifications, messageBox, problemsOf } from './support.js';
 
 /** Routes that people do not see: for the script, for monitoring, and files. */
 export const NOT_PAGES = ['/.well-known/change-password', '/rooms/{room}/poll', '/healthz', '/assets/{file}'];
@@ -435,6 +435,14 @@ function liveRoom() {
       go: async ({ page, site }) => {
         await page.goto(site.rooms['Kettle club']);
         await page.getByRole('button', { name: 'Pause updates' }).click();
+      },
+    },
+    {
+      ...{ name: 'live room, with notifications', at, as: 'ada', says: 'Notify me' },
+      go: async ({ page, site }) => {
+        await fakeNotifications(page);
+        await page.goto(site.rooms['Kettle club']);
+        await page.getByRole('button', { name: 'Notify me' }).click();
       },
     },
     {
@@ -976,11 +984,12 @@ function errors() {
         },
       },
       {
-        ...{ name: 'error, too much at once', at: '/rooms/{room}/messages', as: 'ada', status: 413 },
+        ...{ name: 'error, too much at once', at: '/rooms/new', as: 'ada', status: 413 },
         says: 'You sent too much at once',
-        go: async ({ page, site }) => {
-          await openWithoutScript(page, site.rooms['Kettle club']);
-          await sendMessage(page, 'kettle '.repeat(10_000));
+        go: async ({ page }) => {
+          await page.goto('/rooms/new');
+          await fillIn(page, { 'Room name': 'kettle '.repeat(10_000) });
+          await page.getByRole('button', { name: 'Create room' }).click();
         },
       },
       {

@@ -47,8 +47,8 @@ test('a conversation consists of headings and lists, each message of author, tex
           - time: /\\d+:\\d+/
       - paragraph
       - paragraph:
-        - button "Check for new messages"
         - button "Pause updates"
+        - button "Check for new messages"
   `);
   await expect(ada.getByRole('region', { name: 'Write a message' })).toMatchAriaSnapshot(`
     - region "Write a message":

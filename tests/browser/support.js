@@ -168,6 +168,41 @@ export async function setVisibility(page, state) {
   }, state);
 }
 
+/**
+ * Replaces the notifications of the browser, which headless browsers deny, by a class that records them.
+ *
+ * `permission` is the permission before the reader is asked, `answer` what the reader then answers. With `isIllegal`
+ * the class throws, as in Chrome on Android.
+ */
+export async function fakeNotifications(page, given = {}) {
+  await page.addInitScript(({ permission = 'default', answer = 'granted', isIllegal = false }) => {
+    window.shown = [];
+    window.timesAsked = 0;
+    window.Notification = class {
+      constructor(title, { body = '', tag } = {}) {
+        if (isIllegal) throw new TypeError('Illegal constructor');
+        if (window.Notification.permission !== 'granted') return;
+        for (const other of window.shown) other.isClosed ||= Boolean(tag) && other.tag === tag;
+        window.shown.push(Object.assign(this, { title, body, tag, isClosed: false }));
+      }
+
+      close() {
+        this.isClosed = true;
+      }
+
+      static get permission() {
+        return sessionStorage.getItem('permission') ?? permission;
+      }
+
+      static async requestPermission() {
+        window.timesAsked += 1;
+        if (window.Notification.permission === 'default') sessionStorage.setItem('permission', answer);
+        return window.Notification.permission;
+      }
+    };
+  }, given);
+}
+
 /** Puts another window in front of the page's, or takes it away. The page stays visible. */
 export async function setWindowFocus(page, hasFocus) {
   await page.evaluate((hasFocus) => {

@@ -53,6 +53,7 @@ mod never_on_disk;
 mod new_messages;
 mod new_room;
 mod operators;
+mod other_rooms;
 mod poll;
 mod private_join;
 mod program;

@@ -1016,7 +1016,7 @@ impl Sender {
         path.push_str(match (method.as_str(), *pattern) {
             ("GET", "/rooms") => "?search=a&page=1",
             ("GET", "/rooms/{room}") => "?before=9&moderate=1",
-            ("GET", "/rooms/{room}/poll") => "?after=1-1&wait=0",
+            ("GET", "/rooms/{room}/poll") => "?after=1-1-1&wait=0",
             ("GET", "/register" | "/login") => "?next=/rooms/mine",
             _ => "",
         });

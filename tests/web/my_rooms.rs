@@ -44,3 +44,20 @@ async fn each_room_is_described_with_links_to_open_and_leave_it() {
         ]
     );
 }
+
+#[actix_web::test]
+async fn rooms_with_new_messages_come_first() {
+    let app = TestApp::spawn().await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    for name in ["Apple", "Bread", "Cake", "Date"] {
+        let room = ada.create_public_room(name).await;
+        bob.join(room).await;
+        if matches!(name, "Bread" | "Date") {
+            ada.send(room, "hello").await;
+        }
+    }
+
+    let page = bob.get("/rooms/mine").await;
+
+    assert_eq!(page.texts(".rooms h2"), ["Bread", "Date", "Apple", "Cake"]);
+}

@@ -136,8 +136,11 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
     });
     update.await;
 
-    let Polled::Since(Since::Reset(page), _) = poll.await.unwrap() else {
-        panic!("the stranger has joined and has no cursor")
+    let Polled::News(news) = poll.await.unwrap() else {
+        panic!("the stranger has joined")
+    };
+    let Since::Reset(page) = news.since else {
+        panic!("the stranger has no cursor")
     };
     assert!(page.messages.is_empty());
 }

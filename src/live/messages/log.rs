@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::ignored::Ignored;
 use super::memory::{Capacity, MemoryLog, Room};
 use super::message::{Message, Renderer};
+use super::pulse::Pulse;
 use super::reports::{Report, Reported};
 use super::state::{Page, RoomState, Since};
 use super::subscription::Subscription;
@@ -50,6 +51,13 @@ impl Messages {
     pub fn followed_through(&self, cursor: Cursor) -> Option<MessageId> {
         let Log::Memory(log) = &self.log;
         (cursor.life == log.life()).then_some(MessageId(cursor.event))
+    }
+
+    /// Returns the pulse of a room, which tells without a look-up whether the room's messages have changed.
+    #[must_use]
+    pub fn pulse(&self, room: RoomId, now: SiteTime) -> Arc<Pulse> {
+        let Log::Memory(log) = &self.log;
+        log.pulse(room, now)
     }
 
     /// Counts the subscriptions to a room.

@@ -7,6 +7,7 @@ use super::activity::Activity;
 use super::append::{Appended, Wish};
 use super::budget::Budget;
 use super::message::Renderer;
+use super::pulse::{Pulse, Pulses};
 use super::reports::{Report, Reported};
 use super::room_log::RoomLog;
 use super::state::RoomState;
@@ -25,7 +26,7 @@ pub struct Capacity {
 /// The logs of all rooms.
 ///
 /// Locks are taken in this order, and none is held while one to its left is taken: `eviction`, a room's
-/// log, `rooms`, `budget` or `activity`. Nobody holds the logs of two rooms, so rooms do not wait for
+/// log, `rooms`, `budget`, `activity` or `pulses`. Nobody holds the logs of two rooms, so rooms do not wait for
 /// each other.
 pub(super) struct MemoryLog {
     capacity: Capacity,
@@ -37,6 +38,7 @@ pub(super) struct MemoryLog {
     rooms: RwLock<Rooms>,
     budget: Mutex<Budget>,
     activity: Mutex<Activity>,
+    pulses: Mutex<Pulses>,
 }
 
 struct Rooms {
@@ -79,6 +81,7 @@ impl MemoryLog {
             }),
             budget: Mutex::new(Budget::new(capacity.bytes)),
             activity: Mutex::new(Activity::default()),
+            pulses: Mutex::new(Pulses::default()),
         }
     }
 
@@ -139,6 +142,14 @@ impl MemoryLog {
             active.extend(newest.flatten().map(|newest| (room, newest.posted_at)));
         }
         active
+    }
+
+    /// Returns the pulse of a room.
+    pub(super) fn pulse(&self, room: RoomId, now: SiteTime) -> Arc<Pulse> {
+        let pulse = lock(&self.pulses).of(room, now);
+        // A room that holds messages says when they expire.
+        self.change(room, now, |_, _| ());
+        pulse
     }
 
     /// Subscribes to a room's events.
@@ -257,6 +268,7 @@ impl MemoryLog {
             self.remove_if_idle(room);
         }
         self.rooms_mut().held.shrink_to_fit();
+        lock(&self.pulses).sweep();
     }
 
     /// Returns the bytes of all messages, of expired ones too until they are freed.
@@ -312,10 +324,13 @@ impl MemoryLog {
     ) -> Option<T> {
         self.with_log(room, |log| {
             let at = log.advance(now);
-            let before = log.bytes();
+            let (event, before) = (log.state().latest_event(), log.bytes());
             let result = work(log, at);
-            lock(&self.budget).resize(room, before, log.bytes());
-            lock(&self.activity).set(room, log.state().latest(at));
+            let (state, bytes) = (log.state(), log.bytes());
+            lock(&self.budget).resize(room, before, bytes);
+            lock(&self.activity).set(room, state.latest(at));
+            let has_changed = (state.latest_event(), bytes) != (event, before);
+            lock(&self.pulses).note(room, at, has_changed, state.first_deadline());
             result
         })
     }

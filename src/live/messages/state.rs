@@ -14,7 +14,8 @@ use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
 pub const PAGE_SIZE: usize = 100;
 /// How many used nonces and tombstones are held, for each message that the room may hold.
 pub(super) const REMEMBERED: usize = 2;
-const NEVER: SiteTime = SiteTime(i64::MAX);
+/// Later than any time.
+pub(super) const NEVER: SiteTime = SiteTime(i64::MAX);
 
 /// Consecutive live messages of a room, oldest first.
 #[derive(Debug, PartialEq, Eq)]
@@ -45,6 +46,17 @@ pub enum Since {
     },
     /// The cursor cannot be followed. The page replaces its messages with these.
     Reset(Page),
+}
+
+impl Since {
+    /// Returns the cursor from which the page follows the room now.
+    #[must_use]
+    pub fn cursor(&self) -> Cursor {
+        match self {
+            Self::Nothing(cursor) | Self::News { cursor, .. } => *cursor,
+            Self::Reset(page) => page.cursor,
+        }
+    }
 }
 
 /// The newest live message of a room, for lists of rooms.
@@ -159,7 +171,7 @@ impl RoomState {
         Page {
             messages,
             has_older: newest_first.next().is_some(),
-            cursor: self.cursor(ignored),
+            cursor: self.cursor(ignored, now),
         }
     }
 
@@ -189,7 +201,7 @@ impl RoomState {
             .map(|tombstone| tombstone.message)
             .collect();
         let is_changed = told < self.changed_at;
-        let cursor = self.cursor(ignored);
+        let cursor = self.cursor(ignored, now);
         if added.is_empty() && removed.is_empty() && !is_changed {
             Since::Nothing(cursor)
         } else {
@@ -272,6 +284,11 @@ impl RoomState {
     /// Returns whether freeing this state would lose nothing.
     pub(super) fn is_empty(&self) -> bool {
         self.ring.is_empty() && self.tombstones.is_empty() && self.nonces.is_empty()
+    }
+
+    /// Returns a time before which no message expires.
+    pub(super) fn first_deadline(&self) -> SiteTime {
+        self.first_deadline
     }
 
     /// Returns the bytes of all messages, of expired ones too until they are freed.
@@ -397,10 +414,11 @@ impl RoomState {
         self.ring.partition_point(|other| other.id < message)
     }
 
-    fn cursor(&self, ignored: &Ignored) -> Cursor {
+    fn cursor(&self, ignored: &Ignored, now: SiteTime) -> Cursor {
         Cursor {
             life: self.life,
             event: self.latest_event,
+            made_at: now,
             ignored: ignored.stamp(),
         }
     }

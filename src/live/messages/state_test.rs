@@ -85,6 +85,7 @@ fn answers(state: &RoomState, now: SiteTime) -> Answers {
     let cursors = ids.clone().map(|id| Cursor {
         life: LIFE,
         event: id.0,
+        made_at: now,
         ignored: 0,
     });
     let people = || (1..=3).map(UserId);

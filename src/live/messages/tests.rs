@@ -1057,3 +1057,57 @@ async fn a_page_is_reset_when_its_reader_ignores_somebody_else() {
         );
     }
 }
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[tokio::test]
+async fn a_pulse_tells_of_every_change_of_its_room_alone() {
+    let messages = large_log();
+    let (tea, cake) = (messages.pulse(TEA, START), messages.pulse(CAKE, START));
+    let changes = |now| (tea.has_changed(now, now), cake.has_changed(now, now));
+    assert_eq!(changes(START), (true, true), "nobody knows when");
+
+    let posted_at = START.plus(SECOND);
+    let id = post(&messages, TEA, 1, posted_at).await;
+    assert_eq!(changes(posted_at), (true, false));
+    let later = posted_at.plus(SECOND);
+    page(&messages, TEA, later).await;
+    messages.sweep(later).await;
+    assert_eq!(changes(later), (false, false), "reading is no change");
+
+    messages.delete(TEA, id, later).await;
+    assert_eq!(changes(later), (true, false));
+}
+
+#[tokio::test]
+async fn a_pulse_tells_of_an_expiry_before_and_after_the_message_is_freed() {
+    let messages = large_log();
+    let pulse = messages.pulse(TEA, START);
+    post(&messages, TEA, 1, START).await;
+    let (before, after) = (START.plus(HOUR - SECOND), START.plus(HOUR));
+    assert!(!pulse.has_changed(before, before));
+
+    assert!(pulse.has_changed(before, after));
+    messages.sweep(after).await;
+    assert!(pulse.has_changed(before, after));
+    let later = after.plus(SECOND);
+    assert!(!pulse.has_changed(later, later), "once is enough");
+}
+
+#[tokio::test]
+async fn a_room_keeps_its_pulse_while_somebody_holds_it() {
+    let messages = large_log();
+    let pulse = messages.pulse(TEA, START);
+    let later = START.plus(HOUR * 2);
+    post(&messages, TEA, 1, START).await;
+    // The room is freed, and held again for the next message.
+    messages.sweep(later).await;
+    messages.sweep(later).await;
+    let last = later.plus(HOUR);
+    assert!(!pulse.has_changed(last, last));
+
+    post(&messages, TEA, 2, last).await;
+
+    assert!(pulse.has_changed(last, last));
+    assert!(Arc::ptr_eq(&pulse, &messages.pulse(TEA, last)));
+}

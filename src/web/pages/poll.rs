@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use crate::domain::{Audience, MessageId, RoomId, UserId};
 use crate::live::messages::{Cursor, Message, Since};
-use crate::services::messages::{self, Polled, Visibility, WaitMode};
+use crate::services::messages::{self, News, Polled, Visibility, WaitMode};
 use crate::web::connections::end_on_hang_up;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::forms::is_made_for_another;
@@ -30,6 +30,8 @@ const WAIT: HeaderName = HeaderName::from_static("mirage-wait");
 /// The header `1` that tells the page that the room is public, so that what is written for its members alone must not
 /// be sent without a word.
 const PUBLIC: HeaderName = HeaderName::from_static("mirage-public");
+/// The header with the number of new messages in each other room of the reader where it may have changed: `7=3, 9=0`.
+const ROOMS: HeaderName = HeaderName::from_static("mirage-rooms");
 /// The header with the server's site time in milliseconds, the clock of the messages' deadlines.
 const TIME: HeaderName = HeaderName::from_static("mirage-time");
 
@@ -77,14 +79,13 @@ pub async fn show(
     };
     let _ends_on_hang_up = end_on_hang_up(&request);
     match messages::poll(&state.core, &user, room, cursor, wait_mode, visibility).await? {
-        Polled::Since(since, audience) => {
-            Ok(answer(&state, cursor, &since, audience, user.user_id))
+        Polled::News(news) => Ok(answer(&state, cursor, &news, user.user_id)),
+        Polled::TooManyPolls(news) => {
+            let mut response = answer(&state, cursor, &news, user.user_id);
+            let headers = response.headers_mut();
+            headers.insert(WAIT, HeaderValue::from_static("0"));
+            Ok(response)
         }
-        Polled::TooManyPolls(cursor) => Ok(HttpResponse::NoContent()
-            .insert_header((CURSOR, cursor.to_string()))
-            .insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)))
-            .insert_header((WAIT, HeaderValue::from_static("0")))
-            .finish()),
         Polled::SignedOut => Err(AppError::SignedOut { next: None }.into()),
         Polled::NotAMember => Err(AppError::NotAMember {
             room,
@@ -95,36 +96,35 @@ pub async fn show(
     }
 }
 
-fn answer(
-    state: &WebState,
-    asked: Option<Cursor>,
-    since: &Since,
-    audience: Audience,
-    reader: UserId,
-) -> HttpResponse {
-    let (cursor, body) = match since {
-        Since::Nothing(cursor) => (cursor, None),
-        Since::News {
-            added,
-            removed,
-            cursor,
-            ..
-        } => (cursor, Some(fragment(added, removed, reader))),
-        Since::Reset(page) => (&page.cursor, Some(fragment(&page.messages, &[], reader))),
+fn answer(state: &WebState, asked: Option<Cursor>, news: &News, reader: UserId) -> HttpResponse {
+    let since = &news.since;
+    let body = match since {
+        Since::Nothing(_) => None,
+        Since::News { added, removed, .. } => Some(fragment(added, removed, reader)),
+        Since::Reset(page) => Some(fragment(&page.messages, &[], reader)),
     };
     let status = if body.is_some() {
         StatusCode::OK
     } else {
         StatusCode::NO_CONTENT
     };
+    let cursor = since.cursor();
     let mut response = HttpResponse::build(status);
     response.insert_header((CURSOR, cursor.to_string()));
     response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
-    if audience == Audience::Everyone {
+    if news.audience == Audience::Everyone {
         response.insert_header((PUBLIC, HeaderValue::from_static("1")));
     }
+    if !news.elsewhere.is_empty() {
+        let rooms = news
+            .elsewhere
+            .iter()
+            .map(|(room, new)| format!("{room}={new}"));
+        let rooms: Vec<String> = rooms.collect();
+        response.insert_header((ROOMS, rooms.join(", ")));
+    }
     if matches!(since, Since::Reset(_)) {
-        let is_restart = asked.is_some_and(|asked| !asked.is_of_life_of(*cursor));
+        let is_restart = asked.is_some_and(|asked| !asked.is_of_life_of(cursor));
         let why = if is_restart { "restart" } else { "1" };
         response.insert_header((RESET, HeaderValue::from_static(why)));
     }

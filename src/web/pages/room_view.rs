@@ -160,13 +160,14 @@ impl<'a> RoomPage<'a> {
             Range::Before(before) => (Some(before), None),
         };
         let settings = accounts::settings(&state.core, user.user_id).await?;
-        let rooms = rooms::beside(&state.core, user.user_id, room.id).await?;
         let shown = match arrival {
             Arrival::Moderate { .. } => Shown::All,
             _ => Shown::Unignored,
         };
         let page = messages::page(&state.core, user, room.id, before, shown).await?;
         let page = page.ok_or(AppError::NoSuchRoom)?;
+        // After the cursor was made: the first poll tells what changes from then on.
+        let rooms = rooms::beside(&state.core, user.user_id, room.id).await?;
         let reports = if room.role_of(user.user_id) >= Some(Role::Moderator) {
             reports::open(&state.core, user.user_id, room.id).await?
         } else {
@@ -372,7 +373,8 @@ impl<'a> RoomPage<'a> {
         let text = facts + lines(&self.room.description) + members.sum::<usize>();
         let named_links = 3 * (LINK + LINE * (lines(&self.room.name) - 1));
         let links = named_links + if self.is_moderator() { 2 * LINK } else { 0 };
-        2 * HEADING + text * LINE + links <= COLUMN
+        let following = if self.is_live() { FOLLOWING } else { 0 };
+        2 * HEADING + text * LINE + links + following <= COLUMN
     }
 }
 
@@ -382,6 +384,10 @@ const COLUMN: usize = 460;
 const HEADING: usize = 32;
 const LINK: usize = 28;
 const LINE: usize = 15;
+
+/// The height of the links to pages that reload, or of what the script puts in their place: the button for
+/// notifications, its hint and its checkbox.
+const FOLLOWING: usize = 105;
 
 /// Returns the number of lines that a text takes in a column beside the conversation, at most.
 fn lines(text: &str) -> usize {
