@@ -175,7 +175,7 @@ test.describe('in a room that fills several screens', () => {
     await say(bob, room, ...numbered('Tea', 30));
     await visit(ada, room);
     await messageBox(ada).focus();
-    await messageBox(ada).evaluate((box) => box.scrollIntoView({ block: 'end' }));
+    await ada.locator('#log ~ .end').evaluate((end) => end.scrollIntoView());
     const top = await topOf(messageBox(ada));
 
     // One by one, to show that rounding errors do not add up.
@@ -183,7 +183,7 @@ test.describe('in a room that fills several screens', () => {
     await expect(messagesOf(ada)).toHaveCount(50);
     await expect(messagesOf(ada).last()).toBeInViewport();
     await expectTop(messageBox(ada), top);
-    await expect(ada.getByRole('link', { name: /new message/ })).toHaveCount(1);
+    await expect(ada.getByRole('link', { name: /new message/ })).toHaveCount(0);
 
     await deleteMessage(bob, room, 'Cake 11');
     await expect(messagesOf(ada)).toHaveCount(49);

@@ -56,10 +56,10 @@ test('a conversation consists of headings and lists, each message of author, tex
       - heading "Write a message" [level=2]
       - text: Message to Kettle club
       - paragraph: Up to 2,000 characters.
-      - checkbox "Enter sends" [checked]
-      - text: Enter sends
       - textbox "Message to Kettle club"
       - button "Send message"
+      - checkbox "Enter sends" [checked]
+      - text: Enter sends
   `);
 });
 

@@ -50,7 +50,6 @@ for (const [name, snapshot] of [
   ['invite, to join', 'invite'],
   ['room, new messages', 'room'],
   ['room, an empty message', 'room-message-refused'],
-  ['live room, with notifications', 'room-notifications'],
 ]) {
   test(`${name}: matches its accessibility tree exactly`, async ({ visit }) => {
     const { page } = await visit(STATES.find((state) => state.name === name));
