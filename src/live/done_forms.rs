@@ -121,7 +121,7 @@ impl Turn {
         lock(&turn.forms).by_nonce.get(&turn.nonce)?.made.clone()
     }
 
-    /// Notes what the form has made, for [`RETENTION`].
+    /// Notes what the form has made, for ten minutes.
     pub fn note(&self, made: Made, now: SiteTime) {
         let Some(turn) = &self.0 else {
             return;
