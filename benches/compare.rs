@@ -78,7 +78,7 @@ impl Setup {
             .send_messages(&mut to, NEWS, &people, MESSAGES)
             .await;
         dataset.send_messages(&mut to, WRITTEN, &people, FULL).await;
-        let mut cursor = async |room: i64| {
+        let cursor = async |to: &mut Connection, room: i64| {
             let page = Request::get(Purpose::Page, format!("/rooms/{room}"));
             let page = to
                 .ask_plain(&page, &people[0].cookie)
@@ -87,12 +87,17 @@ impl Setup {
             let cursor = page.between("data-cursor=\"", "\"").to_owned();
             (cursor, page)
         };
-        let (idle, page) = cursor(READ).await;
-        let (news, _) = cursor(NEWS).await;
+        let (_, page) = cursor(&mut to, READ).await;
         let style = page.between("<link rel=\"stylesheet\" href=\"", "\"");
         let script = page.between("<script src=\"", "\"");
         let assets = vec![style.to_owned(), script.to_owned()];
+        // A poll looks again at the other rooms that changed up to a second before its cursor, and the same cursor is
+        // sent again and again here.
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (news, _) = cursor(&mut to, NEWS).await;
         dataset.send_messages(&mut to, NEWS, &people, 1).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
+        let (idle, _) = cursor(&mut to, READ).await;
         Self {
             dataset,
             people,

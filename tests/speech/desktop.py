@@ -184,7 +184,8 @@ class Desktop:
             *("--window-size=1000,800", "--password-store=basic"),
             *(["--no-sandbox"] if os.getuid() == 0 else []),
         )
-        wait_for(lambda: self.address() == url, f"{url} is open")
+        # A room's script adds a fragment.
+        wait_for(lambda: (self.address() or "").split("#")[0] == url, f"{url} is open")
         return self.hear("Finished loading")
 
     @contextmanager
