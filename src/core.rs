@@ -150,7 +150,6 @@ impl Core {
             }
             Change::MembersChanged { room, version } => {
                 self.rooms.forget(room);
-                self.forget_own_rooms_with(room);
                 // This also wakes the polls that wait in the room, which then check whether their readers are
                 // still members.
                 self.messages.raise_version(room, version).await;
@@ -207,7 +206,8 @@ impl Core {
 }
 
 impl Core {
-    /// Drops the held lists of rooms that contain `room`.
+    /// Drops the held lists of rooms that contain `room`, whose name may have changed. A change of somebody's
+    /// membership drops only their own list ([`Change::AccountChanged`]), so that the others need not read theirs again.
     fn forget_own_rooms_with(&self, room: RoomId) {
         self.own_rooms
             .forget_where(|own| own.iter().any(|label| label.id == room));

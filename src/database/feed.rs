@@ -44,7 +44,7 @@ pub enum Change {
     RoomDeleted(RoomId),
     /// A session ended.
     SessionEnded(TokenDigest),
-    /// A person's settings changed, or they joined or created a room.
+    /// A person's settings or memberships changed.
     AccountChanged(UserId),
     /// A person's account was deleted.
     AccountDeleted(UserId),

@@ -181,7 +181,10 @@ pub async fn leave(core: &Arc<Core>, room: RoomId, user: UserId) -> Result<Left,
             return Ok(RollBack(Left::NotAMember));
         };
         let change = memberships::settle_after_leaving(transaction, &found, rooms_max).await?;
-        Ok(Commit(Left::Now, vec![change]))
+        Ok(Commit(
+            Left::Now,
+            vec![change, Change::AccountChanged(user)],
+        ))
     })
     .await
 }

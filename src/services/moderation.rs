@@ -53,7 +53,7 @@ pub async fn set_role(
             Some(Role::Owner) => return Ok(RollBack(Moderated::NotAllowed)),
             Some(_) => update_role(transaction, room, person, role).await?,
         }
-        commit_member_change(transaction, room).await
+        commit_member_change(transaction, room, person).await
     })
     .await
 }
@@ -82,7 +82,7 @@ pub async fn hand_over(
         }
         memberships::set_owner(transaction, room, person).await?;
         update_role(transaction, room, actor, Role::Moderator).await?;
-        commit_member_change(transaction, room).await
+        commit_member_change(transaction, room, person).await
     })
     .await
 }
@@ -107,7 +107,7 @@ pub async fn remove(
         room_member::Entity::delete_by_id((room, person))
             .exec(transaction)
             .await?;
-        commit_member_change(transaction, room).await
+        commit_member_change(transaction, room, person).await
     })
     .await
 }
@@ -148,7 +148,7 @@ pub async fn ban(
         room_ban::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        commit_member_change(transaction, room).await
+        commit_member_change(transaction, room, person).await
     })
     .await
 }
@@ -316,13 +316,17 @@ async fn may_moderate(
     Ok(role.is_some_and(|role| role.may_moderate(other)))
 }
 
-/// Commits a change of a room's members or roles, with the room's next version.
+/// Commits a change of the membership or the role of `person`, with the room's next version.
 async fn commit_member_change(
     transaction: &DatabaseTransaction,
     room: RoomId,
+    person: UserId,
 ) -> Result<Decision<Moderated>, Fault> {
     let version = memberships::next_version(transaction, room).await?;
-    let changes = vec![Change::MembersChanged { room, version }];
+    let changes = vec![
+        Change::MembersChanged { room, version },
+        Change::AccountChanged(person),
+    ];
     Ok(Commit(Moderated::Done, changes))
 }
 

@@ -80,7 +80,7 @@ impl<T: Fields> FromRequest for OwnForm<T> {
     }
 }
 
-/// Whether a page that says `made_for` was made for another person than `user`. Empty says nothing.
+/// Returns whether a page that says `made_for` was made for another person than `user`. Empty says nothing.
 #[must_use]
 pub fn is_made_for_another(made_for: &str, user: UserId) -> bool {
     !made_for.is_empty() && made_for != user.to_string()

@@ -221,3 +221,26 @@ async fn an_answer_tells_of_a_hundred_rooms_at_most() {
 
     assert_eq!(told.split(", ").count(), 100);
 }
+
+#[actix_web::test]
+async fn a_member_who_leaves_or_is_removed_costs_the_others_no_query() {
+    let mut scene = Scene::spawn().await;
+    let carol = scene.app.sign_up("carol").await;
+    let carol_id = scene.app.user_id("carol").await;
+    let remove = format!("/rooms/{}/members/{carol_id}/remove", scene.cake);
+    for is_removed in [false, true] {
+        carol.join(scene.cake).await;
+        scene.told().await;
+        if is_removed {
+            let removed = scene.ada.post(&remove, &[("confirm", "1")]).await;
+            removed.assert_status(303);
+        } else {
+            carol.leave(scene.cake).await;
+        }
+        let before = scene.app.db_statements();
+
+        scene.told().await;
+
+        assert_eq!(scene.app.db_statements(), before, "removed: {is_removed}");
+    }
+}

@@ -252,7 +252,7 @@ async fn too_many(
     ))
 }
 
-/// Whether the form was made for another person. Its nonce says so under a signature, its field `for` even if the
+/// Returns whether the form was made for another person. Its nonce says so under a signature, its field `for` even if the
 /// nonce is unreadable.
 fn is_of_another(state: &WebState, user: &CurrentUser, room: RoomId, form: &MessageForm) -> bool {
     let owner = state.core.nonces.owner(&form.nonce, room);
