@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 
 use actix_web::web::Bytes;
 use sha2::{Digest, Sha256};
@@ -57,10 +58,11 @@ pub struct Embedded {
     pub content_type: &'static str,
     /// The content.
     pub plain: &'static [u8],
-    /// The content compressed with gzip, if that is shorter.
-    gzip: Option<Bytes>,
-    /// The content compressed with Zstandard, if that is shorter.
-    zstd: Option<Bytes>,
+    /// The content compressed with gzip, if that is shorter. Made for the first client that accepts it: the best levels
+    /// take too long for every start.
+    gzip: OnceLock<Option<Bytes>>,
+    /// The content compressed with Zstandard, likewise.
+    zstd: OnceLock<Option<Bytes>>,
     /// The first 64 bits of the content's SHA-256, in hexadecimal.
     pub fingerprint: String,
 }
@@ -148,8 +150,8 @@ impl Embedded {
         Self {
             content_type,
             plain,
-            gzip: compress_asset(Coding::Gzip, plain),
-            zstd: compress_asset(Coding::Zstd, plain),
+            gzip: OnceLock::new(),
+            zstd: OnceLock::new(),
             fingerprint: hexadecimal.collect(),
         }
     }
@@ -157,9 +159,11 @@ impl Embedded {
     /// Returns the content in this coding, if that is shorter.
     #[must_use]
     pub fn compressed(&self, coding: Coding) -> Option<&Bytes> {
-        match coding {
-            Coding::Gzip => self.gzip.as_ref(),
-            Coding::Zstd => self.zstd.as_ref(),
-        }
+        let form = match coding {
+            Coding::Gzip => &self.gzip,
+            Coding::Zstd => &self.zstd,
+        };
+        form.get_or_init(|| compress_asset(coding, self.plain))
+            .as_ref()
     }
 }
