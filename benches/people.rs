@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use mirage::clock::{Clock, SystemClock};
-use mirage::config::{Storage, Switch};
+use mirage::config::{DatabaseUrl, Storage, Switch};
 use mirage::database::connection;
 use mirage::database::entities::{room, room_member, session, user};
 use mirage::domain::{
@@ -78,7 +78,7 @@ impl Dataset {
         std::fs::create_dir_all(folder).expect("a folder");
         let at = folder.display();
         let storage = Storage {
-            database_url: format!("sqlite://{at}/mirage.db?mode=rwc"),
+            database_url: DatabaseUrl::Sqlite(format!("sqlite://{at}/mirage.db?mode=rwc")),
         };
         let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
         let passwords = Passwords::new(Switch::On);

@@ -11,7 +11,10 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
 
+pub use self::database_url::DatabaseUrl;
 use crate::domain::SiteName;
+
+mod database_url;
 
 /// Group chat in rooms that forget, served as plain HTML.
 #[derive(Debug, Parser)]
@@ -185,9 +188,11 @@ impl Address {
 /// The database in which the server keeps accounts, rooms and memberships.
 #[derive(Debug, Clone, Args)]
 pub struct Storage {
-    /// The SQLite database with accounts, rooms and memberships. The server creates it and its folder
-    #[arg(long, env = "MIRAGE_DATABASE_URL", default_value = "sqlite://data/mirage.db?mode=rwc", value_parser = database_url)]
-    pub database_url: String,
+    /// The database with accounts, rooms and memberships: an SQLite file, which the server creates with its folder,
+    /// or an empty database of a PostgreSQL server, such as
+    /// `postgres://mirage@db.example.org/mirage?sslmode=verify-full`
+    #[arg(long, env = "MIRAGE_DATABASE_URL", hide_env_values = true, default_value = "sqlite://data/mirage.db?mode=rwc", value_parser = database_url)]
+    pub database_url: DatabaseUrl,
 }
 
 /// The settings of a server.
@@ -455,6 +460,7 @@ impl Command {
                 let paragraph = text.lines().take_while(|line| !line.is_empty());
                 let sentence = paragraph.map(str::trim).collect::<Vec<_>>().join(" ");
                 let sentence = sentence.trim_start_matches("error: ");
+                let sentence = &without_secrets(sentence);
                 let may_be_name = text.contains("as a value, use '-- ");
                 Err(NoConfig::Wrong(if may_be_name {
                     format!("{sentence}: put -- before a name that begins with a dash")
@@ -465,6 +471,18 @@ impl Command {
             Err(asked) => Err(NoConfig::Asked(asked.to_string())),
         }
     }
+}
+
+/// Hides the values in an error's sentence that may hold a password: URLs with a user or parameters.
+fn without_secrets(sentence: &str) -> String {
+    let hide = |part: &str| match part.split_once("://") {
+        Some((scheme, rest)) if rest.contains(['@', '?']) && !part.contains(' ') => {
+            format!("{scheme}://…")
+        }
+        _ => part.to_owned(),
+    };
+    let parts: Vec<String> = sentence.split('\'').map(hide).collect();
+    parts.join("'")
 }
 
 impl Config {
@@ -484,12 +502,8 @@ fn bind(text: &str) -> Result<SocketAddr, &'static str> {
         .ok_or("expected an IP address and a port, such as 127.0.0.1:8080")
 }
 
-fn database_url(text: &str) -> Result<String, &'static str> {
-    if text.starts_with("sqlite:") {
-        Ok(text.to_owned())
-    } else {
-        Err("expected a URL that starts with sqlite:, such as sqlite://data/mirage.db?mode=rwc")
-    }
+fn database_url(text: &str) -> Result<DatabaseUrl, String> {
+    text.parse()
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
@@ -661,7 +675,7 @@ mod tests {
 
         assert_eq!(config.address.bind.to_string(), "127.0.0.1:8080");
         assert_eq!(
-            config.storage.database_url,
+            config.storage.database_url.to_string(),
             "sqlite://data/mirage.db?mode=rwc"
         );
         assert_eq!(config.message_lifespan, Duration::from_secs(24 * 3600));
@@ -671,10 +685,31 @@ mod tests {
     }
 
     #[test]
+    fn a_wrong_url_does_not_show_its_password() {
+        for url in [
+            "mysql://ada:s3cret@db/mirage",
+            "postgres://ada:s3cret@db/mirage?sslmod=require",
+            "postgres://ada:s3cret@db:99999/mirage",
+            "postgres://db/mirage?password=s3cret&sslmode=never",
+        ] {
+            let sentence = wrong("--database-url", url);
+
+            assert!(!sentence.contains("s3cret"), "{sentence}");
+            assert!(sentence.contains("--database-url"), "{sentence}");
+        }
+        let Err(NoConfig::Wrong(sentence)) = parse(&["postgres://ada:s3cret@db/mirage"]) else {
+            panic!("an argument that nobody expects")
+        };
+        assert!(!sentence.contains("s3cret"), "{sentence}");
+    }
+
+    #[test]
     fn a_wrong_value_is_one_sentence_that_names_the_setting() {
         for (flag, value) in [
             ("--bind", "localhost"),
+            ("--database-url", "mysql://x"),
             ("--database-url", "postgres://x"),
+            ("--database-url", "postgres://x/y?sslmod=verify-full"),
             ("--public-url", "https://example.org/chat"),
             ("--public-url", "example.org"),
             ("--public-url", "https://example.org:99999"),

@@ -4,12 +4,13 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr, RuntimeErr, SqlErr};
+use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database::errors::{self, FromDatabase};
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{self, Decision};
 use crate::domain::{RoomId, UserId};
@@ -33,7 +34,7 @@ pub struct Core {
     pub clock: Arc<dyn Clock>,
     /// Accounts, rooms, memberships and sessions, to be read. These connections cannot write.
     pub database: DatabaseConnection,
-    /// The one connection that writes. Only [`Core::change`] and the background tasks use it.
+    /// The connections that write: one on SQLite, several on PostgreSQL. Only [`Core::change`] and the background tasks use it.
     pub writer: DatabaseConnection,
     /// Names this process in the change feed.
     pub origin: Origin,
@@ -253,38 +254,18 @@ impl Fault {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
-            Self::Database(error) => is_transient(error),
+            Self::Database(error) => errors::is_transient(error),
             Self::Password(PasswordError::Overloaded) | Self::Contended => true,
             Self::Password(_) | Self::Bug(_) | Self::Task(_) => false,
         }
     }
 }
 
-fn is_transient(error: &DbErr) -> bool {
-    // An account that an operator deletes keeps its live session for up to two seconds, until the server
-    // polls the change feed.
-    if matches!(
-        error.sql_err(),
-        Some(SqlErr::ForeignKeyConstraintViolation(_))
-    ) {
-        return true;
-    }
-    match error {
-        DbErr::ConnectionAcquire(_) | DbErr::Conn(_) => true,
-        DbErr::Exec(RuntimeErr::SqlxError(error)) | DbErr::Query(RuntimeErr::SqlxError(error)) => {
-            let code = error.as_database_error().and_then(|e| e.code());
-            let primary = code
-                .and_then(|code| code.parse::<i32>().ok())
-                .map(|code| code & 0xff);
-            // BUSY, LOCKED, READONLY, IOERR, FULL, CANTOPEN (https://sqlite.org/rescode.html)
-            matches!(primary, Some(5 | 6 | 8 | 10 | 13 | 14))
+impl FromDatabase for Fault {
+    fn database_error(&self) -> Option<&DbErr> {
+        match self {
+            Self::Database(error) => Some(error),
+            _ => None,
         }
-        _ => false,
     }
-}
-
-/// Returns whether a statement failed because of a unique constraint.
-#[must_use]
-pub fn is_duplicate(error: &DbErr) -> bool {
-    matches!(error.sql_err(), Some(SqlErr::UniqueConstraintViolation(_)))
 }

@@ -1,5 +1,6 @@
 //! Users, rooms, memberships and sessions.
 
+use sea_orm_migration::sea_orm::DbBackend;
 use sea_orm_migration::{prelude::*, schema::*};
 
 /// Creates `users`, `rooms`, `room_members` and `sessions`.
@@ -20,9 +21,9 @@ impl MigrationTrait for Migration {
                     .table("users")
                     .col(pk_auto("id").big_integer())
                     .col(string("name"))
-                    .col(string_uniq("folded_name"))
-                    .col(string_uniq("folded_skeleton"))
-                    .col(string_uniq("typed_skeleton"))
+                    .col(name_key(manager, "folded_name"))
+                    .col(name_key(manager, "folded_skeleton"))
+                    .col(name_key(manager, "typed_skeleton"))
                     .col(string("password_hash"))
                     .col(big_integer("created_at"))
                     .to_owned(),
@@ -34,9 +35,9 @@ impl MigrationTrait for Migration {
                     .table("rooms")
                     .col(pk_auto("id").big_integer())
                     .col(string("name"))
-                    .col(string_uniq("folded_name"))
-                    .col(string_uniq("folded_skeleton"))
-                    .col(string_uniq("typed_skeleton"))
+                    .col(name_key(manager, "folded_name"))
+                    .col(name_key(manager, "folded_skeleton"))
+                    .col(name_key(manager, "typed_skeleton"))
                     .col(boolean("is_private"))
                     .col(string_null("password_hash"))
                     .col(big_integer("owner_id"))
@@ -117,4 +118,14 @@ impl MigrationTrait for Migration {
         }
         Ok(())
     }
+}
+
+/// A key of a name. SQLite compares text by its bytes, and PostgreSQL would by the rules of a language: lists would be
+/// sorted differently.
+fn name_key(manager: &SchemaManager<'_>, column: &'static str) -> ColumnDef {
+    let mut column = string_uniq(column).to_owned();
+    if manager.get_database_backend() == DbBackend::Postgres {
+        column.extra("COLLATE \"C\"");
+    }
+    column
 }

@@ -110,6 +110,11 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
                 "cannot ask for confirmation without a terminal: use --yes to delete",
             ))
         }
+        Operation::Backup { storage, .. } if storage.database_url.is_postgres() => {
+            Err(CommandError::Usage(
+                "PostgreSQL has its own tools for backups: use pg_dump, or archive its write-ahead log",
+            ))
+        }
         _ => Ok(()),
     }
 }

@@ -1,12 +1,23 @@
 //! Write transactions.
 
+use std::time::Duration;
+
 use sea_orm::{
-    DatabaseConnection, DatabaseTransaction, DbErr, SqliteTransactionMode, TransactionOptions,
-    TransactionTrait,
+    DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
+    SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
 
+use super::errors::{FromDatabase, is_conflict};
 use super::feed::{self, Change, Origin};
 use crate::domain::Timestamp;
+use crate::security::secret::random_bytes;
+
+/// How often a transaction that meets others is run. Each time, one of them is committed, so that many of them at once
+/// need about as many rounds.
+const MAX_ATTEMPTS: u32 = 24;
+
+/// The longest pause before a transaction is run again.
+const MAX_PAUSE: Duration = Duration::from_millis(250);
 
 /// Whether the closure of a transaction commits it.
 pub enum Decision<T> {
@@ -22,13 +33,33 @@ pub enum Decision<T> {
 /// `work` may run more than once, so it must touch nothing but the transaction.
 ///
 /// # Errors
-/// Returns the errors of `work`, and fails when the database is unavailable, or busy for longer than its
-/// timeout; nothing has changed then.
-pub async fn change<T, E: From<DbErr>>(
+/// Returns the errors of `work`, and fails when the database is unavailable, busy for longer than its timeout, or
+/// changed by others again and again; nothing has changed then.
+pub async fn change<T, E: FromDatabase>(
     database: &DatabaseConnection,
     origin: Origin,
     now: Timestamp,
     work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
+) -> Result<(T, Vec<Change>), E> {
+    let mut attempt = 1;
+    loop {
+        match change_once(database, origin, now, &work).await {
+            Err(error)
+                if attempt < MAX_ATTEMPTS && error.database_error().is_some_and(is_conflict) =>
+            {
+                tokio::time::sleep(pause(attempt)).await;
+                attempt += 1;
+            }
+            result => return result,
+        }
+    }
+}
+
+async fn change_once<T, E: FromDatabase>(
+    database: &DatabaseConnection,
+    origin: Origin,
+    now: Timestamp,
+    work: &impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
 ) -> Result<(T, Vec<Change>), E> {
     let transaction = begin(database).await?;
     match work(&transaction).await? {
@@ -42,17 +73,32 @@ pub async fn change<T, E: From<DbErr>>(
     }
 }
 
+/// Returns a random pause, longer from attempt to attempt: two transactions that meet would meet again.
+fn pause(attempt: u32) -> Duration {
+    let longest = Duration::from_millis(4).saturating_mul(1 << attempt.min(6));
+    let share = f64::from(u32::from_be_bytes(random_bytes())) / f64::from(u32::MAX);
+    longest.min(MAX_PAUSE).mul_f64(share)
+}
+
 /// Begins a write transaction.
 ///
-/// The transaction takes SQLite's write lock at once. A transaction that first reads and later writes fails
-/// with `SQLITE_BUSY`, whatever the timeout, if another connection wrote in between.
+/// On SQLite, the transaction takes the write lock at once. A transaction that first reads and later writes fails
+/// with `SQLITE_BUSY`, whatever the timeout, if another connection wrote in between. On PostgreSQL, the transaction is
+/// serializable: what it has read still holds when it commits, or it fails ([`is_conflict`]).
 ///
 /// # Errors
 /// When the database is unavailable, or busy for longer than its timeout.
 pub(super) async fn begin(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
-    let options = TransactionOptions {
-        sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
-        ..TransactionOptions::default()
+    let options = if database.get_database_backend() == DbBackend::Sqlite {
+        TransactionOptions {
+            sqlite_transaction_mode: Some(SqliteTransactionMode::Immediate),
+            ..TransactionOptions::default()
+        }
+    } else {
+        TransactionOptions {
+            isolation_level: Some(IsolationLevel::Serializable),
+            ..TransactionOptions::default()
+        }
     };
     database.begin_with_options(options).await
 }

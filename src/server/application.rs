@@ -87,7 +87,7 @@ impl Application {
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));
-        let lock = connection::lock(&config.storage)?;
+        let lock = connection::lock(&config.storage).await?;
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
         let origin = Origin::random();
@@ -222,6 +222,12 @@ impl Application {
 fn warn_of_risks(config: &Config) {
     if config.limits == Switch::Off {
         tracing::warn!("rate limits are off: use this for tests and benchmarks only");
+    }
+    if let Some(host) = config.storage.database_url.unproved_host() {
+        tracing::warn!(
+            host,
+            "the link to PostgreSQL is not proved to lead there: others may read or change what is sent. Set sslmode=verify-full"
+        );
     }
     if config.is_https() && config.trusted_proxies.is_empty() {
         // Only a proxy can speak TLS here.

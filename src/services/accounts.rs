@@ -10,8 +10,9 @@ use sea_orm::{
 use super::sessions::{self, Client, PendingSession};
 use super::{memberships, name_keys, one_time_links};
 use crate::config::SignUp;
-use crate::core::{Core, Fault, is_duplicate};
+use crate::core::{Core, Fault};
 use crate::database::entities::{ignored_person, room, room_member, user};
+use crate::database::errors::is_duplicate;
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{AccountPassword, Announcements, PlainPassword, Requester, UserId, Username};

@@ -10,8 +10,9 @@ use sea_orm::{ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, Qu
 
 use super::memberships::room_with_role;
 use super::{invites, memberships, name_keys, rooms};
-use crate::core::{Core, Fault, is_duplicate, run_to_completion};
+use crate::core::{Core, Fault, run_to_completion};
 use crate::database::entities::{room, room_member};
+use crate::database::errors::is_duplicate;
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{

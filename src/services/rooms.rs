@@ -11,9 +11,10 @@ use sea_orm::{
 };
 
 use super::{accounts, memberships, name_keys};
-use crate::core::{Core, Fault, is_duplicate};
+use crate::core::{Core, Fault};
 use crate::database::count::count_by;
 use crate::database::entities::{room, room_member, user};
+use crate::database::errors::is_duplicate;
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
 use crate::domain::{

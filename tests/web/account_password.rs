@@ -178,15 +178,11 @@ async fn an_interrupted_password_change_is_rolled_back() {
     let cursor = other.cursor(room).await;
     let waiting = start_poll_from(&app, &other, room, &cursor).await;
     // The last statement fails, after the password was set and the sessions were deleted.
-    app.execute(
-        "CREATE TRIGGER interrupt BEFORE INSERT ON sessions \
-         BEGIN SELECT RAISE(ABORT, 'interrupted'); END",
-    )
-    .await;
+    app.refuse("INSERT ON sessions").await;
 
     ada.post(AT, &FORM).await.assert_status(500);
 
-    app.execute("DROP TRIGGER interrupt").await;
+    app.allow("sessions").await;
     for browser in [&ada, &other] {
         browser.get("/rooms").await.assert_status(200);
     }

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use migration::{Migrator, MigratorTrait};
-use mirage::config::Storage;
+use mirage::config::{DatabaseUrl, Storage};
 use mirage::database::connection;
 use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
 
@@ -254,7 +254,8 @@ async fn every_earlier_schema_is_migrated_with_all_its_rows() {
         let before = rows_of(&old, &tables).await;
         old.close().await.unwrap();
 
-        let storage = Storage { database_url: url };
+        let database_url = DatabaseUrl::Sqlite(url);
+        let storage = Storage { database_url };
         let new = connection::open(&storage).await.unwrap();
 
         assert_sound(&new.readers).await;

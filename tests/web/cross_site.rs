@@ -7,7 +7,8 @@ use mirage::web::routes::{self, Endpoint};
 use reqwest::Method;
 
 use crate::support::{
-    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, dump, reset_link, sign_up_link,
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, dump, is_cluster, reset_link,
+    sign_up_link,
 };
 
 /// The values of `Sec-Fetch-Site`.
@@ -95,8 +96,10 @@ impl Fixture {
         owner.send(room, "welcome").await.assert_status(303);
         app.sign_in("ada", PASSWORD).await;
         let message = owner.room(room).await.attributes("#log li", "id")[0][1..].to_owned();
-        let others = "SELECT key_digest FROM sessions \
-                      WHERE user_id = 1 ORDER BY rowid DESC";
+        // The newest row first.
+        let place = if is_cluster() { "ctid" } else { "rowid" };
+        let others =
+            format!("SELECT key_digest FROM sessions WHERE user_id = 1 ORDER BY {place} DESC");
         let links = [
             ("/invite/{token}", owner.invite_to(room, "day", "ten").await),
             ("/register/{token}", sign_up_link(&app).await),
@@ -105,7 +108,7 @@ impl Fixture {
         Self {
             message,
             person: app.user_id("bob").await.to_string(),
-            session: db_column(&app, others).await[0].clone(),
+            session: db_column(&app, &others).await[0].clone(),
             invite: db_column(&app, "SELECT CAST(id AS TEXT) FROM invites").await[0].clone(),
             links,
             app,

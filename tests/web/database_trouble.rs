@@ -3,12 +3,14 @@
 
 use mirage::domain::RoomId;
 use mirage::services::room_settings::{self, Changed};
-use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, Database, DatabaseConnection, DatabaseTransaction, Statement, TransactionTrait,
+};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::errors::BUSY;
-use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, start_poll};
+use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, is_cluster, start_poll};
 
 /// Signs up two people who have the same room open.
 async fn two_in_a_room(app: &TestApp) -> (Browser, Browser, i64) {
@@ -123,6 +125,18 @@ async fn assert_forms_succeed(app: &TestApp, people: &(Browser, Browser, i64)) {
     people.1.leave(people.2).await;
 }
 
+/// Keeps everybody from writing, until the transaction is rolled back.
+async fn lock_writes(database: &DatabaseConnection) -> DatabaseTransaction {
+    let lock = database.begin().await.unwrap();
+    let sql = if is_cluster() {
+        "LOCK TABLE users, rooms, room_members, sessions IN EXCLUSIVE MODE"
+    } else {
+        "UPDATE users SET created_at = created_at"
+    };
+    lock.execute_unprepared(sql).await.unwrap();
+    lock
+}
+
 /// Runs a statement on the server's connection that writes.
 async fn on_the_writer(app: &TestApp, sql: &str) {
     let connection = app.core.writer.begin().await.unwrap();
@@ -135,10 +149,7 @@ async fn while_the_database_is_locked_chat_goes_on_and_forms_come_back() {
     let app = TestApp::spawn().await;
     let people = two_in_a_room(&app).await;
     let other = Database::connect(app.database_url()).await.unwrap();
-    let lock = other.begin().await.unwrap();
-    lock.execute_unprepared("UPDATE users SET created_at = created_at")
-        .await
-        .unwrap();
+    let lock = lock_writes(&other).await;
 
     let talk = async {
         for number in 0..20 {
@@ -229,10 +240,7 @@ async fn waiting_writers_delay_no_reader() {
     let app = TestApp::spawn().await;
     let (ada, bob, _) = two_in_a_room(&app).await;
     let other = Database::connect(app.database_url()).await.unwrap();
-    let lock = other.begin().await.unwrap();
-    lock.execute_unprepared("UPDATE users SET created_at = created_at")
-        .await
-        .unwrap();
+    let lock = lock_writes(&other).await;
     let mut writes = JoinSet::new();
     for number in 0..WRITERS {
         let browser = ada.clone();
@@ -288,14 +296,11 @@ async fn making_a_room_public_waits_for_a_reader_without_the_write_lock() {
 async fn an_account_is_created_and_the_old_session_ended_together_or_not_at_all() {
     let app = TestApp::spawn().await;
     let browser = app.sign_up("ada").await;
-    app.execute(
-        "CREATE TRIGGER keep BEFORE DELETE ON sessions BEGIN SELECT RAISE(FAIL, 'no'); END",
-    )
-    .await;
+    app.refuse("DELETE ON sessions").await;
     let form = [("name", "bob"), ("password", PASSWORD)];
 
     browser.post("/register", &form).await.assert_status(500);
-    app.execute("DROP TRIGGER keep").await;
+    app.allow("sessions").await;
 
     browser.post("/register", &form).await.assert_status(303);
     let sessions = db_column(&app, "SELECT user_agent FROM sessions").await;

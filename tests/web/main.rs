@@ -11,6 +11,7 @@
     reason = "prints measurements for runs with --nocapture"
 )]
 
+mod postgres;
 mod support;
 
 mod about;
@@ -23,6 +24,7 @@ mod account_password;
 mod account_sessions;
 mod another_person;
 mod asset;
+mod backends;
 mod backup;
 mod cross_site;
 mod database_trouble;
@@ -68,6 +70,7 @@ mod room_settings;
 mod same_origin;
 mod sent_twice;
 mod sessions;
+mod several_processes;
 mod slow_clients;
 mod stopping;
 mod text_browser;

@@ -393,15 +393,13 @@ async fn a_handover_or_a_ban_that_fails_midway_is_rolled_back() {
         ("UPDATE ON room_members", "owner", ("confirm", "1")),
         ("INSERT ON room_bans", "ban", ("reason", "Loud")),
     ] {
-        let trigger = format!(
-            "CREATE TRIGGER stop BEFORE {statement} BEGIN SELECT RAISE(ABORT, 'stopped'); END"
-        );
-        tea.app.execute(&trigger).await;
+        tea.app.refuse(statement).await;
 
         let page = tea.owner.manage(tea.room, "member", action, &[form]).await;
 
         page.assert_status(500);
-        tea.app.execute("DROP TRIGGER stop").await;
+        let (_, table) = statement.split_once(" ON ").unwrap();
+        tea.app.allow(table).await;
         assert_eq!(tea.members().await, before);
         tea.member.room(tea.room).await.assert_status(200);
     }

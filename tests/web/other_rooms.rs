@@ -205,8 +205,8 @@ async fn an_answer_tells_of_a_hundred_rooms_at_most() {
     let rooms = "INSERT INTO rooms (name, folded_name, folded_skeleton, typed_skeleton, is_private, owner_id, \
                  description, slow_mode, language, posting, version, created_at) \
                  WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 120) \
-                 SELECT 'Room ' || n, 'room ' || n, 'r' || n, 'r' || n, 0, owner_id, \
-                 '', 0, '', posting, 0, created_at FROM numbers, (SELECT * FROM rooms WHERE name = 'Tea')";
+                 SELECT 'Room ' || n, 'room ' || n, 'r' || n, 'r' || n, FALSE, owner_id, \
+                 '', 0, '', posting, 0, created_at FROM numbers, (SELECT * FROM rooms WHERE name = 'Tea') tea";
     scene.app.execute(rooms).await;
     let members = format!(
         "INSERT INTO room_members (room_id, user_id, joined_at, role) \

@@ -124,7 +124,7 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
         assert!(begun.is_pending());
         let now = START.0;
         for sql in [
-            format!("UPDATE rooms SET is_private = 0, password_hash = NULL WHERE id = {room}"),
+            format!("UPDATE rooms SET is_private = FALSE, password_hash = NULL WHERE id = {room}"),
             format!(
                 "INSERT INTO room_members (room_id, user_id, joined_at, role) VALUES ({room}, {}, {now}, 'member')",
                 eve.0

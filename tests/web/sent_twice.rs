@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use reqwest::header::{COOKIE, USER_AGENT};
-use sea_orm::{Database, SqliteTransactionMode, TransactionOptions, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, Database, SqliteTransactionMode, TransactionOptions, TransactionTrait,
+};
 
 use crate::support::{
-    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, reset_link, sign_up_link,
+    Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, is_cluster, reset_link,
+    sign_up_link,
 };
 
 const REGISTER: &str = "/register";
@@ -108,6 +111,10 @@ async fn a_form_is_done_once_when_its_browser_hangs_up_and_sends_it_again() {
     };
     // Keeps the account from being written until the browser has hung up.
     let writing = database.begin_with_options(immediate).await.unwrap();
+    if is_cluster() {
+        let lock = "LOCK TABLE users IN SHARE MODE";
+        writing.execute_unprepared(lock).await.unwrap();
+    }
     let (first, sent) = (app.anonymous(), nonce.clone());
     let first = tokio::spawn(async move {
         let form = sign_up_form("ada", PASSWORD, &sent);

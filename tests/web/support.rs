@@ -19,11 +19,14 @@ use reqwest::header::{HeaderMap, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, Database, DatabaseConnection, EntityTrait, QueryFilter, Statement,
+    ColumnTrait, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
+    QueryFilter, Statement,
 };
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
+
+use crate::postgres::PostgresDatabase;
 
 /// The time at which the clock of every test starts: 2026-11-22T13:05:00Z.
 pub const START: Timestamp = Timestamp(1_795_352_700_000);
@@ -34,12 +37,65 @@ pub const PASSWORD: &str = "a kettle of fish";
 /// The password of every private room in the tests.
 pub const ROOM_PASSWORD: &str = "open sesame";
 
+/// What a server keeps when it stops.
+pub struct Files {
+    folder: TempDir,
+    database: TestDatabase,
+}
+
+impl Files {
+    /// The folder of the server's files.
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    fn in_folder(folder: TempDir) -> Self {
+        let database = TestDatabase::Sqlite;
+        Self { folder, database }
+    }
+
+    async fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let database = if is_cluster() {
+            TestDatabase::Postgres(PostgresDatabase::migrated().await)
+        } else {
+            TestDatabase::Sqlite
+        };
+        Self { folder, database }
+    }
+
+    fn database_url(&self) -> String {
+        match &self.database {
+            TestDatabase::Sqlite => {
+                format!("sqlite://{}/mirage.db?mode=rwc", self.path().display())
+            }
+            TestDatabase::Postgres(database) => database.url(),
+        }
+    }
+}
+
+enum TestDatabase {
+    /// A file in the server's folder.
+    Sqlite,
+    Postgres(PostgresDatabase),
+}
+
+/// Returns whether the tests run on PostgreSQL (`MIRAGE_TEST_BACKEND=cluster`).
+#[expect(clippy::disallowed_methods, reason = "a test has no settings")]
+pub fn is_cluster() -> bool {
+    match std::env::var("MIRAGE_TEST_BACKEND").as_deref() {
+        Ok("cluster") => true,
+        Ok(other) => panic!("MIRAGE_TEST_BACKEND is {other}, not cluster"),
+        Err(_) => false,
+    }
+}
+
 /// A server on a free port, with its own database.
 pub struct TestApp {
     pub address: String,
     pub core: Arc<Core>,
     pub clock: Arc<FixedClock>,
-    folder: TempDir,
+    files: Files,
     flags: Vec<String>,
     stop: CancellationToken,
     running: JoinHandle<std::io::Result<()>>,
@@ -54,13 +110,8 @@ impl TestApp {
     pub async fn with(flags: &[&str]) -> Self {
         let clock = Arc::new(FixedClock::at(START));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        Self::start(
-            tempfile::tempdir().unwrap(),
-            clock,
-            "127.0.0.1:0".to_owned(),
-            flags,
-        )
-        .await
+        let files = Files::new().await;
+        Self::start(files, clock, "127.0.0.1:0".to_owned(), flags).await
     }
 
     /// Starts a server on a copy of this database file.
@@ -68,16 +119,12 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(file, folder.path().join("mirage.db")).unwrap();
         let clock = Arc::new(FixedClock::at(START));
-        Self::start(folder, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
+        let files = Files::in_folder(folder);
+        Self::start(files, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
     }
 
-    async fn start(
-        folder: TempDir,
-        clock: Arc<FixedClock>,
-        bind: String,
-        flags: Vec<String>,
-    ) -> Self {
-        let line = Self::command_line(&folder, &bind, &flags);
+    async fn start(files: Files, clock: Arc<FixedClock>, bind: String, flags: Vec<String>) -> Self {
+        let line = Self::command_line(&files, &bind, &flags);
         let Ok(Command::Serve(config)) = Command::parse(line) else {
             panic!("{flags:?} are not the flags of a server")
         };
@@ -91,16 +138,16 @@ impl TestApp {
             address,
             core,
             clock,
-            folder,
+            files,
             flags,
             stop,
             running,
         }
     }
 
-    fn command_line(folder: &TempDir, bind: &str, flags: &[String]) -> Vec<String> {
-        let database = database_url(folder);
-        let folder = folder.path().display();
+    fn command_line(files: &Files, bind: &str, flags: &[String]) -> Vec<String> {
+        let database = files.database_url();
+        let folder = files.path().display();
         let mut arguments = vec![
             "mirage".to_owned(),
             format!("--bind={bind}"),
@@ -120,14 +167,14 @@ impl TestApp {
 
     /// The URL of the server's database.
     pub fn database_url(&self) -> String {
-        database_url(&self.folder)
+        self.files.database_url()
     }
 
-    /// Stops the server, as SIGTERM does, and returns its folder.
-    pub async fn stop(self) -> TempDir {
+    /// Stops the server, as SIGTERM does, and returns what it keeps.
+    pub async fn stop(self) -> Files {
         self.stop.cancel();
         self.running.await.unwrap().unwrap();
-        self.folder
+        self.files
     }
 
     /// Restarts the server with the same database, at the same address.
@@ -137,8 +184,8 @@ impl TestApp {
             self.address.clone(),
             self.flags.clone(),
         );
-        let folder = self.stop().await;
-        Self::start(folder, clock, address, flags).await
+        let files = self.stop().await;
+        Self::start(files, clock, address, flags).await
     }
 
     /// Returns a browser that is not signed in.
@@ -184,6 +231,36 @@ impl TestApp {
         database.close().await.unwrap();
     }
 
+    /// Makes each statement of a kind fail, such as `DELETE ON users`, until [`TestApp::allow`] is called.
+    pub async fn refuse(&self, statement: &str) {
+        let trigger = format!("CREATE TRIGGER refused BEFORE {statement}");
+        if is_cluster() {
+            self.execute(
+                "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql \
+                 AS $$ BEGIN RAISE EXCEPTION 'refused'; END $$",
+            )
+            .await;
+            self.execute(&format!("{trigger} FOR EACH ROW EXECUTE FUNCTION refuse()"))
+                .await;
+        } else {
+            self.execute(&format!(
+                "{trigger} BEGIN SELECT RAISE(ABORT, 'refused'); END"
+            ))
+            .await;
+        }
+    }
+
+    /// Allows the statements again that [`TestApp::refuse`] made fail on `table`.
+    pub async fn allow(&self, table: &str) {
+        if is_cluster() {
+            self.execute(&format!("DROP TRIGGER refused ON {table}"))
+                .await;
+            self.execute("DROP FUNCTION refuse()").await;
+        } else {
+            self.execute("DROP TRIGGER refused").await;
+        }
+    }
+
     /// The number of statements sent to the database so far, without those that poll the change feed.
     pub fn db_statements(&self) -> u64 {
         self.core.probes.statements.load(Ordering::SeqCst)
@@ -225,8 +302,18 @@ pub async fn dump(database: &DatabaseConnection) -> Vec<String> {
             .map(|row| row.try_get_by_index(0).unwrap())
             .collect()
     };
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
     let mut lines = Vec::new();
+    if database.get_database_backend() == DbBackend::Postgres {
+        let tables = "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' ORDER BY 1";
+        for table in ask(tables.to_owned()).await {
+            let rows = format!(
+                "SELECT '{table}: ' || (to_jsonb(r) - 'last_seen')::text FROM {table} r ORDER BY 1"
+            );
+            lines.extend(ask(rows).await);
+        }
+        return lines;
+    }
+    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name";
     for table in ask(tables.to_owned()).await {
         let columns = format!(
             "SELECT 'quote(\"' || name || '\")' FROM pragma_table_info('{table}') \
@@ -250,10 +337,6 @@ pub fn seeded_rng(seed: u64) -> TestRng {
     let mut bytes = [0; 32];
     bytes[..8].copy_from_slice(&seed.to_be_bytes());
     TestRng::from_seed(RngAlgorithm::ChaCha, &bytes)
-}
-
-fn database_url(folder: &TempDir) -> String {
-    format!("sqlite://{}/mirage.db?mode=rwc", folder.path().display())
 }
 
 /// A client with a cookie store that does not follow redirects.

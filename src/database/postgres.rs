@@ -1,0 +1,181 @@
+//! Opening a PostgreSQL database: its connections and its locks.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use migration::{Migrator, MigratorTrait};
+use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgPool, PgPoolOptions};
+use sea_orm::sqlx::{self, ConnectOptions, Connection, Executor, Row};
+use sea_orm::{DatabaseConnection, DbErr, RuntimeErr};
+
+use super::opened::{Connections, OpenError};
+use super::schema::{self, refuse_newer};
+
+/// How many connections of one process read at a time.
+const READERS: u32 = 8;
+
+/// How many connections of one process write at a time. Transactions that meet are tried again, so more of them would
+/// not make more changes.
+const WRITERS: u32 = 4;
+
+/// How long a request waits for a free connection, and a statement for another transaction's lock.
+const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A connection that was idle for longer is checked before it is used, in case PostgreSQL has restarted meanwhile.
+const CHECKED_AFTER_IDLE: Duration = Duration::from_secs(1);
+
+/// How long a start waits for another process that is migrating the database.
+const MIGRATION_TIMEOUT: &str = "SET lock_timeout = '60s'";
+
+/// The advisory lock of a server, held as long as it runs. The numbers are the letters of `mirage`, and one of our own.
+const SERVER_LOCK: i64 = 0x6d69_7261_6765_0001;
+
+/// The advisory lock of a process that migrates the database.
+const MIGRATION_LOCK: i64 = 0x6d69_7261_6765_0002;
+
+/// Settings of connections that only read. They commit nothing that has to last, so a commit waits for no disk.
+const READER_SETTINGS: &str =
+    "SET default_transaction_read_only = on; SET synchronous_commit = off";
+
+/// Settings of connections that write. A client whose machine has died gives up its locks.
+const WRITER_SETTINGS: &str =
+    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'";
+
+/// Opens a server's database, and runs its migrations. Several processes may start at once.
+pub(super) async fn open(options: &PgConnectOptions, url: &str) -> Result<Connections, OpenError> {
+    let mut migrating = connect(options, url).await?;
+    check_encoding(&mut migrating, url).await?;
+    lock_migrations(&mut migrating).await.map_err(failed(url))?;
+    let writer = DatabaseConnection::from(pool(options, WRITERS, WRITER_SETTINGS));
+    let applied = schema::applied_migrations(&writer).await;
+    refuse_newer(url, &applied.map_err(failed_query(url))?)?;
+    Migrator::up(&writer, None)
+        .await
+        .map_err(failed_query(url))?;
+    schema::refuse_read_only(&writer)
+        .await
+        .map_err(failed_query(url))?;
+    // Closing the connection frees its lock.
+    migrating.close().await.map_err(failed(url))?;
+    let readers = DatabaseConnection::from(pool(options, READERS, READER_SETTINGS));
+    Ok(Connections { readers, writer })
+}
+
+/// Takes the lock of the one server that may use the database, on a connection of its own.
+pub(super) async fn lock(options: &PgConnectOptions, url: &str) -> Result<PgConnection, OpenError> {
+    let mut connection = connect(options, url).await?;
+    let row = sqlx::query("SELECT pg_try_advisory_lock($1)")
+        .bind(SERVER_LOCK)
+        .fetch_one(&mut connection)
+        .await
+        .map_err(failed(url))?;
+    if row.try_get(0).map_err(failed(url))? {
+        Ok(connection)
+    } else {
+        Err(OpenError::InUse {
+            url: url.to_owned(),
+        })
+    }
+}
+
+/// Connects to a database that exists, to read and write, one statement at a time.
+pub(super) async fn connect_for_command(
+    options: &PgConnectOptions,
+    url: &str,
+) -> Result<DatabaseConnection, OpenError> {
+    // With a connection made at once, a failure is told in the words of PostgreSQL, not as a time-out of the pool.
+    connect(options, url)
+        .await?
+        .close()
+        .await
+        .map_err(failed(url))?;
+    Ok(pool(options, 1, WRITER_SETTINGS).into())
+}
+
+/// Returns the migrations applied to a database, or none if it is not a database of Mirage. Does not write.
+pub(super) async fn applied_migrations(
+    options: &PgConnectOptions,
+    url: &str,
+) -> Result<Vec<String>, OpenError> {
+    connect(options, url)
+        .await?
+        .close()
+        .await
+        .map_err(failed(url))?;
+    let database = DatabaseConnection::from(pool(options, 1, READER_SETTINGS));
+    let applied = schema::applied_migrations(&database).await;
+    database.close().await.map_err(failed_query(url))?;
+    applied.map_err(failed_query(url))
+}
+
+fn pool(options: &PgConnectOptions, size: u32, settings: &'static str) -> PgPool {
+    PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(ACQUIRE_TIMEOUT)
+        .test_before_acquire(false)
+        // By statements, because poolers refuse settings among the parameters of a connection.
+        .after_connect(move |connection, _| {
+            Box::pin(async move { connection.execute(settings).await.map(drop) })
+        })
+        .before_acquire(|connection, state| {
+            Box::pin(async move {
+                let is_checked = state.idle_for < CHECKED_AFTER_IDLE;
+                Ok(is_checked || connection.ping().await.is_ok())
+            })
+        })
+        .connect_lazy_with(quiet(options))
+}
+
+/// Opens one connection, outside any pool.
+async fn connect(options: &PgConnectOptions, url: &str) -> Result<PgConnection, OpenError> {
+    let options = quiet(options);
+    let connecting = PgConnection::connect_with(&options);
+    match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
+        Ok(connected) => connected.map_err(failed(url)),
+        Err(_) => Err(failed(url)(sqlx::Error::PoolTimedOut)),
+    }
+}
+
+/// Returns the options for connections whose statements are not logged.
+fn quiet(options: &PgConnectOptions) -> PgConnectOptions {
+    options
+        .clone()
+        .application_name("mirage")
+        .disable_statement_logging()
+}
+
+async fn lock_migrations(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    connection.execute(MIGRATION_TIMEOUT).await?;
+    sqlx::query("SELECT pg_advisory_lock($1)")
+        .bind(MIGRATION_LOCK)
+        .execute(connection)
+        .await?;
+    Ok(())
+}
+
+/// Refuses a database in which not every name can be written.
+async fn check_encoding(connection: &mut PgConnection, url: &str) -> Result<(), OpenError> {
+    let row = connection.fetch_one("SHOW server_encoding").await;
+    let encoding: String = row.and_then(|row| row.try_get(0)).map_err(failed(url))?;
+    if encoding == "UTF8" {
+        return Ok(());
+    }
+    Err(OpenError::Encoding {
+        url: url.to_owned(),
+        encoding,
+    })
+}
+
+fn failed(url: &str) -> impl Fn(sqlx::Error) -> OpenError {
+    move |error| OpenError::Database {
+        url: url.to_owned(),
+        error: DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
+    }
+}
+
+fn failed_query(url: &str) -> impl Fn(DbErr) -> OpenError {
+    move |error| OpenError::Database {
+        url: url.to_owned(),
+        error,
+    }
+}

@@ -1,0 +1,264 @@
+//! PostgreSQL servers for tests, from Debian's packages, in temporary folders on free ports.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::mpsc::{Sender, channel};
+
+use mirage::config::Storage;
+use mirage::database::connection;
+use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
+use tempfile::TempDir;
+use tokio::runtime;
+
+/// Starts a program beside the test, and waits for the end of its own input: the test's end, however it ends. Then
+/// stops the program and deletes its folder.
+const KEEPER: &str = r#"
+folder=$1
+shift
+"$@" </dev/null &
+read -r _
+kill -QUIT $! && wait $!
+rm -rf "$folder"
+"#;
+
+/// The database from which each test's is copied.
+const TEMPLATE: &str = "mirage_template";
+
+/// A PostgreSQL server. Its end is the end of this value, or of the process.
+pub struct PostgresServer {
+    pub port: u16,
+    keeper: Child,
+}
+
+impl PostgresServer {
+    /// Starts a server whose files are lost in a power cut: it never waits for the disk.
+    pub fn start() -> Self {
+        Self::with(&[
+            "fsync=off",
+            "full_page_writes=off",
+            "synchronous_commit=off",
+        ])
+    }
+
+    /// Starts a server with these settings.
+    pub fn with(settings: &[&str]) -> Self {
+        let folder = own_folder();
+        let data = folder.join("data");
+        let made = as_server_user("initdb")
+            .args(["--auth=trust", "--username=mirage", "--encoding=UTF8"])
+            // Another order than that of bytes, which is SQLite's.
+            .args([
+                "--locale-provider=icu",
+                "--icu-locale=en",
+                "--locale=C.UTF-8",
+            ])
+            .arg("--no-sync")
+            .arg("--pgdata")
+            .arg(&data)
+            .output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{made:?}");
+        let port = free_port();
+        let mut server = Command::new("sh");
+        server.args(["-c", KEEPER, "keeper"]).arg(&folder);
+        let program = as_server_user("postgres");
+        server.arg(program.get_program()).args(program.get_args());
+        server.arg("-D").arg(&data);
+        server.arg("-k").arg(&folder);
+        server.args(["-p", &port.to_string()]);
+        server.args(["-c", "listen_addresses=127.0.0.1"]);
+        server.args(["-c", "max_connections=400"]);
+        server.args(["-c", "shared_buffers=32MB"]);
+        for setting in settings {
+            server.args(["-c", setting]);
+        }
+        server.stdin(Stdio::piped()).stderr(Stdio::piped());
+        let mut keeper = server.spawn().unwrap();
+        let mut log = BufReader::new(keeper.stderr.take().unwrap());
+        wait_until_ready(&mut log);
+        // Its log must be read, or the server would wait for its reader.
+        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        Self { port, keeper }
+    }
+
+    /// The URL of a database of this server.
+    pub fn url(&self, database: &str) -> String {
+        format!("postgres://mirage@127.0.0.1:{}/{database}", self.port)
+    }
+
+    /// Runs a statement on a database of this server.
+    pub async fn execute(&self, database: &str, sql: &str) {
+        let mut connection = PgConnection::connect(&self.url(database)).await.unwrap();
+        connection
+            .execute(AssertSqlSafe(sql.to_owned()))
+            .await
+            .unwrap();
+        connection.close().await.unwrap();
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().unwrap();
+    }
+}
+
+/// Reads the log of a server until it can be connected to.
+fn wait_until_ready(log: &mut impl BufRead) {
+    let mut lines = String::new();
+    loop {
+        let mut line = String::new();
+        let length = log.read_line(&mut line).unwrap();
+        assert_ne!(length, 0, "PostgreSQL has ended:\n{lines}");
+        if line.contains("database system is ready to accept connections") {
+            return;
+        }
+        lines.push_str(&line);
+    }
+}
+
+/// Makes a folder that belongs to the user of the servers.
+fn own_folder() -> PathBuf {
+    let folder = TempDir::with_prefix("mirage-postgres-").unwrap().keep();
+    if is_root() {
+        let owned = Command::new("chown").arg("postgres:").arg(&folder).status();
+        assert!(owned.unwrap().success());
+    }
+    folder
+}
+
+/// Returns a command for one of PostgreSQL's programs, which refuse to run as root.
+fn as_server_user(program: &str) -> Command {
+    let program = programs().join(program);
+    if !is_root() {
+        return Command::new(program);
+    }
+    let mut command = Command::new("setpriv");
+    command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
+    command.arg(program);
+    command
+}
+
+fn is_root() -> bool {
+    let id = Command::new("id").arg("-u").output().unwrap();
+    id.stdout == b"0\n"
+}
+
+/// The folder of the newest version's programs, where Debian keeps them.
+fn programs() -> PathBuf {
+    let versions = Path::new("/usr/lib/postgresql");
+    // Debian's package postgresql; tests/run installs it.
+    let versions = std::fs::read_dir(versions).unwrap();
+    let number = |path: &PathBuf| -> Option<u32> { path.file_name()?.to_str()?.parse().ok() };
+    let newest = versions
+        .map(|version| version.unwrap().path())
+        .max_by_key(number);
+    newest.unwrap().join("bin")
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// The server that most tests share, each with a database of its own.
+struct SharedServer {
+    server: PostgresServer,
+    /// Drops the databases of tests that have ended.
+    dropped: Sender<String>,
+}
+
+static SHARED: OnceLock<SharedServer> = OnceLock::new();
+
+fn shared() -> &'static SharedServer {
+    SHARED.get_or_init(|| {
+        let server = PostgresServer::start();
+        let (dropped, ended) = channel::<String>();
+        let admin = server.url("postgres");
+        let template = server.url(TEMPLATE);
+        // A thread of its own: this is called by tests, which are within a runtime already.
+        let runtime = std::thread::spawn(move || {
+            let runtime = runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            runtime.block_on(make_template(&admin, &template));
+            (runtime, admin)
+        });
+        let (runtime, admin) = runtime.join().unwrap();
+        std::thread::spawn(move || {
+            for name in ended {
+                runtime.block_on(drop_database(&admin, &name));
+            }
+        });
+        SharedServer { server, dropped }
+    })
+}
+
+async fn make_template(admin: &str, template: &str) {
+    execute(admin, &format!("CREATE DATABASE {TEMPLATE}")).await;
+    let storage = Storage {
+        database_url: template.parse().unwrap(),
+    };
+    let connections = connection::open(&storage).await.unwrap();
+    connections.readers.close().await.unwrap();
+    connections.writer.close().await.unwrap();
+}
+
+async fn drop_database(admin: &str, name: &str) {
+    // The server may be stopping already.
+    if let Ok(mut connection) = PgConnection::connect(admin).await {
+        let sql = format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)");
+        drop(connection.execute(AssertSqlSafe(sql)).await);
+    }
+}
+
+async fn execute(url: &str, sql: &str) {
+    let mut connection = PgConnection::connect(url).await.unwrap();
+    connection
+        .execute(AssertSqlSafe(sql.to_owned()))
+        .await
+        .unwrap();
+    connection.close().await.unwrap();
+}
+
+/// A database of the shared server, migrated, and dropped with this value.
+pub struct PostgresDatabase {
+    name: String,
+}
+
+impl PostgresDatabase {
+    /// Makes a database with Mirage's tables in it.
+    pub async fn migrated() -> Self {
+        Self::from(TEMPLATE).await
+    }
+
+    /// Makes an empty database.
+    pub async fn empty() -> Self {
+        Self::from("template1").await
+    }
+
+    async fn from(template: &str) -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(1);
+        let server = &shared().server;
+        let name = format!("test_{}", NUMBER.fetch_add(1, Ordering::SeqCst));
+        let sql = format!("CREATE DATABASE {name} TEMPLATE {template}");
+        server.execute("postgres", &sql).await;
+        Self { name }
+    }
+
+    pub fn url(&self) -> String {
+        shared().server.url(&self.name)
+    }
+}
+
+impl Drop for PostgresDatabase {
+    fn drop(&mut self) {
+        shared().dropped.send(self.name.clone()).unwrap();
+    }
+}
