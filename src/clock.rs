@@ -145,6 +145,53 @@ impl Clock for GuardedClock {
     }
 }
 
+/// A clock whose site time is that of several processes.
+///
+/// Each process goes on by its own steady clock, and all keep the greatest time that any of them has reached in
+/// Redis. So the site's time is that of the running processes, whatever Redis's own clock says.
+pub struct SiteClock {
+    clock: Arc<dyn Clock>,
+    /// The site's time less that of `clock`, in milliseconds.
+    offset: AtomicI64,
+}
+
+impl SiteClock {
+    /// Starts at the site time of `clock`.
+    #[must_use]
+    pub fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            offset: AtomicI64::new(0),
+        }
+    }
+
+    /// Sets the site's time to that of other processes. Only called before the time is used.
+    pub fn set(&self, time: SiteTime) {
+        self.offset.store(self.offset_to(time), Ordering::SeqCst);
+    }
+
+    /// Raises the site's time to `time`, if that is later.
+    pub fn raise(&self, time: SiteTime) {
+        self.offset
+            .fetch_max(self.offset_to(time), Ordering::SeqCst);
+    }
+
+    fn offset_to(&self, time: SiteTime) -> i64 {
+        time.0.saturating_sub(self.clock.site_time().0)
+    }
+}
+
+impl Clock for SiteClock {
+    fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    fn site_time(&self) -> SiteTime {
+        let own = self.clock.site_time().0;
+        SiteTime(own.saturating_add(self.offset.load(Ordering::SeqCst)))
+    }
+}
+
 /// A clock that only moves when a test moves it.
 pub struct FixedClock {
     now: AtomicI64,
@@ -255,6 +302,22 @@ mod tests {
             clock.set_wall(corrected);
             assert_eq!(guarded.now(), corrected);
         }
+    }
+
+    #[test]
+    fn the_sites_time_is_raised_and_never_lowered() {
+        let own = Arc::new(FixedClock::at(START));
+        let clock = SiteClock::new(own.clone());
+        let start = SiteTime(START.0);
+
+        clock.raise(start.plus(SECOND));
+        clock.raise(start.minus(SECOND));
+        assert_eq!(clock.site_time(), start.plus(SECOND));
+        own.advance(SECOND);
+        assert_eq!(clock.site_time(), start.plus(2 * SECOND));
+        assert_eq!(clock.now(), START.plus(SECOND));
+        clock.set(start);
+        assert_eq!(clock.site_time(), start);
     }
 
     #[test]

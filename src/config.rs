@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use ipnet::IpNet;
+use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
 pub use self::database_url::DatabaseUrl;
 use crate::domain::SiteName;
@@ -206,6 +207,10 @@ pub struct Config {
     #[command(flatten)]
     pub storage: Storage,
 
+    /// The Redis that shares live state between processes.
+    #[command(flatten)]
+    pub redis: RedisConfig,
+
     /// File with the secret that signs cookies and forms. Created at the first start
     #[arg(long, env = "MIRAGE_SECRET_FILE", default_value = "data/mirage.key")]
     pub secret_file: PathBuf,
@@ -289,6 +294,83 @@ pub struct Config {
     /// What to log, as a filter of tracing's `EnvFilter`, such as `info` or `mirage=debug`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
+}
+
+/// The Redis in which messages and other live state are held, in place of this process's memory.
+#[derive(Debug, Clone, Args)]
+pub struct RedisConfig {
+    /// The Redis or Valkey that holds messages and all else that is live, such as
+    /// `rediss://user:password@redis.example.org`. Not set: this process's memory
+    #[arg(long, env = "MIRAGE_REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = redis_url)]
+    pub redis_url: Option<RedisUrl>,
+
+    /// Whether Redis is asked if it could write messages to a disk
+    #[arg(long, env = "MIRAGE_REDIS_PERSISTENCE", value_enum, default_value_t = Persistence::Check)]
+    pub redis_persistence: Persistence,
+
+    /// How long a link to another server may be silent. After that, nothing that needs the link is served until
+    /// the other server answers again
+    #[arg(long, env = "MIRAGE_LINK_TIMEOUT", default_value = "1s", value_parser = link_timeout)]
+    pub link_timeout: Duration,
+}
+
+/// The URL of a Redis, which may contain a password. Its text is never printed.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl(String);
+
+impl RedisUrl {
+    /// Returns the URL, with its password.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Returns how to connect to the server that the URL names.
+    ///
+    /// # Errors
+    /// When the text is not the URL of a Redis.
+    pub fn connection(&self) -> redis::RedisResult<ConnectionInfo> {
+        self.0.as_str().into_connection_info()
+    }
+
+    /// Returns whether the link is not encrypted and leaves this machine.
+    #[must_use]
+    pub fn is_plain_to_another_host(&self) -> bool {
+        let connection = self.connection();
+        connection.is_ok_and(|connection| match connection.addr() {
+            ConnectionAddr::Tcp(host, _) => {
+                let host = host.trim_matches(['[', ']']);
+                let is_local = host.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+                !is_local && host != "localhost"
+            }
+            _ => false,
+        })
+    }
+
+    /// Returns the reason why this is not the URL of a Redis, if it is not. The reason does not quote the URL.
+    fn mistake(&self) -> Option<&'static str> {
+        let is_tcp = self.0.starts_with("redis://") || self.0.starts_with("rediss://");
+        let is_right = is_tcp && self.connection().is_ok();
+        (!is_right).then_some(
+            "invalid value for '--redis-url <URL>': expected redis:// or rediss://, optionally user:password@, a host, and optionally a port and the number of a database",
+        )
+    }
+}
+
+impl std::fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("RedisUrl(…)")
+    }
+}
+
+/// Whether Redis is asked if it could write messages to a disk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Persistence {
+    /// Ask, and refuse a Redis that could, or that does not answer
+    Check,
+    /// Also use a Redis that does not answer `CONFIG GET` or that has replicas: you know that they write nothing to
+    /// a disk
+    Trust,
 }
 
 /// The time limits for each step of a client's request.
@@ -451,9 +533,10 @@ impl Command {
         T: Into<std::ffi::OsString> + Clone,
     {
         match CommandLine::try_parse_from(words) {
-            Ok(line) => Ok(line
+            Ok(line) => line
                 .command
-                .unwrap_or_else(|| Self::Serve(Box::new(line.config)))),
+                .unwrap_or_else(|| Self::Serve(Box::new(line.config)))
+                .checked(),
             Err(error) if error.use_stderr() => {
                 // The first paragraph has the error; clap adds tips and usage after it.
                 let text = error.to_string();
@@ -485,6 +568,20 @@ fn without_secrets(sentence: &str) -> String {
     parts.join("'")
 }
 
+impl Command {
+    /// Checks what clap must not check, because its errors quote the value, and this one may contain a password.
+    fn checked(self) -> Result<Self, NoConfig> {
+        let Self::Serve(config) = &self else {
+            return Ok(self);
+        };
+        let url = config.redis.redis_url.as_ref();
+        match url.and_then(RedisUrl::mistake) {
+            Some(mistake) => Err(NoConfig::Wrong(mistake.to_owned())),
+            None => Ok(self),
+        }
+    }
+}
+
 impl Config {
     /// Returns whether the session cookie is sent only over TLS.
     #[must_use]
@@ -504,6 +601,23 @@ fn bind(text: &str) -> Result<SocketAddr, &'static str> {
 
 fn database_url(text: &str) -> Result<DatabaseUrl, String> {
     text.parse()
+}
+
+#[expect(
+    clippy::unnecessary_wraps,
+    reason = "clap's errors quote the value; Command::checked does not"
+)]
+fn redis_url(text: &str) -> Result<RedisUrl, &'static str> {
+    Ok(RedisUrl(text.to_owned()))
+}
+
+fn link_timeout(text: &str) -> Result<Duration, &'static str> {
+    const WRONG: &str = "expected a time from 300ms to 10min, such as 1s";
+    span(
+        text,
+        Duration::from_millis(300)..=Duration::from_secs(600),
+        WRONG,
+    )
 }
 
 fn public_url(text: &str) -> Result<PublicUrl, &'static str> {
@@ -734,6 +848,11 @@ mod tests {
             ("--proxy-keep-alive", "1h"),
             ("--body-timeout", "1h"),
             ("--write-timeout", "soon"),
+            ("--redis-url", "127.0.0.1:6379"),
+            ("--redis-url", "http://127.0.0.1"),
+            ("--redis-url", "redis://127.0.0.1/messages"),
+            ("--redis-persistence", "maybe"),
+            ("--link-timeout", "250ms"),
             ("--connections-per-address", "0"),
             ("--log-format", "xml"),
             ("--sign-up", "maybe"),
@@ -752,6 +871,32 @@ mod tests {
                 sentence.contains(flag) && !sentence.contains('\n'),
                 "{sentence}"
             );
+        }
+    }
+
+    #[test]
+    fn the_password_of_redis_is_never_printed() {
+        let url = "redis://ada:open-sesame@127.0.0.1/messages";
+        let sentence = wrong("--redis-url", url);
+        assert!(!sentence.contains("sesame"), "{sentence}");
+
+        let config = parse(&["--redis-url", "redis://:open-sesame@127.0.0.1"]).unwrap();
+        assert!(!format!("{config:?}").contains("sesame"));
+    }
+
+    #[test]
+    fn only_a_plain_link_to_another_host_is_a_risk() {
+        for (url, is_risk) in [
+            ("redis://127.0.0.1", false),
+            ("redis://localhost:6380/1", false),
+            ("redis://[::1]", false),
+            ("rediss://redis.example.org", false),
+            ("redis://redis.example.org", true),
+            ("redis://:secret@10.0.0.7:6379", true),
+        ] {
+            let config = parse(&["--redis-url", url]).unwrap();
+            let url = config.redis.redis_url.unwrap();
+            assert_eq!(url.is_plain_to_another_host(), is_risk, "{url:?}");
         }
     }
 
@@ -934,9 +1079,12 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 37] = [
+    const SETTINGS: [&str; 40] = [
         "bind",
         "database-url",
+        "redis-url",
+        "redis-persistence",
+        "link-timeout",
         "public-url",
         "secret-file",
         "assets",

@@ -20,6 +20,7 @@ use crate::live::messages::Messages;
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
+use crate::live::redis::{Link, Unavailable};
 use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
@@ -38,6 +39,8 @@ pub struct Core {
     pub writer: DatabaseConnection,
     /// Names this process in the change feed.
     pub origin: Origin,
+    /// The link to Redis, if live state is shared with other processes.
+    pub redis: Option<Arc<Link>>,
     /// The rooms' message logs.
     pub messages: Messages,
     /// The drafts: messages that were sent after the author's session had ended.
@@ -234,6 +237,9 @@ pub enum Fault {
     /// The database refused, or was away.
     #[error("database error")]
     Database(#[from] DbErr),
+    /// Redis did not answer.
+    #[error(transparent)]
+    Redis(#[from] Unavailable),
     /// A password could not be hashed or verified.
     #[error(transparent)]
     Password(#[from] PasswordError),
@@ -249,13 +255,15 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// Returns whether a retry is likely to succeed: the database is busy, full, locked or unavailable, the
-    /// state in memory is behind it, or the server is overloaded.
+    /// Returns whether a retry is likely to succeed: the database is busy, full, locked or unavailable, Redis
+    /// does not answer, the state in memory is behind it, or the server is overloaded.
     #[must_use]
     pub fn is_transient(&self) -> bool {
         match self {
             Self::Database(error) => errors::is_transient(error),
-            Self::Password(PasswordError::Overloaded) | Self::Contended => true,
+            Self::Redis(Unavailable)
+            | Self::Password(PasswordError::Overloaded)
+            | Self::Contended => true,
             Self::Password(_) | Self::Bug(_) | Self::Task(_) => false,
         }
     }

@@ -16,6 +16,7 @@ mod m20261122_000006_changes;
 mod m20261129_000007_versions;
 mod m20261129_000008_name_keys;
 mod m20261129_000009_ignored_people;
+mod m20261129_000010_site;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -33,6 +34,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000007_versions::Migration),
             Box::new(m20261129_000008_name_keys::Migration),
             Box::new(m20261129_000009_ignored_people::Migration),
+            Box::new(m20261129_000010_site::Migration),
         ]
     }
 }

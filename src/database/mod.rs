@@ -11,5 +11,6 @@ pub mod feed;
 mod opened;
 mod postgres;
 mod schema;
+pub mod site;
 mod sqlite;
 pub mod transaction;

@@ -10,6 +10,7 @@ pub mod messages;
 pub mod presence;
 pub mod rate_limits;
 pub mod read_marks;
+pub mod redis;
 mod room_tries;
 pub mod rooms;
 pub mod sessions;

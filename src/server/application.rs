@@ -5,23 +5,25 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
 use actix_server::Server;
-use sea_orm::DbErr;
+use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::{background, listener};
-use crate::clock::{Clock, GuardedClock};
-use crate::config::{Config, Switch};
+use crate::clock::{Clock, GuardedClock, SiteClock};
+use crate::config::{Config, RedisUrl, Switch};
 use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
+use crate::database::site;
 use crate::live::done_forms::DoneForms;
 use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
+use crate::live::redis::{Driver, Link, LinkError};
 use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
@@ -46,6 +48,9 @@ pub enum StartupError {
     /// The change feed cannot be read, or the keys of names cannot be computed again.
     #[error("cannot use the database: {0}")]
     Feed(#[from] DbErr),
+    /// Redis cannot be used.
+    #[error(transparent)]
+    Redis(#[from] LinkError),
     /// The secret file cannot be read or created.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -71,6 +76,7 @@ pub struct Application {
     server: Server,
     core: Arc<Core>,
     feed: ChangeFeed,
+    driver: Option<Driver>,
     /// Held until the database is closed.
     _lock: ServerLock,
 }
@@ -90,6 +96,7 @@ impl Application {
         let lock = connection::lock(&config.storage).await?;
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
+        let (clock, redis, driver) = connect_redis(&config, &connections.writer, clock).await?;
         let origin = Origin::random();
         let feed = ChangeFeed::follow(
             connections.readers.clone(),
@@ -115,6 +122,7 @@ impl Application {
             database,
             writer,
             origin,
+            redis,
             drafts: Drafts::default(),
             done_forms: DoneForms::default(),
             read_marks: ReadMarks::default(),
@@ -163,6 +171,7 @@ impl Application {
             server,
             core,
             feed,
+            driver,
             _lock: lock,
         })
     }
@@ -192,6 +201,9 @@ impl Application {
             Arc::clone(&self.core),
             self.feed,
         ));
+        if let Some(driver) = self.driver {
+            tasks.spawn(driver.run());
+        }
         let mut server = std::pin::pin!(self.server);
         let result = tokio::select! {
             result = &mut server => result,
@@ -219,6 +231,22 @@ impl Application {
     }
 }
 
+/// Connects to Redis, if it is set. Returns the clock that goes by the site's time.
+async fn connect_redis(
+    config: &Config,
+    writer: &DatabaseConnection,
+    clock: Arc<dyn Clock>,
+) -> Result<(Arc<dyn Clock>, Option<Arc<Link>>, Option<Driver>), StartupError> {
+    let Some(url) = &config.redis.redis_url else {
+        return Ok((clock, None, None));
+    };
+    let key = site::key(writer).await?;
+    let clock = Arc::new(SiteClock::new(clock));
+    let connected = Link::connect(url, &config.redis, &key, Arc::clone(&clock));
+    let (link, driver) = Box::pin(connected).await?;
+    Ok((clock, Some(link), Some(driver)))
+}
+
 fn warn_of_risks(config: &Config) {
     if config.limits == Switch::Off {
         tracing::warn!("rate limits are off: use this for tests and benchmarks only");
@@ -227,6 +255,12 @@ fn warn_of_risks(config: &Config) {
         tracing::warn!(
             host,
             "the link to PostgreSQL is not proved to lead there: others may read or change what is sent. Set sslmode=verify-full"
+        );
+    }
+    let redis = config.redis.redis_url.as_ref();
+    if redis.is_some_and(RedisUrl::is_plain_to_another_host) {
+        tracing::warn!(
+            "the link to Redis is not encrypted, and messages cross it: use rediss:// in --redis-url"
         );
     }
     if config.is_https() && config.trusted_proxies.is_empty() {

@@ -10,4 +10,5 @@ pub mod room_ban;
 pub mod room_member;
 pub mod session;
 pub mod signup_link;
+pub mod site;
 pub mod user;

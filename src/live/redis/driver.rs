@@ -1,0 +1,320 @@
+//! Keeps the link to Redis connected, and proves four times a second that it is alive.
+//!
+//! A connection can be dead for long before its operating system says so, and a subscription is silent by nature. So
+//! each process publishes a word of its own, which must come back through its subscription. What was published
+//! before the word was heard before it comes back. The script that publishes the word also keeps the site's time.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use redis::aio::{MultiplexedConnection, PubSubStream};
+use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, cmd};
+use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
+
+use super::checks::{self, Refused};
+use super::keys::Keys;
+use super::link::{Link, Open, Session, is_cut};
+use crate::clock::{Clock, SiteClock};
+use crate::config::{Persistence, RedisConfig, RedisUrl};
+use crate::domain::SiteTime;
+use crate::security::secret::random_bytes;
+
+/// The time between two words.
+const BEAT: Duration = Duration::from_millis(250);
+/// The time between two looks at whether the link is down.
+const WATCH: Duration = Duration::from_millis(50);
+/// The shortest and the longest pause between two attempts to connect.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// How many channels are subscribed to in one command.
+const CHANNELS_AT_ONCE: usize = 500;
+
+/// Raises the site's time, publishes a word, and returns the site's time, which never goes back.
+const BEAT_SCRIPT: &str = "
+local mark = tonumber(redis.call('GET', KEYS[1]) or '0')
+local own = tonumber(ARGV[1])
+if own > mark then
+  redis.call('SET', KEYS[1], ARGV[1])
+  mark = own
+end
+redis.call('PUBLISH', ARGV[2], ARGV[3])
+return mark
+";
+
+/// The reason why a link was not made, as a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum LinkError {
+    /// The URL is wrong, or Redis cannot be reached.
+    #[error("cannot use the Redis of --redis-url: {0}")]
+    Redis(#[from] RedisError),
+    /// Redis does not answer in time.
+    #[error("the Redis of --redis-url does not answer within --link-timeout")]
+    Silent,
+    /// Redis is set in a way that is not safe.
+    #[error(transparent)]
+    Refused(#[from] Refused),
+}
+
+/// The task that keeps a link connected. Without it, the link ends with its first session.
+pub struct Driver {
+    link: Arc<Link>,
+    client: Client,
+    persistence: Persistence,
+    clock: Arc<SiteClock>,
+    beat: Script,
+    /// The channel of words.
+    channel: String,
+    /// What this process's words begin with.
+    name: String,
+    /// The number of words until now.
+    words: u64,
+    /// The number of sessions until now.
+    sessions: u64,
+    connected: Option<Connected>,
+}
+
+/// A session that the driver listens in.
+struct Connected {
+    session: Session,
+    commands: MultiplexedConnection,
+    stream: PubSubStream,
+}
+
+/// A word that has not come back.
+struct Word {
+    text: String,
+    /// When it was sent, by the link's stopwatch in milliseconds.
+    sent_at: u64,
+}
+
+type Beat = Pin<Box<dyn Future<Output = RedisResult<i64>> + Send>>;
+
+impl Link {
+    /// Connects to Redis, asks whether it is safe, and takes over the site's time. `site` is the site's key.
+    ///
+    /// # Errors
+    /// When Redis cannot be reached, or is set in a way that is not safe.
+    pub async fn connect(
+        url: &RedisUrl,
+        config: &RedisConfig,
+        site: &str,
+        clock: Arc<SiteClock>,
+    ) -> Result<(Arc<Self>, Driver), LinkError> {
+        let link = Arc::new(Self::new(Keys::new(site), config.link_timeout));
+        let mut driver = Driver {
+            client: Client::open(url.connection()?)?,
+            persistence: config.redis_persistence,
+            clock,
+            beat: Script::new(BEAT_SCRIPT),
+            channel: link.keys().site("words"),
+            name: format!("{:016x}", u64::from_be_bytes(random_bytes())),
+            words: 0,
+            sessions: 0,
+            connected: None,
+            link: Arc::clone(&link),
+        };
+        driver.connect().await?;
+        Ok((link, driver))
+    }
+}
+
+impl Driver {
+    /// Listens, and connects again after each error and each silence. Runs until aborted.
+    pub async fn run(mut self) {
+        let link = Arc::clone(&self.link);
+        let watch = async {
+            let mut ticks = interval(WATCH);
+            loop {
+                ticks.tick().await;
+                link.watch();
+            }
+        };
+        tokio::select! {
+            () = watch => {}
+            () = self.keep_connected() => {}
+        }
+    }
+
+    async fn keep_connected(&mut self) {
+        let mut pause = PAUSES.0;
+        let mut last_error = String::new();
+        loop {
+            if let Some(connected) = self.connected.take() {
+                let why = self.listen(connected).await;
+                self.link.end();
+                tracing::warn!(why, "link to Redis was cut");
+                pause = PAUSES.0;
+            }
+            sleep(pause).await;
+            pause = (pause * 2).min(PAUSES.1);
+            match self.connect().await {
+                Ok(()) => {
+                    last_error.clear();
+                    tracing::info!("link to Redis is up again");
+                }
+                Err(error) => {
+                    // One line for each kind of trouble, not one for each attempt.
+                    let error = error.to_string();
+                    if error != last_error {
+                        tracing::error!(error, "cannot connect to Redis");
+                        last_error = error;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Begins a session: connects, asks whether Redis is safe, hears all channels, and waits until the first word has
+    /// come back.
+    async fn connect(&mut self) -> Result<(), LinkError> {
+        // Each step may take as long as one command, and there are few.
+        let limit = self.link.timeout() * 2;
+        let connected = timeout(limit, self.begin()).await;
+        self.connected = Some(connected.or(Err(LinkError::Silent))??);
+        Ok(())
+    }
+
+    async fn begin(&mut self) -> Result<Connected, LinkError> {
+        let limit = Some(self.link.timeout());
+        let config = AsyncConnectionConfig::new()
+            .set_connection_timeout(limit)
+            .set_response_timeout(limit);
+        let client = self.client.clone();
+        let mut commands = client
+            .get_multiplexed_async_connection_with_config(&config)
+            .await?;
+        let life = checks::life_of(&mut commands, self.persistence).await??;
+        // The first time, other processes may know the site's time better than this one.
+        let follows = self.sessions == 0 && self.others_run(&mut commands).await?;
+        let (mut sink, mut stream) = client.get_async_pubsub().await?.split();
+        sink.subscribe(&self.channel).await?;
+        for channels in self.link.heard_channels().chunks(CHANNELS_AT_ONCE) {
+            sink.subscribe(channels).await?;
+        }
+        let own_time = if follows {
+            SiteTime(0)
+        } else {
+            self.clock.site_time()
+        };
+        let (word, beat) = self.speak(own_time, commands.clone());
+        let mark = SiteTime(beat.await?);
+        if follows && mark != SiteTime(0) {
+            self.clock.set(mark);
+        } else {
+            self.clock.raise(mark);
+        }
+        // Nobody waits for what comes before the word: what a process holds is older than this session.
+        while let Some(message) = stream.next().await {
+            if message.get_payload_bytes() == word.text.as_bytes() {
+                break;
+            }
+        }
+        self.sessions += 1;
+        let session = Session {
+            number: self.sessions,
+            life,
+        };
+        let open = Open {
+            session,
+            commands: commands.clone(),
+            sink,
+        };
+        self.link.begin(open, word.sent_at);
+        Ok(Connected {
+            session,
+            commands,
+            stream,
+        })
+    }
+
+    /// Returns whether other processes of this site run. Redis knows without a clock: they listen for words.
+    async fn others_run(&self, commands: &mut MultiplexedConnection) -> RedisResult<bool> {
+        let mut command = cmd("PUBSUB");
+        command.arg("NUMSUB").arg(&self.channel);
+        let (_, listeners): (String, u64) = command.query_async(commands).await?;
+        Ok(listeners > 0)
+    }
+
+    /// Publishes a word, and raises the site's time to `own_time`. The beat returns the site's time.
+    fn speak(&mut self, own_time: SiteTime, mut commands: MultiplexedConnection) -> (Word, Beat) {
+        self.words += 1;
+        let word = Word {
+            text: format!("{}:{}", self.name, self.words),
+            sent_at: self.link.time(),
+        };
+        let script = self.beat.clone();
+        let time = self.link.keys().site("time");
+        let (channel, text) = (self.channel.clone(), word.text.clone());
+        let beat = Box::pin(async move {
+            let mut beat = script.key(time);
+            beat.arg(own_time.0).arg(channel).arg(text);
+            beat.invoke_async(&mut commands).await
+        });
+        (word, beat)
+    }
+
+    /// Hears channels until there is an error or silence. Returns why.
+    async fn listen(&mut self, connected: Connected) -> &'static str {
+        let Connected {
+            session,
+            commands,
+            mut stream,
+        } = connected;
+        let link = Arc::clone(&self.link);
+        let limit = u64::try_from(link.timeout().as_millis()).unwrap_or(u64::MAX);
+        let mut ticks = interval(BEAT);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let broken = link.broken(session);
+        tokio::pin!(broken);
+        let mut heard_at = link.time();
+        let mut word: Option<Word> = None;
+        let mut beat: Option<Beat> = None;
+        loop {
+            tokio::select! {
+                message = stream.next() => {
+                    let Some(message) = message else {
+                        return "the subscription ended";
+                    };
+                    heard_at = link.time();
+                    let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
+                    if channel != self.channel {
+                        link.dispatch(channel, payload);
+                    } else if let Some(own) = word.take_if(|own| own.text.as_bytes() == payload) {
+                        link.hear_everything_until(own.sent_at);
+                    }
+                }
+                answer = answer_of(&mut beat) => {
+                    beat = None;
+                    match answer {
+                        Ok(mark) => self.clock.raise(SiteTime(mark)),
+                        Err(error) if is_cut(&error) => return "a word was not sent",
+                        Err(error) => tracing::error!(%error, "Redis refused a word"),
+                    }
+                }
+                _ = ticks.tick() => {
+                    let now = link.time();
+                    if now.saturating_sub(heard_at) >= limit {
+                        return "silence";
+                    }
+                    if word.as_ref().is_some_and(|own| now.saturating_sub(own.sent_at) >= limit * 2) {
+                        return "a word did not come back";
+                    }
+                    if word.is_none() && beat.is_none() {
+                        let (own, sent) = self.speak(self.clock.site_time(), commands.clone());
+                        (word, beat) = (Some(own), Some(sent));
+                    }
+                }
+                () = &mut broken => return "a command was not answered",
+            }
+        }
+    }
+}
+
+/// Waits for the answer to a beat, if there is one.
+async fn answer_of(beat: &mut Option<Beat>) -> RedisResult<i64> {
+    match beat {
+        Some(beat) => beat.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,309 @@
+//! Commands, scripts and channels of Redis.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
+
+use redis::aio::{MultiplexedConnection, PubSubSink};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
+use tokio::sync::watch;
+use tokio::time::timeout;
+
+use super::keys::Keys;
+use crate::clock::Stopwatch;
+
+/// Redis did not answer in time, or refused a command.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("Redis does not answer")]
+pub struct Unavailable;
+
+/// What is called with each payload of a channel. Called on the link's own task, so it must be quick.
+pub type Handler = Arc<dyn Fn(&[u8]) + Send + Sync>;
+
+/// The time between two connections in which the link heard everything.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Session {
+    /// The number of this session since the process started, from 1.
+    pub number: u64,
+    /// Names the life of Redis's memory. A Redis that restarted, or that took another's place, has another one.
+    pub life: u64,
+}
+
+/// Whether the link is usable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LinkState {
+    /// Redis answers.
+    Up(Session),
+    /// Redis has not answered for the link's timeout.
+    Down,
+}
+
+/// A link to Redis: one connection for commands and one that hears channels. Shared by all workers. The
+/// [`Driver`](super::Driver) connects them, and connects them again after each error and each silence.
+pub struct Link {
+    keys: Keys,
+    timeout: Duration,
+    stopwatch: Stopwatch,
+    open: RwLock<Option<Open>>,
+    /// The number of the open session, or 0.
+    number: AtomicU64,
+    /// The life of the open session, or of the last one.
+    life: AtomicU64,
+    /// By the stopwatch, in milliseconds: what was published before this time was heard.
+    fresh_at: AtomicU64,
+    channels: Mutex<HashMap<String, Handler>>,
+    state: watch::Sender<LinkState>,
+    /// The number of the latest session in which a command failed as on a broken connection.
+    broken: watch::Sender<u64>,
+}
+
+/// The connections of the open session.
+#[derive(Clone)]
+pub(super) struct Open {
+    pub(super) session: Session,
+    pub(super) commands: MultiplexedConnection,
+    pub(super) sink: PubSubSink,
+}
+
+impl Link {
+    pub(super) fn new(keys: Keys, timeout: Duration) -> Self {
+        Self {
+            keys,
+            timeout,
+            stopwatch: Stopwatch::start(),
+            open: RwLock::new(None),
+            number: AtomicU64::new(0),
+            life: AtomicU64::new(0),
+            fresh_at: AtomicU64::new(0),
+            channels: Mutex::new(HashMap::new()),
+            state: watch::Sender::new(LinkState::Down),
+            broken: watch::Sender::new(0),
+        }
+    }
+
+    /// Returns the names of this site's keys.
+    #[must_use]
+    pub fn keys(&self) -> &Keys {
+        &self.keys
+    }
+
+    /// Returns the session if the link heard everything until a moment ago. Costs no round trip.
+    #[must_use]
+    pub fn session(&self) -> Option<Session> {
+        let number = self.number.load(Ordering::Acquire);
+        let life = self.life.load(Ordering::Acquire);
+        (number != 0 && self.age() < self.timeout).then_some(Session { number, life })
+    }
+
+    /// Waits for a session, at most until the link has been silent for its timeout.
+    ///
+    /// # Errors
+    /// When Redis does not answer in that time.
+    pub async fn ready(&self) -> Result<Session, Unavailable> {
+        match self.session() {
+            Some(session) => Ok(session),
+            None => self.wait_for_session().await,
+        }
+    }
+
+    async fn wait_for_session(&self) -> Result<Session, Unavailable> {
+        let left = self.timeout.saturating_sub(self.age());
+        let mut states = self.state.subscribe();
+        let is_ready = async {
+            loop {
+                if let Some(session) = self.session() {
+                    return Ok(session);
+                }
+                // The sender lives as long as this link.
+                states.changed().await.or(Err(Unavailable))?;
+            }
+        };
+        timeout(left, is_ready).await.unwrap_or(Err(Unavailable))
+    }
+
+    /// Returns the state of the link, and each later one.
+    #[must_use]
+    pub fn states(&self) -> watch::Receiver<LinkState> {
+        self.state.subscribe()
+    }
+
+    /// Sends a command.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time, or refuses the command.
+    pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
+        let mut open = self.open().await?;
+        let answer = command.query_async(&mut open.commands).await;
+        self.judge(open.session, answer)
+    }
+
+    /// Sends several commands in one round trip. They are not one transaction.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time, or refuses one of the commands. The others may have been carried out.
+    pub async fn run_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
+        let mut open = self.open().await?;
+        let answer = commands.query_async(&mut open.commands).await;
+        self.judge(open.session, answer)
+    }
+
+    /// Runs a script, which is sent only if Redis does not know it yet.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time, or refuses the script.
+    pub async fn script<T: FromRedisValue>(
+        &self,
+        script: &ScriptInvocation<'_>,
+    ) -> Result<T, Unavailable> {
+        let mut open = self.open().await?;
+        let answer = script.invoke_async(&mut open.commands).await;
+        self.judge(open.session, answer)
+    }
+
+    /// Hears a channel from now on, in this session and all later ones, until [`Link::unsubscribe`] is called.
+    /// Returns the session in which the channel was first heard. `heard` takes the place of an earlier handler.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time. The channel is heard from the next session on.
+    pub async fn subscribe(&self, channel: &str, heard: Handler) -> Result<Session, Unavailable> {
+        self.channels().insert(channel.to_owned(), heard);
+        let mut open = self.open().await?;
+        let subscribed = timeout(self.timeout, open.sink.subscribe(channel)).await;
+        if !matches!(subscribed, Ok(Ok(()))) {
+            self.break_session(open.session);
+            return Err(Unavailable);
+        }
+        Ok(open.session)
+    }
+
+    /// Stops hearing a channel.
+    pub async fn unsubscribe(&self, channel: &str) {
+        self.channels().remove(channel);
+        let open = self.peek();
+        if let Some(mut open) = open
+            && !matches!(
+                timeout(self.timeout, open.sink.unsubscribe(channel)).await,
+                Ok(Ok(()))
+            )
+        {
+            self.break_session(open.session);
+        }
+    }
+
+    /// Has the driver end a session, whose connections do not work.
+    fn break_session(&self, session: Session) {
+        self.broken.send_replace(session.number);
+    }
+
+    /// Returns the open connections, without a look at their age.
+    fn peek(&self) -> Option<Open> {
+        let open = self.open.read().unwrap_or_else(PoisonError::into_inner);
+        open.clone()
+    }
+
+    async fn open(&self) -> Result<Open, Unavailable> {
+        let session = self.ready().await?;
+        let open = self.peek();
+        open.filter(|open| open.session == session)
+            .ok_or(Unavailable)
+    }
+
+    fn judge<T>(&self, session: Session, answer: RedisResult<T>) -> Result<T, Unavailable> {
+        answer.map_err(|error| {
+            if is_cut(&error) {
+                self.break_session(session);
+            } else {
+                tracing::error!(%error, "Redis refused a command");
+            }
+            Unavailable
+        })
+    }
+
+    fn age(&self) -> Duration {
+        let fresh_at = Duration::from_millis(self.fresh_at.load(Ordering::Acquire));
+        self.stopwatch.elapsed().saturating_sub(fresh_at)
+    }
+
+    fn channels(&self) -> MutexGuard<'_, HashMap<String, Handler>> {
+        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What only the driver does.
+impl Link {
+    pub(super) fn timeout(&self) -> Duration {
+        self.timeout
+    }
+
+    /// Returns the time by the link's stopwatch, in milliseconds.
+    pub(super) fn time(&self) -> u64 {
+        u64::try_from(self.stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    /// Begins a session that has heard everything since `time`.
+    pub(super) fn begin(&self, open: Open, time: u64) {
+        let session = open.session;
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = Some(open);
+        self.life.store(session.life, Ordering::Release);
+        self.hear_everything_until(time);
+        self.number.store(session.number, Ordering::Release);
+        self.state.send_replace(LinkState::Up(session));
+    }
+
+    /// Notes that what was published before `time` was heard.
+    pub(super) fn hear_everything_until(&self, time: u64) {
+        self.fresh_at.fetch_max(time, Ordering::AcqRel);
+    }
+
+    /// Waits until a command fails in this session as on a broken connection.
+    pub(super) async fn broken(&self, session: Session) {
+        let mut broken = self.broken.subscribe();
+        // The sender lives as long as this link.
+        drop(broken.wait_for(|number| *number == session.number).await);
+    }
+
+    /// Ends the session, after an error or silence.
+    pub(super) fn end(&self) {
+        self.number.store(0, Ordering::Release);
+        *self.open.write().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+
+    /// Says that the link is down, if it has been silent for its timeout, and that it is up again after that.
+    pub(super) fn watch(&self) {
+        let state = self.session().map_or(LinkState::Down, LinkState::Up);
+        let is_silent = self.age() >= self.timeout;
+        self.state.send_if_modified(|shown| {
+            let has_changed = *shown != state && (state != LinkState::Down || is_silent);
+            if has_changed {
+                if state == LinkState::Down {
+                    tracing::error!("Redis does not answer");
+                }
+                *shown = state;
+            }
+            has_changed
+        });
+    }
+
+    /// Returns the names of all channels.
+    pub(super) fn heard_channels(&self) -> Vec<String> {
+        self.channels().keys().cloned().collect()
+    }
+
+    /// Calls the handler of a channel.
+    pub(super) fn dispatch(&self, channel: &str, payload: &[u8]) {
+        let handler = self.channels().get(channel).map(Arc::clone);
+        if let Some(handler) = handler {
+            handler(payload);
+        }
+    }
+}
+
+/// Returns whether the connection cannot be used any more, or leads to a Redis that cannot be written.
+pub(super) fn is_cut(error: &RedisError) -> bool {
+    error.is_io_error()
+        || error.is_timeout()
+        || error.is_connection_dropped()
+        || error.is_unrecoverable_error()
+        || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
+}

@@ -1,0 +1,30 @@
+//! The link to Redis, where messages and other live state are held when `--redis-url` is set.
+//!
+//! - [`Link`] sends commands and scripts, and hears channels. It proves itself alive four times a second.
+//! - [`Keys`] has the names of all keys and channels.
+//! - Before a connection is used, Redis is asked whether it could write anything to a disk ([`LinkError`]).
+//!
+//! # How to use it
+//!
+//! [`Link::run`] sends a command, [`Link::script`] a script, and [`Link::subscribe`] hears a channel. Each fails with
+//! [`Unavailable`] if Redis does not answer in time. After that, nobody knows whether a command was carried out, so
+//! each must be harmless when it is sent twice.
+//!
+//! What a process keeps in memory of what it heard through the link is as old as the link's [`Session`]: a new
+//! session may have missed anything. A value that was read in a session may be used without a round trip as long as
+//! [`Link::session`] returns the same session.
+
+mod checks;
+mod driver;
+mod keys;
+mod link;
+
+pub use checks::Refused;
+pub use driver::{Driver, LinkError};
+pub use keys::Keys;
+pub use link::{Handler, Link, LinkState, Session, Unavailable};
+
+#[cfg(test)]
+pub(crate) mod test_redis;
+#[cfg(test)]
+mod tests;
