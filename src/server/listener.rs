@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::web::connections::{self, Connection, Connections};
 use crate::web::request_log::RequestLog;
 use crate::web::state::WebState;
-use crate::web::{compression, error_page, headers, routes, same_origin};
+use crate::web::{around, routes};
 
 /// How long a shutdown waits for requests in progress, in seconds.
 const STOP_TIMEOUT_S: u64 = 4;
@@ -50,13 +50,8 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
         // The middleware registered last is the outermost.
         App::new()
             .app_data(web::Data::clone(&state))
-            .wrap(from_fn(same_origin::refuse_cross_site))
-            .wrap(from_fn(connections::buffer_body))
-            .wrap(from_fn(error_page::show_page))
-            .wrap(from_fn(headers::add))
-            .wrap(from_fn(compression::compress))
+            .wrap(from_fn(around::answer))
             .wrap(TracingLogger::<RequestLog>::new())
-            .wrap(from_fn(connections::track_answer))
             .configure(|service| routes::configure(service, &state.cookie))
     };
     let workers = available_parallelism().map_or(1, NonZero::get);

@@ -6,15 +6,14 @@
 use std::cell::RefCell;
 use std::io;
 
+use actix_web::HttpRequest;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::dev::ServiceResponse;
 use actix_web::http::header::{
     ACCEPT_ENCODING, AcceptEncoding, CONTENT_ENCODING, Encoding, Header, HeaderValue, Preference,
     Quality, VARY,
 };
-use actix_web::middleware::Next;
 use actix_web::web::Bytes;
-use actix_web::{Error, HttpRequest};
 use libdeflater::{CompressionLvl, Compressor as Gzip};
 use zstd::bulk::Compressor as Zstd;
 
@@ -73,25 +72,19 @@ impl Coding {
 }
 
 /// Compresses the body of an answer if the body is long enough and not a stream, and the client accepts it.
-///
-/// # Errors
-/// The errors of the wrapped service.
-pub async fn compress<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<BoxBody>, Error> {
-    let response = next.call(request).await?;
+#[must_use]
+pub fn compress(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
     let is_long =
         matches!(response.response().body().size(), BodySize::Sized(size) if size >= MIN_BYTES);
     // An asset has been negotiated already.
     if !is_long || response.headers().contains_key(VARY) {
-        return Ok(response.map_into_boxed_body());
+        return response;
     }
     let coding = Coding::accepted(response.request());
-    Ok(response.map_body(|head, body| {
+    response.map_body(|head, body| {
         let bytes = match body.try_into_bytes() {
             Ok(bytes) => bytes,
-            Err(body) => return body.boxed(),
+            Err(body) => return body,
         };
         let headers = head.headers_mut();
         headers.append(VARY, ACCEPT_ENCODING.into());
@@ -102,7 +95,7 @@ pub async fn compress<B: MessageBody + 'static>(
             return BoxBody::new(compressed);
         }
         BoxBody::new(bytes)
-    }))
+    })
 }
 
 thread_local! {

@@ -26,16 +26,15 @@ use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use actix_http::{ConnectionType, Extensions, Payload};
-use actix_web::body::{BodySize, BodyStream, BoxBody, EitherBody, MessageBody};
+use actix_web::body::{BodySize, BodyStream, BoxBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use actix_web::http::uri::Authority;
-use actix_web::middleware::Next;
 use actix_web::rt::net::TcpStream;
 use actix_web::rt::time::{Sleep, sleep, timeout};
 use actix_web::web::{Bytes, BytesMut};
-use actix_web::{Error, HttpMessage, HttpRequest};
+use actix_web::{HttpMessage, HttpRequest};
 use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
@@ -469,33 +468,43 @@ impl AsyncWrite for Connection {
     }
 }
 
-/// Marks the connection as answering until the answer is written. This is the outermost middleware.
-///
-/// # Errors
-/// The errors of the wrapped service.
-pub async fn track_answer<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<AnswerBody>, Error> {
-    let exchange = Rc::clone(Exchange::of(request.request()));
+/// Marks the connection as answering until the answer is written. Lets other connections have their turn first, if
+/// this one has just had its.
+pub async fn begin_answer(request: &HttpRequest) -> Answering {
+    let exchange = Rc::clone(Exchange::of(request));
     exchange.enter(Stage::Answering);
-    let asks_for_upgrade = request.head().upgrade();
     let is_busy = exchange.is_busy.replace(true);
-    let guard = AnswerGuard(exchange);
+    let answering = Answering {
+        guard: AnswerGuard(exchange),
+        asks_for_upgrade: request.head().upgrade(),
+    };
     if is_busy {
         // Without this, a client that pipelines many requests gets all its answers before anybody else's turn.
         tokio::task::yield_now().await;
     }
-    let mut response = next.call(request).await?.map_into_boxed_body();
-    if asks_for_upgrade {
-        // actix would send `Connection: upgrade`, although the upgrade is ignored.
-        let head = response.response_mut().head_mut();
-        head.set_connection_type(ConnectionType::Close);
+    answering
+}
+
+/// An answer that is being made.
+pub struct Answering {
+    guard: AnswerGuard,
+    asks_for_upgrade: bool,
+}
+
+impl Answering {
+    /// Returns the answer, whose body keeps the connection marked as answering.
+    #[must_use]
+    pub fn with(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<AnswerBody> {
+        if self.asks_for_upgrade {
+            // actix would send `Connection: upgrade`, although the upgrade is ignored.
+            let head = response.response_mut().head_mut();
+            head.set_connection_type(ConnectionType::Close);
+        }
+        response.map_body(|_, body| AnswerBody {
+            body,
+            _guard: self.guard,
+        })
     }
-    Ok(response.map_body(|_, body| AnswerBody {
-        body,
-        _guard: guard,
-    }))
 }
 
 /// Marks a request as being answered. When dropped, the connection waits for the next request.
@@ -551,26 +560,22 @@ impl MessageBody for AnswerBody {
     }
 }
 
-/// Reads the whole body of each request before its handler runs, so that all bodies have the same limits and none
-/// is left unread. Refuses CONNECT and requests whose `Host` is not a host.
+/// Reads the whole body of a request before its handler runs, so that all bodies have the same limits and none is left
+/// unread. Refuses CONNECT and requests whose `Host` is not a host.
 ///
 /// # Errors
-/// The errors of the wrapped service.
-pub async fn buffer_body<B: MessageBody + 'static>(
-    mut request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+/// When the request is refused, or its body is too large or too slow.
+pub async fn buffer_body(request: &mut ServiceRequest) -> Result<(), AppError> {
     let payload = request.take_payload();
     let is_refused = request.method() == Method::CONNECT
         || !request.headers().get(HOST).is_none_or(is_valid_host);
     if is_refused || !matches!(payload, Payload::None) {
         let body = Box::pin(BodyStream::new(payload));
-        match read_body(request.request(), body, is_refused).await {
-            Ok(body) => request.set_payload(body.into()),
-            Err(error) => return Ok(request.error_response(error).map_into_right_body()),
-        }
+        // Boxed because every waiting poll, which has no body, would otherwise reserve memory for this future.
+        let body = Box::pin(read_body(request.request(), body, is_refused)).await?;
+        request.set_payload(body.into());
     }
-    Ok(next.call(request).await?.map_into_left_body())
+    Ok(())
 }
 
 /// Returns whether this is a host with or without a port, or empty (RFC 9110, section 7.2).
@@ -663,9 +668,9 @@ mod tests {
         IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config,
     };
     use actix_web::dev::AppConfig;
-    use actix_web::middleware::from_fn;
+    use actix_web::middleware::{Next, from_fn};
     use actix_web::rt::net::TcpListener;
-    use actix_web::{App, web};
+    use actix_web::{App, Error, web};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
     use super::*;
@@ -781,6 +786,14 @@ mod tests {
         exchange.enter(Stage::Waiting);
         assert_eq!(readable(&mut connection).await, 1);
         assert!(!exchange.is_busy.get());
+    }
+
+    async fn track_answer(
+        request: ServiceRequest,
+        next: Next<BoxBody>,
+    ) -> Result<ServiceResponse<AnswerBody>, Error> {
+        let answering = begin_answer(request.request()).await;
+        Ok(answering.with(next.call(request).await?))
     }
 
     #[actix_web::test]

@@ -219,7 +219,7 @@ impl ResponseError for AppError {
         }
     }
 
-    /// Returns the status and its headers. `error_page::show_page` adds the page, which requires the request.
+    /// Returns the status and its headers. `error_page::add` adds the page, which requires the request.
     fn error_response(&self) -> HttpResponse {
         let mut response = HttpResponse::build(self.status_code());
         match self {

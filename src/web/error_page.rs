@@ -1,8 +1,7 @@
 //! The error page.
 
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::middleware::Next;
+use actix_web::body::BoxBody;
+use actix_web::dev::ServiceResponse;
 use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError};
 use askama::Template;
 
@@ -20,25 +19,25 @@ struct ErrorPage<'a> {
 }
 
 /// Adds an error page, in the site's layout, to each answer that is an [`AppError`].
-pub async fn show_page<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
-    let response = next.call(request).await?;
+///
+/// # Errors
+/// When the template fails.
+pub async fn add(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<BoxBody>, Error> {
     let Some(error) = response
         .response()
         .error()
         .and_then(|error| error.as_error::<AppError>())
     else {
-        return Ok(response.map_into_left_body());
+        return Ok(response);
     };
     error.log();
     if matches!(error, AppError::SignedOut { .. }) {
-        return Ok(response.map_into_left_body());
+        return Ok(response);
     }
     let request = response.request();
-    // The page must be shown even if the database is unreachable.
-    let visitor = Visitor::of(request).await.unwrap_or_default();
+    // The page must be shown even if the database is unreachable. Boxed because every waiting answer would otherwise
+    // reserve memory for this future.
+    let visitor = Box::pin(Visitor::of(request)).await.unwrap_or_default();
     let id = request_id(request);
     let layout = Layout::new(state(request), visitor.user.as_ref(), NavPage::Other);
     let page = ErrorPage {
@@ -53,7 +52,7 @@ pub async fn show_page<B: MessageBody + 'static>(
     let answer = answer
         .content_type("text/html; charset=utf-8")
         .body(page.render().map_err(AppError::from)?);
-    Ok(response.into_response(answer.map_into_right_body()))
+    Ok(response.into_response(answer))
 }
 
 fn request_id(request: &HttpRequest) -> String {

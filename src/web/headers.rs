@@ -1,13 +1,9 @@
 //! The security and caching headers that every answer carries.
 
-use actix_web::Error;
-use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY,
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, HeaderMap, HeaderName, HeaderValue, REFERRER_POLICY,
     X_CONTENT_TYPE_OPTIONS, X_FRAME_OPTIONS,
 };
-use actix_web::middleware::Next;
 
 /// The content security policy: only this site's own styles, scripts, images, connections and form targets, and no
 /// frames.
@@ -37,19 +33,10 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 7] = [
 ];
 
 /// Adds the headers that an answer does not set itself.
-///
-/// # Errors
-/// The errors of the wrapped service.
-pub async fn add<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<B>, Error> {
-    let mut response = next.call(request).await?;
-    let headers = response.headers_mut();
+pub fn add(headers: &mut HeaderMap) {
     for (name, value) in DEFAULT_HEADERS {
         if !headers.contains_key(&name) {
             headers.insert(name, value);
         }
     }
-    Ok(response)
 }

@@ -4,6 +4,7 @@
 //! There are no rules here: [`crate::services`] decides who may do what.
 
 pub mod answers;
+pub mod around;
 pub mod assets;
 pub mod body_limits;
 pub mod client_address;

@@ -4,41 +4,23 @@
 //! `Sec-Fetch-Site` or, if they are older, in `Origin`. A client that sends neither is not a browser that another
 //! site could misuse. So forms need no CSRF token.
 
-use actix_web::Error;
-use actix_web::body::{BoxBody, EitherBody, MessageBody};
-use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::HttpRequest;
 use actix_web::http::Method;
 use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
-use actix_web::middleware::Next;
 
 use crate::config::PublicUrl;
-use crate::web::error::AppError;
 use crate::web::state::state;
 
-/// Answers 403 to a request that is not GET, HEAD or OPTIONS and was sent by another site.
-///
-/// # Errors
-/// The errors of the wrapped service.
-pub async fn refuse_cross_site<B: MessageBody + 'static>(
-    request: ServiceRequest,
-    next: Next<B>,
-) -> Result<ServiceResponse<EitherBody<B, BoxBody>>, Error> {
+/// Returns whether a request may change something: `false` if it is not GET, HEAD or OPTIONS and was sent by another
+/// site.
+#[must_use]
+pub fn is_allowed(request: &HttpRequest) -> bool {
     let is_safe = matches!(
         *request.method(),
         Method::GET | Method::HEAD | Method::OPTIONS
     );
-    let public_url = state(request.request())
-        .core
-        .config
-        .address
-        .public_url
-        .clone();
-    if is_safe || is_ours(request.headers(), public_url.as_ref()) {
-        return Ok(next.call(request).await?.map_into_left_body());
-    }
-    Ok(request
-        .error_response(AppError::ForeignOrigin)
-        .map_into_right_body())
+    let public_url = &state(request).core.config.address.public_url;
+    is_safe || is_ours(request.headers(), public_url.as_ref())
 }
 
 fn is_ours(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> bool {
