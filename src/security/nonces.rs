@@ -19,6 +19,22 @@ const NOBODY: UserId = UserId(0);
 /// Stands for the room in the nonces of forms outside a room. No room has this id.
 const NO_ROOM: RoomId = RoomId(0);
 
+/// A nonce that was verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OpenedNonce {
+    id: NonceId,
+    /// The person whom the nonce was made for.
+    pub owner: UserId,
+}
+
+impl OpenedNonce {
+    /// Returns the id of the submission, if the nonce was made for `user`.
+    #[must_use]
+    pub fn id_for(self, user: UserId) -> Option<NonceId> {
+        (self.owner == user).then_some(self.id)
+    }
+}
+
 /// Makes and verifies nonces.
 pub struct Nonces {
     /// The HMAC, which has read the key.
@@ -46,14 +62,24 @@ impl Nonces {
     /// Returns the id of the submission, if `nonce` was made for `user` in `room`.
     #[must_use]
     pub fn read(&self, nonce: &str, user: UserId, room: RoomId) -> Option<NonceId> {
-        let (id, owner) = self.open(nonce, room)?;
-        (owner == user).then_some(id)
+        self.open(nonce, room)?.id_for(user)
     }
 
     /// Returns the person whom `nonce` was made for, if it was made for `room`.
     #[must_use]
     pub fn owner(&self, nonce: &str, room: RoomId) -> Option<UserId> {
-        self.open(nonce, room).map(|(_, owner)| owner)
+        self.open(nonce, room).map(|opened| opened.owner)
+    }
+
+    /// Verifies a nonce that was made for `room`.
+    #[must_use]
+    pub fn open(&self, nonce: &str, room: RoomId) -> Option<OpenedNonce> {
+        let bytes = URL_SAFE_NO_PAD.decode(nonce).ok()?;
+        let (id, rest) = bytes.split_first_chunk::<16>()?;
+        let (owner, tag) = rest.split_first_chunk::<8>()?;
+        let owner = UserId(i64::from_be_bytes(*owner));
+        self.mac(*id, owner, room).verify_slice(tag).ok()?;
+        Some(OpenedNonce { id: *id, owner })
     }
 
     /// Returns the nonce for a form outside a room that is shown to `user`, or to a person who is not signed in:
@@ -93,15 +119,6 @@ impl Nonces {
         let tag: [u8; 32] = mac.finalize().into_bytes().into();
         let (id, _) = tag.split_at(16);
         id.try_into().unwrap_or_default()
-    }
-
-    fn open(&self, nonce: &str, room: RoomId) -> Option<(NonceId, UserId)> {
-        let bytes = URL_SAFE_NO_PAD.decode(nonce).ok()?;
-        let (id, rest) = bytes.split_first_chunk::<16>()?;
-        let (user, tag) = rest.split_first_chunk::<8>()?;
-        let user = UserId(i64::from_be_bytes(*user));
-        self.mac(*id, user, room).verify_slice(tag).ok()?;
-        Some((*id, user))
     }
 
     fn mac(&self, id: NonceId, user: UserId, room: RoomId) -> Hmac<Sha256> {

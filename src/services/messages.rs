@@ -12,6 +12,7 @@ use crate::live::messages::{
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
 use crate::live::too_many::TooMany;
+use crate::security::nonces::OpenedNonce;
 
 /// How often posting is attempted when the room changes at the same time.
 const MAX_ATTEMPTS: usize = 3;
@@ -41,7 +42,8 @@ pub enum Sent {
     SignedOut,
 }
 
-/// Posts a message, if its author may post in the room, and wrote it for everyone who can read it there.
+/// Posts a message, if its author may post in the room, and wrote it for everyone who can read it there. `nonce` is the
+/// form's, if it is one that was made for the room.
 ///
 /// # Errors
 /// When the database fails, or the room keeps changing.
@@ -51,13 +53,13 @@ pub async fn send(
     room: RoomId,
     text: MessageText,
     audience: Audience,
-    nonce: &str,
+    nonce: Option<OpenedNonce>,
 ) -> Result<Sent, Fault> {
     let room = match may_post(core, author, room, audience).await? {
         Ok(room) => room,
         Err(refused) => return Ok(refused),
     };
-    let Some(nonce) = core.nonces.read(nonce, author.user_id, room.id) else {
+    let Some(nonce) = nonce.and_then(|nonce| nonce.id_for(author.user_id)) else {
         return Ok(Sent::StaleForm(room));
     };
     let now = core.clock.site_time();

@@ -12,6 +12,7 @@ use super::room_view::{Arrival, Range, RoomPage};
 use crate::domain::{Audience, MessageId, MessageText, Mistake, RoomId};
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
+use crate::security::nonces::OpenedNonce;
 use crate::services::messages::{self, Sent};
 use crate::services::rooms::{self, Access};
 use crate::urls::{login_url, room_checked_url, room_draft_url, room_sent_url, room_url};
@@ -162,14 +163,15 @@ async fn send(
     form: &MessageForm,
     is_script: bool,
 ) -> PageResult {
-    if is_of_another(state, user, room, form) {
+    let nonce = state.core.nonces.open(&form.nonce, room);
+    if is_of_another(user, form, nonce) {
         return another_person(state, user, room, form, is_script).await;
     }
     let text = match MessageText::parse(&form.text) {
         Ok(text) if !form.is_check() => text,
         text => return keep_in_box(state, user, room, form, text).await,
     };
-    match messages::send(&state.core, user, room, text, form.audience(), &form.nonce).await? {
+    match messages::send(&state.core, user, room, text, form.audience(), nonce).await? {
         Sent::Message(_) if is_script => {
             let nonce = (NONCE, state.core.nonces.make(user.user_id, room));
             Ok(HttpResponse::NoContent().insert_header(nonce).finish())
@@ -254,10 +256,9 @@ async fn too_many(
 
 /// Returns whether the form was made for another person. Its nonce says so under a signature, its field `for` even if the
 /// nonce is unreadable.
-fn is_of_another(state: &WebState, user: &CurrentUser, room: RoomId, form: &MessageForm) -> bool {
-    let owner = state.core.nonces.owner(&form.nonce, room);
+fn is_of_another(user: &CurrentUser, form: &MessageForm, nonce: Option<OpenedNonce>) -> bool {
     is_made_for_another(&form.made_for, user.user_id)
-        || owner.is_some_and(|owner| owner != user.user_id)
+        || nonce.is_some_and(|nonce| nonce.owner != user.user_id)
 }
 
 /// Gives the text back to the person who is signed in now: in the box of their own form if they may write in the room.
