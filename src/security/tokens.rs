@@ -70,7 +70,11 @@ impl TokenDigest {
     /// Returns the digest in lowercase hexadecimal, as the database stores it.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        let nibbles = self.0.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+        let digits = nibbles.filter_map(|nibble| char::from_digit(nibble.into(), 16));
+        let mut hex = String::with_capacity(64);
+        hex.extend(digits);
+        hex
     }
 }
 
