@@ -185,6 +185,14 @@ pub struct Visitor {
 }
 
 impl Visitor {
+    /// Returns the session of `request` if it is in use, which takes no waiting.
+    fn in_use(request: &HttpRequest) -> Option<Arc<LiveSession>> {
+        let state = state(request);
+        // Any other cookie counts only if the first does not.
+        let cookie = state.cookie.named(request.headers()).next()?;
+        sessions::find_in_use(&state.core, &cookie.unverified_key()?)
+    }
+
     /// Returns the sender of `request`.
     ///
     /// # Errors
@@ -259,6 +267,9 @@ impl FromRequest for CurrentUser {
     type Future = ExtractFuture<Self, AppError>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if let Some(live) = Visitor::in_use(request) {
+            return Box::pin(ready(Ok(Self(live))));
+        }
         let request = request.clone();
         Box::pin(async move { Self::of(&request).await })
     }
@@ -269,6 +280,9 @@ impl FromRequest for ScriptUser {
     type Future = ExtractFuture<Self, StatusOnly>;
 
     fn from_request(request: &HttpRequest, _: &mut Payload) -> Self::Future {
+        if let Some(live) = Visitor::in_use(request) {
+            return Box::pin(ready(Ok(Self(CurrentUser(live)))));
+        }
         let request = request.clone();
         Box::pin(async move { Ok(Self(CurrentUser::of(&request).await?)) })
     }
