@@ -1,10 +1,10 @@
 //! A cache of rows: each row is read once, and dropped when it changes.
 
-use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::{HashMap, HashMapExt};
 use tokio::sync::OnceCell;
 
 /// Values read from the database, by key.

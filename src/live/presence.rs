@@ -1,8 +1,9 @@
 //! Presence: the people who have a room's page open. In memory only.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use foldhash::{HashMap, HashSet, HashSetExt};
 
 use super::rooms::Room;
 use crate::domain::{RoomId, SiteTime, UserId};
@@ -45,13 +46,12 @@ impl Presence {
     #[must_use]
     pub fn people(&self, room: RoomId, now: SiteTime) -> HashSet<UserId> {
         let is_present = |(_, seen): &(&UserId, &SiteTime)| now < seen.plus(PRESENT_FOR);
-        self.lock().get(&room).map_or_else(HashSet::new, |people| {
-            people
-                .iter()
-                .filter(is_present)
-                .map(|(&user, _)| user)
-                .collect()
-        })
+        let mut present = HashSet::new();
+        if let Some(people) = self.lock().get(&room) {
+            present.reserve(people.len());
+            present.extend(people.iter().filter(is_present).map(|(&user, _)| user));
+        }
+        present
     }
 
     /// Frees the entries of people who are no longer present.

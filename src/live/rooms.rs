@@ -1,7 +1,8 @@
 //! Rooms in use, held in memory. Services read them from the database.
 
-use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::HashMap;
 
 use super::cache::Cache;
 use super::messages::Pulse;
@@ -39,6 +40,19 @@ pub struct Room {
     pub members: Vec<Member>,
     /// The role of each member.
     pub roles: HashMap<UserId, Role>,
+    /// The room's entry in the list of public rooms.
+    pub entry: ListEntry,
+}
+
+/// The HTML of a room's entry in the list of public rooms, made when somebody first looks at it.
+///
+/// It consists of pieces, between which is what differs from reader to reader.
+#[derive(Debug, Default)]
+pub struct ListEntry {
+    /// For members.
+    pub for_members: OnceLock<Vec<Box<str>>>,
+    /// For everybody else.
+    pub for_others: OnceLock<Vec<Box<str>>>,
 }
 
 /// A member of a room.

@@ -1,7 +1,6 @@
 //! Creating rooms, finding rooms, and who may access them.
 
-use std::cmp::Reverse;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,7 +21,7 @@ use crate::domain::{
     SiteTime, SlowMode, UserId,
 };
 use crate::live::done_forms::{Made, Turn};
-use crate::live::rooms::{Member, PublicName, PublicNames, Room, RoomLabel};
+use crate::live::rooms::{ListEntry, Member, PublicName, PublicNames, Room, RoomLabel};
 
 /// The number of rooms on one page of the list of public rooms.
 const LIST_PAGE: usize = 50;
@@ -43,8 +42,13 @@ pub enum Access {
 /// # Errors
 /// When the database fails.
 pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, Fault> {
-    let is_held = core.rooms.peek(room).is_some();
-    match find(core, room).await? {
+    let held = core.rooms.held(room);
+    let is_held = held.is_some();
+    let found = match held {
+        None => find(core, room).await?,
+        held => held,
+    };
+    match found {
         Some(room) if room.role_of(user).is_some() => Ok(Access::Member(room)),
         Some(room) if !room.is_private => Ok(Access::Outside(room)),
         _ => {
@@ -61,6 +65,9 @@ pub async fn access(core: &Core, room: RoomId, user: UserId) -> Result<Access, F
 
 /// Returns the room, without checking who may access it. Costs no query while the room is in use.
 pub(super) async fn find(core: &Core, room: RoomId) -> Result<Option<Arc<Room>>, Fault> {
+    if let Some(held) = core.rooms.held(room) {
+        return Ok(Some(held));
+    }
     core.rooms.get(room, async || read(core, room).await).await
 }
 
@@ -237,29 +244,28 @@ pub async fn public_list(
         // Comparing the lengths first avoids the setup of the search for a long needle.
         room.folded_name.len() >= searched.len() && room.folded_name.contains(&searched)
     };
-    let mut active: Vec<_> = core.messages.activity(now).await;
-    active.sort_unstable_by_key(|&(room, latest)| (Reverse(latest), room));
-    let active: Vec<&PublicName> = active
-        .iter()
-        .filter_map(|(room, _)| public.by_name.get(*public.positions.get(room)?))
-        .filter(|room| matches_search(room))
-        .collect();
-    let is_active: HashSet<RoomId> = active.iter().map(|room| room.id).collect();
-    let others = public.by_name.iter().filter(|room| matches_search(room));
+    let matching = public.by_name.iter().filter(|room| matches_search(room));
     let count = if searched.is_empty() {
         public.by_name.len()
     } else {
-        others.clone().count()
+        matching.clone().count()
     };
-    let others = others.filter(|room| !is_active.contains(&room.id));
-
     let pages = count.div_ceil(LIST_PAGE).max(1);
     let page = page.clamp(1, pages);
-    let mut rooms = Vec::new();
-    let ordered = active.iter().copied().chain(others);
-    for listed in ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE) {
+    let on_page = core.messages.activity(now, |activity| {
+        let active = activity.newest_first();
+        let active = active
+            .filter_map(|(room, _)| public.by_name.get(*public.positions.get(&room)?))
+            .filter(|room| matches_search(room));
+        let others = matching.filter(|room| !activity.has(room.id));
+        let ordered = active.chain(others).map(|room| room.id);
+        let on_page = ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE);
+        on_page.collect::<Vec<_>>()
+    });
+    let mut rooms = Vec::with_capacity(LIST_PAGE);
+    for room in on_page.await {
         // The room may have been deleted or made private since the list was read.
-        if let Some(room) = find(core, listed.id).await?.filter(|room| !room.is_private) {
+        if let Some(room) = find(core, room).await?.filter(|room| !room.is_private) {
             rooms.push(ListedRoom {
                 here: core.presence.count(&room, now),
                 is_member: room.role_of(user).is_some(),
@@ -530,6 +536,7 @@ async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
         is_private: room.is_private,
         owner: room.owner_id,
         members,
+        entry: ListEntry::default(),
     }))
 }
 

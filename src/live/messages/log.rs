@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::activity::Activity;
 use super::append::{Appended, Wish};
 use super::cursor::Cursor;
 use super::ignored::Ignored;
@@ -145,9 +146,12 @@ impl Messages {
         after: Option<MessageId>,
         now: SiteTime,
     ) -> usize {
-        self.read(room, now, |state, at| {
+        let Log::Memory(log) = &self.log;
+        // A room that is not held has no messages.
+        let count = log.read_held(room, now, |state, at| {
             state.new_for(reader, ignored, after, at)
-        })
+        });
+        count.unwrap_or(0)
     }
 
     /// Returns the authors of live messages in a room, each once, with the name they wrote under.
@@ -155,11 +159,10 @@ impl Messages {
         self.read(room, now, |state, at| state.authors(at))
     }
 
-    /// Returns the rooms with a live message, in no order, and when each room's newest live message was
-    /// posted.
-    pub async fn activity(&self, now: SiteTime) -> Vec<(RoomId, SiteTime)> {
+    /// Runs `look` on the rooms with a live message. No message is posted meanwhile.
+    pub async fn activity<T>(&self, now: SiteTime, look: impl FnOnce(&Activity) -> T) -> T {
         let Log::Memory(log) = &self.log;
-        log.activity(now)
+        log.activity(now, look)
     }
 
     /// Subscribes to a room's events. Subscribe before calling [`Messages::since`], and no event is missed

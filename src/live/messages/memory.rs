@@ -1,7 +1,8 @@
 //! The logs of all rooms in this process's memory.
 
-use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use foldhash::{HashMap, HashMapExt};
 
 use super::activity::Activity;
 use super::append::{Appended, Wish};
@@ -134,14 +135,26 @@ impl MemoryLog {
         }
     }
 
-    /// Returns the rooms with a live message, and when the newest of them was posted.
-    pub(super) fn activity(&self, now: SiteTime) -> Vec<(RoomId, SiteTime)> {
-        let (mut active, expired) = lock(&self.activity).at(now);
+    /// Runs `read` on the state of a held room and the time to go by.
+    pub(super) fn read_held<T>(
+        &self,
+        room: RoomId,
+        now: SiteTime,
+        read: impl FnOnce(&RoomState, SiteTime) -> T,
+    ) -> Option<T> {
+        self.with_log(room, |log| {
+            let at = log.advance(now);
+            read(log.state(), at)
+        })
+    }
+
+    /// Runs `look` on the rooms with a live message.
+    pub(super) fn activity<T>(&self, now: SiteTime, look: impl FnOnce(&Activity) -> T) -> T {
+        let expired = lock(&self.activity).expired(now);
         for room in expired {
-            let newest = self.change(room, now, |log, at| log.state().latest(at));
-            active.extend(newest.flatten().map(|newest| (room, newest.posted_at)));
+            self.change(room, now, |_, _| ());
         }
-        active
+        look(&lock(&self.activity))
     }
 
     /// Returns the pulse of a room.

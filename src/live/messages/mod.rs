@@ -27,6 +27,7 @@ mod room_log;
 mod state;
 mod subscription;
 
+pub use activity::Activity;
 pub use append::{Appended, Wish};
 pub use cursor::{Cursor, NotACursor};
 pub use event::NewMessage;

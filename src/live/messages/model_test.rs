@@ -671,9 +671,14 @@ impl World {
         }
         assert_eq!(run(self.messages.bytes()), self.bytes());
         assert!(self.bytes() <= self.capacity.bytes);
-        let mut activity = run(self.messages.activity(self.now));
+        let mut activity = self.activity();
         activity.sort();
         assert_eq!(activity, active);
+    }
+
+    fn activity(&self) -> Vec<(RoomId, SiteTime)> {
+        let all = |activity: &Activity| activity.newest_first().collect();
+        run(self.messages.activity(self.now, all))
     }
 
     /// All followers catch up, everything expires, and nothing is left in memory.
@@ -686,7 +691,7 @@ impl World {
         self.sweep();
 
         assert_eq!(run(self.messages.bytes()), 0);
-        assert_eq!(run(self.messages.activity(self.now)), []);
+        assert_eq!(self.activity(), []);
         for room in 0..ROOMS {
             // A room that is not held knows no version.
             let wish = Wish {

@@ -1,7 +1,9 @@
 //! The nonces that were used in a room, each with the message it led to.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
+
+use foldhash::{HashMap, HashMapExt};
 
 use crate::domain::{MessageId, MessageText, NonceId, SiteTime};
 

@@ -1,8 +1,9 @@
 //! When each room's messages last changed, for polls that tell how many messages are new in a reader's other rooms.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+
+use foldhash::HashMap;
 
 use super::state::NEVER;
 use crate::domain::{RoomId, SiteTime};

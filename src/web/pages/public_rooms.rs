@@ -1,10 +1,14 @@
 //! Public rooms: the list of all public rooms, each with a button to join.
 
+use std::fmt;
+
 use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
-use crate::services::rooms::{self, RoomList};
+use crate::domain::UserId;
+use crate::live::rooms::Room;
+use crate::services::rooms::{self, ListedRoom, RoomList};
 use crate::urls::public_rooms_url;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
@@ -53,5 +57,76 @@ pub async fn show(
 impl PublicRoomsPage<'_> {
     fn page_url(&self, page: usize) -> String {
         public_rooms_url(self.search, page)
+    }
+
+    /// Returns the HTML of a room's entry.
+    fn entry<'a>(&self, listed: &'a ListedRoom) -> Entry<'a> {
+        let entry = &listed.room.entry;
+        let made = if listed.is_member {
+            &entry.for_members
+        } else {
+            &entry.for_others
+        };
+        Entry {
+            pieces: made.get_or_init(|| pieces(&listed.room, listed.is_member)),
+            here: listed.here,
+            reader: self.layout.user_id,
+        }
+    }
+}
+
+/// A room's entry in the list.
+#[derive(Template)]
+#[template(path = "public_room.html")]
+struct PublicRoom<'a> {
+    room: &'a Room,
+    is_member: bool,
+    /// Stands for the number of people who have the room open.
+    here: char,
+    /// Stands for the reader's id.
+    reader: char,
+}
+
+/// Stands for what differs from reader to reader. No text on a page has this character, which HTML forbids.
+const GAP: char = '\0';
+
+/// Returns the HTML of a room's entry without what differs from reader to reader.
+fn pieces(room: &Room, is_member: bool) -> Vec<Box<str>> {
+    let entry = PublicRoom {
+        room,
+        is_member,
+        here: GAP,
+        reader: GAP,
+    };
+    // Rendering fails only if a value's `Display` fails, and no value of a room does.
+    let html = entry.render().unwrap_or_else(|error| {
+        tracing::error!(%error, "rendering a room's entry failed");
+        String::new()
+    });
+    html.split(GAP).map(Box::from).collect()
+}
+
+/// Writes a room's entry for a reader.
+struct Entry<'a> {
+    pieces: &'a [Box<str>],
+    here: usize,
+    reader: Option<UserId>,
+}
+
+impl fmt::Display for Entry<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [start, rest @ ..] = self.pieces else {
+            return Ok(());
+        };
+        f.write_str(start)?;
+        for (position, piece) in rest.iter().enumerate() {
+            match (position, self.reader) {
+                (0, _) => self.here.fmt(f)?,
+                (_, Some(reader)) => reader.fmt(f)?,
+                (_, None) => {}
+            }
+            f.write_str(piece)?;
+        }
+        Ok(())
     }
 }

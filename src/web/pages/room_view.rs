@@ -1,10 +1,10 @@
 //! The view of a room for its members, used by the room page and after a refused message.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
 use std::sync::Arc;
 
 use askama::Template;
+use foldhash::HashSet;
 
 use crate::domain::{Audience, InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
 use crate::live::messages::Message;
@@ -192,7 +192,7 @@ impl<'a> RoomPage<'a> {
         };
         let here = state.core.presence.people(room.id, now);
         let mut members: Vec<&Member> = room.members.iter().collect();
-        members.sort_by_key(|member| !here.contains(&member.user_id));
+        members.sort_by_cached_key(|member| !here.contains(&member.user_id));
         members.truncate(MEMBERS_SHOWN);
         Ok(Self {
             layout: Layout::new(state, Some(user), NavPage::Other),
