@@ -38,9 +38,7 @@ impl MessageHtml<'_> {
 /// The kind of reader that a message is rendered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Reader {
-    /// A reader who may not delete the message.
-    Other,
-    /// The author, who may delete the message.
+    /// The author, who may delete the message. What only they are shown is marked.
     Author,
     /// A moderator, who may delete the message.
     Moderator,
@@ -48,19 +46,31 @@ enum Reader {
     Reporter,
 }
 
+/// Stands before and after what only the author is shown. No message has this character, which HTML forbids.
+const MARK: char = '\0';
+
 /// Renders a message once for all its readers. The server passes this function to the message log.
 #[must_use]
 pub fn render(message: &Message) -> Rendered {
-    let html = |reader| {
-        // Rendering fails only if a value's `Display` fails, and no value of a message does.
-        html(message, reader).unwrap_or_else(|error| {
-            tracing::error!(%error, "message rendering failed");
-            String::new()
-        })
-    };
+    // Rendering fails only if a value's `Display` fails, and no value of a message does.
+    let marked = html(message, Reader::Author).unwrap_or_else(|error| {
+        tracing::error!(%error, "message rendering failed");
+        String::new()
+    });
+    let mut for_others = String::with_capacity(marked.len());
+    let mut for_author = String::with_capacity(marked.len());
+    for (position, part) in marked.split(MARK).enumerate() {
+        for_author.push_str(part);
+        if position % 2 == 0 {
+            for_others.push_str(part);
+        }
+    }
+    for html in [&mut for_others, &mut for_author] {
+        html.shrink_to_fit();
+    }
     Rendered {
-        for_others: html(Reader::Other).into(),
-        for_author: html(Reader::Author).into(),
+        for_others: for_others.into(),
+        for_author: for_author.into(),
     }
 }
 
@@ -197,7 +207,8 @@ mod tests {
                 namesake,
                 ..*message
             };
-            let html = Html::parse_fragment(&html(&message, reader).unwrap());
+            let html = html(&message, reader).unwrap().replace(MARK, "");
+            let html = Html::parse_fragment(&html);
             let link = Selector::parse("a.delete").unwrap();
             let link = html.select(&link).next().unwrap();
             assert_eq!(text_in(link), "Delete");

@@ -28,6 +28,10 @@ impl Ignored {
         self.people.binary_search(&author).is_ok()
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.people.is_empty()
+    }
+
     pub(super) fn shows(&self, message: &Message) -> bool {
         !self.has(message.author)
     }

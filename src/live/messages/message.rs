@@ -3,19 +3,21 @@
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use bytestring::ByteString;
+
 use super::event::NewMessage;
 use crate::domain::{MessageId, MessageText, NonceId, RoomId, SiteTime, Timestamp, UserId};
 
 /// Renders a message whose [`Message::rendered`] is still empty.
 pub type Renderer = Arc<dyn Fn(&Message) -> Rendered + Send + Sync>;
 
-/// The HTML of a message, in the forms its readers need.
+/// The HTML of a message, in the forms its readers need. Clones share the bytes, so all answers to waiting polls do.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Rendered {
     /// The HTML for everybody but the author.
-    pub for_others: Box<str>,
+    pub for_others: ByteString,
     /// The HTML for the author.
-    pub for_author: Box<str>,
+    pub for_author: ByteString,
 }
 
 /// A posted message. Never changes: a message with another deadline is a new value with the same id.
@@ -92,6 +94,16 @@ impl Message {
     /// Returns the HTML for `reader`.
     #[must_use]
     pub fn html_for(&self, reader: UserId) -> &str {
+        self.form_for(reader)
+    }
+
+    /// Returns the HTML for `reader`, which all who get it share.
+    #[must_use]
+    pub fn shared_html_for(&self, reader: UserId) -> ByteString {
+        self.form_for(reader).clone()
+    }
+
+    fn form_for(&self, reader: UserId) -> &ByteString {
         if reader == self.author {
             &self.rendered.for_author
         } else {
@@ -106,16 +118,18 @@ impl Message {
     }
 
     /// Returns the bytes that the message takes in memory: itself, its texts, its place in the ring, its
-    /// nonce, and the allocator's overhead for the message and its three boxed texts.
+    /// nonce, what counts the answers that share its HTML, and the allocator's overhead for all of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const ALLOCATION: usize = 2 * size_of::<usize>();
         const NONCE: usize = 2 * size_of::<NonceId>() + size_of::<(u64, MessageId, SiteTime)>();
+        const SHARED: usize = 3 * size_of::<usize>();
         const OVERHEAD: usize = size_of::<Message>()
             + 2 * size_of::<usize>()
             + size_of::<Arc<Message>>()
             + NONCE
-            + 4 * ALLOCATION;
+            + 2 * SHARED
+            + 6 * ALLOCATION;
         OVERHEAD
             + self.author_name.len()
             + self.text.as_str().len()

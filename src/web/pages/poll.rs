@@ -1,10 +1,11 @@
 //! The poll endpoint: returns what happened in a room since the last poll by `room.js`.
 
+use std::fmt::Write;
 use std::sync::Arc;
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
-use actix_web::web::{Data, Path};
+use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -35,6 +36,9 @@ const ROOMS: HeaderName = HeaderName::from_static("mirage-rooms");
 /// The header with the server's site time in milliseconds, the clock of the messages' deadlines.
 const TIME: HeaderName = HeaderName::from_static("mirage-time");
 
+/// The length in bytes of the element for a message that went, at most.
+const GONE_BYTES: usize = 48;
+
 /// The query parameters.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -54,12 +58,13 @@ pub struct PollQuery {
 pub async fn show(
     state: Data<WebState>,
     user: ScriptUser,
-    room: Path<String>,
     request: HttpRequest,
 ) -> Result<HttpResponse, StatusOnly> {
     let ScriptUser(user) = user;
     // Parsed here, not by extractors, because their errors would be answered with an error page.
-    let room = room.parse().ok().map(RoomId).ok_or(AppError::NoSuchRoom)?;
+    let room = request.match_info().get("room");
+    let room = room.and_then(|room| room.parse().ok().map(RoomId));
+    let room = room.ok_or(AppError::NoSuchRoom)?;
     let query = Query::<PollQuery>::parse(request.query_string())?;
     if is_made_for_another(&query.made_for, user.user_id) {
         let name = user.user_name.to_string();
@@ -110,18 +115,13 @@ fn answer(state: &WebState, asked: Option<Cursor>, news: &News, reader: UserId) 
     };
     let cursor = since.cursor();
     let mut response = HttpResponse::build(status);
-    response.insert_header((CURSOR, cursor.to_string()));
+    response.insert_header((CURSOR, header(cursor.to_string())));
     response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
     if news.audience == Audience::Everyone {
         response.insert_header((PUBLIC, HeaderValue::from_static("1")));
     }
     if !news.elsewhere.is_empty() {
-        let rooms = news
-            .elsewhere
-            .iter()
-            .map(|(room, new)| format!("{room}={new}"));
-        let rooms: Vec<String> = rooms.collect();
-        response.insert_header((ROOMS, rooms.join(", ")));
+        response.insert_header((ROOMS, header(listed(&news.elsewhere))));
     }
     if matches!(since, Since::Reset(_)) {
         let is_restart = asked.is_some_and(|asked| !asked.is_of_life_of(cursor));
@@ -143,13 +143,34 @@ fn answer(state: &WebState, asked: Option<Cursor>, news: &News, reader: UserId) 
     }
 }
 
-fn fragment(added: &[Arc<Message>], removed: &[MessageId], reader: UserId) -> String {
-    let mut html = String::new();
+/// Returns a header's value that consists of visible characters, without a copy.
+fn header(value: String) -> HeaderValue {
+    HeaderValue::from_maybe_shared(Bytes::from(value)).unwrap_or(HeaderValue::from_static(""))
+}
+
+fn listed(rooms: &[(RoomId, usize)]) -> String {
+    let mut list = String::new();
+    for (room, new) in rooms {
+        let comma = if list.is_empty() { "" } else { ", " };
+        // Writing to a string does not fail.
+        let _ = write!(list, "{comma}{room}={new}");
+    }
+    list
+}
+
+/// Returns the elements for these messages. All answers with a single message share its bytes.
+fn fragment(added: &[Arc<Message>], removed: &[MessageId], reader: UserId) -> Bytes {
+    if let ([message], []) = (added, removed) {
+        return message.shared_html_for(reader).into_bytes();
+    }
+    let length = added.iter().map(|message| message.html_for(reader).len());
+    let mut html = String::with_capacity(length.sum::<usize>() + removed.len() * GONE_BYTES);
     for message in removed {
-        html.push_str(&format!(r#"<li id="m{message}" data-gone></li>"#));
+        // Writing to a string does not fail.
+        let _ = write!(html, r#"<li id="m{message}" data-gone></li>"#);
     }
     for message in added {
         html.push_str(message.html_for(reader));
     }
-    html
+    html.into()
 }
