@@ -7,11 +7,15 @@ use std::sync::Arc;
 use mirage::cli::{self, CommandError};
 use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig};
+use mirage::server::allocator::{self, Allocator};
 use mirage::server::application::{Application, StartupError};
-use mirage::server::{allocator, logging};
+use mirage::server::logging;
 use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
+
+#[global_allocator]
+static ALLOCATOR: Allocator = Allocator::new();
 
 /// The reason why the program ends without success, as a sentence for the operator.
 enum Failure {
