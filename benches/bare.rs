@@ -16,8 +16,8 @@ use tokio::sync::watch;
 
 use crate::http::{Answer, Request};
 
-/// The number of rooms to wait in, numbered from 0.
-const ROOMS: usize = 1_000;
+/// The number of rooms to wait in and one, since Mirage numbers its rooms from 1.
+const ROOMS: usize = 1_001;
 
 /// The response to all requests with this method, path and `Accept-Encoding`, with any query.
 #[derive(Clone)]

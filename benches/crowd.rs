@@ -60,6 +60,11 @@ impl Crowd {
         Self { receipts, clients }
     }
 
+    /// Closes the connections of all clients.
+    pub async fn leave(&mut self) {
+        self.clients.shutdown().await;
+    }
+
     /// The number of clients.
     pub fn size(&self) -> usize {
         self.clients.len()
