@@ -114,6 +114,10 @@ impl Dataset {
                 password_hash: Set(self.password_hash.clone()),
                 announcements: Set(Announcements::Each),
                 created_at: Set(self.now),
+                is_operator: Set(false),
+                suspended_at: Set(None),
+                suspension_reason: Set(None),
+                reset_at: Set(None),
             });
             // As long as the server's own tokens.
             let random = u128::from_be_bytes(random_bytes());

@@ -43,7 +43,7 @@ pub enum Command {
 /// A command for the operator.
 #[derive(Debug, Subcommand)]
 pub enum Operation {
-    /// List users, reset a password, delete a user
+    /// List users, reset a password, delete a user, choose the operators
     #[command(subcommand, arg_required_else_help = false)]
     User(UserCommand),
 
@@ -84,7 +84,7 @@ pub enum UserCommand {
     /// List users, one per line
     ///
     /// Each line has these columns, separated by tabs: name, creation time of the account, number of
-    /// rooms, number of browsers signed in.
+    /// rooms, number of browsers signed in, and `active`, `operator` or `suspended`.
     List {
         /// The database of the server.
         #[command(flatten)]
@@ -119,6 +119,31 @@ pub enum UserCommand {
         /// Whether to ask for confirmation.
         #[command(flatten)]
         deleting: Deleting,
+
+        /// The database of the server.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
+    /// Make a user an operator, who can moderate the site in a browser
+    ///
+    /// Operators see all users and public rooms, and reports about a public room's only moderator. They can
+    /// suspend and delete users, delete public rooms, and create sign-up and reset links. A reset link gives
+    /// whoever uses it all rooms of that user, private ones too. The user is signed out everywhere, and is an
+    /// operator from the next sign-in on.
+    MakeOperator {
+        /// Name of the user. It can be typed in any letter case
+        name: String,
+
+        /// The database of the server.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
+    /// Make an operator an ordinary user again, and sign them out everywhere
+    RemoveOperator {
+        /// Name of the user. It can be typed in any letter case
+        name: String,
 
         /// The database of the server.
         #[command(flatten)]
@@ -938,6 +963,9 @@ mod tests {
             (&["user", "--help"][..], "list"),
             (&["user", "--help"], "reset-password"),
             (&["user", "--help"], "delete"),
+            (&["user", "--help"], "make-operator"),
+            (&["user", "--help"], "remove-operator"),
+            (&["user", "make-operator", "--help"], "private ones too"),
             (&["room", "--help"], "list"),
             (&["room", "--help"], "delete"),
             (&["user", "list", "--help"], "MIRAGE_DATABASE_URL"),

@@ -1,6 +1,6 @@
 //! The URLs of pages, for pages and for the operator's commands. The table of routes is in `web/routes.rs`.
 
-use crate::domain::{Audience, MessageId, RoomId};
+use crate::domain::{Audience, MessageId, RoomId, UserId};
 
 /// The fragment of each link into a room: the first message that is new for the reader, or else the end of the list.
 pub const NOW: &str = "#now";
@@ -35,6 +35,12 @@ pub fn reset_url(token: &str) -> String {
     format!("/reset/{token}")
 }
 
+/// Returns the URL of the page that tells a person of a reset link that changed their password, and leads on to `next`.
+#[must_use]
+pub fn account_reset_url(next: Option<&str>) -> String {
+    with_next("/account/reset", next)
+}
+
 /// Returns the URL of one page of the list of public rooms whose names contain `search`. Pages are counted
 /// from 1.
 #[must_use]
@@ -44,6 +50,45 @@ pub fn public_rooms_url(search: &str, page: usize) -> String {
     } else {
         format!("/rooms?search={}&page={page}", percent_encode(search))
     }
+}
+
+/// Returns the URL of one page of the operators' list of people whose names contain `search`. Pages are counted from 1.
+#[must_use]
+pub fn site_people_url(search: &str, page: u64) -> String {
+    listed_url("/site/people", search, page)
+}
+
+/// Returns the URL of one page of the operators' list of public rooms whose names contain `search`. Pages are counted
+/// from 1.
+#[must_use]
+pub fn site_rooms_url(search: &str, page: u64) -> String {
+    listed_url("/site/rooms", search, page)
+}
+
+fn listed_url(path: &str, search: &str, page: u64) -> String {
+    if search.is_empty() {
+        format!("{path}?page={page}")
+    } else {
+        format!("{path}?search={}&page={page}", percent_encode(search))
+    }
+}
+
+/// Returns the URL of an operator's page about a person.
+#[must_use]
+pub fn site_person_url(person: UserId) -> String {
+    format!("/site/people/{person}")
+}
+
+/// Returns the URL of an operator's page about a person with the confirmation `done`.
+#[must_use]
+pub fn site_person_done_url(person: UserId, done: &str) -> String {
+    format!("/site/people/{person}?done={done}")
+}
+
+/// Returns the URL of an operator's page about a public room.
+#[must_use]
+pub fn site_room_url(room: RoomId) -> String {
+    format!("/site/rooms/{room}")
 }
 
 /// Returns the URL of a room, at what is new there for the reader.

@@ -17,6 +17,7 @@ mod m20261129_000007_versions;
 mod m20261129_000008_name_keys;
 mod m20261129_000009_ignored_people;
 mod m20261129_000010_site;
+mod m20261129_000011_operators;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -35,6 +36,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000008_name_keys::Migration),
             Box::new(m20261129_000009_ignored_people::Migration),
             Box::new(m20261129_000010_site::Migration),
+            Box::new(m20261129_000011_operators::Migration),
         ]
     }
 }

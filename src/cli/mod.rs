@@ -11,7 +11,7 @@ use crate::config::{Address, Deleting, Operation, RoomCommand, Storage, UserComm
 use crate::core::Fault;
 use crate::database::backup::{self, CopyError};
 use crate::database::connection::{self, OpenError};
-use crate::services::operators::{self, ListedPerson, ListedRoom};
+use crate::services::operators::{self, ListedPerson, ListedRoom, OperatorSet};
 use crate::urls::{register_url, reset_url};
 
 /// The reason why a command changed nothing, as a sentence for the operator.
@@ -28,6 +28,9 @@ pub enum CommandError {
         /// The name as it was typed.
         name: String,
     },
+    /// A suspended user cannot become an operator.
+    #[error("{0} is suspended: an operator can lift the suspension first")]
+    Suspended(String),
     /// The operator did not confirm.
     #[error("nothing was deleted")]
     NotConfirmed,
@@ -83,7 +86,9 @@ fn storage(operation: &Operation) -> &Storage {
         Operation::User(
             UserCommand::List { storage }
             | UserCommand::ResetPassword { storage, .. }
-            | UserCommand::Delete { storage, .. },
+            | UserCommand::Delete { storage, .. }
+            | UserCommand::MakeOperator { storage, .. }
+            | UserCommand::RemoveOperator { storage, .. },
         )
         | Operation::Room(RoomCommand::List { storage } | RoomCommand::Delete { storage, .. })
         | Operation::Backup { storage, .. }
@@ -145,6 +150,16 @@ async fn execute(
             }
             Ok(format!("Deleted the user {stored}.\n"))
         }
+        Operation::User(UserCommand::MakeOperator { name, .. }) => {
+            let stored = set_operator(database, name, true, clock).await?;
+            Ok(format!(
+                "{stored} is an operator, from the next sign-in on.\n"
+            ))
+        }
+        Operation::User(UserCommand::RemoveOperator { name, .. }) => {
+            let stored = set_operator(database, name, false, clock).await?;
+            Ok(format!("{stored} is not an operator.\n"))
+        }
         Operation::Room(RoomCommand::List { .. }) => {
             let rooms = operators::rooms(database).await?;
             Ok(rooms.iter().map(room_line).collect())
@@ -174,6 +189,20 @@ async fn execute(
     }
 }
 
+/// Makes a user an operator, or takes that back. Returns the stored name.
+async fn set_operator(
+    database: &DatabaseConnection,
+    name: &str,
+    is_operator: bool,
+    clock: &dyn Clock,
+) -> Result<String, CommandError> {
+    match operators::set_operator(database, name, is_operator, clock.now()).await? {
+        OperatorSet::Done(stored) => Ok(stored),
+        OperatorSet::Suspended(stored) => Err(CommandError::Suspended(stored)),
+        OperatorSet::Unknown => Err(unknown_person(name)),
+    }
+}
+
 fn unknown_person(name: &str) -> CommandError {
     CommandError::Unknown {
         what: "user",
@@ -191,8 +220,10 @@ fn unknown_room(name: &str) -> CommandError {
 fn person_line(person: &ListedPerson) -> String {
     let (name, created_at) = (&person.name, person.created_at.to_rfc3339());
     format!(
-        "{name}\t{created_at}\t{}\t{}\n",
-        person.rooms, person.sessions
+        "{name}\t{created_at}\t{}\t{}\t{}\n",
+        person.rooms,
+        person.sessions,
+        person.standing.as_str()
     )
 }
 

@@ -44,6 +44,13 @@ pub enum Made {
         /// How long the link works, and for how many people, as the form said.
         choice: (InviteLifetime, InviteUses),
     },
+    /// A sign-up link or, if there is a person, the link that resets the person's password, made by an operator.
+    OneTimeLink {
+        /// The person whose password the link resets.
+        person: Option<UserId>,
+        /// The link's token.
+        token: Token,
+    },
     /// The end of something: a message, a room, a membership. The answer led to this address.
     End(String),
 }

@@ -25,6 +25,9 @@ pub struct LiveSession {
     pub user_id: UserId,
     /// That person's name.
     pub user_name: Arc<str>,
+    /// Whether that person may moderate the site, when the session was read. For links only: pages for operators ask
+    /// the database.
+    pub is_operator: bool,
     /// When the session began.
     pub created_at: Timestamp,
     last_seen: AtomicI64,
@@ -41,7 +44,7 @@ impl LiveSession {
     #[must_use]
     pub fn new(
         digest: TokenDigest,
-        (user_id, user_name): (UserId, String),
+        (user_id, user_name, is_operator): (UserId, String, bool),
         created_at: Timestamp,
         last_seen: Timestamp,
         cancelled: CancellationToken,
@@ -50,6 +53,7 @@ impl LiveSession {
             digest,
             user_id,
             user_name: user_name.into(),
+            is_operator,
             created_at,
             last_seen: AtomicI64::new(last_seen.0),
             last_seen_in_database: AtomicI64::new(last_seen.0),

@@ -1,6 +1,7 @@
 //! Creating an account, signing in, and managing one's own account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseTransaction, EntityTrait, JoinType, QueryFilter,
@@ -15,7 +16,9 @@ use crate::database::entities::{ignored_person, room, room_member, user};
 use crate::database::errors::is_duplicate;
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{Commit, RollBack};
-use crate::domain::{AccountPassword, Announcements, PlainPassword, Requester, UserId, Username};
+use crate::domain::{
+    AccountPassword, Announcements, PlainPassword, Requester, Timestamp, UserId, Username,
+};
 use crate::live::done_forms::{Made, Turn};
 use crate::live::settings::Settings;
 use crate::security::tokens::Token;
@@ -64,10 +67,12 @@ pub enum Registered {
 /// The outcome of signing in.
 #[derive(Debug)]
 pub enum SignedIn {
-    /// The person is signed in with this key.
-    As(Token),
+    /// This person is signed in with this key.
+    As(UserId, Token),
     /// The account does not exist, or the password is wrong. The two cases look the same to the person.
     Refused,
+    /// The name and the password are right, but an operator has suspended the account, for this reason.
+    Suspended(String),
 }
 
 /// Creates an account and signs the person in. Spends the sign-up link only if the account is created.
@@ -117,7 +122,9 @@ pub async fn register(
             Err(error) if is_duplicate(&error) => return Ok(RollBack(Registered::NameTaken)),
             Err(error) => return Err(error.into()),
         };
-        let (key, changes) = session.activate(transaction, user).await?;
+        let Some((key, changes)) = session.activate(transaction, user).await? else {
+            return Err(Fault::Bug("a new account is suspended".into()));
+        };
         Ok(Commit(Registered::SignedIn(user, key), changes))
     })
     .await
@@ -150,32 +157,37 @@ pub async fn sign_in(
         let passwords = &core.passwords;
         let renewed_hash = passwords.renew(requester, password.clone(), hash, verified);
         let renewed_hash = renewed_hash.await?;
-        if let Some(key) = begin_session(core, user, renewed_hash, client.clone()).await? {
-            return Ok(SignedIn::As(key));
+        let signed_in = begin_session(core, user, renewed_hash, client.clone()).await?;
+        if let Some(signed_in) = signed_in {
+            return Ok(signed_in);
         }
         // The stored hash has changed since it was verified. It may be a renewed hash of the same password,
         // if the person signed in twice at once, so try again.
     }
 }
 
-/// Begins a session for a person whose password was right, and stores the renewed hash, if there is one.
-/// Returns the session's key, or `None` if the stored hash is no longer the one that was verified.
+/// Begins a session for a person whose password was right, unless the account is suspended, and stores the renewed
+/// hash, if there is one. Returns `None` if the stored hash is no longer the one that was verified.
 async fn begin_session(
     core: &Arc<Core>,
     user: user::Model,
     renewed_hash: Option<String>,
     client: Client,
-) -> Result<Option<Token>, Fault> {
+) -> Result<Option<SignedIn>, Fault> {
     let session = PendingSession::new(core, client);
     core.change(async move |transaction| {
-        if !has_hash(transaction, user.id, &user.password_hash).await? {
+        let row = user::Entity::find_by_id(user.id).one(transaction).await?;
+        let Some(row) = row.filter(|row| row.password_hash == user.password_hash) else {
             return Ok(RollBack(None));
-        }
+        };
         if let Some(renewed) = &renewed_hash {
             set_hash(transaction, user.id, renewed.clone()).await?;
         }
-        let (key, changes) = session.activate(transaction, user.id).await?;
-        Ok(Commit(Some(key), changes))
+        let Some((key, changes)) = session.activate(transaction, user.id).await? else {
+            let reason = row.suspension_reason.unwrap_or_default();
+            return Ok(RollBack(Some(SignedIn::Suspended(reason))));
+        };
+        Ok(Commit(Some(SignedIn::As(user.id, key)), changes))
     })
     .await
 }
@@ -187,6 +199,8 @@ pub enum PasswordChanged {
     SignedInAgain(Token),
     /// The current password is wrong, or was changed in the meantime.
     WrongPassword,
+    /// An operator has suspended the account in the meantime, which has ended the session.
+    SignedOut,
 }
 
 /// Changes the password of `user`, ends all their sessions, and begins a new session for the browser that
@@ -211,14 +225,16 @@ pub async fn change_password(
     let session = PendingSession::new(core, client);
     let made = move |outcome: &PasswordChanged| match outcome {
         PasswordChanged::SignedInAgain(key) => Some(password_made(user, key)),
-        PasswordChanged::WrongPassword => None,
+        PasswordChanged::WrongPassword | PasswordChanged::SignedOut => None,
     };
     core.change_by_form(turn, made, async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
             return Ok(RollBack(PasswordChanged::WrongPassword));
         }
         let ended = replace_password(transaction, user, &password_hash).await?;
-        let (key, changes) = session.activate(transaction, user).await?;
+        let Some((key, changes)) = session.activate(transaction, user).await? else {
+            return Ok(RollBack(PasswordChanged::SignedOut));
+        };
         let changes = ended.into_iter().chain(changes).collect();
         Ok(Commit(PasswordChanged::SignedInAgain(key), changes))
     })
@@ -230,11 +246,14 @@ pub async fn change_password(
 pub enum Reset {
     /// The password of this person was changed. All other sessions have ended, and they are signed in with this key.
     SignedIn(UserId, Token),
+    /// The password was changed, and nobody is signed in, because the account is suspended.
+    Suspended,
     /// The reset link has expired, was used, or never existed.
     DeadLink,
 }
 
-/// Sets a new password for the person whose reset link this is, ends all their sessions, and signs them in.
+/// Sets a new password for the person whose reset link this is, ends all their sessions, and signs them in. For
+/// [`RESET_TOLD_FOR`], the person is told of it.
 ///
 /// # Errors
 /// When the database or the password hashing fails.
@@ -252,18 +271,51 @@ pub async fn reset_password(
     let now = core.clock.now();
     let made = |outcome: &Reset| match outcome {
         Reset::SignedIn(user, key) => Some(password_made(*user, key)),
-        Reset::DeadLink => None,
+        Reset::Suspended | Reset::DeadLink => None,
     };
     core.change_by_form(turn, made, async move |transaction| {
         let Some(user) = one_time_links::spend_reset(transaction, &link, now).await? else {
             return Ok(RollBack(Reset::DeadLink));
         };
         let ended = replace_password(transaction, user, &password_hash).await?;
-        let (key, changes) = session.activate(transaction, user).await?;
+        note_reset(transaction, user, now).await?;
+        let Some((key, changes)) = session.activate(transaction, user).await? else {
+            return Ok(Commit(Reset::Suspended, ended));
+        };
         let changes = ended.into_iter().chain(changes).collect();
         Ok(Commit(Reset::SignedIn(user, key), changes))
     })
     .await
+}
+
+/// How long a person is told that a reset link has changed their password. Nothing ends it before, so that an operator
+/// who uses the link instead of the person cannot hide it.
+const RESET_TOLD_FOR: Duration = Duration::from_secs(30 * 86_400);
+
+/// Returns when a reset link last changed the password of `user`, if that was in the last 30 days. Only operators make
+/// such links.
+///
+/// # Errors
+/// When the database fails.
+pub async fn recent_reset(core: &Core, user: UserId) -> Result<Option<Timestamp>, Fault> {
+    let row = user::Entity::find_by_id(user).one(&core.database).await?;
+    let since = core.clock.now().minus(RESET_TOLD_FOR);
+    let reset_at = row.and_then(|row| row.reset_at);
+    Ok(reset_at.filter(|reset_at| *reset_at > since))
+}
+
+async fn note_reset(
+    database: &impl ConnectionTrait,
+    user: UserId,
+    now: Timestamp,
+) -> Result<(), Fault> {
+    let row = user::ActiveModel {
+        id: Set(user),
+        reset_at: Set(Some(now)),
+        ..Default::default()
+    };
+    user::Entity::update(row).exec(database).await?;
+    Ok(())
 }
 
 /// A form that set a password a moment ago.
@@ -294,8 +346,18 @@ pub async fn done_password_form(
     }))
 }
 
+/// The outcome of sending a form that sets a password again.
+#[derive(Debug)]
+pub enum SignedInAgain {
+    /// The person is signed in with this key.
+    As(Token),
+    /// The password is not the account's.
+    WrongPassword,
+    /// An operator has suspended the account in the meantime.
+    Suspended,
+}
+
 /// Signs the person in whose form was `done` in an earlier `turn` and is sent again with the same new password.
-/// Returns the session's key, or `None` if the password is not the account's.
 ///
 /// The session is the one that the form has begun, or another if that one has ended or belongs to another browser.
 /// Callers count an attempt at the password first.
@@ -308,24 +370,29 @@ pub async fn sign_in_again(
     done: DonePasswordForm,
     password: PlainPassword,
     client: Client,
-) -> Result<Option<Token>, Fault> {
+) -> Result<SignedInAgain, Fault> {
     let DonePasswordForm { user, key, .. } = done;
     let requester = Requester::Address(client.address);
     let Some(verified) = verified_hash(core, requester, user, password).await? else {
-        return Ok(None);
+        return Ok(SignedInAgain::WrongPassword);
     };
     let session = PendingSession::new(core, client);
-    let made = move |key: &Option<Token>| key.as_ref().map(|key| password_made(user, key));
+    let made = move |outcome: &SignedInAgain| match outcome {
+        SignedInAgain::As(key) => Some(password_made(user, key)),
+        SignedInAgain::WrongPassword | SignedInAgain::Suspended => None,
+    };
     core.change_by_form(turn, made, async move |transaction| {
         if !has_hash(transaction, user, &verified).await? {
-            return Ok(RollBack(None));
+            return Ok(RollBack(SignedInAgain::WrongPassword));
         }
-        let rejoined = session.rejoin(transaction, user, &key).await?;
-        let (key, changes) = match rejoined {
-            Some(changes) => (key.clone(), changes),
+        let begun = match session.rejoin(transaction, user, &key).await? {
+            Some(changes) => Some((key.clone(), changes)),
             None => session.activate(transaction, user).await?,
         };
-        Ok(Commit(Some(key), changes))
+        Ok(match begun {
+            Some((key, changes)) => Commit(SignedInAgain::As(key), changes),
+            None => RollBack(SignedInAgain::Suspended),
+        })
     })
     .await
 }
@@ -465,7 +532,7 @@ pub(super) async fn delete(
 }
 
 /// Returns the password hash of `user`, if `password` is right.
-async fn verified_hash(
+pub(super) async fn verified_hash(
     core: &Core,
     requester: Requester,
     user: UserId,
@@ -494,7 +561,7 @@ async fn set_hash(
 
 /// Returns whether `hash` is still the password hash of `user`. Verifying takes a while, in which the
 /// password can be changed or the account deleted.
-async fn has_hash(
+pub(super) async fn has_hash(
     database: &impl ConnectionTrait,
     user: UserId,
     hash: &str,

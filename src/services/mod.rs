@@ -17,3 +17,4 @@ pub mod reports;
 pub mod room_settings;
 pub mod rooms;
 pub mod sessions;
+pub mod site_moderation;

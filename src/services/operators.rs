@@ -6,7 +6,8 @@
 use std::collections::HashMap;
 
 use sea_orm::{
-    DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, TransactionTrait,
+    DatabaseConnection, EntityTrait, QueryFilter, QueryOrder, QuerySelect, Select, Set,
+    TransactionTrait,
 };
 
 use super::{accounts, name_keys, one_time_links, sessions};
@@ -32,6 +33,41 @@ pub struct ListedPerson {
     pub rooms: u64,
     /// The number of the person's sessions that have not expired.
     pub sessions: u64,
+    /// What the person may do.
+    pub standing: Standing,
+}
+
+/// What a person may do on the site.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Standing {
+    /// The person may use the site.
+    Active,
+    /// The person may also moderate the site.
+    Operator,
+    /// An operator has suspended the account: nobody can sign in to it.
+    Suspended,
+}
+
+impl Standing {
+    /// Returns what the person with this account may do.
+    #[must_use]
+    pub fn of(person: &user::Model) -> Self {
+        match (person.suspended_at, person.is_operator) {
+            (Some(_), _) => Self::Suspended,
+            (None, true) => Self::Operator,
+            (None, false) => Self::Active,
+        }
+    }
+
+    /// Returns the word for lists.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Active => "active",
+            Self::Operator => "operator",
+            Self::Suspended => "suspended",
+        }
+    }
 }
 
 /// Returns all people, sorted by name.
@@ -57,6 +93,7 @@ pub async fn people(
     let listed = |person: user::Model| ListedPerson {
         rooms: rooms.get(&person.id).copied().unwrap_or(0),
         sessions: sessions.get(&person.id).copied().unwrap_or(0),
+        standing: Standing::of(&person),
         name: person.name,
         created_at: person.created_at,
     };
@@ -128,6 +165,52 @@ pub async fn find_room(
 ) -> Result<Option<(RoomId, String)>, Fault> {
     let room = name_keys::room_by(lookup_keys(typed)).one(database).await?;
     Ok(room.map(|room| (room.id, room.name)))
+}
+
+/// The outcome of making somebody an operator, or of taking that back.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OperatorSet {
+    /// The person with this stored name is an operator now, or no longer one.
+    Done(String),
+    /// The account with this stored name is suspended, so its owner cannot become an operator.
+    Suspended(String),
+    /// There is no such person.
+    Unknown,
+}
+
+/// Makes the person with this name an operator, who may moderate the site, or takes that back.
+///
+/// If it changes anything, the person is signed out everywhere: no session keeps a right that was taken away, and none
+/// that somebody has stolen gains one.
+///
+/// # Errors
+/// When the database fails.
+pub async fn set_operator(
+    database: &DatabaseConnection,
+    typed: &str,
+    is_operator: bool,
+    now: Timestamp,
+) -> Result<OperatorSet, Fault> {
+    let set = transaction::change(database, Origin::random(), now, async |transaction| {
+        let Some(person) = person(typed).one(transaction).await? else {
+            return Ok::<_, Fault>(RollBack(OperatorSet::Unknown));
+        };
+        if is_operator && person.suspended_at.is_some() {
+            return Ok(RollBack(OperatorSet::Suspended(person.name)));
+        }
+        if person.is_operator == is_operator {
+            return Ok(RollBack(OperatorSet::Done(person.name)));
+        }
+        let row = user::ActiveModel {
+            id: Set(person.id),
+            is_operator: Set(is_operator),
+            ..Default::default()
+        };
+        user::Entity::update(row).exec(transaction).await?;
+        let ended = sessions::delete_all(transaction, person.id).await?;
+        Ok(Commit(OperatorSet::Done(person.name), ended))
+    });
+    Ok(set.await?.0)
 }
 
 /// Deletes a person's account. Returns whether it existed.

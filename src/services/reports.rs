@@ -1,10 +1,13 @@
-//! Reporting messages to the moderators of a room.
+//! Reporting messages to the moderators of a room, and to the site's operators if the author is the only moderator of a
+//! public room.
 //!
-//! Nobody is shown a report of their own message, or told who sent a report.
+//! Nobody is shown a report of their own message, or told who sent a report. Operators are shown no report of a private
+//! room.
 
 use std::sync::Arc;
 
 use super::rooms::{self, Access};
+use super::site_moderation;
 use crate::core::{Core, Fault};
 use crate::domain::{MessageId, Reason, Role, RoomId, UserId};
 use crate::live::messages::{Message, Report, Reported};
@@ -27,6 +30,8 @@ pub async fn reportable(
 pub enum SeenBy {
     /// At least one other moderator, or the owner.
     Moderators,
+    /// The operators of the site: the author of the message is the only moderator, and the room is public.
+    Operators,
     /// Only the person who reports.
     OnlyYou,
     /// Nobody: the author of the message is the only moderator.
@@ -34,18 +39,38 @@ pub enum SeenBy {
 }
 
 /// Returns who would see a report of the member `user` about a message of `author` in `room`.
-#[must_use]
-pub fn seen_by(room: &Room, user: UserId, author: UserId) -> SeenBy {
-    let moderators = room
-        .members
-        .iter()
-        .filter(|member| member.role >= Role::Moderator && member.user_id != author);
-    let mut others = moderators.clone().filter(|member| member.user_id != user);
-    match (others.next(), moderators.count()) {
-        (Some(_), _) => SeenBy::Moderators,
-        (None, 0) => SeenBy::Nobody,
-        (None, _) => SeenBy::OnlyYou,
+///
+/// # Errors
+/// When the database fails.
+pub async fn seen_by(
+    core: &Core,
+    room: &Room,
+    user: UserId,
+    author: UserId,
+) -> Result<SeenBy, Fault> {
+    let mut moderators: Vec<UserId> = moderators(room).filter(|id| *id != author).collect();
+    let mut seers = SeenBy::Moderators;
+    if goes_to_operators(room, author) {
+        moderators = site_moderation::operators(core).await?;
+        moderators.retain(|operator| *operator != author);
+        seers = SeenBy::Operators;
     }
+    Ok(match moderators.as_slice() {
+        [] => SeenBy::Nobody,
+        [only] if *only == user => SeenBy::OnlyYou,
+        _ => seers,
+    })
+}
+
+fn moderators(room: &Room) -> impl Iterator<Item = UserId> {
+    let members = room.members.iter();
+    let moderators = members.filter(|member| member.role >= Role::Moderator);
+    moderators.map(|member| member.user_id)
+}
+
+/// Returns whether reports of `author`'s messages in `room` are for the site's operators.
+fn goes_to_operators(room: &Room, author: UserId) -> bool {
+    !room.is_private && moderators(room).all(|moderator| moderator == author)
 }
 
 /// Reports a message for which [`reportable`] returned a message. Callers count the report first.
@@ -105,6 +130,72 @@ pub async fn open(core: &Core, user: UserId, room: RoomId) -> Result<Vec<OpenRep
         });
     }
     Ok(open)
+}
+
+/// An open report in a public room, as an operator sees it.
+#[derive(Debug)]
+pub struct OperatorsReport {
+    /// The room.
+    pub room: Arc<Room>,
+    /// The report.
+    pub report: Report,
+}
+
+/// Returns the open reports that the operator `user` may see: those about the only moderator of a public room, unless
+/// that is they. Callers check that `user` is an operator.
+///
+/// # Errors
+/// When the database fails.
+pub async fn open_for_operators(core: &Core, user: UserId) -> Result<Vec<OperatorsReport>, Fault> {
+    let now = core.clock.site_time();
+    let mut open = Vec::new();
+    for room in core.messages.reported(now).await {
+        let reports = core.messages.reports(room, now).await;
+        // The room is looked at after its reports: of one that has become private, nothing is shown.
+        let Some(room) = rooms::find(core, room).await? else {
+            continue;
+        };
+        for report in reports {
+            let author = report.message.author;
+            if author != user && goes_to_operators(&room, author) {
+                let room = Arc::clone(&room);
+                open.push(OperatorsReport { room, report });
+            }
+        }
+    }
+    Ok(open)
+}
+
+/// Closes the report of a message for an operator, by id and name, and writes it to the log.
+///
+/// Does nothing if there is no such report, or none that the operator may see. Callers check that they are an operator.
+///
+/// # Errors
+/// When the database fails.
+pub async fn close_for_operators(
+    core: &Core,
+    (operator_id, operator): (UserId, &str),
+    (room, message): (RoomId, MessageId),
+) -> Result<(), Fault> {
+    let open = open_for_operators(core, operator_id).await?;
+    let is_it = |open: &&OperatorsReport| open.room.id == room && open.report.message.id == message;
+    let Some(found) = open.iter().find(is_it) else {
+        return Ok(());
+    };
+    let now = core.clock.site_time();
+    core.messages.close_report(room, message, now).await;
+    let author = &found.report.message;
+    tracing::info!(
+        act = "close-report",
+        operator_id = operator_id.0,
+        operator,
+        person_id = author.author.0,
+        person = &*author.author_name,
+        room_id = room.0,
+        room = found.room.name.as_str(),
+        "operator act"
+    );
+    Ok(())
 }
 
 /// Closes the report of a message. Does nothing if there is no such report, or none that `user` may see.

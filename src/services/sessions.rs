@@ -61,12 +61,16 @@ impl PendingSession {
 
     /// Begins the session for `user`, within the transaction that decides that they may sign in. Evicts the
     /// person's least recently used sessions if there are too many. Returns the key for the browser, and the
-    /// sessions that end.
+    /// sessions that end; or `None`, and does nothing, if the account is suspended.
     pub(super) async fn activate(
         &self,
         transaction: &DatabaseTransaction,
         user: UserId,
-    ) -> Result<(Token, Vec<Change>), Fault> {
+    ) -> Result<Option<(Token, Vec<Change>)>, Fault> {
+        let row = user::Entity::find_by_id(user).one(transaction).await?;
+        if row.is_none_or(|row| row.suspended_at.is_some()) {
+            return Ok(None);
+        }
         let mut ended = Vec::new();
         if let Some(previous) = &self.client.previous_key {
             // Before the eviction, so that this session does not take the place of another.
@@ -83,7 +87,7 @@ impl PendingSession {
         session::Entity::insert(row)
             .exec_without_returning(transaction)
             .await?;
-        Ok((self.key.clone(), ended))
+        Ok(Some((self.key.clone(), ended)))
     }
 
     /// Takes part in the session with `key` instead of beginning one, if that is a session of `user` which this
@@ -350,9 +354,13 @@ async fn read(core: &Core, digest: TokenDigest) -> Result<Option<LiveSession>, F
     let Some((session, Some(user))) = row else {
         return Ok(None);
     };
+    // A suspension ends all sessions in its transaction, so there is none to find. Should one be left, it gives no right.
+    if user.suspended_at.is_some() {
+        return Ok(None);
+    }
     Ok(Some(LiveSession::new(
         digest,
-        (user.id, user.name),
+        (user.id, user.name, user.is_operator),
         session.created_at,
         session.last_seen,
         core.stopping.child_token(),

@@ -78,6 +78,8 @@ pub enum AppError {
         /// The room.
         room: RoomId,
     },
+    /// An operator cannot do that to a person who is an operator.
+    IsOperator,
     /// The person who would own the room owns the maximum number of rooms.
     OwnsTooMany {
         /// The room.
@@ -206,6 +208,7 @@ impl ResponseError for AppError {
             | Self::NotAllowed { .. }
             | Self::Banned { .. }
             | Self::Full { .. }
+            | Self::IsOperator
             | Self::OwnsTooMany { .. }
             | Self::TooManyPublic { .. }
             | Self::ForeignOrigin => StatusCode::FORBIDDEN,
@@ -284,6 +287,7 @@ impl AppError {
             Self::Banned { .. } => "You are banned from this room",
             Self::Full { .. } => "This room is full",
             Self::NoSuchPerson { .. } => "This person is not in the room",
+            Self::IsOperator => "This person is an operator",
             Self::OwnsTooMany { .. } => "They cannot own another room",
             Self::TooManyPublic { .. } => "This room cannot be made public",
             Self::DeadLink => "This link does not work",
@@ -331,6 +335,9 @@ impl AppError {
                 "It has the maximum number of members. Try again when someone has left."
             }
             Self::NoSuchPerson { .. } => "They may have left. Nothing was changed.",
+            Self::IsOperator => {
+                "Operators cannot suspend or delete each other or create reset links for each other. Nothing was changed. The person who runs this server can, with commands."
+            }
             Self::OwnsTooMany { .. } => {
                 "They already own the maximum number of rooms. Nothing was changed. Choose someone else."
             }

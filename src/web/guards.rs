@@ -10,7 +10,7 @@ use crate::domain::{
 use crate::live::done_forms::Turn;
 use crate::live::rooms::Room;
 use crate::live::too_many::TooMany;
-use crate::services::accounts;
+use crate::services::accounts::{self, SignedInAgain};
 use crate::services::moderation::{self, Person};
 use crate::services::rooms::{self, Access};
 use crate::web::client_address;
@@ -93,7 +93,7 @@ pub fn count_password_attempt(
 /// The new `password` must be the same, and the `name`, if the form has one. Counts an attempt at the password.
 ///
 /// # Errors
-/// When the limit is reached, or the database or the password hashing fails.
+/// When the limit is reached, the account was suspended meanwhile, or the database or the password hashing fails.
 pub async fn is_repeated(
     state: &WebState,
     request: &HttpRequest,
@@ -110,11 +110,15 @@ pub async fn is_repeated(
     };
     count_password_attempt(state, request, Username::parse(&done.name).ok().as_ref())?;
     let password = PlainPassword::typed(password);
-    let key = accounts::sign_in_again(&state.core, turn, done, password, cookie.client()).await?;
-    if let Some(key) = &key {
-        cookie.set(key)?;
+    let client = cookie.client();
+    match accounts::sign_in_again(&state.core, turn, done, password, client).await? {
+        SignedInAgain::As(key) => {
+            cookie.set(&key)?;
+            Ok(true)
+        }
+        SignedInAgain::WrongPassword => Ok(false),
+        SignedInAgain::Suspended => Err(AppError::SignedOut { next: None }),
     }
-    Ok(key.is_some())
 }
 
 /// Estimates the strength of a new password on a thread where blocking is allowed. Callers count the request first.

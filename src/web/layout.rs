@@ -19,6 +19,8 @@ pub enum NavPage {
     NewRoom,
     /// Your account.
     Account,
+    /// Site moderation, for operators.
+    Site,
     /// Create an account.
     Register,
     /// Sign in.
@@ -33,6 +35,8 @@ pub struct Layout<'a> {
     pub user: Option<&'a str>,
     /// The signed-in user's id, for the forms of the page.
     pub user_id: Option<UserId>,
+    /// Whether the signed-in user is an operator.
+    pub is_operator: bool,
     /// The name of the site.
     pub site_name: &'a str,
     /// Whether there is a page about the site.
@@ -52,6 +56,7 @@ impl<'a> Layout<'a> {
         Self {
             user: user.map(|user| &*user.user_name),
             user_id: user.map(|user| user.user_id),
+            is_operator: user.is_some_and(|user| user.is_operator),
             site_name: state.core.config.site_name.as_str(),
             has_about: state.about.is_some(),
             assets: &state.assets,
@@ -73,6 +78,7 @@ impl<'a> Layout<'a> {
             ),
             ("/rooms/new", "Create a room", NavPage::NewRoom),
             ("/account", "Your account", NavPage::Account),
+            ("/site", "Site moderation", NavPage::Site),
         ];
         let signed_out = [
             ("/register", "Create an account", NavPage::Register),
@@ -83,8 +89,11 @@ impl<'a> Layout<'a> {
         } else {
             &signed_out
         };
-        let is_offered =
-            |(_, _, page): &&(_, _, NavPage)| self.is_sign_up_open || *page != NavPage::Register;
+        let is_offered = |(_, _, page): &&(_, _, NavPage)| match page {
+            NavPage::Register => self.is_sign_up_open,
+            NavPage::Site => self.is_operator,
+            _ => true,
+        };
         links
             .iter()
             .filter(is_offered)

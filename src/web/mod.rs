@@ -19,6 +19,7 @@ pub mod headers;
 pub mod layout;
 pub mod message_html;
 pub mod next;
+pub mod operator;
 pub mod pages;
 pub mod query;
 pub mod request_log;

@@ -12,10 +12,11 @@ use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
     about, accessibility, account, account_delete, account_ignored, account_password,
-    account_sessions, asset, ban, close_report, confirm, delete_message, healthz, home, invite,
-    invites, join, leave, lift_ban, login, logout, member, member_role, members, messages,
-    my_rooms, new_room, poll, private_join, public_rooms, register, report_message, reset,
-    revoke_invite, room, room_password, room_settings,
+    account_reset, account_sessions, asset, ban, close_report, confirm, delete_message, healthz,
+    home, invite, invites, join, leave, lift_ban, login, logout, member, member_role, members,
+    messages, my_rooms, new_room, poll, private_join, public_rooms, register, report_message,
+    reset, revoke_invite, room, room_password, room_settings, site, site_act, site_close_report,
+    site_people, site_person, site_reports, site_room, site_rooms,
 };
 use crate::web::session;
 use crate::web::state::state;
@@ -66,6 +67,13 @@ pub fn table() -> Vec<Endpoint> {
     let questions = confirm::QUESTIONS.iter().flat_map(|question| {
         let pattern = question.pattern;
         [get(pattern, confirm::show), post(pattern, confirm::submit)]
+    });
+    let acts = site_act::QUESTIONS.iter().flat_map(|question| {
+        let pattern = question.pattern;
+        [
+            get(pattern, site_act::show),
+            post(pattern, site_act::submit),
+        ]
     });
     let mut table = vec![
         get(POLL, poll::show),
@@ -125,10 +133,21 @@ pub fn table() -> Vec<Endpoint> {
         post("/account/ignored/{person}/stop", account_ignored::stop),
         get("/account/delete", account_delete::show),
         post("/account/delete", account_delete::submit).with_cookie(),
+        get("/account/reset", account_reset::show),
+        get("/site", site::show),
+        get("/site/people", site_people::show),
+        get("/site/people/{person}", site_person::show),
+        get("/site/rooms", site_rooms::show),
+        get("/site/rooms/{room}", site_room::show),
+        get("/site/reports", site_reports::show),
+        post(
+            "/site/reports/{room}/{message}/close",
+            site_close_report::submit,
+        ),
         get(HEALTHZ, healthz::show),
         get(ASSET, asset::show),
     ];
-    table.extend(questions);
+    table.extend(questions.chain(acts));
     table
 }
 
@@ -277,10 +296,12 @@ fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
     .into()
 }
 
-/// Returns the error for a path parameter that cannot be parsed: no such link, or no such room.
+/// Returns the error for a path parameter that cannot be parsed: no such link, no such page of operators, or no such
+/// room.
 fn path_error(_: PathError, request: &HttpRequest) -> actix_web::Error {
     match request.match_pattern().as_deref() {
         Some(REGISTER_BY_LINK | RESET | INVITE) => AppError::DeadLink,
+        Some(pattern) if pattern.starts_with("/site/") => AppError::NotFound,
         _ => AppError::NoSuchRoom,
     }
     .into()

@@ -14,6 +14,8 @@ struct Row {
     public: [u16; 6],
     /// The statuses in a private room. `None` if the pattern has no room.
     private: Option<[u16; 6]>,
+    /// The statuses that an operator gets, in a public and in a private room, in which they are not. `None`: as a stranger.
+    operator: Option<[u16; 2]>,
 }
 
 const fn row(
@@ -28,6 +30,24 @@ const fn row(
         form: &[("x", "1")],
         public,
         private,
+        operator: None,
+    }
+}
+
+/// A row of a page of operators, with the status that they get. Everybody else who is signed in gets 404.
+const fn of_operators(method: &'static str, pattern: &'static str, operator: u16) -> Row {
+    Row {
+        operator: Some([operator, operator]),
+        ..row(method, pattern, [303, 404, 404, 404, 404, 404], None)
+    }
+}
+
+/// A row of an operator's page about a public room: a private room is not there for them either.
+const fn of_operators_room(method: &'static str, pattern: &'static str, operator: u16) -> Row {
+    const OTHERS: [u16; 6] = [303, 404, 404, 404, 404, 404];
+    Row {
+        operator: Some([operator, 404]),
+        ..row(method, pattern, OTHERS, Some(OTHERS))
     }
 }
 
@@ -227,6 +247,27 @@ const TABLE: &[Row] = &[
     anywhere("POST", "/account/ignored/{person}/stop", 303, 303),
     anywhere("GET", "/account/delete", 303, 200),
     anywhere("POST", "/account/delete", 303, 422),
+    anywhere("GET", "/account/reset", 303, 303),
+    of_operators("GET", "/site", 200),
+    of_operators("GET", "/site/people", 200),
+    of_operators("GET", "/site/people/{person}", 200),
+    of_operators("GET", "/site/people/{person}/suspend", 200),
+    of_operators("POST", "/site/people/{person}/suspend", 422),
+    // The member is not suspended.
+    of_operators("GET", "/site/people/{person}/lift", 303),
+    of_operators("POST", "/site/people/{person}/lift", 422),
+    of_operators("GET", "/site/people/{person}/delete", 200),
+    of_operators("POST", "/site/people/{person}/delete", 422),
+    of_operators("GET", "/site/people/{person}/reset-link", 200),
+    of_operators("POST", "/site/people/{person}/reset-link", 422),
+    of_operators("GET", "/site/rooms", 200),
+    of_operators_room("GET", "/site/rooms/{room}", 200),
+    of_operators_room("GET", "/site/rooms/{room}/delete", 200),
+    of_operators_room("POST", "/site/rooms/{room}/delete", 422),
+    of_operators("GET", "/site/sign-up-link", 200),
+    of_operators("POST", "/site/sign-up-link", 422),
+    of_operators("GET", "/site/reports", 200),
+    of_operators("POST", "/site/reports/{room}/{message}/close", 303),
     anywhere("GET", "/healthz", 200, 200),
     anywhere("GET", "/assets/{file}", 200, 200),
 ];
@@ -234,13 +275,14 @@ const TABLE: &[Row] = &[
 const DELETE: &str = "/rooms/{room}/messages/{message}/delete";
 const REPORT: &str = "/rooms/{room}/messages/{message}/report";
 
-const PEOPLE: [&str; 6] = [
+const PEOPLE: [&str; 7] = [
     "signed out",
     "a stranger",
     "somebody banned",
     "a member",
     "a moderator",
     "the owner",
+    "an operator",
 ];
 
 /// The path of a row in a room. `{person}` is [`MEMBER`].
@@ -270,8 +312,8 @@ async fn ask(browser: &Browser, row: &Row, room: i64) -> u16 {
     page.status.as_u16()
 }
 
-/// Signs up the six kinds of people and creates a room for them.
-async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
+/// Signs up the seven kinds of people and creates a room for them.
+async fn people(app: &TestApp, is_private: bool) -> ([Browser; 7], i64) {
     let member = app.sign_up("member").await;
     let stranger = app.sign_up("stranger").await;
     let banned = app.sign_up("banned").await;
@@ -291,8 +333,10 @@ async fn people(app: &TestApp, is_private: bool) -> ([Browser; 6], i64) {
     }
     owner.make_moderator(room, "moderator").await;
     owner.ban(room, "banned", "Loud").await;
+    let operator = app.operator("operator").await;
+    let nobody = app.anonymous();
     (
-        [app.anonymous(), stranger, banned, member, moderator, owner],
+        [nobody, stranger, banned, member, moderator, owner, operator],
         room,
     )
 }
@@ -314,13 +358,18 @@ async fn every_route_answers_each_kind_of_person_as_the_table_says() {
     }
 }
 
-async fn assert_row(row: &Row, is_private: bool, everybody: &[Browser; 6], room: i64) {
+async fn assert_row(row: &Row, is_private: bool, everybody: &[Browser; 7], room: i64) {
     let (expected, kind) = match (is_private, row.private) {
         (false, _) => (row.public, "public"),
         (true, Some(private)) => (private, "private"),
         (true, None) => return,
     };
-    for (number, browser) in everybody.iter().enumerate() {
+    let operator = row.operator.map(|of| of[usize::from(is_private)]);
+    let expected = [&expected[..], &[operator.unwrap_or(expected[1])]].concat();
+    // The operator first: the owner's requests may be the end of the room.
+    let (others, operators) = everybody.iter().enumerate().partition(|(n, _)| *n < 6);
+    let (others, operators): (Vec<_>, Vec<_>) = (others, operators);
+    for (number, browser) in operators.into_iter().chain(others) {
         let status = ask(browser, row, room).await;
 
         let who = PEOPLE[number];
@@ -376,14 +425,14 @@ fn rows_with_a_room() -> impl Iterator<Item = &'static Row> {
 }
 
 #[actix_web::test]
-async fn strangers_and_banned_people_cannot_tell_a_private_room_from_a_missing_one() {
+async fn strangers_banned_people_and_operators_cannot_tell_a_private_room_from_a_missing_one() {
     let app = TestApp::spawn().await;
-    let ([nobody, stranger, banned, _, _, owner], room) = people(&app, true).await;
+    let ([nobody, stranger, banned, _, _, owner, operator], room) = people(&app, true).await;
     owner.send(room, "between us").await.assert_status(303);
 
     for row in rows_with_a_room() {
         for form in FORMS {
-            for browser in [&nobody, &stranger, &banned] {
+            for browser in [&nobody, &stranger, &banned, &operator] {
                 let [hidden, missing] = answers(browser, row, form, [room, room + 1_000]).await;
 
                 assert_eq!(hidden, missing, "{} {}", row.method, row.pattern);
@@ -423,7 +472,7 @@ async fn nobody_can_tell_a_deleted_room_from_one_that_never_existed() {
 #[actix_web::test]
 async fn private_and_missing_rooms_cost_strangers_and_banned_people_equally_many_queries() {
     let app = TestApp::spawn().await;
-    let ([_, stranger, banned, _, _, owner], room) = people(&app, true).await;
+    let ([_, stranger, banned, _, _, owner, _], room) = people(&app, true).await;
     // The first request of a session loads the session from the database.
     for browser in [&owner, &stranger, &banned] {
         browser.get("/account").await.assert_status(200);

@@ -355,7 +355,128 @@ async fn make_states() -> Vec<State> {
         add("/", name, nobody.get("/").await);
     }
     states.extend(states_of_running_a_room(&app).await);
+    states.extend(states_of_operators(&app).await);
     states
+}
+
+/// The pages that operators see, and what people see of what they have done.
+async fn states_of_operators(app: &TestApp) -> Vec<State> {
+    let olga = app.operator("olga").await;
+    let (mira, loud) = (app.sign_up("מירה").await, app.sign_up("shouter").await);
+    let room = loud.create_public_room("صاخب").await;
+    mira.join(room).await;
+    loud.send(room, "مرحبا\nhello").await.assert_status(303);
+    let report = mira
+        .room(room)
+        .await
+        .attribute("#log li", "id")
+        .replace('m', "");
+    let report = format!("/rooms/{room}/messages/{report}/report");
+    let mut states = Vec::new();
+    let mut add = |pattern, name, page| {
+        states.push(State {
+            pattern,
+            name,
+            page,
+        })
+    };
+    let at = "/rooms/{room}/messages/{message}/report";
+    add(at, "to operators", mira.get(&report).await);
+    add("/site", "operator", olga.get("/site").await);
+    add("/site/reports", "none", olga.get("/site/reports").await);
+    let form = [("reason", "צועק")];
+    mira.post(&report, &form).await.assert_status(303);
+    add("/site", "a report", olga.get("/site").await);
+    add("/site/reports", "one", olga.get("/site/reports").await);
+    let closed = olga.get("/site/reports?done=closed").await;
+    add("/site/reports", "closed", closed);
+    for (name, query) in [
+        ("first page", ""),
+        ("found", "?search=shouter"),
+        ("not found", "?search=%D7%97%D7%97"),
+        ("deleted", "?done=deleted"),
+    ] {
+        let people = olga.get(&format!("/site/people{query}")).await;
+        add("/site/people", name, people);
+        let rooms = olga.get(&format!("/site/rooms{query}")).await;
+        add("/site/rooms", name, rooms);
+    }
+    let second = olga.get("/site/rooms?page=2").await;
+    add("/site/rooms", "second page", second);
+    let at = "/site/rooms/{room}";
+    add(at, "public", olga.get(&format!("/site/rooms/{room}")).await);
+
+    let id = app.user_id("shouter").await;
+    let person = format!("/site/people/{id}");
+    let of_person = "/site/people/{person}";
+    add(of_person, "active", olga.get(&person).await);
+    let own = format!("/site/people/{}", app.user_id("olga").await);
+    add(of_person, "own", olga.get(&own).await);
+    let wrong = [("password", "wrong"), ("reason", "ضجيج")];
+    for (pattern, act) in [
+        ("/site/people/{person}/suspend", "suspend"),
+        ("/site/people/{person}/delete", "delete"),
+        ("/site/people/{person}/reset-link", "reset-link"),
+    ] {
+        let path = format!("{person}/{act}");
+        add(pattern, "question", olga.get(&path).await);
+        add(pattern, "empty", olga.post(&path, &[]).await);
+        add(pattern, "wrong password", olga.post(&path, &wrong).await);
+    }
+    add(
+        "/site/people/{person}/delete",
+        "of an operator",
+        olga.get(&format!("{own}/delete")).await,
+    );
+    let path = format!("/site/rooms/{room}/delete");
+    let at = "/site/rooms/{room}/delete";
+    add(at, "question", olga.get(&path).await);
+    add(at, "empty", olga.post(&path, &[]).await);
+    let path = "/site/sign-up-link";
+    let right = [("password", PASSWORD), ("reason", "ضجيج")];
+    add(path, "question", olga.get(path).await);
+    add(path, "empty", olga.post(path, &[]).await);
+    add(path, "created", olga.post(path, &right).await);
+    let path = format!("{person}/reset-link");
+    let link = olga.post(&path, &right).await;
+    let reset = link
+        .attribute("main p a", "href")
+        .replace(&olga.url(""), "");
+    add("/site/people/{person}/reset-link", "created", link);
+
+    let suspend = format!("{person}/suspend");
+    olga.post(&suspend, &right).await.assert_status(303);
+    let suspended = format!("{person}?done=suspended");
+    add(of_person, "suspended", olga.get(&suspended).await);
+    let found = olga.get("/site/people?search=shouter").await;
+    add("/site/people", "suspended", found);
+    let at = "/site/people/{person}/lift";
+    let lift = format!("{person}/lift");
+    add(at, "question", olga.get(&lift).await);
+    add(at, "empty", olga.post(&lift, &[]).await);
+    let form = [("name", "shouter"), ("password", PASSWORD)];
+    let refused = app.anonymous().post("/login", &form).await;
+    add("/login", "suspended", refused);
+    olga.post(&lift, &right).await.assert_status(303);
+    let lifted = format!("{person}?done=lifted");
+    add(of_person, "lifted", olga.get(&lifted).await);
+
+    let form = [("password", "an owl in a willow")];
+    let loud = app.anonymous();
+    loud.post(&reset, &form).await.assert_status(303);
+    let told = loud.get("/account/reset?next=/rooms").await;
+    add("/account/reset", "lately", told);
+    add("/account", "reset", loud.get("/account").await);
+    let changed = app.anonymous().get("/login?done=password").await;
+    add("/login", "password changed", changed);
+    states
+}
+
+impl State {
+    /// Whether an operator sees the page.
+    fn is_for_operators(&self) -> bool {
+        self.page.has("header a[href='/site']")
+    }
 }
 
 /// The pages that only owners and moderators see, in a private and in a public room.
@@ -604,6 +725,7 @@ async fn every_page_route_is_in_the_table_of_states() {
         "/account/ignored/{person}/stop",
         "/rooms/{room}/reports/{message}/close",
         "/rooms/{room}/invites/{invite}/revoke",
+        "/site/reports/{room}/{message}/close",
     ];
 
     for route in routes::table() {
@@ -758,12 +880,12 @@ async fn every_page_has_named_landmarks_and_working_skip_links() {
 #[actix_web::test]
 async fn the_navigation_is_the_same_everywhere_and_marks_the_current_page() {
     let states = all_states().await;
-    let mut menus = BTreeMap::<(bool, bool), BTreeSet<Vec<String>>>::new();
+    let mut menus = BTreeMap::<(bool, bool, bool), BTreeSet<Vec<String>>>::new();
     for state in states {
         let is_signed_in = state.page.has("header .sign-out");
         let offers_accounts = !matches!(state.name, "by link only" | "closed");
         menus
-            .entry((is_signed_in, offers_accounts))
+            .entry((is_signed_in, offers_accounts, state.is_for_operators()))
             .or_default()
             .insert(state.page.texts("nav[aria-label=Main] a"));
         let here = state
@@ -883,6 +1005,7 @@ async fn fields_have_labels_hints_and_autocomplete_tokens() {
                 ) => "new-password",
                 ("/account/password", "current") => "current-password",
                 ("/login" | "/account/delete", "password") => "current-password",
+                (at, "password") if at.starts_with("/site/") => "current-password",
                 // Password managers must neither fill in the account's password here nor replace it.
                 ("/rooms/private", "password") => "one-time-code",
                 // Browsers restore the text on going back.

@@ -9,7 +9,7 @@ pub const FOR_NOBODY: [&str; 4] = ["/register", "/register/{token}", "/login", "
 
 /// The fields of signed-in pages that people type text into: the form's route, the field and its label. Not the
 /// message box, which has tests of its own.
-pub const TYPED: [(&str, &str, &str); 6] = [
+pub const TYPED: [(&str, &str, &str); 7] = [
     ("/rooms/new", "name", "Room name"),
     ("/rooms/private", "name", "Room name"),
     ("/rooms/{room}/members/{person}/ban", "reason", "Reason"),
@@ -20,6 +20,7 @@ pub const TYPED: [(&str, &str, &str); 6] = [
     ),
     ("/rooms/{room}/settings", "name", "Room name"),
     ("/rooms/{room}/settings", "description", "Description"),
+    ("/site/people/{person}/suspend", "reason", "Reason"),
 ];
 
 const MESSAGES: &str = "/rooms/{room}/messages";
@@ -64,7 +65,8 @@ struct Scene {
 
 async fn scene() -> Scene {
     let app = TestApp::spawn().await;
-    let (ada, zoe) = (app.sign_up("ada").await, app.sign_up("zoe").await);
+    // Operators can send all forms.
+    let (ada, zoe) = (app.sign_up("ada").await, app.operator("zoe").await);
     let bob = app.sign_up("bob").await;
     let room = zoe.create_private_room("Tea").await;
     for member in [&ada, &bob] {

@@ -81,7 +81,7 @@ struct Fixture {
 impl Fixture {
     async fn create() -> Self {
         let app = TestApp::spawn().await;
-        let owner = app.sign_up("ada").await;
+        let owner = app.operator("ada").await;
         let (member, stranger) = (app.sign_up("bob").await, app.sign_up("cleo").await);
         let loud = app.sign_up("dan").await;
         let room = owner.create_private_room("Tea").await;

@@ -262,7 +262,10 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
     let change = [("current", PASSWORD), ("password", "an owl in a willow")];
     let others = [("password", "open barley"), ("others", "go")];
     let passwords = format!("/rooms/{room}/settings/password");
-    let forms: [(&Browser, &str, Fields<'_>, &str); 9] = [
+    let olga = app.operator("olga").await;
+    let suspend = format!("/site/people/{}/suspend", app.user_id("ada").await);
+    let spam = [("reason", "Spam"), ("password", PASSWORD)];
+    let forms: [(&Browser, &str, Fields<'_>, &str); 11] = [
         (&nobody, "/login", &bob, "name"),
         (&nobody, "/register", &bob, "name"),
         (&nobody, &link, &bob, "name"),
@@ -277,6 +280,8 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
             "password",
         ),
         (&ada, &passwords, &others, "password"),
+        (&olga, &suspend, &spam, "reason"),
+        (&olga, "/site/sign-up-link", &spam[1..], "password"),
     ];
     let hashes = app.core.probes.hashing.computed();
     let crowd = app.core.probes.hashing.overload();

@@ -11,7 +11,7 @@ use mirage::web::routes;
 use reqwest::header::{HOST, HeaderValue, USER_AGENT};
 use scraper::{ElementRef, Node, Selector};
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, is_long};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, START, TestApp, is_long};
 
 const HARMLESS: &str = "harmless";
 
@@ -482,10 +482,13 @@ async fn forms_return_hostile_text_without_injecting_markup() {
 async fn urls_inject_no_markup_into_pages() {
     let app = TestApp::spawn().await;
     let (anonymous, ada) = (app.anonymous(), app.sign_up("ada").await);
+    let olga = app.operator("olga").await;
+    let reset = format!("UPDATE users SET reset_at = {}", START.0);
+    app.execute(&reset).await;
     let room = ada.create_private_room("Tea").await;
     ada.send(room, "hello").await.assert_status(303);
     let in_room = |page: &str| format!("/rooms/{room}{page}");
-    let pages: [(&Browser, String, &[&str]); 11] = [
+    let pages: [(&Browser, String, &[&str]); 15] = [
         (&anonymous, "/login".to_owned(), &["next", "done"]),
         (&anonymous, "/register".to_owned(), &["next", "done"]),
         (&ada, "/rooms".to_owned(), &["page", "search", "done"]),
@@ -500,6 +503,14 @@ async fn urls_inject_no_markup_into_pages() {
                 "done", "before", "after", "at", "moderate", "report", "reload", "sent", "held",
             ],
         ),
+        (&ada, "/account/reset".to_owned(), &["next"]),
+        (
+            &olga,
+            "/site/people".to_owned(),
+            &["page", "search", "done"],
+        ),
+        (&olga, "/site/rooms".to_owned(), &["page", "search", "done"]),
+        (&olga, "/site/reports".to_owned(), &["done"]),
         (&ada, in_room("/members"), &["done"]),
         (&ada, in_room("/settings"), &["done"]),
         (&ada, in_room("/invites"), &["done"]),

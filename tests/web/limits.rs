@@ -462,7 +462,7 @@ async fn joining_and_leaving_are_limited_per_person() {
 #[actix_web::test]
 async fn all_changes_of_a_person_share_one_limit() {
     let app = TestApp::with(&["--limits=on", "--limit-changes=2+1/1min"]).await;
-    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let (ada, bob) = (app.operator("ada").await, app.sign_up("bob").await);
     let (room, den) = (
         ada.create_public_room("Tea").await,
         ada.create_private_room("Den").await,
@@ -493,6 +493,7 @@ async fn all_changes_of_a_person_share_one_limit() {
         (format!("{tea}/leave"), &[]),
         (format!("{tea}/messages/1/delete"), &[]),
         (format!("{tea}/reports/1/close"), &[]),
+        (format!("/site/reports/{room}/1/close"), &[]),
         (format!("{member}/ignore"), &[]),
         (format!("/account/ignored/{bob_id}/stop"), &[]),
         (format!("{tea}/settings"), &settings),

@@ -60,6 +60,7 @@ async fn every_link_leads_to_a_page() {
 
     let signed_in = crawl(&ada, "/rooms").await;
     let signed_out = crawl(&app.anonymous(), "/").await;
+    let operator = crawl(&app.operator("olga").await, "/site").await;
 
     for page in [
         "/rooms/mine",
@@ -79,5 +80,21 @@ async fn every_link_leads_to_a_page() {
         !signed_in.contains(&format!("/rooms/{bread}")),
         "a room is entered by its button"
     );
+    let (ada, olga) = (app.user_id("ada").await, app.user_id("olga").await);
+    for page in [
+        "/site/people".to_owned(),
+        format!("/site/people/{ada}"),
+        format!("/site/people/{ada}/suspend"),
+        format!("/site/people/{ada}/delete"),
+        format!("/site/people/{ada}/reset-link"),
+        format!("/site/people/{olga}"),
+        "/site/rooms".to_owned(),
+        format!("/site/rooms/{bread}"),
+        format!("/site/rooms/{bread}/delete"),
+        "/site/reports".to_owned(),
+        "/site/sign-up-link".to_owned(),
+    ] {
+        assert!(operator.contains(&page), "{page} cannot be found by links");
+    }
     assert!(signed_out.contains("/register") && signed_out.contains("/login"));
 }

@@ -11,7 +11,7 @@ use mirage::domain::RoomId;
 use mirage::services::operators;
 use sea_orm::Database;
 
-use crate::support::{PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
+use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
 
 /// How soon a server must apply the changes of a command.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -289,6 +289,53 @@ async fn a_starting_server_skips_changes_from_before() {
 }
 
 #[actix_web::test]
+async fn an_operator_is_made_and_unmade_and_signed_out_each_time() {
+    let app = spawn().await;
+    let ada = app.sign_up("Ada").await;
+    let is_signed_out = async |browser: &Browser| browser.get("/account").await.status == 303;
+    ada.get("/site").await.assert_status(404);
+    let standing = async || {
+        let list = printed(&run(&app, &["user", "list"]).await);
+        list.trim_end().rsplit('\t').next().unwrap().to_owned()
+    };
+
+    let made = printed(&run(&app, &["user", "make-operator", "aDA"]).await);
+
+    assert_eq!(made, "Ada is an operator, from the next sign-in on.\n");
+    wait_until(async || is_signed_out(&ada).await).await;
+    let ada = app.sign_in("ada", PASSWORD).await;
+    ada.get("/site").await.assert_status(200);
+    assert_eq!(standing().await, "operator");
+    // Once more changes nothing.
+    printed(&run(&app, &["user", "make-operator", "ada"]).await);
+    ada.get("/site").await.assert_status(200);
+
+    let unmade = printed(&run(&app, &["user", "remove-operator", "ada"]).await);
+
+    assert_eq!(unmade, "Ada is not an operator.\n");
+    wait_until(async || is_signed_out(&ada).await).await;
+    let ada = app.sign_in("ada", PASSWORD).await;
+    let page = ada.get("/site").await;
+    page.assert_status(404);
+    assert!(!page.has("header a[href='/site']"));
+    assert_eq!(standing().await, "active");
+}
+
+#[actix_web::test]
+async fn a_suspended_person_cannot_become_an_operator() {
+    let app = spawn().await;
+    app.sign_up("ada").await;
+    app.execute("UPDATE users SET suspended_at = 1, suspension_reason = 'Spam'")
+        .await;
+
+    let output = run(&app, &["user", "make-operator", "ada"]).await;
+
+    assert!(error_line(&output, 1).contains("ada is suspended"));
+    let list = printed(&run(&app, &["user", "list"]).await);
+    assert!(list.ends_with("\tsuspended\n"), "{list}");
+}
+
+#[actix_web::test]
 async fn a_reset_link_from_the_command_line_changes_a_password() {
     let app = spawn().await;
     let ada = app.sign_up("ada").await;
@@ -362,7 +409,10 @@ async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
     let people = printed(&run(&app, &["user", "list"]).await);
     let rooms = printed(&run(&app, &["room", "list"]).await);
 
-    assert_eq!(people, format!("Ada\t{now}\t2\t2\nbob\t{now}\t1\t1\n"));
+    assert_eq!(
+        people,
+        format!("Ada\t{now}\t2\t2\tactive\nbob\t{now}\t1\t1\tactive\n")
+    );
     assert_eq!(
         rooms,
         "Attic\tprivate\tAda\t1\ntea & cake\tpublic\tAda\t2\n"

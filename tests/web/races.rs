@@ -106,7 +106,7 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
     ada.send(room, "between us").await.assert_status(303);
     let eve = app.user_id("eve").await;
     let (key, stopping) = (Token::random().digest(), CancellationToken::new());
-    let session = LiveSession::new(key, (eve, "eve".to_owned()), START, START, stopping);
+    let session = LiveSession::new(key, (eve, "eve".to_owned(), false), START, START, stopping);
     let (core, id) = (&app.core, RoomId(room));
     let poll = messages::poll(
         core,

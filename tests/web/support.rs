@@ -12,7 +12,7 @@ use mirage::core::Core;
 use mirage::database::entities::user;
 use mirage::domain::{RoomId, Timestamp, UserId};
 use mirage::server::application::Application;
-use mirage::services::operators;
+use mirage::services::operators::{self, OperatorSet};
 use mirage::urls;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use reqwest::header::{HeaderMap, LOCATION};
@@ -201,6 +201,15 @@ impl TestApp {
             .await;
         page.assert_redirect("/rooms?done=registered");
         browser
+    }
+
+    /// Creates an account, makes it an operator's, and returns a browser signed in to it.
+    pub async fn operator(&self, name: &str) -> Browser {
+        self.sign_up(name).await;
+        let (writer, now) = (&self.core.writer, self.clock.now());
+        let made = operators::set_operator(writer, name, true, now).await;
+        assert_eq!(made.unwrap(), OperatorSet::Done(name.to_owned()));
+        self.sign_in(name, PASSWORD).await
     }
 
     /// Signs in to an existing account in a new browser.

@@ -29,6 +29,14 @@ pub struct Model {
     pub announcements: Announcements,
     /// When the account was created.
     pub created_at: Timestamp,
+    /// Whether the person may moderate the site.
+    pub is_operator: bool,
+    /// When an operator suspended the account; `None` if it is not suspended.
+    pub suspended_at: Option<Timestamp>,
+    /// The reason for the suspension.
+    pub suspension_reason: Option<String>,
+    /// When the password was last changed with a reset link, which only an operator can make.
+    pub reset_at: Option<Timestamp>,
     /// The person's memberships of rooms.
     #[sea_orm(has_many)]
     pub memberships: HasMany<super::room_member::Entity>,

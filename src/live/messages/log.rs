@@ -215,6 +215,12 @@ impl Messages {
         log.reports(room, now)
     }
 
+    /// Returns the rooms with open reports, by their ids.
+    pub async fn reported(&self, now: SiteTime) -> Vec<RoomId> {
+        let Log::Memory(log) = &self.log;
+        log.reported(now)
+    }
+
     /// Closes the report of a message, if there is one.
     pub async fn close_report(&self, room: RoomId, message: MessageId, now: SiteTime) {
         let Log::Memory(log) = &self.log;

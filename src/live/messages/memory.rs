@@ -236,6 +236,14 @@ impl MemoryLog {
         open.unwrap_or_default()
     }
 
+    /// Returns the rooms with open reports.
+    pub(super) fn reported(&self, now: SiteTime) -> Vec<RoomId> {
+        let mut rooms = self.held_ids();
+        rooms.retain(|room| !self.reports(*room, now).is_empty());
+        rooms.sort_unstable();
+        rooms
+    }
+
     /// Closes the report of a message.
     pub(super) fn close_report(&self, room: RoomId, message: MessageId, now: SiteTime) {
         self.change(room, now, |log, _| log.close_report(message));

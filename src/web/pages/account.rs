@@ -5,7 +5,7 @@ use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
-use crate::domain::Announcements;
+use crate::domain::{Announcements, Timestamp};
 use crate::services::accounts;
 use crate::web::answers::{html, html_with, see_other};
 use crate::web::error::PageResult;
@@ -20,6 +20,8 @@ use crate::web::state::WebState;
 struct AccountPage<'a> {
     layout: Layout<'a>,
     announcements: &'a str,
+    /// When a reset link changed the password, if that was lately.
+    reset_at: Option<Timestamp>,
     /// What was just done, in words.
     done: Option<&'static str>,
     problems: Problems,
@@ -55,9 +57,11 @@ pub async fn show(
     query: Query<AccountQuery>,
 ) -> PageResult {
     let settings = accounts::settings(&state.core, user.user_id).await?;
+    let reset_at = accounts::recent_reset(&state.core, user.user_id).await?;
     html(&AccountPage {
         layout: Layout::new(&state, Some(&user), NavPage::Account),
         announcements: settings.announcements.as_str(),
+        reset_at,
         done: match query.done.as_str() {
             "saved" => Some("Settings saved."),
             "password" => Some("Password changed. You are signed out everywhere else."),
@@ -79,6 +83,7 @@ pub async fn submit(
         let page = AccountPage {
             layout: Layout::new(&state, Some(&user), NavPage::Account),
             announcements: &form.announcements,
+            reset_at: accounts::recent_reset(&state.core, user.user_id).await?,
             done: None,
             problems: Problems::one("announcements-each", CHOOSE),
         };

@@ -127,6 +127,7 @@ async fn change(
             const WRONG: &str = "The current password is wrong. Check it and try again";
             show_again(state, user, form, Problems::one("current", WRONG))
         }
+        PasswordChanged::SignedOut => Err(AppError::SignedOut { next: None }),
     }
 }
 

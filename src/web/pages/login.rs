@@ -10,7 +10,7 @@ use crate::config::SignUp;
 use crate::domain::{PlainPassword, Username};
 use crate::services::accounts::{self, SignedIn};
 use crate::services::sessions;
-use crate::urls::with_next;
+use crate::urls::{account_reset_url, with_next};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
 use crate::web::forms::Problems;
@@ -30,7 +30,10 @@ struct LoginPage<'a> {
     takes_link: bool,
     contact: Option<&'a str>,
     idle_days: u64,
-    has_signed_out: bool,
+    /// What was just done, in words.
+    done: Option<&'static str>,
+    /// The reason why the account is suspended whose name and password were sent.
+    suspended: Option<&'a str>,
     problems: Problems,
 }
 
@@ -45,7 +48,8 @@ impl<'a> LoginPage<'a> {
             takes_link: state.core.config.sign_up == SignUp::Link,
             contact: state.core.config.contact.as_deref(),
             idle_days: sessions::IDLE_TIMEOUT.as_secs() / 86_400,
-            has_signed_out: false,
+            done: None,
+            suspended: None,
             problems,
         }
     }
@@ -73,15 +77,21 @@ pub async fn show(state: Data<WebState>, visitor: Visitor, query: Query<LoginQue
     if visitor.user.is_some() {
         return Ok(see_other(state.next_pages.safe(&query.next).unwrap_or("/")));
     }
-    let has_signed_out = query.done == "signed-out";
     html(&LoginPage {
-        has_signed_out,
+        done: match query.done.as_str() {
+            "signed-out" => Some("You are signed out"),
+            "password" => Some("Password changed"),
+            _ => None,
+        },
         ..LoginPage::new(&state, "", &query.next, Problems::default())
     })
 }
 
-/// Signs in. **Who:** anyone. **Answers:** 303 to `next` or the start page; or the form again with 422, which does
-/// not reveal whether the name or the password is wrong, or with 429 or 503.
+/// Signs in.
+///
+/// **Who:** anyone. **Answers:** 303 to `next` or the start page, by way of a page that says that a reset
+/// link has changed the password, if one has lately; or the form again with 422, which does not reveal whether the name
+/// or the password is wrong and, if both are right, says why the account is suspended; or with 429 or 503.
 pub async fn submit(
     state: Data<WebState>,
     request: HttpRequest,
@@ -114,13 +124,27 @@ async fn sign_in(
     count_password_attempt(state, request, name.as_ref())?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(&state.core, name, password, cookie.client()).await? {
-        SignedIn::As(key) => {
+        SignedIn::As(user, key) => {
             cookie.set(&key)?;
-            Ok(see_other(state.next_pages.safe(&form.next).unwrap_or("/")))
+            let next = state.next_pages.safe(&form.next);
+            Ok(see_other(
+                match accounts::recent_reset(&state.core, user).await? {
+                    Some(_) => account_reset_url(next),
+                    None => next.unwrap_or("/").to_owned(),
+                },
+            ))
         }
         SignedIn::Refused => {
             const REFUSED: &str = "The name or password is wrong. Check both and try again";
             show_again(state, form, Problems::one("name", REFUSED))
+        }
+        SignedIn::Suspended(reason) => {
+            let problems = Problems::one("name", "This account is suspended");
+            let page = LoginPage {
+                suspended: Some(&reason),
+                ..LoginPage::new(state, &form.name, &form.next, problems)
+            };
+            html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
         }
     }
 }

@@ -48,16 +48,9 @@ pub async fn show(
     user: CurrentUser,
     address: Path<(RoomId, MessageId)>,
 ) -> PageResult {
-    let (room, message) = subject(&state, &user, *address).await?;
+    let subject = subject(&state, &user, *address).await?;
     let form = ReportForm::default();
-    html(&page(
-        &state,
-        &user,
-        &room,
-        &message,
-        &form,
-        Problems::default(),
-    ))
+    html(&page(&state, &user, &subject, &form, Problems::default()))
 }
 
 /// Reports the message. **Who:** members. **Answers:** 303 to the room; 404 if the message is gone, or the user's own;
@@ -68,9 +61,10 @@ pub async fn submit(
     address: Path<(RoomId, MessageId)>,
     form: OwnForm<ReportForm>,
 ) -> PageResult {
-    let (room, message) = subject(&state, &user, *address).await?;
+    let subject = subject(&state, &user, *address).await?;
+    let (room, message) = (&subject.room, &subject.message);
     let show_again = |problems| {
-        let page = page(&state, &user, &room, &message, &form, problems);
+        let page = page(&state, &user, &subject, &form, problems);
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
     let reason = match Reason::parse(&form.reason) {
@@ -91,31 +85,42 @@ pub async fn submit(
     }
 }
 
+/// What a report is about, and who will see it.
+struct Subject {
+    room: Arc<Room>,
+    message: Arc<Message>,
+    seen_by: SeenBy,
+}
+
 /// Returns the room and the message, if the user may report it.
 async fn subject(
     state: &WebState,
     user: &CurrentUser,
     (room, message): (RoomId, MessageId),
-) -> Result<(Arc<Room>, Arc<Message>), AppError> {
+) -> Result<Subject, AppError> {
     let room = room_with_role(state, user, room, Role::Member).await?;
     let message = reports::reportable(&state.core, user.user_id, &room, message).await;
     let message = message.ok_or(AppError::NotReportable { room: room.id })?;
-    Ok((room, message))
+    let seen_by = reports::seen_by(&state.core, &room, user.user_id, message.author).await?;
+    Ok(Subject {
+        room,
+        message,
+        seen_by,
+    })
 }
 
 fn page<'a>(
     state: &'a WebState,
     user: &'a CurrentUser,
-    room: &'a Room,
-    message: &'a Message,
+    subject: &'a Subject,
     form: &'a ReportForm,
     problems: Problems,
 ) -> ReportMessagePage<'a> {
     ReportMessagePage {
         layout: Layout::new(state, Some(user), NavPage::Other),
-        seen_by: reports::seen_by(room, user.user_id, message.author),
-        room,
-        message,
+        seen_by: subject.seen_by,
+        room: &subject.room,
+        message: &subject.message,
         reason: &form.reason,
         problems,
     }

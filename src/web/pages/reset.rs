@@ -78,8 +78,8 @@ pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String
 
 /// Changes the password and uses up the link. A form that is sent again signs in with the password that it has set.
 ///
-/// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user; or
-/// the form again with 422 or 503; 404 if the link does not work; or 429 without the form, because the form
+/// **Who:** anyone with a reset link. **Answers:** 303 to the rooms of the link's user, signed in as that user, or to
+/// the sign-in page if the account is suspended; or the form again with 422 or 503; 404 if the link does not work; or 429 without the form, because the form
 /// shows the user's name, which is not looked up then.
 pub async fn submit(
     state: Data<WebState>,
@@ -118,6 +118,8 @@ pub async fn submit(
                 cookie.set(&key)?;
                 Ok(see_other(DONE))
             }
+            // Signing in with the new password tells the reason.
+            Reset::Suspended => Ok(see_other("/login?done=password")),
             Reset::DeadLink => Err(AppError::DeadLink),
         }
     };
