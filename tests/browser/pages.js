@@ -19,6 +19,7 @@ export const STATES = [
   ...[...reports(), ...ignoring()],
   ...[...manage(), ...roomSettings(), ...invites(), ...invite()],
   ...[...account(), ...accountPassword(), ...accountSessions(), ...accountDelete(), ...errors()],
+  ...[...accountReset(), ...siteModeration(), ...siteActs()],
 ];
 
 function home() {
@@ -876,6 +877,132 @@ function account() {
       },
     },
   ];
+}
+
+function accountReset() {
+  const at = '/account/reset';
+  /** Signs up a new person and changes their password with a reset link. */
+  const reset = async (page, site) => {
+    const name = await signUp(page, site);
+    await page.goto(await site.link('user', 'reset-password', name));
+    await page.getByLabel('New password', { exact: true }).fill('an owl in a willow');
+    await page.getByRole('button', { name: 'Change password' }).click();
+  };
+  return [
+    {
+      ...{ name: 'account, a reset link used', at, says: 'A reset link changed your password' },
+      go: async ({ page, site }) => {
+        await reset(page, site);
+        await page.goto(at);
+      },
+    },
+    {
+      ...{ name: 'account, with a reset lately', at: '/account', says: 'A reset link changed' },
+      go: async ({ page, site }) => {
+        await reset(page, site);
+        await page.goto('/account');
+      },
+    },
+    {
+      ...{ name: 'sign in, the password of a suspended account changed', at: '/login' },
+      ...{ says: 'Password changed.', go: open('/login?done=password') },
+    },
+  ];
+}
+
+/** The pages of operators. */
+function siteModeration() {
+  const site = 'with operators';
+  const people = '/site/people';
+  const rooms = '/site/rooms';
+  const lists = [
+    ['site moderation', '/site', '', '2 open'],
+    ['people', people, '', 'Suspended.'],
+    ['people, a long name found', people, '?search=wilhelmina', LONG_PERSON],
+    ['people, none found', people, `?search=${'teapot'.repeat(30)}`, 'Nobody has'],
+    ['people, one deleted', people, '?done=deleted', 'Account deleted.'],
+    ['operators’ rooms, first page', rooms, '', 'Next page of rooms'],
+    ['operators’ rooms, last page', rooms, '?page=2', 'Previous page of rooms'],
+    ['operators’ rooms, a long name found', rooms, '?search=samovar', LONG_NAME],
+    ['operators’ rooms, none found', rooms, `?search=${'teapot'.repeat(30)}`, 'No public room has'],
+    ['operators’ rooms, one deleted', rooms, '?done=deleted', 'Room deleted.'],
+    ['operators’ reports', '/site/reports', '', 'Close report 2'],
+    ['operators’ reports, one closed', '/site/reports', '?done=closed', 'Report closed.'],
+  ].map(([name, at, query, says]) => ({ ...{ name, at, site, as: 'olga', says }, go: open(at + query) }));
+  const accounts = [
+    ['active', 'ada', '', 'Delete the account of ada'],
+    ['suspended', 'loud', '', 'Lift the suspension of loud'],
+    ['suspended just now', 'loud', '?done=suspended', 'Account suspended.'],
+    ['one’s own', 'olga', '', 'This is you.'],
+    ['another operator', 'oleg', '', 'This person is an operator.'],
+    ['with a long name', LONG_PERSON, '', 'Suspend Wilhelmina'],
+  ].map(([what, name, query, says]) => ({
+    ...{ name: `account of a person, ${what}`, at: `${people}/{person}`, site, as: 'olga', says },
+    go: async ({ page, site }) => page.goto((await site.account('olga', name)) + query),
+  }));
+  const suspended = {
+    ...{ name: 'sign in, suspended', at: '/login', site, status: 422 },
+    ...{ says: 'Spam, and kettle', problem: 'This account is suspended' },
+    go: send('/login', { Name: 'loud', Password: PASSWORD }, 'Sign in'),
+  };
+  const report = {
+    ...{ name: 'report a message to operators', at: '/rooms/{room}/messages/{message}/report', site },
+    ...{ as: 'bob', says: 'so the operators of this site see the message' },
+    go: async ({ page, site }) => {
+      const message = await site.say('ada', site.rooms['Kettle club'], 'Tea?');
+      await page.goto(`${site.rooms['Kettle club']}/messages/${message}/report`);
+    },
+  };
+  const one = ['Kettle club', LONG_NAME].map((name) => ({
+    ...{ name: `operators’ room, ${name}`, at: `${rooms}/{room}`, site, as: 'olga' },
+    ...{ says: `Delete the room ${name}` },
+    go: async ({ page, site }) => page.goto(`/site${site.rooms[name]}`),
+  }));
+  return [...lists, ...accounts, ...one, suspended, report];
+}
+
+/** What operators do, each with their own password. */
+function siteActs() {
+  const site = 'with operators';
+  const of = (name, act) => async (site) => `${await site.account('olga', name)}/${act}`;
+  const room = async (site) => `/site${site.rooms[LONG_NAME]}/delete`;
+  const acts = [
+    ['suspend', '/site/people/{person}/suspend', of('ada', 'suspend'), 'Suspend ada'],
+    ['lift a suspension', '/site/people/{person}/lift', of('loud', 'lift'), 'Lift the suspension of loud'],
+    ['delete an account', '/site/people/{person}/delete', of(LONG_PERSON, 'delete'), 'Delete the account of'],
+    ['create a reset link', '/site/people/{person}/reset-link', of('ada', 'reset-link'), 'Create a reset link'],
+    ['delete a public room', '/site/rooms/{room}/delete', room, 'Delete the room'],
+    ['create a sign-up link', '/site/sign-up-link', async () => '/site/sign-up-link', 'Create a sign-up link'],
+  ];
+  const press = (page, name) => page.getByRole('main').getByRole('button', { name }).click();
+  const questions = acts.map(([name, at, path, says]) => ({
+    ...{ name: `operator: ${name}`, at, site, as: 'olga', says },
+    go: async ({ page, site }) => page.goto(await path(site)),
+  }));
+  const refused = acts.map(([name, at, path, button]) => ({
+    ...{ name: `operator: ${name}, nothing filled in`, at, site, as: 'olga', status: 422 },
+    ...{ says: 'Enter your password', problem: 'Enter your password' },
+    go: async ({ page, site }) => {
+      await page.goto(await path(site));
+      await press(page, new RegExp(`^${button}`));
+    },
+  }));
+  const links = acts
+    .filter(([name]) => name.endsWith('link'))
+    .map(([name, at, path, button]) => ({
+      ...{ name: `operator: ${name}, created`, at, site, as: 'olga', says: 'Link created.' },
+      go: async ({ page, site }) => {
+        await page.goto(await path(site));
+        await page.getByLabel('Your password', { exact: true }).fill(PASSWORD);
+        await press(page, new RegExp(`^${button}`));
+      },
+    }));
+  const operator = {
+    ...{ name: 'operator: suspend an operator', at: '/site/people/{person}/suspend', site, as: 'olga' },
+    ...{ status: 403, says: 'This person is an operator' },
+    go: async ({ page, site }) => page.goto(await of('oleg', 'suspend')(site)),
+  };
+  return [...questions, ...refused, ...links, operator];
 }
 
 function accountPassword() {

@@ -56,6 +56,24 @@ class Site {
     return this.#people.get(name);
   }
 
+  /** Makes a person an operator, which takes a new sign-in. */
+  async operator(name) {
+    const before = await this.person(name);
+    await this.#server.command(['user', 'make-operator', name]);
+    await before.dispose();
+    const person = await request.newContext({ baseURL: this.url });
+    this.#people.set(name, person);
+    await submit(person, '/login', { name, password: PASSWORD });
+  }
+
+  /** The path of the operators' page about a person. */
+  async account(operator, name) {
+    const search = `/site/people?search=${encodeURIComponent(name)}`;
+    const found = await (await (await this.person(operator)).get(search)).text();
+    const [, address] = new RegExp(`href="([^"]+)"><bdi>${name}<`).exec(found);
+    return address;
+  }
+
   /** Signs a person in with another browser that sends this user agent. */
   async signIn(name, userAgent) {
     const browser = await request.newContext({ baseURL: this.url, userAgent });
@@ -134,7 +152,26 @@ const SITES = {
     () => {},
   ],
   closed: [{ '--sign-up': 'closed' }, () => {}],
+  'with operators': [{ '--contact': 'Write to help@mirage.example.' }, populateWithOperators],
 };
+
+async function populateWithOperators(site) {
+  await site.operator('olga');
+  await site.operator('oleg');
+  await site.room('ada', ['bob'], 'Kettle club');
+  await site.room('ada', [LONG_PERSON], LONG_NAME);
+  await site.room('מרים', ['bob'], 'غرفة الشاي');
+  for (const shelf of numbered('Shelf', 51)) await site.room('bob', [], shelf);
+  for (const room of ['Kettle club', LONG_NAME]) {
+    const message = await site.say('ada', site.rooms[room], `Go away. ${LONGEST_WORD}`);
+    const reporter = room === LONG_NAME ? LONG_PERSON : 'bob';
+    const report = `${site.rooms[room]}/messages/${message}/report`;
+    await submit(await site.person(reporter), report, { reason: `Rude: ${LONGEST_WORD}` });
+  }
+  await site.person('loud');
+  const form = { reason: `Spam, and ${LONGEST_WORD}`, password: PASSWORD };
+  await submit(await site.person('olga'), `${await site.account('olga', 'loud')}/suspend`, form);
+}
 
 async function populate(site) {
   const { rooms } = site;

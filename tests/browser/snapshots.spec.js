@@ -48,6 +48,9 @@ for (const [name, snapshot] of [
   ['invites, nothing chosen', 'invites-refused'],
   ['invites, one just made', 'invites-made'],
   ['invite, to join', 'invite'],
+  ['sign in, suspended', 'sign-in-suspended'],
+  ['people, a long name found', 'find-people'],
+  ['operator: suspend, nothing filled in', 'suspend-a-person-refused'],
   ['room, new messages', 'room'],
   ['room, an empty message', 'room-message-refused'],
 ]) {
