@@ -1348,5 +1348,5 @@ async fn a_room_with_fifty_messages_is_small_and_needs_four_requests() {
     for file in files.iter().filter(|file| !file.contains("icon")) {
         sum += size_of(&ada, file).await;
     }
-    assert!(sum <= 17 * 1024, "{sum} bytes");
+    assert!(sum <= 15 * 1024, "{sum} bytes");
 }

@@ -9,7 +9,7 @@ use actix_web::http::header::{
     ACCEPT_ENCODING, CACHE_CONTROL, CONTENT_ENCODING, ETag, EntityTag, Header, HeaderValue,
     IfNoneMatch, VARY,
 };
-use actix_web::web::{Bytes, Data, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use serde::Deserialize;
 
@@ -78,7 +78,7 @@ fn from_program(request: &HttpRequest, version: &str, embedded: &Embedded) -> Ht
         Some((coding, compressed)) => response
             .insert_header((CONTENT_ENCODING, HeaderValue::from_static(coding.as_str())))
             .body(compressed.clone()),
-        None => response.body(Bytes::from_static(embedded.plain)),
+        None => response.body(embedded.plain.clone()),
     }
 }
 
