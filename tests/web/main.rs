@@ -82,3 +82,4 @@ mod site_rooms;
 mod slow_clients;
 mod stopping;
 mod text_browser;
+mod w3m;

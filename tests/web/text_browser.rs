@@ -25,7 +25,7 @@ PRINTER:To the test:cat %s > printed:FALSE
 ";
 
 /// Controls that need scripts, and so must not be shown without them.
-const DEAD_CONTROLS: [&str; 3] = ["Pause updates", "Enter sends", "Show password"];
+pub const DEAD_CONTROLS: [&str; 4] = ["Pause updates", "Enter sends", "Notify me", "Show password"];
 
 /// A running Lynx.
 struct Lynx {
@@ -481,6 +481,44 @@ async fn sign_out(ann: &mut Lynx) {
 
     signed_out.assert_shows("You are signed out.\nSign in");
     signed_out.assert_lacks("Signed in as");
+}
+
+/// Lynx shows the page from the place that a link leads to, and chooses the first link there.
+#[tokio::test]
+async fn in_a_text_browser_a_link_into_a_room_leads_to_the_first_new_message_or_to_the_end() {
+    let app = TestApp::spawn().await;
+    let (ann, bob) = (app.sign_up("ann").await, app.sign_up("bob").await);
+    let tea = bob.create_public_room("Tea").await;
+    ann.join(tea).await;
+    let old = format!("http://{}/rooms", app.address);
+    let new = format!("http://{}/accessibility", app.address);
+    for _ in 0..60 {
+        bob.send(tea, &old).await.assert_status(303);
+    }
+    ann.room(tea).await.assert_status(200);
+    for _ in 0..40 {
+        bob.send(tea, &new).await.assert_status(303);
+    }
+    let mut lynx = Lynx::open(&app.address);
+    lynx.follow("Sign in").await;
+    lynx.fill("Name", "ann").await;
+    lynx.fill("Password", PASSWORD).await;
+    lynx.submit("Sign in").await;
+    lynx.follow("Your rooms").await;
+    let room = lynx.follow("Tea").await;
+    room.assert_shows(&format!("New messages\nbob: {new} 13:05 UTC"));
+
+    lynx.press(&["^J"]);
+    lynx.read().await.assert_shows("Accessibility statement");
+
+    lynx.follow("Your rooms").await;
+    let room = lynx.follow("Tea").await;
+    room.assert_lacks("New messages");
+    // The first form control there is "Check for new messages".
+    lynx.press(&["^J"]);
+    let checked = lynx.read().await;
+    checked.assert_shows("(BUTTON) Check for new messages No new messages.");
+    lynx.quit();
 }
 
 #[tokio::test]
