@@ -17,8 +17,10 @@ const ROUND: Duration = Duration::from_secs(2);
 const READ: i64 = 1;
 const NEWS: i64 = 2;
 const WRITTEN: i64 = 3;
-/// The number of public rooms: one full page.
+/// The number of public rooms: one full page. People are in all of them.
 const ROOMS: usize = 50;
+/// The room of those who are in one room only.
+const ALONE: i64 = 51;
 /// The number of messages in the rooms that are read: one full page.
 const MESSAGES: usize = 100;
 /// The default maximum of messages in a room.
@@ -45,7 +47,10 @@ pub struct Setup {
     /// The data of Mirage.
     pub dataset: Dataset,
     people: Vec<Person>,
+    /// As many people, who are in one room only.
+    alone: Vec<Person>,
     idle: String,
+    idle_alone: String,
     news: String,
     assets: Vec<String>,
     /// The server.
@@ -66,6 +71,10 @@ impl Setup {
         let dataset = Dataset::new(&plan.folder.join("mirage")).await;
         let people = dataset.add_people(1, CONNECTIONS).await;
         dataset.add_rooms(1, ROOMS, &people).await;
+        let alone = dataset
+            .add_people(1 + CONNECTIONS as i64, CONNECTIONS)
+            .await;
+        dataset.add_rooms(ALONE, 1, &alone).await;
         dataset.close().await;
         let mirage = Server::mirage(dataset.folder(), &[], environment).await;
         let mut to = Connection::open(&mirage.address)
@@ -78,30 +87,30 @@ impl Setup {
             .send_messages(&mut to, NEWS, &people, MESSAGES)
             .await;
         dataset.send_messages(&mut to, WRITTEN, &people, FULL).await;
-        let cursor = async |to: &mut Connection, room: i64| {
+        let cursor = async |to: &mut Connection, room: i64, person: &Person| {
             let page = Request::get(Purpose::Page, format!("/rooms/{room}"));
-            let page = to
-                .ask_plain(&page, &people[0].cookie)
-                .await
-                .expect("a page");
+            let page = to.ask_plain(&page, &person.cookie).await.expect("a page");
             let cursor = page.between("data-cursor=\"", "\"").to_owned();
             (cursor, page)
         };
-        let (_, page) = cursor(&mut to, READ).await;
+        let (_, page) = cursor(&mut to, READ, &people[0]).await;
         let style = page.between("<link rel=\"stylesheet\" href=\"", "\"");
         let script = page.between("<script src=\"", "\"");
         let assets = vec![style.to_owned(), script.to_owned()];
         // A poll looks again at the other rooms that changed up to a second before its cursor, and the same cursor is
         // sent again and again here.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let (news, _) = cursor(&mut to, NEWS).await;
+        let (news, _) = cursor(&mut to, NEWS, &people[0]).await;
         dataset.send_messages(&mut to, NEWS, &people, 1).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let (idle, _) = cursor(&mut to, READ).await;
+        let (idle, _) = cursor(&mut to, READ, &people[0]).await;
+        let (idle_alone, _) = cursor(&mut to, ALONE, &alone[0]).await;
         Self {
             dataset,
             people,
+            alone,
             idle,
+            idle_alone,
             news,
             assets,
             mirage,
@@ -122,6 +131,12 @@ impl Setup {
         let repeat = Action::Repeat;
         let kinds = [
             ("idle poll", Some(0.75), 204, poll(READ, &self.idle)),
+            (
+                "idle poll, in one room",
+                None,
+                204,
+                poll(ALONE, &self.idle_alone),
+            ),
             (
                 "poll, one new message",
                 Some(0.70),
@@ -170,10 +185,12 @@ impl Setup {
         ];
         let mut found = Vec::new();
         for (name, target, status, action) in kinds {
-            let load = Load {
-                people: &self.people,
-                action,
+            let people = if name.ends_with("in one room") {
+                &self.alone
+            } else {
+                &self.people
             };
+            let load = Load { people, action };
             // The first requests fill the caches and mark people as present.
             load.once(&self.dataset, &self.mirage).await;
             let right = load.once(&self.dataset, &self.mirage).await;
