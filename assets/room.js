@@ -241,6 +241,7 @@
       notifyButton.ariaPressed = permission === "granted" && kept("localStorage", wish) === "true";
       notifyButton.setAttribute("aria-describedby", notifyHint.id);
       notifyButton.append("Notify me");
+      offerWords();
       byId("reload").after(notifyPart);
     } catch {} // there are none
   }
@@ -249,8 +250,11 @@
     const isAllowed = (await Notification.requestPermission()) === "granted";
     notifyButton.ariaPressed = isAllowed && notifyButton.ariaPressed === "false";
     kept("localStorage", wish, notifyButton.ariaPressed);
+    offerWords();
     if (!isAllowed) tell("Your browser does not allow notifications.");
   }
+
+  const offerWords = () => (withWords.parentNode.hidden = notifyButton.ariaPressed !== "true");
 
   function notify(message) {
     if (notifyButton.ariaPressed !== "true" || !document.hidden) return;
@@ -350,11 +354,17 @@
 
   // ---- Other rooms. Nothing is spoken.
 
+  const rooms = byId("rooms");
+  const unlisted = new Map(); // rooms that the list has no place for, and their new messages
+
   function showOtherRooms(counts) {
+    const put = (entry, number) => (entry.querySelector(".count").textContent = number > 0 ? `${number} new` : "");
     for (const [, id, number] of counts.matchAll(/(\d+)=(\d+)/g)) {
-      const count = document.querySelector(`[data-room="${id}"] .count`);
-      if (count) count.textContent = number > 0 ? `${number} new` : "";
+      const entry = rooms.querySelector(`[data-room="${id}"]`);
+      if (entry) put(entry, number);
+      else unlisted.set(id, Number(number));
     }
+    put(rooms.querySelector("[href='/rooms/mine']"), [...unlisted.values()].reduce((sum, number) => sum + number, 0));
   }
 
   // ---- Polling.
@@ -598,6 +608,12 @@
     if (wasAtEnd && !isAtEnd()) scrollBy(0, edgesOf(section).bottom - lowerEdge());
   }
 
+  // A column stays in view if all of it fits below the bar.
+  function fitColumns() {
+    const room = innerHeight - edgesOf(document.querySelector("header")).height;
+    for (const column of [rooms, byId("about")]) column.classList.toggle("fits", edgesOf(column).height <= room);
+  }
+
   function submit(event) {
     if (event.submitter?.name === "check") return;
     event.preventDefault();
@@ -611,6 +627,7 @@
     updates.prepend(pauseButton, " ");
     offerNotifications();
     byId("reload").remove();
+    showOtherRooms(rooms.dataset.others ?? "");
     addEventListener("pagehide", () => notification?.close());
     if (form) {
       form.onsubmit = submit;
@@ -656,6 +673,9 @@
     addEventListener("resize", fit);
     addEventListener("scroll", note, { passive: true });
   }
+  const columns = new ResizeObserver(fitColumns);
+  for (const part of [rooms, byId("about")]) columns.observe(part);
+  addEventListener("resize", fitColumns);
   if (log.dataset.poll) goLive();
 
   let lookedAt = Date.now();

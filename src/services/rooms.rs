@@ -356,6 +356,15 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
 /// The number of rooms that the list beside a conversation shows.
 const BESIDE: usize = 12;
 
+/// The rooms of a person to list beside a conversation.
+#[derive(Debug)]
+pub struct Beside {
+    /// At most 12 rooms, sorted by name.
+    pub shown: Vec<RoomBeside>,
+    /// The other rooms with new messages, and how many each has.
+    pub others: Vec<(RoomId, usize)>,
+}
+
 /// A room in the list beside a conversation.
 #[derive(Debug)]
 pub struct RoomBeside {
@@ -367,18 +376,18 @@ pub struct RoomBeside {
     pub new: usize,
 }
 
-/// Returns the rooms of `user` to list beside the conversation in `current`, sorted by name.
+/// Returns the rooms of `user` to list beside the conversation in `current`.
 ///
-/// At most 12: rooms with new messages are preferred, and `current` is always among them. `current` has no new
-/// messages, because the person is reading them. Costs no query while the list is held.
+/// Rooms with new messages are preferred, and `current` is always among those shown. `current` has no new messages,
+/// because the person is reading them. Costs no query while the list is held.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Vec<RoomBeside>, Fault> {
+pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside, Fault> {
     let own = own_rooms(core, user).await?;
     let settings = accounts::settings(core, user).await?;
     let now = core.clock.site_time();
-    let mut beside = Vec::with_capacity(own.len());
+    let mut shown = Vec::with_capacity(own.len());
     for (position, room) in own.iter().enumerate() {
         let new = if room.id == current {
             0
@@ -388,17 +397,21 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Vec<Ro
                 .new_for(room.id, user, &settings.ignored, seen, now)
                 .await
         };
-        beside.push((position, room, new));
+        shown.push((position, room, new));
     }
-    beside.sort_by_key(|&(_, room, new)| (room.id != current, new == 0));
-    beside.truncate(BESIDE);
-    beside.sort_by_key(|&(position, ..)| position);
+    shown.sort_by_key(|&(_, room, new)| (room.id != current, new == 0));
+    let others = shown.split_off(BESIDE.min(shown.len()));
+    shown.sort_by_key(|&(position, ..)| position);
     let label = |(_, room, new): (usize, &RoomLabel, usize)| RoomBeside {
         id: room.id,
         name: room.name.clone(),
         new,
     };
-    Ok(beside.into_iter().map(label).collect())
+    let others = others.into_iter().filter(|&(.., new)| new > 0);
+    Ok(Beside {
+        shown: shown.into_iter().map(label).collect(),
+        others: others.map(|(_, room, new)| (room.id, new)).collect(),
+    })
 }
 
 /// How many rooms one answer tells of: proxies refuse answers with long headers.

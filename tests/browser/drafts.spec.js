@@ -4,6 +4,7 @@ import {
   checkForNewMessages,
   expect,
   expectRoom,
+  followNavigation,
   messageBox,
   messagesOf,
   numbered,
@@ -148,6 +149,7 @@ test('a draft is not shown after a sign-out, and deleted when the script next ru
 
   // Back to the page on which Ada wrote.
   while (new URL(ada.url()).pathname !== room) await ada.goBack();
+  await ada.getByText('Menu', { exact: true }).click();
   await expect(ada.getByText('Signed in as zoe')).toBeVisible();
   await expect(ada.getByRole('button', { name: 'Pause updates' })).toBeVisible();
   await expect(messageBox(ada)).toHaveValue('');
@@ -233,7 +235,7 @@ test.describe('without scripts', () => {
   test('going back keeps the draft', async ({ room, ada }) => {
     await ada.goto(room);
     await messageBox(ada).fill('Half a thought');
-    await ada.getByRole('link', { name: 'Public rooms' }).click();
+    await followNavigation(ada, 'Public rooms');
     await expect(ada.getByRole('heading', { name: 'Public rooms' })).toBeVisible();
     await ada.goBack();
 

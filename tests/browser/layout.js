@@ -75,7 +75,10 @@ export function visibleWords() {
   for (const menu of closed) menu.open = true;
   const words = document.body.innerText.split(/\s+/).sort();
   for (const menu of closed) menu.open = false;
-  for (const button of buttons) words.splice(words.indexOf(button.innerText), 1);
+  // In a room, narrow windows show the way back and wide ones the site's name; both lead to one's rooms.
+  const ways = [...document.querySelectorAll('.room .site, .room .back')].filter((way) => way.checkVisibility());
+  const others = [...buttons, ...ways].flatMap((other) => other.innerText.trim().split(/\s+/));
+  for (const word of others) words.splice(words.indexOf(word), 1);
   return words;
 }
 
@@ -83,7 +86,7 @@ export function animatedElements() {
   const moving = [...document.querySelectorAll('*')].filter((element) => {
     const style = getComputedStyle(element);
     const isAnimated = style.animationName !== 'none' || /[1-9]/.test(style.transitionDuration);
-    const maySitStill = element.matches('.room header, #compose, .fits');
+    const maySitStill = element.matches('.room header, .talk h1, #compose, .fits');
     const isStuck = style.position === 'fixed' || (style.position === 'sticky' && !maySitStill);
     return isAnimated || isStuck || style.scrollBehavior !== 'auto';
   });
@@ -139,18 +142,22 @@ export function overflowsAndOverlaps() {
     getComputedStyle(element).clipPath === 'inset(50%)';
   // What sticks to an edge of the window covers the text below it on purpose.
   const loose = new CSSStyleSheet();
-  loose.replaceSync('.room header, #compose, .fits { position: static !important }');
+  loose.replaceSync('.room header, .talk h1, #compose, .fits { position: static !important }');
   document.adoptedStyleSheets.push(loose);
+  // A Delete link is taller than its line, and lies above the lines beside it.
+  const withoutDelete = new CSSStyleSheet();
+  withoutDelete.replaceSync('#log .delete { display: none !important }');
+  document.adoptedStyleSheets.push(withoutDelete);
   for (const element of document.querySelectorAll('body *')) {
     if (isHiddenOnPurpose(element)) continue;
     const isCut =
       element.clientWidth > 0 &&
       (element.scrollWidth > element.clientWidth + 1 ||
-        (element.scrollHeight > element.clientHeight + 1 &&
-          // A Delete link that shows on hover is taller than its line, and lies above the lines beside it.
-          !element.matches('textarea, #log li:has(.delete), #log li:has(.delete) > div')));
-    if (isCut && !element.matches('input')) faults.push(`too small: ${element.outerHTML.slice(0, 80)}`);
+        (element.scrollHeight > element.clientHeight + 1 && !element.matches('textarea')));
+    // The bar has two lines for the room's name. The whole name is in the link to leave the room.
+    if (isCut && !element.matches('input, .talk h1, .talk h1 bdi')) faults.push(`too small: ${element.outerHTML.slice(0, 80)}`);
   }
+  document.adoptedStyleSheets.pop();
   const lines = [];
   const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (texts.nextNode()) {
@@ -158,9 +165,12 @@ export function overflowsAndOverlaps() {
     if (!text.data.trim() || isHiddenOnPurpose(text.parentElement)) continue;
     const range = document.createRange();
     range.selectNodeContents(text);
-    for (const box of range.getClientRects()) {
-      if (box.width > 1) lines.push({ text, box });
-    }
+    const isClamped = getComputedStyle(text.parentElement).webkitLineClamp !== 'none';
+    const end = isClamped ? text.parentElement.getBoundingClientRect().bottom - 2 : Infinity;
+    const boxes = [...range.getClientRects()].filter((box) => box.width > 1 && box.top < end);
+    // The line that is cut off is there twice: with its ellipsis, and without.
+    const distinct = boxes.filter((box, index) => !isClamped || box.top !== boxes[index - 1]?.top);
+    lines.push(...distinct.map((box) => ({ text, box })));
   }
   lines.sort((a, b) => a.box.top - b.box.top);
   lines.forEach(({ text, box }, index) => {

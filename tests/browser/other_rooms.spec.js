@@ -1,6 +1,6 @@
 // The list of rooms beside a conversation follows the polls of the conversation.
 
-import { announcedTo, expect, say, setVisibility, statusesOf, submit, test, visit } from './support.js';
+import { announcedTo, expect, numbered, say, setVisibility, statusesOf, submit, test, visit } from './support.js';
 
 test.use({ settings: { '--poll-wait': '300ms' } });
 
@@ -54,19 +54,43 @@ test('the number in the title is that of the room itself', async ({ room, ada, b
   await expect(entry).toHaveAccessibleName('Tea 2 new');
 });
 
-test('an answer that tells of a room that is not in the list changes nothing', async ({ room, ada, bob }) => {
+test('new messages in rooms that the list has no place for are counted at "All your rooms"', async ({
+  room,
+  ada,
+  bob,
+}) => {
+  const all = ada.getByRole('navigation', { name: 'Your rooms' }).getByRole('link', { name: /^All your rooms/ });
   await visit(ada, room);
-  const list = ada.getByRole('navigation', { name: 'Your rooms' });
-  const before = await list.innerText();
+  await expect(all).toHaveAccessibleName('All your rooms');
 
   // A room that Ada joins in another tab while this page is open.
   const tea = await submit(bob, '/rooms/new', { name: 'Tea', kind: 'public' });
   await submit(ada, `${tea}/join`, { join: '1' });
-  await say(bob, tea, 'Kettle?');
-  const told = await ada.waitForResponse((answer) => /=1/.test(answer.headers()['mirage-rooms'] ?? ''));
-  await told.finished();
-  await say(bob, room, 'Here');
+  await say(bob, tea, 'Kettle?', 'Tea?');
+  await expect(all).toHaveAccessibleName('All your rooms 2 new');
+  expect([await announcedTo(ada), await statusesOf(ada)]).toEqual([[], []]);
 
-  await expect(ada.getByText('Here', { exact: true })).toBeVisible();
-  expect(await list.innerText()).toBe(before);
+  const other = await ada.context().newPage();
+  await other.goto(tea);
+  await expect(all).toHaveAccessibleName('All your rooms');
+  await other.close();
+});
+
+test('the count at "All your rooms" goes on from the page', async ({ room, ada, bob }) => {
+  const rooms = [];
+  for (const name of numbered('Shelf', 13)) rooms.push(await submit(bob, '/rooms/new', { name, kind: 'public' }));
+  for (const shelf of rooms) {
+    await submit(ada, `${shelf}/join`, { join: '1' });
+    await say(bob, shelf, 'Book');
+  }
+  const all = ada.getByRole('link', { name: /^All your rooms/ });
+  // Eleven of the thirteen have a place beside this room.
+  await visit(ada, room);
+  await expect(all).toHaveAccessibleName('All your rooms 2 new');
+  const listed = await ada.locator('#rooms li').evaluateAll((items) => items.map((item) => item.dataset.room));
+  const shelf = rooms.find((path) => !listed.includes(path.split('/').at(-1)));
+
+  await say(bob, shelf, 'Another book');
+
+  await expect(all).toHaveAccessibleName('All your rooms 3 new');
 });

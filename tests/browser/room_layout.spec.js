@@ -1,7 +1,20 @@
 // The room in windows of all sizes: where one lands, what stays in view, and how much there is room for.
 
 import { tabThrough } from './layout.js';
-import { expect, messageBox, messagesOf, numbered, say, send, statusOf, submit, test, visit } from './support.js';
+import {
+  expect,
+  fakeNotifications,
+  messageBox,
+  messagesOf,
+  numbered,
+  register,
+  say,
+  send,
+  statusOf,
+  submit,
+  test,
+  visit,
+} from './support.js';
 
 const LAPTOP = { width: 1280, height: 800 };
 const WIDE = { width: 1600, height: 900 };
@@ -10,6 +23,29 @@ const WITH_KEYBOARD = { width: 390, height: 400 };
 const ON_ITS_SIDE = { width: 844, height: 330 };
 const ZOOMED = { width: 320, height: 256 };
 const WINDOWS = [LAPTOP, WIDE, TELEPHONE, WITH_KEYBOARD, ON_ITS_SIDE, ZOOMED];
+
+/** Colours, and the direction in which a translation would be written. */
+const LOOKS = {
+  light: {},
+  dark: { colorScheme: 'dark' },
+  'forced colours': { forcedColors: 'active' },
+  'right to left': { dir: 'rtl' },
+};
+const lookOf = (number) => Object.keys(LOOKS)[number % Object.keys(LOOKS).length];
+
+/** Shows this page, and those that are opened later, in a look. */
+async function dress(page, look) {
+  const { dir = 'ltr', ...colours } = LOOKS[look];
+  await page.emulateMedia({ colorScheme: 'light', forcedColors: 'none', ...colours });
+  await page.evaluate((dir) => document.documentElement.setAttribute('dir', dir), dir);
+  if (dir === 'ltr') return;
+  await page.route('**/rooms/*', async (route) => {
+    if (route.request().resourceType() !== 'document') return route.fallback();
+    const response = await route.fetch();
+    const body = (await response.text()).replace('<html ', `<html dir="${dir}" `);
+    await route.fulfill({ response, body });
+  });
+}
 
 const nameOf = ({ width, height }) => `${width}×${height}`;
 const boxOf = (locator) => locator.evaluate((element) => element.getBoundingClientRect().toJSON());
@@ -33,9 +69,13 @@ for (const javaScriptEnabled of [true, false]) {
   test.describe(javaScriptEnabled ? 'with its script' : 'without scripts', () => {
     test.use({ javaScriptEnabled });
 
-    for (const window of WINDOWS) {
-      test(`at ${nameOf(window)}, a room opens at the first new message`, async ({ room, ada, bob }) => {
+    WINDOWS.forEach((window, index) => {
+      // All looks with the script, and all without it, but not each in each window.
+      const look = lookOf(javaScriptEnabled ? index : index + 3);
+
+      test(`at ${nameOf(window)}, ${look}, a room opens at the first new message`, async ({ room, ada, bob }) => {
         await ada.setViewportSize(window);
+        await dress(ada, look);
         await say(bob, room, ...numbered('Old', 30));
         await ada.goto(room);
         await ada.goto('about:blank');
@@ -50,12 +90,13 @@ for (const javaScriptEnabled of [true, false]) {
         await expect(ada.getByRole('link', { name: 'https://example.org/' })).toBeFocused();
       });
 
-      test(`at ${nameOf(window)}, a room with nothing new opens at its end, with the box in view`, async ({
+      test(`at ${nameOf(window)}, ${look}, a room with nothing new opens at its end, with the box in view`, async ({
         room,
         ada,
         bob,
       }) => {
         await ada.setViewportSize(window);
+        await dress(ada, look);
         await say(bob, room, ...numbered('Old', 60));
 
         await revisit(ada, room);
@@ -71,8 +112,9 @@ for (const javaScriptEnabled of [true, false]) {
         await expect(check(ada)).toBeFocused();
         await ada.keyboard.press('Tab');
         await expect(messageBox(ada)).toBeFocused();
+        expect(await ada.evaluate(() => document.documentElement.scrollWidth <= innerWidth)).toBe(true);
       });
-    }
+    });
 
     test('"Older messages" goes on right above the message that one was reading', async ({ room, ada, bob }) => {
       await ada.setViewportSize(TELEPHONE);
@@ -101,6 +143,22 @@ for (const javaScriptEnabled of [true, false]) {
       await link.click();
 
       await expect(messagesOf(ada)).toHaveText([/Tea 1 /, /Tea 2 /, /Tea 3 /]);
+    });
+
+    test('the box has a visible label with the name of the room, and Send beside it', async ({ room, ada }) => {
+      await ada.goto(room);
+      for (const [index, window] of WINDOWS.entries()) {
+        await ada.setViewportSize(window);
+        await dress(ada, lookOf(index));
+        const label = ada.getByText('Message to Kettle club', { exact: true });
+        await label.scrollIntoViewIfNeeded();
+        await expect(label).toBeInViewport({ ratio: 1 });
+        await expect(label).toHaveJSProperty('htmlFor', 'message');
+        const [box, button] = [await boxOf(messageBox(ada)), await boxOf(ada.getByRole('button', { name: 'Send message' }))];
+        expect(button.bottom, nameOf(window)).toBeCloseTo(box.bottom, 0);
+        const isBeside = lookOf(index) === 'right to left' ? button.right <= box.left : button.left >= box.right;
+        expect(isBeside, nameOf(window)).toBe(true);
+      }
     });
 
     test('the box has one line when it is empty, and grows with the text to 40 % of the window', async ({
@@ -281,19 +339,43 @@ test('one-line messages in view: at least 16 and 14 on a laptop, 12 and 10 on a 
   }
 });
 
+/** Tabs through a room that is longer than the window, and expects that all that has the focus can be seen. */
+async function expectFocusInView(page, look, hint) {
+  await dress(page, look);
+  const { stops, faults } = await tabThrough(page);
+  expect(faults, hint).toEqual([]);
+  expect(stops.length, hint).toBeGreaterThan(40);
+}
+
 for (const window of WINDOWS) {
-  test(`at ${nameOf(window)}, nothing covers what has the focus, in the whole room`, async ({ room, ada, bob }) => {
+  test(`at ${nameOf(window)}, nothing covers what has the focus, in the whole room and in all looks`, async ({
+    room,
+    ada,
+    bob,
+  }) => {
     await ada.setViewportSize(window);
     await say(bob, room, ...numbered('See https://example.org/', 15));
     await say(ada, room, ...numbered('Tea', 15));
     await visit(ada, room);
 
-    const { stops, faults } = await tabThrough(ada);
-
-    expect(faults).toEqual([]);
-    expect(stops.length).toBeGreaterThan(40);
+    for (const look of Object.keys(LOOKS)) await expectFocusInView(ada, look, look);
   });
 }
+
+test.describe('without scripts', () => {
+  test.use({ javaScriptEnabled: false });
+
+  test('nothing covers what has the focus, in windows of all sizes', async ({ room, ada, bob }) => {
+    await say(bob, room, ...numbered('See https://example.org/', 15));
+    await say(ada, room, ...numbered('Tea', 15));
+    await ada.goto(room);
+
+    for (const [index, window] of WINDOWS.entries()) {
+      await ada.setViewportSize(window);
+      await expectFocusInView(ada, lookOf(index), `${nameOf(window)}, ${lookOf(index)}`);
+    }
+  });
+});
 
 test('the bar is at most 3.5rem high, and sticks to the upper edge of windows at least 40rem high', async ({
   room,
@@ -308,6 +390,50 @@ test('the bar is at most 3.5rem high, and sticks to the upper edge of windows at
     expect(bar.height, nameOf(window)).toBeLessThanOrEqual(56);
     if (window.height >= 640) expect(bar.top, nameOf(window)).toBe(0);
     else expect(bar.bottom, nameOf(window)).toBeLessThanOrEqual(0);
+  }
+});
+
+test("the room's name is in the bar of windows at least 40rem high, and above the messages of lower ones", async ({
+  room,
+  ada,
+  bob,
+}) => {
+  const name = 'A long name of a room, for which there is no place in a bar';
+  const other = await submit(bob, '/rooms/new', { name, kind: 'public' });
+  await submit(ada, `${other}/join`, { join: '1' });
+  for (const place of [room, other]) await say(bob, place, ...numbered('Tea', 60));
+  for (const window of WINDOWS) {
+    await ada.setViewportSize(window);
+    for (const place of [room, other]) {
+      await revisit(ada, place);
+      const heading = ada.getByRole('heading', { level: 1 });
+      const hint = `${nameOf(window)}, ${await heading.textContent()}`;
+      if (window.height < 640) {
+        await expect(heading, hint).not.toBeInViewport();
+        continue;
+      }
+      const [bar, { top, bottom, left, right }] = [await boxOf(ada.locator('header')), await boxOf(heading)];
+      expect(top, hint).toBe(bar.top);
+      expect(bottom, hint).toBeLessThanOrEqual(bar.bottom);
+      const beside = ada.locator('.site:visible, .back:visible, .menu:visible');
+      await expect(beside, hint).toHaveCount(2);
+      for (const part of await beside.all()) {
+        const box = await boxOf(part);
+        expect(box.right <= left || box.left >= right, hint).toBe(true);
+      }
+    }
+  }
+  // Where it is cut off, the whole name is here.
+  await expect(ada.getByRole('link', { name: `Leave ${name}` })).toHaveText(`Leave ${name}`);
+});
+
+test('"Pause updates" and "Check for new messages" share one line in windows of all sizes', async ({ room, ada }) => {
+  await visit(ada, room);
+  for (const window of WINDOWS) {
+    await ada.setViewportSize(window);
+    const buttons = [await boxOf(ada.getByRole('button', { name: 'Pause updates' })), await boxOf(check(ada))];
+    expect(buttons[0].top, nameOf(window)).toBe(buttons[1].top);
+    expect((await boxOf(ada.locator('#updates'))).height, nameOf(window)).toBeLessThanOrEqual(48);
   }
 });
 
@@ -330,9 +456,16 @@ test.describe('in a narrow window without scripts', () => {
       'Create a room',
       'Your account',
     ]);
-    for (const link of await links.all()) await expect(link).toBeInViewport({ ratio: 1 });
-    await expect(ada.getByRole('button', { name: 'Sign out' })).toBeInViewport({ ratio: 1 });
-    expect((await boxOf(links.first())).height).toBeGreaterThanOrEqual(44);
+    for (const window of [TELEPHONE, LAPTOP, WIDE]) {
+      await ada.setViewportSize(window);
+      for (const link of await links.all()) {
+        await expect(link).toBeInViewport({ ratio: 1 });
+        const { height } = await boxOf(link);
+        expect(height).toBeGreaterThanOrEqual(44);
+        expect(height, 'on one line').toBeLessThan(48);
+      }
+      await expect(ada.getByRole('button', { name: 'Sign out' })).toBeInViewport({ ratio: 1 });
+    }
   });
 });
 
@@ -358,6 +491,10 @@ test('from 64rem on, the rooms and what is said about the room are beside the co
     'All your rooms',
   ]);
   await expect(ada.getByRole('link', { name: 'Kettle club', exact: true })).toHaveAttribute('aria-current', 'page');
+  for (const column of [rooms, ada.locator('.talk'), about]) {
+    await expect(column).toHaveCSS('overflow-x', 'visible');
+    await expect(column).toHaveCSS('overflow-y', 'visible');
+  }
   for (const link of ['Library 3 new', 'All your rooms', 'All members of Kettle club', 'Leave Kettle club']) {
     await expect(ada.getByRole('link', { name: link })).toBeInViewport({ ratio: 1 });
   }
@@ -378,6 +515,56 @@ test('the lists beside the conversation show 12 rooms and 12 members, and lead t
   await expect(ada.getByRole('link', { name: 'All your rooms' })).toBeInViewport({ ratio: 1 });
   await ada.setViewportSize({ width: 1280, height: 799 });
   await expect(ada.locator('#rooms')).toHaveCSS('position', 'static');
+});
+
+test('what is said about the room stays in view with 12 members, also where notifications are offered', async ({
+  room,
+  ada,
+  bob,
+  browser,
+  server,
+}) => {
+  const names = ['cleo', 'dorothea', 'emil', 'fatima', 'grace-h', 'hana', 'ivan', 'jun', 'karl', 'lena-maria', 'mo'];
+  for (const name of names) {
+    const context = await browser.newContext({ baseURL: server.url });
+    const person = { context: () => context };
+    await register(person, name);
+    await submit(person, `${room}/join`, { join: '1' });
+    await context.close();
+  }
+  const description = 'For all who drink tea in the kitchen of the third floor.';
+  const settings = { name: 'Kettle club', description, lifespan: 'longest', 'slow-mode': '0', language: '' };
+  await submit(ada, `${room}/settings`, { ...settings, posting: 'everyone' });
+  await say(bob, room, ...numbered('Tea', 60));
+  await fakeNotifications(ada, { permission: 'granted' });
+  await ada.setViewportSize(LAPTOP);
+  await visit(ada, room);
+  const about = ada.locator('#about');
+  await expect(about.getByRole('listitem')).toHaveCount(12);
+
+  await ada.getByRole('button', { name: 'Notify me' }).click();
+
+  await expect(ada.getByRole('checkbox', { name: 'With author and first words' })).toBeVisible();
+  await expect(about).toHaveCSS('position', 'sticky');
+  for (const place of ['0', 'document.body.scrollHeight / 3']) {
+    await ada.evaluate(`scrollTo(0, ${place})`);
+    for (const part of await about.locator('h2, li, a, button, input').all()) {
+      await expect(part).toBeInViewport({ ratio: 1 });
+    }
+  }
+  await ada.setViewportSize({ width: 1280, height: 799 });
+  await expect(about).toHaveCSS('position', 'static');
+});
+
+test('a column that is higher than the window goes with the page', async ({ room, ada }) => {
+  await ada.setViewportSize(LAPTOP);
+  await visit(ada, room);
+  const about = ada.locator('#about');
+  await expect(about).toHaveCSS('position', 'sticky');
+
+  await about.evaluate((part) => part.append('line', ...Array.from({ length: 60 }, () => document.createElement('br'))));
+
+  await expect(about).toHaveCSS('position', 'static');
 });
 
 test('members who are here come first', async ({ room, ada, bob }) => {

@@ -106,6 +106,7 @@ test.describe('without the script', () => {
     await ada.goto(room);
     await signInElsewhere(ada, 'bob');
 
+    await ada.getByText('Menu', { exact: true }).click();
     await ada.getByRole('button', { name: 'Sign out' }).click();
 
     await expect(ada.getByRole('heading', { level: 1 })).toHaveText('You are now signed in as bob');

@@ -321,7 +321,8 @@ export function watchPages(...pages) {
   return { consoleErrors, origins };
 }
 
-async function followNavigation(page, name) {
+/** Follows a link of the navigation, which narrow windows and rooms have in a menu. */
+export async function followNavigation(page, name) {
   const link = page.getByRole('navigation', { name: 'Main' }).getByRole('link', { name });
   if (!(await link.isVisible())) await page.getByText('Menu', { exact: true }).click();
   await link.click();

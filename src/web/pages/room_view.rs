@@ -12,7 +12,7 @@ use crate::live::rooms::{Member, Room};
 use crate::services::accounts;
 use crate::services::messages::{self, Shown};
 use crate::services::reports::{self, OpenReport};
-use crate::services::rooms::{self, RoomBeside};
+use crate::services::rooms::{self, Beside, RoomBeside};
 use crate::urls::NOW;
 use crate::web::error::AppError;
 use crate::web::forms::Problems;
@@ -50,8 +50,8 @@ pub struct RoomPage<'a> {
     here: HashSet<UserId>,
     /// The members that the page lists: first those who are here, then the longest-standing.
     members: Vec<&'a Member>,
-    /// The reader's rooms that the page lists.
-    rooms: Vec<RoomBeside>,
+    /// The reader's rooms that the page lists, and the number of new messages in the others.
+    rooms: Beside,
     /// The time, which makes the address of the link "Check for new messages" unique: browsers send no request for
     /// a link that differs from the current address only in its fragment.
     now: SiteTime,
@@ -360,21 +360,29 @@ impl<'a> RoomPage<'a> {
         format!("/rooms/{}?before={before}{view}{NOW}", self.room.id)
     }
 
-    /// Whether the list of rooms fits into a window 50rem high, where it stays in view.
-    fn rooms_fit(&self) -> bool {
-        let room = |room: &RoomBeside| LINK + LINE * (lines(&room.name) - 1);
-        HEADING + LINK + self.rooms.iter().map(room).sum::<usize>() <= COLUMN
+    /// Returns the number of new messages in the reader's rooms that the page does not list.
+    fn new_in_others(&self) -> usize {
+        self.rooms.others.iter().map(|(_, new)| new).sum()
     }
 
-    /// Whether the part about the room fits into a window 50rem high, where it stays in view.
+    /// Whether the list of rooms fits into a window 50rem high, where it stays in view. Where scripts run, they measure.
+    fn rooms_fit(&self) -> bool {
+        let room = |room: &RoomBeside| LINK + LINE * (lines(&room.name) - 1);
+        HEADING + LINK + self.rooms.shown.iter().map(room).sum::<usize>() <= COLUMN
+    }
+
+    /// Whether the part about the room fits into a window 50rem high, likewise.
     fn about_fits(&self) -> bool {
-        let facts = 4;
+        // What kind of room it is, and how to follow it without a script.
+        let facts = 3 + if self.is_live() { 3 } else { 0 };
+        // Two members share a line if both have short names.
         let members = self.members.iter().map(|member| lines(&member.name));
-        let text = facts + lines(&self.room.description) + members.sum::<usize>();
-        let named_links = 3 * (LINK + LINE * (lines(&self.room.name) - 1));
-        let links = named_links + if self.is_moderator() { 2 * LINK } else { 0 };
-        let following = if self.is_live() { FOLLOWING } else { 0 };
-        2 * HEADING + text * LINE + links + following <= COLUMN
+        let long: usize = members.clone().filter(|lines| *lines > 1).sum();
+        let short = members.filter(|lines| *lines == 1).count().div_ceil(2);
+        let text = facts + lines(&self.room.description) + long + short;
+        // All members, leaving, and what can be done, of which two share a line.
+        let links = 3 + if self.is_moderator() { 2 } else { 0 };
+        2 * HEADING + text * LINE + links * LINK <= COLUMN
     }
 }
 
@@ -384,10 +392,6 @@ const COLUMN: usize = 460;
 const HEADING: usize = 32;
 const LINK: usize = 28;
 const LINE: usize = 15;
-
-/// The height of the links to pages that reload, or of what the script puts in their place: the button for
-/// notifications, its hint and its checkbox.
-const FOLLOWING: usize = 105;
 
 /// Returns the number of lines that a text takes in a column beside the conversation, at most.
 fn lines(text: &str) -> usize {
