@@ -194,29 +194,20 @@ mod tests {
 
     use super::*;
 
-    fn ready<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
     /// Returns a read that succeeds with `value`.
     fn read<V: Copy>(value: V) -> impl AsyncFn() -> Result<Option<V>, ()> {
         async move || Ok(Some(value))
     }
 
-    #[test]
-    fn a_value_is_read_once() {
+    #[tokio::test]
+    async fn a_value_is_read_once() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            assert_eq!(cache.get(1, read(7)).await.unwrap().as_deref(), Some(&7));
-            assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&7));
-        });
+        assert_eq!(cache.get(1, read(7)).await.unwrap().as_deref(), Some(&7));
+        assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&7));
     }
 
-    #[test]
-    fn concurrent_callers_share_one_read() {
+    #[tokio::test]
+    async fn concurrent_callers_share_one_read() {
         let cache = Cache::<u8, u8>::new();
         let reads = AtomicUsize::new(0);
         let read = async || {
@@ -225,7 +216,7 @@ mod tests {
             Ok::<_, ()>(Some(7))
         };
 
-        let (one, other) = ready(async { tokio::join!(cache.get(1, read), cache.get(1, read)) });
+        let (one, other) = tokio::join!(cache.get(1, read), cache.get(1, read));
 
         assert_eq!(
             (one.unwrap().as_deref(), other.unwrap().as_deref()),
@@ -234,103 +225,95 @@ mod tests {
         assert_eq!(reads.into_inner(), 1);
     }
 
-    #[test]
-    fn a_missing_value_is_not_held() {
+    #[tokio::test]
+    async fn a_missing_value_is_not_held() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            assert_eq!(
-                cache.get(1, async || Ok::<_, ()>(None)).await.unwrap(),
-                None
-            );
-            assert_eq!(cache.size(), 0);
-            assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
-        });
+        assert_eq!(
+            cache.get(1, async || Ok::<_, ()>(None)).await.unwrap(),
+            None
+        );
+        assert_eq!(cache.size(), 0);
+        assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
     }
 
-    #[test]
-    fn a_failed_read_is_not_held() {
+    #[tokio::test]
+    async fn a_failed_read_is_not_held() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            let fault = async || Err("no");
-            assert!(cache.get(1, fault).await.is_err());
-            assert_eq!(cache.size(), 0);
-        });
+        let fault = async || Err("no");
+        assert!(cache.get(1, fault).await.is_err());
+        assert_eq!(cache.size(), 0);
     }
 
-    #[test]
-    fn a_value_that_changes_while_it_is_read_is_read_again() {
+    #[tokio::test]
+    async fn a_value_that_changes_while_it_is_read_is_read_again() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
-        let value = ready(cache.get(1, async || {
-            let read = *row.lock().unwrap();
-            if read == 1 {
-                *row.lock().unwrap() = 2;
-                cache.forget(1);
-            }
-            Ok::<_, ()>(Some(read))
-        }));
+        let value = cache
+            .get(1, async || {
+                let read = *row.lock().unwrap();
+                if read == 1 {
+                    *row.lock().unwrap() = 2;
+                    cache.forget(1);
+                }
+                Ok::<_, ()>(Some(read))
+            })
+            .await;
 
         assert_eq!(value.unwrap().as_deref(), Some(&2));
     }
 
-    #[test]
-    fn a_value_is_held_until_it_is_forgotten() {
+    #[tokio::test]
+    async fn a_value_is_held_until_it_is_forgotten() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            let value = cache.get(1, read(7)).await.unwrap();
-            assert_eq!(cache.peek(1), value);
+        let value = cache.get(1, read(7)).await.unwrap();
+        assert_eq!(cache.peek(1), value);
 
-            assert_eq!(cache.forget(1), value);
+        assert_eq!(cache.forget(1), value);
+        assert_eq!(cache.peek(1), None);
+        let value = cache.get(1, read(8)).await.unwrap();
+        assert_eq!(value.as_deref(), Some(&8));
+    }
+
+    #[tokio::test]
+    async fn a_value_forgotten_during_an_exclusive_update_is_read_after_it() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
+        let update = cache.update_exclusive(1, async {
+            assert_eq!(cache.forget(1), None);
+            assert!(cache.forget_where(|_| true).is_empty());
+            tokio::task::yield_now().await;
+            *row.lock().unwrap() = 2;
+        });
+
+        let ((), asked) = tokio::join!(update, cache.get(1, read));
+
+        assert_eq!(asked.unwrap().as_deref(), Some(&2));
+    }
+
+    #[tokio::test]
+    async fn a_read_during_an_exclusive_update_returns_the_new_value() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
+        let before = cache.get(1, read).await.unwrap().unwrap();
+        let change = cache.update_exclusive(1, async {
+            assert_eq!(before.as_ref(), &1);
             assert_eq!(cache.peek(1), None);
-            let value = cache.get(1, read(8)).await.unwrap();
-            assert_eq!(value.as_deref(), Some(&8));
+            tokio::task::yield_now().await;
+            *row.lock().unwrap() = 2;
+            tokio::task::yield_now().await;
+            "done"
         });
+
+        let (changed, asked) = tokio::join!(change, cache.get(1, read));
+
+        assert_eq!(changed, "done");
+        assert_eq!(asked.unwrap().as_deref(), Some(&2));
     }
 
-    #[test]
-    fn a_value_forgotten_during_an_exclusive_update_is_read_after_it() {
-        let cache = Cache::<u8, u8>::new();
-        let row = Mutex::new(1);
-        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
-        ready(async {
-            let update = cache.update_exclusive(1, async {
-                assert_eq!(cache.forget(1), None);
-                assert!(cache.forget_where(|_| true).is_empty());
-                tokio::task::yield_now().await;
-                *row.lock().unwrap() = 2;
-            });
-
-            let ((), asked) = tokio::join!(update, cache.get(1, read));
-
-            assert_eq!(asked.unwrap().as_deref(), Some(&2));
-        });
-    }
-
-    #[test]
-    fn a_read_during_an_exclusive_update_returns_the_new_value() {
-        let cache = Cache::<u8, u8>::new();
-        let row = Mutex::new(1);
-        let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
-        ready(async {
-            let before = cache.get(1, read).await.unwrap().unwrap();
-            let change = cache.update_exclusive(1, async {
-                assert_eq!(before.as_ref(), &1);
-                assert_eq!(cache.peek(1), None);
-                tokio::task::yield_now().await;
-                *row.lock().unwrap() = 2;
-                tokio::task::yield_now().await;
-                "done"
-            });
-
-            let (changed, asked) = tokio::join!(change, cache.get(1, read));
-
-            assert_eq!(changed, "done");
-            assert_eq!(asked.unwrap().as_deref(), Some(&2));
-        });
-    }
-
-    #[test]
-    fn an_exclusive_update_waits_for_a_running_read_and_the_value_is_read_again() {
+    #[tokio::test]
+    async fn an_exclusive_update_waits_for_a_running_read_and_the_value_is_read_again() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
         let read = async || {
@@ -338,75 +321,69 @@ mod tests {
             tokio::task::yield_now().await;
             Ok::<_, ()>(Some(read))
         };
-        ready(async {
-            let change = cache.update_exclusive(1, async {
-                *row.lock().unwrap() = 2;
-            });
-
-            let (_, ()) = tokio::join!(cache.get(1, read), change);
-
-            assert_eq!(cache.get(1, read).await.unwrap().as_deref(), Some(&2));
+        let change = cache.update_exclusive(1, async {
+            *row.lock().unwrap() = 2;
         });
+
+        let (_, ()) = tokio::join!(cache.get(1, read), change);
+
+        assert_eq!(cache.get(1, read).await.unwrap().as_deref(), Some(&2));
     }
 
-    #[test]
-    fn peeking_does_not_count_as_use() {
+    #[tokio::test]
+    async fn peeking_does_not_count_as_use() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            cache.get(1, read(7)).await.unwrap();
-            cache.sweep();
+        cache.get(1, read(7)).await.unwrap();
+        cache.sweep();
 
-            assert_eq!(cache.peek(1).as_deref(), Some(&7));
-            assert_eq!(cache.peek(2), None);
-            cache.sweep();
-            assert_eq!(cache.peek(1), None);
-        });
+        assert_eq!(cache.peek(1).as_deref(), Some(&7));
+        assert_eq!(cache.peek(2), None);
+        cache.sweep();
+        assert_eq!(cache.peek(1), None);
     }
 
-    #[test]
-    fn values_are_forgotten_by_a_predicate() {
+    #[tokio::test]
+    async fn values_are_forgotten_by_a_predicate() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            for key in 1..=4 {
-                cache.get(key, read(key)).await.unwrap();
-            }
+        for key in 1..=4 {
+            cache.get(key, read(key)).await.unwrap();
+        }
 
-            let mut forgotten = cache.forget_where(|value| value % 2 == 0);
+        let mut forgotten = cache.forget_where(|value| value % 2 == 0);
 
-            forgotten.sort_unstable();
-            assert_eq!(forgotten, [Arc::new(2), Arc::new(4)]);
-            assert_eq!(cache.size(), 2);
-            assert_eq!((cache.peek(2), cache.peek(4)), (None, None));
-        });
+        forgotten.sort_unstable();
+        assert_eq!(forgotten, [Arc::new(2), Arc::new(4)]);
+        assert_eq!(cache.size(), 2);
+        assert_eq!((cache.peek(2), cache.peek(4)), (None, None));
     }
 
-    #[test]
-    fn forgetting_by_a_predicate_restarts_a_running_read() {
+    #[tokio::test]
+    async fn forgetting_by_a_predicate_restarts_a_running_read() {
         let cache = Cache::<u8, u8>::new();
         let row = Mutex::new(1);
-        let value = ready(cache.get(1, async || {
-            let read = *row.lock().unwrap();
-            if read == 1 {
-                *row.lock().unwrap() = 2;
-                cache.forget_where(|value| *value == 1);
-            }
-            Ok::<_, ()>(Some(read))
-        }));
+        let value = cache
+            .get(1, async || {
+                let read = *row.lock().unwrap();
+                if read == 1 {
+                    *row.lock().unwrap() = 2;
+                    cache.forget_where(|value| *value == 1);
+                }
+                Ok::<_, ()>(Some(read))
+            })
+            .await;
 
         assert_eq!(value.unwrap().as_deref(), Some(&2));
     }
 
-    #[test]
-    fn sweeping_keeps_values_that_are_used_or_referenced() {
+    #[tokio::test]
+    async fn sweeping_keeps_values_that_are_used_or_referenced() {
         let cache = Cache::<u8, u8>::new();
-        ready(async {
-            let referenced = cache.get(1, read(1)).await.unwrap();
-            cache.get(2, read(2)).await.unwrap();
-            cache.sweep();
-            cache.sweep();
+        let referenced = cache.get(1, read(1)).await.unwrap();
+        cache.get(2, read(2)).await.unwrap();
+        cache.sweep();
+        cache.sweep();
 
-            assert_eq!(cache.get(1, read(9)).await.unwrap(), referenced);
-            assert_eq!(cache.get(2, read(9)).await.unwrap().as_deref(), Some(&9));
-        });
+        assert_eq!(cache.get(1, read(9)).await.unwrap(), referenced);
+        assert_eq!(cache.get(2, read(9)).await.unwrap().as_deref(), Some(&9));
     }
 }

@@ -462,24 +462,37 @@ mod tests {
     }
 
     #[test]
-    fn an_address_can_create_ten_accounts_per_hour() {
+    fn each_person_and_each_address_has_a_burst_and_then_a_rate_of_their_own() {
+        type Count<'a> = &'a dyn Fn(u32) -> Result<(), TooMany>;
         let (limits, clock) = limits(true);
-
-        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
-        assert_eq!(tries(|| limits.sign_up(address(2))), 10);
-        clock.advance(3600 * SECOND);
-        assert_eq!(tries(|| limits.sign_up(address(1))), 10);
-    }
-
-    #[test]
-    fn a_person_can_try_ten_private_rooms_and_then_one_per_minute() {
-        let (limits, clock) = limits(true);
-        let join = |user| tries(|| limits.join(user, None).map(drop));
-
-        assert_eq!(join(ADA), 10);
-        assert_eq!(join(UserId(2)), 10);
-        clock.advance(120 * SECOND);
-        assert_eq!(join(ADA), 2);
+        let person = |number: u32| UserId(number.into());
+        // What is counted, how often it is allowed at once, and how often again after that many seconds.
+        let counts: [(&str, Count<'_>, usize, usize, u32); 6] = [
+            ("accounts", &|by| limits.sign_up(address(by)), 10, 10, 3600),
+            ("links", &|by| limits.link(address(by)), 30, 30, 60),
+            (
+                "joins",
+                &|by| limits.join(person(by), None).map(drop),
+                10,
+                2,
+                120,
+            ),
+            ("rooms", &|by| limits.new_room(person(by)), 20, 20, 3600),
+            (
+                "room passwords",
+                &|by| limits.room_password(person(by)),
+                10,
+                2,
+                120,
+            ),
+            ("changes", &|by| limits.change(person(by)), 30, 3, 3),
+        ];
+        for (what, count, burst, again, seconds) in counts {
+            assert_eq!(tries(|| count(1)), burst, "{what}");
+            assert_eq!(tries(|| count(2)), burst, "{what}");
+            clock.advance(seconds * SECOND);
+            assert_eq!(tries(|| count(1)), again, "{what}");
+        }
     }
 
     #[test]
@@ -501,47 +514,6 @@ mod tests {
         let right = |user| limits.join(UserId(user), Some("tea".to_owned())).map(drop);
         assert_eq!(tries(|| right(7)), 10);
         assert_eq!(tries(|| wrong(8)), 3);
-    }
-
-    #[test]
-    fn a_person_can_create_twenty_rooms_per_hour() {
-        let (limits, clock) = limits(true);
-
-        assert_eq!(tries(|| limits.new_room(ADA)), 20);
-        assert_eq!(tries(|| limits.new_room(UserId(2))), 20);
-        clock.advance(3600 * SECOND);
-        assert_eq!(tries(|| limits.new_room(ADA)), 20);
-    }
-
-    #[test]
-    fn a_person_can_set_ten_room_passwords_and_then_one_per_minute() {
-        let (limits, clock) = limits(true);
-
-        assert_eq!(tries(|| limits.room_password(ADA)), 10);
-        assert_eq!(tries(|| limits.room_password(UserId(2))), 10);
-        clock.advance(120 * SECOND);
-        assert_eq!(tries(|| limits.room_password(ADA)), 2);
-    }
-
-    #[test]
-    fn a_person_can_make_thirty_changes_and_then_one_per_second() {
-        let (limits, clock) = limits(true);
-
-        assert_eq!(tries(|| limits.change(ADA)), 30);
-        assert_eq!(tries(|| limits.change(UserId(2))), 30);
-        clock.advance(3 * SECOND);
-        assert_eq!(tries(|| limits.change(ADA)), 3);
-    }
-
-    #[test]
-    fn an_address_can_open_thirty_links_per_minute() {
-        let (limits, clock) = limits(true);
-
-        assert_eq!(tries(|| limits.link(address(1))), 30);
-        assert_eq!(limits.link(address(1)), Err(TooMany { wait_s: 2 }));
-        assert_eq!(tries(|| limits.link(address(2))), 30);
-        clock.advance(60 * SECOND);
-        assert_eq!(tries(|| limits.link(address(1))), 30);
     }
 
     #[test]

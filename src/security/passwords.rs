@@ -378,49 +378,41 @@ mod tests {
     const ADA: Requester = Requester::Person(UserId(1));
     const BOB: Requester = Requester::Person(UserId(2));
 
-    fn run<T>(future: impl Future<Output = T>) -> T {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_time()
-            .build()
-            .unwrap()
-            .block_on(future)
-    }
-
-    #[test]
-    fn a_password_matches_its_hash_and_no_other() {
+    #[tokio::test]
+    async fn a_password_matches_its_hash_and_no_other() {
         let passwords = Passwords::new(Switch::On);
-        run(async {
-            let hash = passwords
-                .hash(ADA, PlainPassword::typed("kettle and cup"))
+        let hash = passwords
+            .hash(ADA, PlainPassword::typed("kettle and cup"))
+            .await
+            .unwrap();
+
+        assert!(
+            hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{hash}"
+        );
+        let verify = async |typed| {
+            passwords
+                .verify(ADA, PlainPassword::typed(typed), Some(&hash))
                 .await
-                .unwrap();
-
-            assert!(
-                hash.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
-                "{hash}"
-            );
-            let verify = async |typed| {
-                passwords
-                    .verify(ADA, PlainPassword::typed(typed), Some(&hash))
-                    .await
-            };
-            assert_eq!(verify("kettle and cup").await.unwrap(), Verified::Right);
-            assert_eq!(verify("kettle and cup ").await.unwrap(), Verified::Wrong);
-        });
+        };
+        assert_eq!(verify("kettle and cup").await.unwrap(), Verified::Right);
+        assert_eq!(verify("kettle and cup ").await.unwrap(), Verified::Wrong);
     }
 
-    #[test]
-    fn verifying_without_a_hash_fails_after_the_same_work() {
+    #[tokio::test]
+    async fn verifying_without_a_hash_fails_after_the_same_work() {
         let passwords = Passwords::new(Switch::On);
 
-        let answer = run(passwords.verify(ADA, PlainPassword::typed("anything"), None));
+        let answer = passwords
+            .verify(ADA, PlainPassword::typed("anything"), None)
+            .await;
 
         assert_eq!(answer.unwrap(), Verified::Wrong);
         assert_eq!(passwords.probe().computed(), 1);
     }
 
-    #[test]
-    fn a_password_matches_in_any_normalization_form() {
+    #[tokio::test]
+    async fn a_password_matches_in_any_normalization_form() {
         let passwords = Passwords::new(Switch::On);
         let (nfc, nfd) = (
             "th\u{e9} \u{e0} dix heures",
@@ -431,74 +423,68 @@ mod tests {
             let hash: PasswordHash = argon2().unwrap().hash_password(typed.as_bytes()).unwrap();
             hash.to_string()
         };
-        run(async {
-            let verify = async |typed: &str, hash: &str| {
-                let typed = PlainPassword::typed(typed);
-                passwords.verify(ADA, typed, Some(hash)).await.unwrap()
-            };
-            for typed in [nfc, nfd, mixed] {
-                let hash = passwords
-                    .hash(ADA, PlainPassword::typed(typed))
-                    .await
-                    .unwrap();
-                for again in [nfc, nfd, mixed] {
-                    assert_eq!(verify(again, &hash).await, Verified::Right);
-                }
-            }
-            for (typed, hash) in [
-                (nfc, hash_of(nfd)),
-                (nfd, hash_of(nfd)),
-                (mixed, hash_of(mixed)),
-            ] {
-                let verified = verify(typed, &hash).await;
-                assert_eq!(verified, Verified::RightInAnotherForm, "{typed}");
-                let typed = PlainPassword::typed(typed);
-                let renewed = passwords.renew(ADA, typed, &hash, verified).await.unwrap();
-                assert_eq!(verify(nfc, &renewed.unwrap()).await, Verified::Right);
-            }
-        });
-    }
-
-    #[test]
-    fn a_wrong_password_takes_one_hash_for_each_form_with_and_without_a_stored_hash() {
-        let passwords = Passwords::new(Switch::On);
-        run(async {
+        let verify = async |typed: &str, hash: &str| {
+            let typed = PlainPassword::typed(typed);
+            passwords.verify(ADA, typed, Some(hash)).await.unwrap()
+        };
+        for typed in [nfc, nfd, mixed] {
             let hash = passwords
-                .hash(ADA, PlainPassword::typed("tea"))
+                .hash(ADA, PlainPassword::typed(typed))
                 .await
                 .unwrap();
-            for (typed, count) in [("cup", 1), ("th\u{e9}", 2), ("th\u{e9} e\u{301}", 3)] {
-                for hash in [Some(hash.as_str()), None] {
-                    let before = passwords.probe().computed();
-                    let verified = passwords
-                        .verify(ADA, PlainPassword::typed(typed), hash)
-                        .await;
-                    assert_eq!(verified.unwrap(), Verified::Wrong);
-                    assert_eq!(passwords.probe().computed() - before, count, "{typed}");
-                }
+            for again in [nfc, nfd, mixed] {
+                assert_eq!(verify(again, &hash).await, Verified::Right);
             }
-        });
+        }
+        for (typed, hash) in [
+            (nfc, hash_of(nfd)),
+            (nfd, hash_of(nfd)),
+            (mixed, hash_of(mixed)),
+        ] {
+            let verified = verify(typed, &hash).await;
+            assert_eq!(verified, Verified::RightInAnotherForm, "{typed}");
+            let typed = PlainPassword::typed(typed);
+            let renewed = passwords.renew(ADA, typed, &hash, verified).await.unwrap();
+            assert_eq!(verify(nfc, &renewed.unwrap()).await, Verified::Right);
+        }
     }
 
-    #[test]
-    fn each_hash_has_its_own_salt() {
+    #[tokio::test]
+    async fn a_wrong_password_takes_one_hash_for_each_form_with_and_without_a_stored_hash() {
         let passwords = Passwords::new(Switch::On);
-        run(async {
-            let one = passwords
-                .hash(ADA, PlainPassword::typed("kettle and cup"))
-                .await
-                .unwrap();
-            let other = passwords
-                .hash(ADA, PlainPassword::typed("kettle and cup"))
-                .await
-                .unwrap();
-
-            assert_ne!(one, other);
-        });
+        let hash = passwords
+            .hash(ADA, PlainPassword::typed("tea"))
+            .await
+            .unwrap();
+        for (typed, count) in [("cup", 1), ("th\u{e9}", 2), ("th\u{e9} e\u{301}", 3)] {
+            for hash in [Some(hash.as_str()), None] {
+                let before = passwords.probe().computed();
+                let verified = passwords
+                    .verify(ADA, PlainPassword::typed(typed), hash)
+                    .await;
+                assert_eq!(verified.unwrap(), Verified::Wrong);
+                assert_eq!(passwords.probe().computed() - before, count, "{typed}");
+            }
+        }
     }
 
-    #[test]
-    fn a_hash_with_outdated_parameters_is_renewed() {
+    #[tokio::test]
+    async fn each_hash_has_its_own_salt() {
+        let passwords = Passwords::new(Switch::On);
+        let one = passwords
+            .hash(ADA, PlainPassword::typed("kettle and cup"))
+            .await
+            .unwrap();
+        let other = passwords
+            .hash(ADA, PlainPassword::typed("kettle and cup"))
+            .await
+            .unwrap();
+
+        assert_ne!(one, other);
+    }
+
+    #[tokio::test]
+    async fn a_hash_with_outdated_parameters_is_renewed() {
         let passwords = Passwords::new(Switch::On);
         let tea = || PlainPassword::typed("kettle and cup");
         let hash_with = |algorithm, version, (memory, passes, lanes)| {
@@ -509,132 +495,120 @@ mod tests {
             hash.to_string()
         };
         let current = (MEMORY_KIB, PASSES, LANES);
-        run(async {
-            for old in [
-                hash_with(Algorithm::Argon2i, Version::V0x13, current),
-                hash_with(Algorithm::Argon2id, Version::V0x10, current),
-                hash_with(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
-                hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
-                hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
-            ] {
-                let verified = passwords.verify(ADA, tea(), Some(&old)).await.unwrap();
-                assert_eq!(verified, Verified::Right, "{old}");
-                let new = passwords.renew(ADA, tea(), &old, verified).await.unwrap();
-                let new = new.unwrap();
-                let verified = passwords.verify(ADA, tea(), Some(&new)).await.unwrap();
-                assert_eq!(verified, Verified::Right);
-                let renewed = passwords.renew(ADA, tea(), &new, verified).await.unwrap();
-                assert_eq!(renewed, None);
-            }
-        });
+        for old in [
+            hash_with(Algorithm::Argon2i, Version::V0x13, current),
+            hash_with(Algorithm::Argon2id, Version::V0x10, current),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
+        ] {
+            let verified = passwords.verify(ADA, tea(), Some(&old)).await.unwrap();
+            assert_eq!(verified, Verified::Right, "{old}");
+            let new = passwords.renew(ADA, tea(), &old, verified).await.unwrap();
+            let new = new.unwrap();
+            let verified = passwords.verify(ADA, tea(), Some(&new)).await.unwrap();
+            assert_eq!(verified, Verified::Right);
+            let renewed = passwords.renew(ADA, tea(), &new, verified).await.unwrap();
+            assert_eq!(renewed, None);
+        }
     }
 
-    #[test]
-    fn an_overloaded_hasher_fails_at_once_and_renews_no_hash() {
+    #[tokio::test]
+    async fn an_overloaded_hasher_fails_at_once_and_renews_no_hash() {
         let passwords = Passwords::with_limits(1, 2, MAX_WAIT);
         let tea = || PlainPassword::typed("kettle and cup");
-        run(async {
-            let overload = passwords.probe().overload();
+        let overload = passwords.probe().overload();
 
-            let hash = passwords.hash(ADA, tea()).await;
-            assert!(hash.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-            let renewed = passwords.renew(ADA, tea(), "old", Verified::Right).await;
-            assert_eq!(renewed.unwrap(), None);
-            assert_eq!(passwords.probe().computed(), 0);
+        let hash = passwords.hash(ADA, tea()).await;
+        assert!(hash.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
+        let renewed = passwords.renew(ADA, tea(), "old", Verified::Right).await;
+        assert_eq!(renewed.unwrap(), None);
+        assert_eq!(passwords.probe().computed(), 0);
 
-            drop(overload);
-            passwords.hash(ADA, tea()).await.unwrap();
-        });
+        drop(overload);
+        passwords.hash(ADA, tea()).await.unwrap();
     }
 
-    #[test]
-    fn a_wait_times_out_and_releases_its_slot() {
+    #[tokio::test]
+    async fn a_wait_times_out_and_releases_its_slot() {
         let passwords = Passwords::with_limits(1, 1, Duration::ZERO);
-        run(async {
-            let permit = Arc::clone(&passwords.permits).acquire_owned().await;
-            for _ in 0..3 {
-                let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
-                assert!(verified.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-                assert_eq!(passwords.probe.slots.available_permits(), 1);
-            }
-
-            drop(permit);
+        let permit = Arc::clone(&passwords.permits).acquire_owned().await;
+        for _ in 0..3 {
             let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
-            assert_eq!(verified.unwrap(), Verified::Wrong);
-        });
+            assert!(verified.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
+            assert_eq!(passwords.probe.slots.available_permits(), 1);
+        }
+
+        drop(permit);
+        let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
+        assert_eq!(verified.unwrap(), Verified::Wrong);
     }
 
-    #[test]
-    fn a_dropped_caller_releases_its_slot_at_once_and_its_permit_when_the_work_is_done() {
+    #[tokio::test]
+    async fn a_dropped_caller_releases_its_slot_at_once_and_its_permit_when_the_work_is_done() {
         let passwords = Passwords::with_limits(1, 1, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
-        run(async {
-            let work = passwords.compute(ADA, move || {
-                // Returns when the test drops the sender.
-                let _ = finished.recv();
-                Ok(())
-            });
-            start_and_drop(work).await;
-            assert_eq!(passwords.permits.available_permits(), 0);
-            assert_eq!(passwords.probe.slots.available_permits(), 1);
-
-            let waiting = passwords.compute(BOB, || Ok(()));
-            start_and_drop(waiting).await;
-            assert_eq!(passwords.probe.slots.available_permits(), 1);
-            assert!(passwords.probe().computed() <= 1);
-
-            drop(finish);
-            passwords.compute(BOB, || Ok(())).await.unwrap();
-            assert_eq!(passwords.probe().computed(), 2);
-            assert_eq!(passwords.permits.available_permits(), 1);
+        let work = passwords.compute(ADA, move || {
+            // Returns when the test drops the sender.
+            let _ = finished.recv();
+            Ok(())
         });
+        start_and_drop(work).await;
+        assert_eq!(passwords.permits.available_permits(), 0);
+        assert_eq!(passwords.probe.slots.available_permits(), 1);
+
+        let waiting = passwords.compute(BOB, || Ok(()));
+        start_and_drop(waiting).await;
+        assert_eq!(passwords.probe.slots.available_permits(), 1);
+        assert!(passwords.probe().computed() <= 1);
+
+        drop(finish);
+        passwords.compute(BOB, || Ok(())).await.unwrap();
+        assert_eq!(passwords.probe().computed(), 2);
+        assert_eq!(passwords.permits.available_permits(), 1);
     }
 
-    #[test]
-    fn one_requester_computes_one_hash_and_waits_for_three_while_others_have_their_turn() {
+    #[tokio::test]
+    async fn one_requester_computes_one_hash_and_waits_for_three_while_others_have_their_turn() {
         let passwords = Passwords::with_limits(2, 50, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
-        run(async {
-            let work = passwords.compute(ADA, move || {
-                // Returns when the test drops the sender.
-                let _ = finished.recv();
-                Ok(())
-            });
-            let mut work = std::pin::pin!(work);
-            assert!(poll_once(work.as_mut()).await.is_none());
-            let mut waiting = [(); 3].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
-            for waiting in &mut waiting {
-                assert!(poll_once(waiting.as_mut()).await.is_none());
-            }
-
-            let fifth = passwords.compute(ADA, || Ok(())).await;
-            assert!(fifth.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
-            passwords.compute(BOB, || Ok(())).await.unwrap();
-            assert_eq!(passwords.permits.available_permits(), 1);
-
-            drop(finish);
-            work.await.unwrap();
-            for waiting in waiting {
-                waiting.await.unwrap();
-            }
-            assert_eq!(passwords.probe().computed(), 5);
-            assert_eq!(passwords.requesters(), 0);
+        let work = passwords.compute(ADA, move || {
+            // Returns when the test drops the sender.
+            let _ = finished.recv();
+            Ok(())
         });
+        let mut work = std::pin::pin!(work);
+        assert!(poll_once(work.as_mut()).await.is_none());
+        let mut waiting = [(); 3].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
+        for waiting in &mut waiting {
+            assert!(poll_once(waiting.as_mut()).await.is_none());
+        }
+
+        let fifth = passwords.compute(ADA, || Ok(())).await;
+        assert!(fifth.is_err_and(|error| matches!(error, PasswordError::Overloaded)));
+        passwords.compute(BOB, || Ok(())).await.unwrap();
+        assert_eq!(passwords.permits.available_permits(), 1);
+
+        drop(finish);
+        work.await.unwrap();
+        for waiting in waiting {
+            waiting.await.unwrap();
+        }
+        assert_eq!(passwords.probe().computed(), 5);
+        assert_eq!(passwords.requesters(), 0);
     }
 
-    #[test]
-    fn without_limits_a_requester_has_as_many_hashes_as_everybody() {
+    #[tokio::test]
+    async fn without_limits_a_requester_has_as_many_hashes_as_everybody() {
         let passwords = Passwords {
             queues: None,
             ..Passwords::with_limits(1, 50, MAX_WAIT)
         };
-        run(async {
-            let _core = Arc::clone(&passwords.permits).acquire_owned().await;
-            let mut waiting = [(); 20].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
-            for waiting in &mut waiting {
-                assert!(poll_once(waiting.as_mut()).await.is_none());
-            }
-        });
+        let _core = Arc::clone(&passwords.permits).acquire_owned().await;
+        let mut waiting = [(); 20].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));
+        for waiting in &mut waiting {
+            assert!(poll_once(waiting.as_mut()).await.is_none());
+        }
     }
 
     /// Polls `work` once. Returns its output, if it is done.
