@@ -26,7 +26,9 @@ mod full_disk;
 mod growth;
 mod http;
 mod instructions;
+mod peers;
 mod people;
+mod picture;
 mod server;
 mod signin;
 mod slow;
@@ -41,9 +43,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The parts about speed, in the order they run.
-const SPEED: [&str; 6] = [
+const SPEED: [&str; 7] = [
     "compare",
     "delivery",
+    "peers",
     "growth",
     "start",
     "instructions",
@@ -68,6 +71,10 @@ async fn main() -> ExitCode {
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     if let ["bare", folder, port] = words[..] {
         bare::serve(folder.as_ref(), port.parse().expect("a port")).await;
+        return ExitCode::SUCCESS;
+    }
+    if let ["picture", folder, file] = words[..] {
+        picture::draw(folder.as_ref(), file.as_ref());
         return ExitCode::SUCCESS;
     }
     let Some((folder, rest)) = words.split_first() else {
@@ -98,10 +105,11 @@ async fn main() -> ExitCode {
             is_quick,
             is_long: is_long(),
         };
-        eprintln!("\n== {part}");
+        println!("\n## {part}");
         match part {
             "compare" => compare::run(&plan).await,
             "delivery" => delivery::run(&plan).await,
+            "peers" => peers::run(&plan).await,
             "growth" => growth::run(&plan).await,
             "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,

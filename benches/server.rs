@@ -35,6 +35,15 @@ pub enum Environment {
     SlowDisk,
 }
 
+/// The first answer of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Answers {
+    /// It answers `/healthz`.
+    Health,
+    /// It accepts a connection.
+    Connection,
+}
+
 /// A running server, which is killed when this is dropped.
 pub struct Server {
     child: Child,
@@ -79,7 +88,22 @@ impl Server {
         Self::start(&words, port, folder, environment).await
     }
 
+    /// Starts another chat server, which has answered once it accepts a connection to `port`.
+    pub async fn peer(words: &[String], port: u16, folder: &Path) -> Self {
+        Self::spawn(words, port, folder, Environment::Plain, Answers::Connection).await
+    }
+
     async fn start(words: &[String], port: u16, folder: &Path, environment: Environment) -> Self {
+        Self::spawn(words, port, folder, environment, Answers::Health).await
+    }
+
+    async fn spawn(
+        words: &[String],
+        port: u16,
+        folder: &Path,
+        environment: Environment,
+        answers: Answers,
+    ) -> Self {
         let log = folder.join(format!("log-{port}"));
         let file = File::create(&log).expect("a file for the log");
         let out = folder.join("callgrind.out");
@@ -129,7 +153,7 @@ impl Server {
         let health = Request::get(Purpose::Fetch, "/healthz");
         loop {
             if let Ok(mut connection) = Connection::open(&address).await
-                && connection.ask(&health, "").await.is_ok()
+                && (answers == Answers::Connection || connection.ask(&health, "").await.is_ok())
             {
                 break;
             }
@@ -248,7 +272,7 @@ impl Drop for Server {
 }
 
 /// A port that was free a moment ago. The kernel does not reassign a port so soon.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a free port");
     listener.local_addr().expect("a port").port()
 }
