@@ -1,7 +1,15 @@
 //! Starts the log.
 
-use tracing_subscriber::EnvFilter;
+use std::io;
+
+use json_subscriber::JsonLayer;
+use tracing::Subscriber;
 use tracing_subscriber::filter::{Directive, LevelFilter};
+use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Config, LogFormat};
 
@@ -16,14 +24,31 @@ pub fn start(config: &Config) -> Result<(), String> {
     let filter = EnvFilter::try_new(&config.log)
         .map_err(|error| format!("invalid value '{}' for '--log <LOG>': {error}", config.log))?;
     let filter = without_client_errors(filter, &config.log);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+    let log = tracing_subscriber::registry().with(filter);
     match config.log_format {
-        LogFormat::Text => log.with_ansi(false).init(),
-        LogFormat::Json => log.json().init(),
+        LogFormat::Text => log.with(text()).init(),
+        LogFormat::Json => log.with(json()).init(),
     }
     Ok(())
+}
+
+fn text<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+    tracing_subscriber::fmt::layer()
+        .with_ansi(false)
+        .with_writer(io::stderr)
+}
+
+/// One flat object a line: `timestamp`, `level`, `target`, `message`, the event's fields, and the `request_id` of the
+/// request that it belongs to.
+fn json<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
+    let mut layer = JsonLayer::new(io::stderr);
+    layer
+        .with_timer("timestamp", SystemTime)
+        .with_level("level")
+        .with_target("target")
+        .with_flattened_event()
+        .with_top_level_flattened_span_list();
+    layer
 }
 
 /// Silences actix's messages about the errors of clients, unless the setting names actix.

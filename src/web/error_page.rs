@@ -2,11 +2,12 @@
 
 use actix_web::body::BoxBody;
 use actix_web::dev::ServiceResponse;
-use actix_web::{Error, HttpMessage, HttpRequest, HttpResponse, ResponseError};
+use actix_web::{Error, HttpResponse, ResponseError};
 use askama::Template;
 
 use crate::web::error::AppError;
 use crate::web::layout::{Layout, NavPage};
+use crate::web::request_log::request_id;
 use crate::web::session::Visitor;
 use crate::web::state::state;
 
@@ -53,12 +54,4 @@ pub async fn add(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<B
         .content_type("text/html; charset=utf-8")
         .body(page.render().map_err(AppError::from)?);
     Ok(response.into_response(answer))
-}
-
-fn request_id(request: &HttpRequest) -> String {
-    let extensions = request.extensions();
-    extensions
-        .get::<tracing_actix_web::RequestId>()
-        .map(ToString::to_string)
-        .unwrap_or_default()
 }

@@ -415,10 +415,22 @@ async fn the_log_has_one_line_per_request_and_no_secrets() {
     let sent = answered("/rooms/{room}/messages");
     assert_eq!(sent.len(), 1);
     assert!(
-        sent[0].contains("\"status\":303") && sent[0].contains("\"id\":\""),
+        sent[0].contains("\"status\":303") && sent[0].contains("\"request_id\":\""),
         "{}",
         sent[0]
     );
+    // Flat, so that a query needs to know no more than the names.
+    assert_eq!(sent[0].matches('{').count(), 2, "{}", sent[0]);
+    for field in [
+        "timestamp",
+        "level",
+        "target",
+        "message",
+        "method",
+        "duration_ms",
+    ] {
+        assert!(sent[0].contains(&format!("\"{field}\":")), "{}", sent[0]);
+    }
     for secret in [
         "needle",
         PASSWORD,
@@ -431,6 +443,32 @@ async fn the_log_has_one_line_per_request_and_no_secrets() {
         &cookie,
     ] {
         assert!(!log.contains(secret), "{secret} is in the log");
+    }
+}
+
+#[actix_web::test]
+async fn the_request_id_of_a_trusted_proxy_is_taken_over() {
+    for (flags, is_trusted) in [
+        (&["--log-format=json"][..], false),
+        (&["--log-format=json", "--trusted-proxies=127.0.0.1"], true),
+        (&["--log-format=text", "--trusted-proxies=127.0.0.1"], true),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let running = Running::start(folder.path(), flags);
+        let browser = running.browser.clone();
+        for id in ["00f067aa0ba902b7", "forged \"status\":500"] {
+            let request = browser.client.get(browser.url("/login"));
+            let answer = request.header("X-Request-ID", id).send().await.unwrap();
+            assert_eq!(answer.status(), 200);
+        }
+
+        let (_, log) = running.stop("-TERM");
+
+        assert_eq!(log.contains("00f067aa0ba902b7"), is_trusted, "{log}");
+        assert!(!log.contains("forged"), "{log}");
+        let lines = log.lines().filter(|line| line.contains("/login"));
+        assert!(lines.clone().all(|line| line.contains("request_id")));
+        assert_eq!(lines.count(), 2);
     }
 }
 
