@@ -2,13 +2,15 @@
 //!
 //! The only place that reads the command line and the environment.
 
+use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::num::NonZero;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use ipnet::IpNet;
 use redis::{ConnectionAddr, ConnectionInfo, IntoConnectionInfo};
 
@@ -19,7 +21,7 @@ mod database_url;
 
 /// Group chat in rooms that forget, served as plain HTML.
 #[derive(Debug, Parser)]
-#[command(name = "mirage", version, about, max_term_width = 100)]
+#[command(name = "mirage", version = env!("MIRAGE_VERSION"), about, max_term_width = 100)]
 #[command(args_conflicts_with_subcommands = true)]
 struct CommandLine {
     #[command(subcommand)]
@@ -34,6 +36,27 @@ struct CommandLine {
 pub enum Command {
     /// Run the server. This is also what `mirage` does without a command
     Serve(Box<Config>),
+
+    /// Try the settings, the database, the secret file, the assets and the address, and say what is wrong or risky
+    ///
+    /// Changes nothing, and works whether or not the server runs. Prints one line for each thing tried, which begins
+    /// with ok, risk or error. The exit code is 1 if there is an error. With another `--database-url`, also
+    /// verifies a backup.
+    Check(Box<Config>),
+
+    /// Print the manual pages into a folder
+    #[command(hide = true)]
+    Man {
+        /// The folder, which must exist
+        folder: PathBuf,
+    },
+
+    /// Print the completions for a shell
+    #[command(hide = true)]
+    Completions {
+        /// The shell
+        shell: Shell,
+    },
 
     /// Run an operator's command, whether or not the server runs.
     #[command(flatten)]
@@ -62,6 +85,16 @@ pub enum Operation {
         /// The database of the server.
         #[command(flatten)]
         storage: Storage,
+    },
+
+    /// Ask the running server whether it is healthy
+    ///
+    /// Exit code 0 if it answers and reaches its database, or else 1. For the health checks of containers and
+    /// monitors.
+    Health {
+        /// The server to ask.
+        #[command(flatten)]
+        address: Address,
     },
 
     /// Print a sign-up link, with which one person can create an account
@@ -298,6 +331,11 @@ pub struct Config {
     /// Maximum number of connections from one address
     #[arg(long, env = "MIRAGE_CONNECTIONS_PER_ADDRESS", default_value = "100", value_parser = count::<usize>, allow_negative_numbers = true)]
     pub connections_per_address: usize,
+
+    /// Address and port on which Prometheus can read metrics, at `/metrics`. It needs no sign-in: keep it from the
+    /// public. Not set: no metrics
+    #[arg(long, env = "MIRAGE_METRICS_BIND", value_parser = bind)]
+    pub metrics_bind: Option<SocketAddr>,
 
     /// Whether the rate limits below apply. Off is for tests and benchmarks only
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
@@ -537,6 +575,8 @@ pub enum NoConfig {
     Asked(String),
     /// A value is wrong: one sentence that names the setting and says what is wrong.
     Wrong(String),
+    /// A value is wrong, and `mirage check` was asked what is: the same sentence.
+    Checked(String),
 }
 
 impl Command {
@@ -545,7 +585,29 @@ impl Command {
     /// # Errors
     /// When help was asked for, or a value is wrong.
     pub fn from_process() -> Result<Self, NoConfig> {
-        Self::parse(std::env::args_os())
+        let is_check = std::env::args_os()
+            .nth(1)
+            .is_some_and(|word| word == "check");
+        Self::parse(std::env::args_os()).map_err(|error| match error {
+            NoConfig::Wrong(sentence) if is_check => NoConfig::Checked(sentence),
+            error => error,
+        })
+    }
+
+    /// Writes the manual pages of the program and its commands into `folder`.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn write_manual(folder: &Path) -> io::Result<()> {
+        clap_mangen::generate_to(CommandLine::command(), folder)
+    }
+
+    /// Returns the script that completes the program's command line in `shell`.
+    #[must_use]
+    pub fn completions(shell: Shell) -> Vec<u8> {
+        let mut script = Vec::new();
+        clap_complete::generate(shell, &mut CommandLine::command(), "mirage", &mut script);
+        script
     }
 
     /// Reads a command line, its program's name first, and the environment.
@@ -883,6 +945,7 @@ mod tests {
             ("--sign-up", "maybe"),
             ("--trusted-proxies", "proxy.example.org"),
             ("--trusted-proxies", "10.0.0.0/33"),
+            ("--metrics-bind", "localhost"),
             ("--limit-sign-in", "10"),
             ("--limit-sign-in", "0+1/1s"),
             ("--limit-sign-in", "10+0/1s"),
@@ -950,7 +1013,15 @@ mod tests {
     #[test]
     fn help_explains_every_command() {
         let help = asked(&["--help"]);
-        for command in ["serve", "user", "room", "backup", "signup-link"] {
+        for command in [
+            "serve",
+            "check",
+            "user",
+            "room",
+            "backup",
+            "health",
+            "signup-link",
+        ] {
             let line = help
                 .lines()
                 .find(|line| line.trim_start().starts_with(command));
@@ -1107,7 +1178,7 @@ mod tests {
     }
 
     /// The names of all settings.
-    const SETTINGS: [&str; 40] = [
+    const SETTINGS: [&str; 41] = [
         "bind",
         "database-url",
         "redis-url",
@@ -1133,6 +1204,7 @@ mod tests {
         "body-timeout",
         "write-timeout",
         "connections-per-address",
+        "metrics-bind",
         "limits",
         "limit-sign-in",
         "limit-sign-in-address",
@@ -1167,7 +1239,7 @@ mod tests {
         ) {
             match parse(&[&format!("--{setting}={value}")]) {
                 Ok(_) | Err(NoConfig::Wrong(_)) => {}
-                Err(NoConfig::Asked(text)) => prop_assert!(false, "nobody asked for {text}"),
+                Err(error) => prop_assert!(false, "nobody asked for {error:?}"),
             }
         }
 

@@ -2,7 +2,8 @@
 //! change the database.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
 use tokio::sync::watch;
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::database::errors::{self, FromDatabase};
 use crate::database::feed::{Change, Origin};
 use crate::database::transaction::{self, Decision};
-use crate::domain::{RoomId, UserId};
+use crate::domain::{RoomId, SiteTime, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::messages::Messages;
@@ -24,6 +25,7 @@ use crate::live::redis::{Link, Unavailable};
 use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
+use crate::metrics::TimeSum;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::{HashingProbe, PasswordError, Passwords};
 
@@ -67,18 +69,21 @@ pub struct Core {
     pub passwords: Passwords,
     /// The nonces of forms.
     pub nonces: Nonces,
+    /// The site's time when the change feed was last read to its end, in milliseconds.
+    pub feed_read_at: AtomicI64,
     /// Cancelled when the server stops.
     pub stopping: CancellationToken,
     /// Counters and signals for tests.
     pub probes: Probes,
 }
 
-/// Counters and signals that let tests observe work that no answer shows. The server updates them, and only tests
-/// read them.
+/// Counters and signals that let tests and metrics observe work that no answer shows.
 pub struct Probes {
     /// The number of statements that requests have sent to the database. The statements of background tasks are
     /// not counted.
     pub statements: Arc<AtomicU64>,
+    /// The time that these statements took.
+    pub statement_time: Arc<TimeSum>,
     /// Notified after each sweep of memory.
     pub sweeps: watch::Sender<()>,
     /// The number of password hashes computed.
@@ -206,6 +211,21 @@ impl Core {
                 self.public_rooms.forget_where(|_| true);
             }
         }
+    }
+}
+
+impl Core {
+    /// Notes that the changes of all other processes until now were applied.
+    pub fn mark_feed_read(&self) {
+        let now = self.clock.site_time();
+        self.feed_read_at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Returns how long ago the changes of all other processes were applied.
+    #[must_use]
+    pub fn feed_lag(&self) -> Duration {
+        let read_at = SiteTime(self.feed_read_at.load(Ordering::Relaxed));
+        self.clock.site_time().since(read_at)
     }
 }
 

@@ -3,7 +3,7 @@
 //! # Modules
 //!
 //! ```text
-//! main -> server -> web | cli -> services -> core -> live -> database -> security -> clock, config, urls -> domain
+//! main -> server -> web | cli -> services -> core -> live -> database -> security -> clock, config, metrics, urls -> domain
 //! ```
 //!
 //! Imports point to the right only, and no chain of imports leads back to where it began; `tests/layers.rs` checks
@@ -16,6 +16,7 @@
 //! - [`live`] has the state that requests share and that is never written to a disk.
 //! - [`database`] has the database connection, its tables and the change feed.
 //! - [`security`] has the secret file, tokens, nonces and password hashing.
+//! - [`metrics`] has the counters that any module may count in.
 //! - [`domain`] has the values that all modules use, each parsed once where it enters the program.
 //!
 //! Some dependencies are used in one module only: `actix_session` in [`web::session`], the system's clocks
@@ -41,6 +42,7 @@ pub mod core;
 pub mod database;
 pub mod domain;
 pub mod live;
+pub mod metrics;
 pub mod security;
 pub mod server;
 pub mod services;

@@ -9,7 +9,7 @@ use mirage::clock::SystemClock;
 use mirage::config::{Command, Config, NoConfig};
 use mirage::server::allocator::{self, Allocator};
 use mirage::server::application::{Application, StartupError};
-use mirage::server::logging;
+use mirage::server::{check, logging, systemd};
 use mirage::web::connections;
 use rustix::process::{Resource, Rlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
@@ -21,6 +21,8 @@ static ALLOCATOR: Allocator = Allocator::new();
 enum Failure {
     /// The command line or the environment is wrong.
     Usage(String),
+    /// A check found something wrong, and has printed it.
+    Found,
     /// Something else failed.
     Other(String),
 }
@@ -30,6 +32,8 @@ async fn main() -> ExitCode {
     // The exit code for a usage error is 2, as in `getopt` programs.
     let (sentence, code) = match run().await {
         Ok(()) => return ExitCode::SUCCESS,
+        // A check has said what is wrong.
+        Err(Failure::Found) => return ExitCode::FAILURE,
         Err(Failure::Usage(sentence)) => (sentence, ExitCode::from(2)),
         Err(Failure::Other(sentence)) => (sentence, ExitCode::FAILURE),
     };
@@ -48,6 +52,26 @@ async fn run() -> Result<(), Failure> {
             })?);
             Ok(())
         }
+        Ok(Command::Check(config)) => {
+            let report = check::run(&config).await;
+            print(report.lines());
+            if report.is_wrong() {
+                Err(Failure::Found)
+            } else {
+                Ok(())
+            }
+        }
+        Ok(Command::Man { folder }) => {
+            Command::write_manual(&folder).map_err(failed("cannot write the manual pages"))
+        }
+        Ok(Command::Completions { shell }) => {
+            print(&String::from_utf8_lossy(&Command::completions(shell)));
+            Ok(())
+        }
+        Err(NoConfig::Checked(sentence)) => {
+            print(&format!("error: {sentence}\n"));
+            Err(Failure::Found)
+        }
         Err(NoConfig::Asked(text)) => {
             print(&text);
             Ok(())
@@ -62,15 +86,17 @@ async fn serve(config: Config) -> Result<(), Failure> {
     let stop_signal = stop_signal().map_err(failed("cannot handle stop signals"))?;
     allocator::set_mmap_threshold();
     connections::raise_open_file_limit();
-    let host = config.address.bind.ip();
     let application = Application::build(config, Arc::new(SystemClock::start()))
         .await
         .map_err(|error| match error {
             StartupError::About(error) => Failure::Usage(error.to_string()),
             error => Failure::Other(error.to_string()),
         })?;
-    let port = application.port();
-    tracing::info!(address = %std::net::SocketAddr::new(host, port), "listening");
+    tracing::info!(address = %application.address(), "listening");
+    if let Some(address) = application.metrics_address() {
+        tracing::info!(%address, "serving metrics");
+    }
+    systemd::notify_ready();
     application
         .run_until_stopped(stop_signal)
         .await

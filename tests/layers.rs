@@ -25,7 +25,7 @@ const LAYERS: &[&[&str]] = &[
     &["live"],
     &["database"],
     &["security"],
-    &["clock", "config", "urls"],
+    &["clock", "config", "metrics", "urls"],
     &["domain"],
 ];
 

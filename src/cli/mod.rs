@@ -1,13 +1,16 @@
 //! Runs the operator's commands: checks their usage, asks for confirmation and formats their output. The rules
 //! are in [`crate::services::operators`].
 
+pub mod health;
+
 use std::io::{self, BufRead, IsTerminal};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use sea_orm::DatabaseConnection;
 
 use crate::clock::Clock;
-use crate::config::{Address, Deleting, Operation, RoomCommand, Storage, UserCommand};
+use crate::config::{Address, Deleting, Operation, RoomCommand, UserCommand};
 use crate::core::Fault;
 use crate::database::backup::{self, CopyError};
 use crate::database::connection::{self, OpenError};
@@ -48,6 +51,17 @@ pub enum CommandError {
         /// The error of the operating system or the database.
         error: CopyError,
     },
+    /// No server answers.
+    #[error("no server answers at {address}: {error}")]
+    NoAnswer {
+        /// The address that was asked.
+        address: SocketAddr,
+        /// The error of the operating system.
+        error: io::Error,
+    },
+    /// The server answers that it cannot work.
+    #[error("the server at {0} is not healthy: its log says why")]
+    Unhealthy(SocketAddr),
     /// The terminal cannot be read.
     #[error("cannot read the answer: {0}")]
     Terminal(#[from] io::Error),
@@ -70,19 +84,8 @@ fn error_chain(fault: &Fault) -> String {
 /// When the command failed; then nothing was changed.
 pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, CommandError> {
     check_usage(operation)?;
-    let storage = storage(operation);
-    let database = match operation {
-        Operation::Backup { .. } => connection::open_read_only(storage).await?,
-        _ => connection::open_existing(storage).await?,
-    };
-    let output = execute(operation, &database, clock).await;
-    // Committed changes are safe already; closing only tidies up the database's files.
-    drop(database.close().await);
-    output
-}
-
-fn storage(operation: &Operation) -> &Storage {
-    match operation {
+    let storage = match operation {
+        Operation::Health { address } => return ask_health(address.bind),
         Operation::User(
             UserCommand::List { storage }
             | UserCommand::ResetPassword { storage, .. }
@@ -93,6 +96,22 @@ fn storage(operation: &Operation) -> &Storage {
         | Operation::Room(RoomCommand::List { storage } | RoomCommand::Delete { storage, .. })
         | Operation::Backup { storage, .. }
         | Operation::SignupLink { storage, .. } => storage,
+    };
+    let database = match operation {
+        Operation::Backup { .. } => connection::open_read_only(storage).await?,
+        _ => connection::open_existing(storage).await?,
+    };
+    let output = execute(operation, &database, clock).await;
+    // Committed changes are safe already; closing only tidies up the database's files.
+    drop(database.close().await);
+    output
+}
+
+fn ask_health(address: SocketAddr) -> Result<String, CommandError> {
+    match health::ask(address) {
+        Ok(true) => Ok("ok\n".to_owned()),
+        Ok(false) => Err(CommandError::Unhealthy(address)),
+        Err(error) => Err(CommandError::NoAnswer { address, error }),
     }
 }
 
@@ -182,6 +201,8 @@ async fn execute(
             })?;
             Ok(format!("Copied the database to {}.\n", file.display()))
         }
+        // Asks the server, not the database.
+        Operation::Health { address } => ask_health(address.bind),
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
             Ok(link_line(address, &register_url(Some(link.as_str()))))

@@ -10,6 +10,7 @@ use sea_orm::sqlx::PgConnection;
 pub use super::opened::{Connections, OpenError};
 use super::{postgres, schema, sqlite};
 use crate::config::{DatabaseUrl, Storage};
+use crate::metrics::TimeSum;
 
 /// The lock that keeps other servers from using the same database, until it is dropped or the process ends.
 #[derive(Debug)]
@@ -77,6 +78,20 @@ pub async fn open_read_only(storage: &Storage) -> Result<DatabaseConnection, Ope
     }
 }
 
+/// Opens a database that a server has created, of any version, to look at it. Nothing is written.
+///
+/// # Errors
+/// When the database cannot be opened, or no server has created it yet.
+pub async fn open_to_examine(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
+    applied_migrations_of_existing(storage).await?;
+    match &storage.database_url {
+        DatabaseUrl::Sqlite(url) => sqlite::connect_read_only(url).await,
+        DatabaseUrl::Postgres(options) => {
+            postgres::connect_for_command(options, &name(storage)).await
+        }
+    }
+}
+
 /// Returns the migrations applied to a database that a server has created.
 async fn applied_migrations_of_existing(storage: &Storage) -> Result<Vec<String>, OpenError> {
     let applied = match &storage.database_url {
@@ -91,14 +106,17 @@ async fn applied_migrations_of_existing(storage: &Storage) -> Result<Vec<String>
     Ok(applied)
 }
 
-/// Returns a handle to the same connections that counts in `statements` each statement sent through it.
+/// Returns a handle to the same connections that counts in `statements` each statement sent through it, and adds
+/// the time it took to `time`.
 #[must_use]
 pub fn count_statements(
     mut database: DatabaseConnection,
     statements: Arc<AtomicU64>,
+    time: Arc<TimeSum>,
 ) -> DatabaseConnection {
-    database.set_metric_callback(move |_| {
+    database.set_metric_callback(move |statement| {
         statements.fetch_add(1, Ordering::Relaxed);
+        time.add(statement.elapsed);
     });
     database
 }

@@ -14,3 +14,4 @@ mod schema;
 pub mod site;
 mod sqlite;
 pub mod transaction;
+pub mod verify;

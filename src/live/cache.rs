@@ -133,6 +133,14 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         slots.remove(&key)?.value.get().cloned().flatten()
     }
 
+    /// Returns the sum of `number` over all values that are held.
+    #[must_use]
+    pub fn sum(&self, number: impl Fn(&V) -> usize) -> usize {
+        let slots = self.lock();
+        let held = slots.values().filter_map(|slot| slot.value.get()?.as_ref());
+        held.map(|value| number(value)).sum()
+    }
+
     /// Returns the number of values that are held or being read.
     #[must_use]
     pub fn size(&self) -> usize {

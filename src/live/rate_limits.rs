@@ -15,6 +15,7 @@ use super::too_many::{MAX_KEYS, TooMany};
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
 use crate::domain::{ClientAddress, RoomId, SiteTime, SlowMode, UserId};
+use crate::metrics::Counter;
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
@@ -35,6 +36,10 @@ pub struct Limits {
     reports: Limit<(UserId, RoomId)>,
     reports_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
+    /// The attempts that [`RoomTries`] refused.
+    join_name_refusals: Counter,
+    /// The messages that slow mode refused.
+    slow_mode_refusals: Counter,
     /// When each person last posted in a room in slow mode.
     last_posts: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
 }
@@ -59,6 +64,8 @@ impl Limits {
             reports: Limit::new(rates.limit_messages, &clock),
             reports_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
+            join_name_refusals: Counter::default(),
+            slow_mode_refusals: Counter::default(),
             last_posts: Mutex::default(),
             clock,
         }
@@ -105,7 +112,8 @@ impl Limits {
         let name = name.filter(|_| self.is_on);
         if let Some(name) = &name {
             let now = self.clock.0.site_time();
-            self.join_name.begin(user, name, now)?;
+            let begun = self.join_name.begin(user, name, now);
+            begun.inspect_err(|_| self.join_name_refusals.increment())?;
         }
         Ok(JoinAttempt {
             limits: self,
@@ -181,6 +189,7 @@ impl Limits {
         if let Some(last) = last_posts.get(&(user, room)) {
             let left = last.plus(wait.0).since(now);
             if !left.is_zero() {
+                self.slow_mode_refusals.increment();
                 return Err(TooMany::wait(left));
             }
         }
@@ -231,6 +240,27 @@ impl Limits {
             + self.last_posts().len()
     }
 
+    /// Returns how often each limit has refused somebody, by the name of its setting.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        vec![
+            ("sign-in", self.password.refusals.get()),
+            ("sign-in-address", self.password_address.refusals.get()),
+            ("sign-up", self.sign_up.refusals.get()),
+            ("join", self.join.refusals.get()),
+            ("join-name", self.join_name_refusals.get()),
+            ("rooms", self.rooms.refusals.get()),
+            ("room-passwords", self.room_passwords.refusals.get()),
+            ("changes", self.changes.refusals.get()),
+            ("messages", self.messages.refusals.get()),
+            ("messages-room", self.messages_room.refusals.get()),
+            ("reports", self.reports.refusals.get()),
+            ("reports-room", self.reports_room.refusals.get()),
+            ("links", self.links.refusals.get()),
+            ("slow-mode", self.slow_mode_refusals.get()),
+        ]
+    }
+
     fn count<K: Hash + Eq + Clone>(&self, limit: &Limit<K>, key: &K) -> Result<(), TooMany> {
         if self.is_on { limit.count(key) } else { Ok(()) }
     }
@@ -276,6 +306,7 @@ struct Limit<K: Hash + Eq + Clone> {
     quota: Quota,
     clock: LimitsClock,
     limiter: RwLock<Limiter<K>>,
+    refusals: Counter,
 }
 
 impl<K: Hash + Eq + Clone> Limit<K> {
@@ -287,6 +318,7 @@ impl<K: Hash + Eq + Clone> Limit<K> {
             quota,
             clock: clock.clone(),
             limiter: RwLock::new(Self::fresh(quota, clock)),
+            refusals: Counter::default(),
         }
     }
 
@@ -303,7 +335,10 @@ impl<K: Hash + Eq + Clone> Limit<K> {
         if is_full {
             self.evict();
         }
-        counted.map_err(|until| TooMany::wait(until.wait_time_from(now)))
+        counted.map_err(|until| {
+            self.refusals.increment();
+            TooMany::wait(until.wait_time_from(now))
+        })
     }
 
     /// Frees the keys that have their full quota again. If most keys remain, resets the limiter, so that

@@ -17,6 +17,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::config::Switch;
 use crate::domain::{PlainPassword, Requester};
+use crate::metrics::Counter;
 
 /// The memory of one hash, in KiB.
 const MEMORY_KIB: u32 = 19 * 1024;
@@ -80,6 +81,22 @@ pub struct Passwords {
     /// A hash that matches no password, verified against where there is no hash, so that both cases take
     /// equally long.
     decoy: Arc<str>,
+    /// How many hashes may be computed at the same time.
+    concurrent: usize,
+    refused: Counter,
+}
+
+/// The work of a hasher.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Load {
+    /// Hashes that are being computed.
+    pub running: u64,
+    /// Callers that wait for a processor.
+    pub waiting: u64,
+    /// Hashes computed so far.
+    pub computed: u64,
+    /// Callers refused so far.
+    pub refused: u64,
 }
 
 /// Lets tests count hashes and simulate an overload.
@@ -88,6 +105,7 @@ pub struct HashingProbe {
     computed: Arc<AtomicU64>,
     /// One permit for each requester who may wait.
     slots: Arc<Semaphore>,
+    max_waiting: usize,
 }
 
 impl HashingProbe {
@@ -130,8 +148,11 @@ impl Passwords {
             probe: HashingProbe {
                 computed: Arc::default(),
                 slots: Arc::new(Semaphore::new(max_waiting)),
+                max_waiting,
             },
             decoy: decoy.into(),
+            concurrent,
+            refused: Counter::default(),
         }
     }
 
@@ -222,6 +243,21 @@ impl Passwords {
         self.queues.as_ref().map_or(0, |queues| queues.lock().len())
     }
 
+    /// Returns the work of this hasher now and so far.
+    #[must_use]
+    pub fn load(&self) -> Load {
+        let taken = |all: usize, semaphore: &Semaphore| {
+            let taken = all.saturating_sub(semaphore.available_permits());
+            u64::try_from(taken).unwrap_or(u64::MAX)
+        };
+        Load {
+            running: taken(self.concurrent, &self.permits),
+            waiting: taken(self.probe.max_waiting, &self.probe.slots),
+            computed: self.probe.computed(),
+            refused: self.refused.get(),
+        }
+    }
+
     /// Returns the probe for tests.
     #[must_use]
     pub fn probe(&self) -> HashingProbe {
@@ -234,7 +270,8 @@ impl Passwords {
         work: impl FnOnce() -> Result<T, argon2::password_hash::Error> + Send + 'static,
     ) -> Result<T, PasswordError> {
         let permit = tokio::time::timeout(self.max_wait, self.permit(requester));
-        let permit = permit.await.unwrap_or(Err(PasswordError::Overloaded))?;
+        let permit = permit.await.unwrap_or(Err(PasswordError::Overloaded));
+        let permit = permit.inspect_err(|_| self.refused.increment())?;
         let computed = Arc::clone(&self.probe.computed);
         let result = tokio::task::spawn_blocking(move || {
             // The work holds the permit: a client that disconnects must not release it early.

@@ -48,13 +48,30 @@ impl Secret {
         if let Some(folder) = file.parent() {
             create_private_folder(folder).map_err(failed)?;
         }
-        let bytes = match read(file) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                create(file).and_then(|()| read(file))
-            }
-            other => other,
-        };
-        let exact = bytes.map_err(failed)?.try_into().ok();
+        if let Some(secret) = Self::load(file)? {
+            return Ok(secret);
+        }
+        let bytes = create(file).and_then(|()| read(file)).map_err(failed)?;
+        Self::from_bytes(file, bytes)
+    }
+
+    /// Loads the secret from `file`. Returns `None` if there is no such file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, or does not hold a secret.
+    pub fn load(file: &Path) -> Result<Option<Self>, SecretError> {
+        match read(file) {
+            Ok(bytes) => Self::from_bytes(file, bytes).map(Some),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(SecretError::File {
+                file: file.to_owned(),
+                error,
+            }),
+        }
+    }
+
+    fn from_bytes(file: &Path, bytes: Vec<u8>) -> Result<Self, SecretError> {
+        let exact = bytes.try_into().ok();
         exact.map(Self).ok_or_else(|| SecretError::NotASecret {
             file: file.to_owned(),
         })

@@ -1,8 +1,10 @@
 //! Starts, runs and stops the server.
 
 use std::io;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::time::Duration;
 
 use actix_server::Server;
 use sea_orm::{DatabaseConnection, DbErr};
@@ -10,7 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use super::{background, listener};
+use super::metrics::{self, Sources};
+use super::{background, listener, systemd};
 use crate::clock::{Clock, GuardedClock, SiteClock};
 use crate::config::{Config, RedisUrl, Switch};
 use crate::core::{Core, Probes};
@@ -27,17 +30,27 @@ use crate::live::redis::{Driver, Link, LinkError};
 use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
 use crate::live::settings::SettingsCache;
+use crate::metrics::TimeSum;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::Passwords;
 use crate::security::secret::{Secret, SecretError, random_bytes};
 use crate::services::name_keys;
 use crate::web::assets::{Assets, AssetsError};
 use crate::web::body_limits::LargeBodies;
+use crate::web::connections::Connections;
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
 use crate::web::pages::about::{self, AboutError};
+use crate::web::request_counts::RequestCounts;
 use crate::web::state::WebState;
 use crate::web::{message_html, routes};
+
+/// How often a process that takes over a socket tries to lock the database, in which time an earlier one stops: 15 s.
+const LOCK_TRIES: u32 = 600;
+/// How long a stopping process serves the connections that it has just accepted, before its workers stop.
+const HANDOVER: Duration = Duration::from_millis(100);
+/// The time between two tries.
+const LOCK_INTERVAL: Duration = Duration::from_millis(25);
 
 /// The reason why a server did not start, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -60,6 +73,9 @@ pub enum StartupError {
     /// The operator's text about the site cannot be read.
     #[error(transparent)]
     About(#[from] AboutError),
+    /// The socket that the service manager passed cannot be used.
+    #[error("cannot listen on the socket of the service manager: {0}")]
+    Socket(io::Error),
     /// The address cannot be served on.
     #[error("cannot listen on {address}: {error}")]
     Bind {
@@ -72,7 +88,11 @@ pub enum StartupError {
 
 /// A server that is bound to its port.
 pub struct Application {
-    port: u16,
+    address: SocketAddr,
+    /// Whether a service manager holds the socket.
+    is_activated: bool,
+    metrics_address: Option<SocketAddr>,
+    metrics: Option<Server>,
     server: Server,
     core: Arc<Core>,
     feed: ChangeFeed,
@@ -93,7 +113,9 @@ impl Application {
         let assets = Assets::load(config.assets.as_deref())?;
         let secret = Secret::load_or_create(&config.secret_file)?;
         let statements = Arc::new(AtomicU64::new(0));
-        let lock = connection::lock(&config.storage).await?;
+        let inherited = systemd::inherited_listener().map_err(StartupError::Socket)?;
+        let is_activated = inherited.is_some();
+        let lock = lock_database(&config, is_activated).await?;
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
         let (clock, redis, driver) = connect_redis(&config, &connections.writer, clock).await?;
@@ -104,7 +126,11 @@ impl Application {
             origin,
         )
         .await?;
-        let count = |database| connection::count_statements(database, Arc::clone(&statements));
+        let statement_time = Arc::<TimeSum>::default();
+        let count = |database| {
+            let (statements, time) = (Arc::clone(&statements), Arc::clone(&statement_time));
+            connection::count_statements(database, statements, time)
+        };
         let (database, writer) = (count(connections.readers), count(connections.writer));
         let capacity = Capacity {
             messages_per_room: config.max_messages,
@@ -138,9 +164,11 @@ impl Application {
             own_rooms: OwnRooms::new(),
             public_rooms: PublicRooms::new(),
             nonces: Nonces::new(&secret),
+            feed_read_at: AtomicI64::new(clock.site_time().0),
             stopping: CancellationToken::new(),
             probes: Probes {
                 statements,
+                statement_time,
                 sweeps: watch::Sender::new(()),
                 hashing: passwords.probe(),
             },
@@ -149,6 +177,17 @@ impl Application {
             config,
         });
         warn_of_risks(&core.config);
+        let metrics = core.config.metrics_bind.map(bind_metrics).transpose()?;
+        let patterns = routes::table().into_iter().map(|endpoint| endpoint.pattern);
+        let request_counts = metrics
+            .is_some()
+            .then(|| Arc::new(RequestCounts::new(patterns)));
+        let connections = Arc::new(Connections::new(&core.config));
+        let sources = request_counts.clone().map(|requests| Sources {
+            core: Arc::clone(&core),
+            requests,
+            connections: Arc::clone(connections.counts()),
+        });
         let state = WebState {
             core: Arc::clone(&core),
             assets,
@@ -157,17 +196,30 @@ impl Application {
             body_limits: routes::body_limits,
             large_bodies: LargeBodies::default(),
             next_pages: NextPages::at(routes::page_patterns()),
+            request_counts,
         };
-        let served = listener::bind(&core.config).and_then(|(listener, port)| {
-            let server = listener::serve(state, listener)?;
-            Ok((server, port))
+        let bound = inherited.map_or_else(|| listener::bind(&core.config), Ok);
+        let served = bound.and_then(|listener| {
+            let address = listener.local_addr()?;
+            let server = listener::serve(state, connections, listener)?;
+            Ok((server, address))
         });
-        let (server, port) = served.map_err(|error| StartupError::Bind {
+        let (server, address) = served.map_err(|error| StartupError::Bind {
             address: core.config.address.bind.to_string(),
             error,
         })?;
+        let metrics_address = metrics.as_ref().and_then(|at| at.local_addr().ok());
+        let metrics = metrics.zip(sources).map(|(listener, sources)| {
+            metrics::serve(sources, listener).map_err(|error| StartupError::Bind {
+                address: metrics_address.map_or_else(String::new, |at| at.to_string()),
+                error,
+            })
+        });
         Ok(Self {
-            port,
+            address,
+            is_activated,
+            metrics_address,
+            metrics: metrics.transpose()?,
             server,
             core,
             feed,
@@ -176,10 +228,22 @@ impl Application {
         })
     }
 
+    /// Returns the address that the server is bound to.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Returns the address on which Prometheus can read metrics, if there is one.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics_address
+    }
+
     /// Returns the port that the server is bound to.
     #[must_use]
     pub fn port(&self) -> u16 {
-        self.port
+        self.address.port()
     }
 
     /// Returns the core that the services of this server work on.
@@ -197,6 +261,11 @@ impl Application {
         let mut tasks = JoinSet::new();
         tasks.spawn(background::sweep(Arc::clone(&self.core)));
         tasks.spawn(background::sweep_rows(Arc::clone(&self.core)));
+        let metrics = self.metrics.as_ref().map(Server::handle);
+        if let Some(server) = self.metrics {
+            tasks.spawn(async { drop(server.await) });
+        }
+        tasks.spawn(systemd::feed_watchdog(Arc::clone(&self.core)));
         tasks.spawn(background::follow_changes(
             Arc::clone(&self.core),
             self.feed,
@@ -215,12 +284,25 @@ impl Application {
             }
             () = stop => {
                 tracing::info!("shutting down");
-                self.core.stopping.cancel();
-                let (result, ()) = tokio::join!(server, handle.stop(true));
+                systemd::notify_stopping();
+                let stop = async {
+                    if self.is_activated {
+                        // Further connections wait in the socket for the next process. A stopping worker drops those
+                        // that it was handed and has not begun to serve, so it gets the time to begin.
+                        handle.pause().await;
+                        tokio::time::sleep(HANDOVER).await;
+                    }
+                    self.core.stopping.cancel();
+                    handle.stop(true).await;
+                };
+                let (result, ()) = tokio::join!(server, stop);
                 result
             }
         };
         self.core.stopping.cancel();
+        if let Some(metrics) = metrics {
+            metrics.stop(false).await;
+        }
         tasks.abort_all();
         for database in [&self.core.database, &self.core.writer] {
             if let Err(error) = database.clone().close().await {
@@ -245,6 +327,26 @@ async fn connect_redis(
     let connected = Link::connect(url, &config.redis, &key, Arc::clone(&clock));
     let (link, driver) = Box::pin(connected).await?;
     Ok((clock, Some(link), Some(driver)))
+}
+
+fn bind_metrics(address: SocketAddr) -> Result<TcpListener, StartupError> {
+    metrics::bind(address).map_err(|error| StartupError::Bind {
+        address: address.to_string(),
+        error,
+    })
+}
+
+/// Locks the database. A service manager that holds the socket may start this process while an earlier one ends: waits
+/// for that one then, as the connections do, in the socket's queue.
+async fn lock_database(config: &Config, is_activated: bool) -> Result<ServerLock, OpenError> {
+    let mut tries = if is_activated { LOCK_TRIES } else { 1 };
+    loop {
+        tries -= 1;
+        match connection::lock(&config.storage).await {
+            Err(OpenError::InUse { .. }) if tries > 0 => tokio::time::sleep(LOCK_INTERVAL).await,
+            locked => return locked,
+        }
+    }
 }
 
 fn warn_of_risks(config: &Config) {

@@ -95,6 +95,7 @@ async fn poll_feed(core: &Core, feed: &mut ChangeFeed, poll: u32) -> Result<(), 
     for change in feed.poll().await? {
         core.apply(change).await;
     }
+    core.mark_feed_read();
     if poll.is_multiple_of(POLLS_PER_DELETION) {
         feed.delete_old(core.clock.now()).await?;
     }

@@ -30,20 +30,22 @@ const BACKLOG: i32 = 1024;
 /// How long a connection stays open after its last answer while the client still sends.
 const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Binds the address of `config`. Returns the listener and its port.
-pub(super) fn bind(config: &Config) -> io::Result<(TcpListener, u16)> {
+/// Binds the address of `config`.
+pub(super) fn bind(config: &Config) -> io::Result<TcpListener> {
     let listener = TcpListener::bind(config.address.bind)?;
     // The standard library has no setting for a longer queue.
     rustix::net::listen(&listener, BACKLOG)?;
-    let port = listener.local_addr()?.port();
-    Ok((listener, port))
+    Ok(listener)
 }
 
 /// Builds the HTTP server, as [`actix_web::HttpServer`] does, but over [`Connection`]s with time limits.
-pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server> {
+pub(super) fn serve(
+    state: WebState,
+    connections: Arc<Connections>,
+    listener: TcpListener,
+) -> io::Result<Server> {
     let config = &state.core.config;
     let timeouts = config.timeouts;
-    let connections = Arc::new(Connections::new(config));
     // Made here, once: made in `app`, each worker would have its own state.
     let state = web::Data::new(state);
     let app = move || {
@@ -64,6 +66,7 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
     }
     let stopping = server.graceful_shutdown_signal();
     let server = server.listen("mirage", listener, move || {
+        let counts = Arc::clone(connections.counts());
         let connections = Arc::clone(&connections);
         let open = move |stream| {
             let connection = connections.open(stream);
@@ -88,7 +91,13 @@ pub(super) fn serve(state: WebState, listener: TcpListener) -> io::Result<Server
             })
             .on_connect_ext(Connection::attach_exchange)
             .h1(map_config(app, |()| AppConfig::default()));
-        fn_service(open).and_then(http).map_err(log_end)
+        let end = move |error| {
+            if matches!(error, DispatchError::SlowRequestTimeout) {
+                counts.count_late_head();
+            }
+            log_end(error)
+        };
+        fn_service(open).and_then(http).map_err(end)
     })?;
     Ok(server.run())
 }

@@ -21,15 +21,22 @@ const HTTP_PARSER: &str = "actix_http::h1";
 /// # Errors
 /// When the filter cannot be parsed: a sentence for the operator.
 pub fn start(config: &Config) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&config.log)
-        .map_err(|error| format!("invalid value '{}' for '--log <LOG>': {error}", config.log))?;
-    let filter = without_client_errors(filter, &config.log);
+    let filter = without_client_errors(filter(config)?, &config.log);
     let log = tracing_subscriber::registry().with(filter);
     match config.log_format {
         LogFormat::Text => log.with(text()).init(),
         LogFormat::Json => log.with(json()).init(),
     }
     Ok(())
+}
+
+/// Parses the filter of `config`.
+///
+/// # Errors
+/// When it cannot be parsed: a sentence for the operator.
+pub(super) fn filter(config: &Config) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(&config.log)
+        .map_err(|error| format!("invalid value '{}' for '--log <LOG>': {error}", config.log))
 }
 
 fn text<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {

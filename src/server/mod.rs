@@ -3,5 +3,8 @@
 pub mod allocator;
 pub mod application;
 mod background;
+pub mod check;
 mod listener;
 pub mod logging;
+mod metrics;
+pub mod systemd;

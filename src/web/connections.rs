@@ -42,6 +42,7 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
+use crate::metrics::{Counter, Exposition, Kind};
 use crate::web::error::AppError;
 use crate::web::session::Visitor;
 use crate::web::state::state;
@@ -54,6 +55,58 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// How many open files are kept for the database, the log and other uses than connections.
 const RESERVED_FILES: u64 = 64;
 
+/// The numbers of connections and of what became of them.
+#[derive(Debug, Default)]
+pub struct ConnectionCounts {
+    opened: Counter,
+    closed: Counter,
+    refused: Counter,
+    /// Clients that did not send the head of a request in time.
+    late_heads: Counter,
+    /// Clients that did not send the body of a request in time.
+    late_bodies: Counter,
+    /// Clients that did not read an answer in time.
+    late_readers: Counter,
+    /// Connections that were idle between requests for too long.
+    idle: Counter,
+}
+
+impl ConnectionCounts {
+    /// Counts a client whose first request's head did not arrive in time: actix ends that connection.
+    pub fn count_late_head(&self) {
+        self.late_heads.increment();
+    }
+
+    /// Writes the numbers for Prometheus.
+    pub fn write(&self, text: &mut Exposition) {
+        let closed = self.closed.get();
+        let opened = self.opened.get();
+        let name = "mirage_connections_open";
+        text.single(
+            name,
+            Kind::Gauge,
+            "Connections that are open.",
+            opened.saturating_sub(closed),
+        );
+        let name = "mirage_connections_opened_total";
+        text.single(name, Kind::Counter, "Connections opened.", opened);
+        let name = "mirage_connections_refused_total";
+        let help = "Connections refused because their address had too many.";
+        text.single(name, Kind::Counter, help, self.refused.get());
+        let name = "mirage_connections_timed_out_total";
+        let help = "Connections ended because the client took too long for a step of a request.";
+        text.metric(name, Kind::Counter, help);
+        for (step, counter) in [
+            ("head", &self.late_heads),
+            ("body", &self.late_bodies),
+            ("write", &self.late_readers),
+            ("idle", &self.idle),
+        ] {
+            text.sample(name, &[("step", step)], counter.get());
+        }
+    }
+}
+
 /// Counts the open connections by address.
 pub struct Connections {
     /// `None`: unlimited.
@@ -61,6 +114,7 @@ pub struct Connections {
     trusted: Vec<IpNet>,
     timeouts: Timeouts,
     open: Mutex<HashMap<ClientAddress, usize>>,
+    counts: Arc<ConnectionCounts>,
 }
 
 impl Connections {
@@ -73,7 +127,14 @@ impl Connections {
             trusted: config.trusted_proxies.clone(),
             timeouts: config.timeouts,
             open: Mutex::default(),
+            counts: Arc::default(),
         }
+    }
+
+    /// Returns the numbers of connections.
+    #[must_use]
+    pub fn counts(&self) -> &Arc<ConnectionCounts> {
+        &self.counts
     }
 
     /// Opens a connection over `stream`. Returns the connection and the peer's address.
@@ -99,7 +160,10 @@ impl Connections {
             held: Vec::new(),
             is_at_line_start: false,
             is_paused: false,
-            exchange: Rc::default(),
+            exchange: Rc::new(Exchange {
+                counts: Arc::clone(&self.counts),
+                ..Exchange::default()
+            }),
             keep_alive: if is_trusted {
                 self.timeouts.proxy_keep_alive
             } else {
@@ -110,7 +174,7 @@ impl Connections {
             has_head_begun: false,
             idle: None,
             blocked: None,
-            _permit: permit,
+            permit,
         };
         Ok((connection, peer))
     }
@@ -122,10 +186,12 @@ impl Connections {
             let mut open = self.lock_open();
             let count = open.entry(address).or_default();
             if *count >= max {
+                self.counts.refused.increment();
                 return None;
             }
             *count += 1;
         }
+        self.counts.opened.increment();
         Some(ConnectionPermit {
             connections: Arc::clone(self),
             address: counted.map(|(address, _)| address),
@@ -146,6 +212,7 @@ struct ConnectionPermit {
 
 impl Drop for ConnectionPermit {
     fn drop(&mut self) {
+        self.connections.counts.closed.increment();
         let Some(address) = self.address else {
             return;
         };
@@ -204,6 +271,8 @@ struct Exchange {
     /// A body that was not read to its end. Kept until the answer is written: if the body is dropped earlier, actix
     /// waits for its end, which may never come.
     unread_body: RefCell<Option<Body>>,
+    /// The numbers of connections, which this one counts in.
+    counts: Arc<ConnectionCounts>,
     /// The memory of a large body. Kept until the answer is written, because the answer may give the text back.
     large_body: Cell<Option<OwnedSemaphorePermit>>,
 }
@@ -219,6 +288,7 @@ impl Default for Exchange {
             ends_on_hang_up: Cell::default(),
             reader: Cell::default(),
             unread_body: RefCell::default(),
+            counts: Arc::default(),
             large_body: Cell::default(),
         }
     }
@@ -233,6 +303,10 @@ impl Exchange {
         request
             .conn_data()
             .expect("every connection has an exchange")
+    }
+
+    fn late_body(&self) {
+        self.counts.late_bodies.increment();
     }
 
     fn enter(&self, stage: Stage) {
@@ -271,7 +345,7 @@ pub struct Connection {
     idle: Option<Pin<Box<Sleep>>>,
     /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
-    _permit: ConnectionPermit,
+    permit: ConnectionPermit,
 }
 
 impl Connection {
@@ -393,6 +467,14 @@ impl AsyncRead for Connection {
         }
         let stage = this.exchange.stage.get();
         if stage == Stage::Waiting && this.poll_idle(context).is_ready() {
+            let is_late_head = this.has_head_begun || !this.has_written;
+            let counts = &this.permit.connections.counts;
+            let counter = if is_late_head {
+                &counts.late_heads
+            } else {
+                &counts.idle
+            };
+            counter.increment();
             return Poll::Ready(Err(ErrorKind::TimedOut.into()));
         }
         if this.chunk_left == 0 {
@@ -452,6 +534,7 @@ impl AsyncWrite for Connection {
             }
             Poll::Pending => {
                 ready!(this.poll_blocked(context));
+                this.permit.connections.counts.late_readers.increment();
                 // Makes the system discard the data that the client has not read yet.
                 this.stream.get_ref().set_zero_linger()?;
                 Poll::Ready(Err(ErrorKind::TimedOut.into()))
@@ -612,7 +695,10 @@ async fn read_body(
             exchange.body_left.set(None);
             exchange.enter(Stage::Answering);
             is_unread = is_endless;
-            result.unwrap_or(Err(AppError::TooSlow))
+            result.unwrap_or_else(|_too_late| {
+                exchange.late_body();
+                Err(AppError::TooSlow)
+            })
         }
     };
     if is_unread || result.is_err() {

@@ -22,6 +22,7 @@ pub mod next;
 pub mod operator;
 pub mod pages;
 pub mod query;
+pub mod request_counts;
 pub mod request_log;
 pub mod routes;
 pub mod same_origin;

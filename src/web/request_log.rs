@@ -83,10 +83,14 @@ impl RootSpanBuilder for RequestLog {
         let request = response.request();
         let status = response.status();
         let method = request.method().as_str();
-        let route = request.match_pattern();
-        let route = route.as_deref().unwrap_or("(none)");
+        let pattern = request.match_pattern();
+        let route = pattern.as_deref().unwrap_or("(none)");
         let began = request.extensions().get::<Stopwatch>().copied();
-        let duration_ms = began.map(|watch| watch.elapsed().as_secs_f64() * 1_000.0);
+        let duration = began.map(|watch| watch.elapsed()).unwrap_or_default();
+        let duration_ms = duration.as_secs_f64() * 1_000.0;
+        if let Some(counts) = &state(request).request_counts {
+            counts.count(pattern.as_deref(), request.method(), status, duration);
+        }
         let status_code = status.as_u16();
         // Scripts and monitors request these routes all the time, and would bury everything else.
         if routes::is_quiet(route) && !status.is_server_error() {

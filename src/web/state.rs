@@ -11,6 +11,7 @@ use crate::web::assets::Assets;
 use crate::web::body_limits::{BodyLimits, LargeBodies};
 use crate::web::cookie::CookieConfig;
 use crate::web::next::NextPages;
+use crate::web::request_counts::RequestCounts;
 
 /// The state that pages work on: the core, and what only HTTP needs.
 pub struct WebState {
@@ -26,6 +27,8 @@ pub struct WebState {
     pub body_limits: fn(Option<&str>) -> BodyLimits,
     /// The memory for large bodies.
     pub large_bodies: LargeBodies,
+    /// The counts of requests, if there are metrics.
+    pub request_counts: Option<Arc<RequestCounts>>,
     /// The pages that may follow signing in.
     pub next_pages: NextPages,
 }

@@ -12,7 +12,7 @@ use sea_orm::Database;
 
 use crate::support::{Browser, PASSWORD};
 
-fn program(folder: &Path, flags: &[&str]) -> Command {
+pub fn program(folder: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mirage"));
     let folder = folder.display();
     command
@@ -31,7 +31,7 @@ fn program(folder: &Path, flags: &[&str]) -> Command {
     command
 }
 
-fn run(folder: &Path, flags: &[&str]) -> Output {
+pub fn run(folder: &Path, flags: &[&str]) -> Output {
     program(folder, flags).output().unwrap()
 }
 
@@ -80,7 +80,12 @@ pub struct Running {
 impl Running {
     /// Starts the server with all its files in `folder`, and reads its address from the log.
     pub fn start(folder: &Path, flags: &[&str]) -> Self {
-        let child = program(folder, flags).stderr(Stdio::piped()).spawn();
+        Self::spawn(program(folder, flags))
+    }
+
+    /// Starts the server by this command, and reads its address from the log.
+    pub fn spawn(mut command: Command) -> Self {
+        let child = command.stderr(Stdio::piped()).spawn();
         let mut process = Process(child.unwrap());
         let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let mut line = String::new();
@@ -139,6 +144,63 @@ fn help_is_printed_with_exit_code_0() {
     assert!(output.status.success());
     let help = String::from_utf8(output.stdout).unwrap();
     assert!(help.contains("--message-lifespan") && help.contains("MIRAGE_MESSAGE_LIFESPAN"));
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    let folder = tempfile::tempdir().unwrap();
+
+    let version = printed(folder.path(), &["--version"]);
+
+    let begins = format!("mirage {}", env!("CARGO_PKG_VERSION"));
+    assert!(version.starts_with(&begins), "{version}");
+}
+
+#[test]
+fn the_manual_and_the_completions_know_every_command() {
+    let folder = tempfile::tempdir().unwrap();
+    printed(folder.path(), &["man", "."]);
+    let page = std::fs::read_to_string(folder.path().join("mirage.1")).unwrap();
+    let completions =
+        ["bash", "zsh", "fish"].map(|shell| printed(folder.path(), &["completions", shell]));
+
+    for command in [
+        "serve",
+        "check",
+        "user",
+        "room",
+        "backup",
+        "health",
+        "signup-link",
+    ] {
+        assert!(page.contains(&command.replace('-', "\\-")), "{command}");
+        assert!(folder.path().join(format!("mirage-{command}.1")).exists());
+        for script in &completions {
+            assert!(script.contains(command), "{command}");
+        }
+    }
+    assert!(page.contains("MIRAGE_PUBLIC_URL"), "{page}");
+}
+
+#[actix_web::test]
+async fn the_program_runs_in_any_folder_and_serves_its_assets_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let program_copy = folder.path().join("mirage");
+    std::fs::copy(env!("CARGO_BIN_EXE_mirage"), &program_copy).unwrap();
+    let mut command = Command::new(&program_copy);
+    command
+        .env_clear()
+        .current_dir(folder.path())
+        .arg("--bind=127.0.0.1:0")
+        .stdin(Stdio::null());
+
+    let running = Running::spawn(command);
+
+    let page = running.browser.get("/login").await;
+    let style = page.attribute("link[rel=stylesheet]", "href");
+    running.browser.get(&style).await.assert_status(200);
+    running.stop("-TERM");
+    assert!(folder.path().join("data/mirage.db").exists());
 }
 
 #[test]

@@ -12,6 +12,7 @@ use super::pulse::Pulse;
 use super::reports::{Report, Reported};
 use super::state::{Page, RoomState, Since};
 use super::subscription::Subscription;
+use super::tally::{Held, Tally};
 use crate::domain::{Lifespan, MessageId, NonceId, Reason, RoomId, SiteTime, UserId};
 
 /// The messages of all rooms. Shared by all workers.
@@ -61,6 +62,13 @@ impl Messages {
         log.pulse(room, now)
     }
 
+    /// Returns how many messages came and went so far, by the reason.
+    #[must_use]
+    pub fn tally(&self) -> Tally {
+        let Log::Memory(log) = &self.log;
+        log.tally()
+    }
+
     /// Counts the subscriptions to a room.
     #[must_use]
     pub fn subscriber_count(&self, room: RoomId) -> usize {
@@ -80,6 +88,12 @@ impl Messages {
     pub async fn append(&self, room: RoomId, wish: &Wish<'_>, now: SiteTime) -> Appended {
         let Log::Memory(log) = &self.log;
         log.append(room, wish, now)
+    }
+
+    /// Returns what all rooms hold now. Locks one room after the other.
+    pub async fn held(&self) -> Held {
+        let Log::Memory(log) = &self.log;
+        log.held()
     }
 
     /// Opens a room, to tell the log the room's version.

@@ -13,6 +13,7 @@ use super::reports::{Report, Reported};
 use super::room_log::RoomLog;
 use super::state::RoomState;
 use super::subscription::Subscription;
+use super::tally::{Held, Tally, Totals};
 use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, UserId};
 
 /// How much a log in memory holds.
@@ -40,6 +41,7 @@ pub(super) struct MemoryLog {
     budget: Mutex<Budget>,
     activity: Mutex<Activity>,
     pulses: Mutex<Pulses>,
+    totals: Totals,
 }
 
 struct Rooms {
@@ -83,6 +85,7 @@ impl MemoryLog {
             budget: Mutex::new(Budget::new(capacity.bytes)),
             activity: Mutex::new(Activity::default()),
             pulses: Mutex::new(Pulses::default()),
+            totals: Totals::default(),
         }
     }
 
@@ -297,6 +300,27 @@ impl MemoryLog {
         lock(&self.budget).total()
     }
 
+    /// Returns what all rooms hold now.
+    pub(super) fn held(&self) -> Held {
+        let mut held = Held {
+            bytes: self.bytes(),
+            ..Held::default()
+        };
+        for room in self.held_ids() {
+            self.with_log(room, |log| {
+                held.rooms += 1;
+                held.messages += log.state().size();
+                held.subscribers += log.subscriber_count();
+            });
+        }
+        held
+    }
+
+    /// Returns what came and went so far.
+    pub(super) fn tally(&self) -> Tally {
+        self.totals.get()
+    }
+
     /// Takes the oldest messages or reports of the largest room until all rooms are within the capacity.
     fn evict(&self, now: SiteTime) {
         if lock(&self.budget).room_to_shrink().is_none() {
@@ -347,6 +371,7 @@ impl MemoryLog {
             let at = log.advance(now);
             let (event, before) = (log.state().latest_event(), log.bytes());
             let result = work(log, at);
+            self.totals.add(&log.take_tally());
             let (state, bytes) = (log.state(), log.bytes());
             lock(&self.budget).resize(room, before, bytes);
             lock(&self.activity).set(room, state.latest(at));

@@ -26,6 +26,7 @@ mod reports;
 mod room_log;
 mod state;
 mod subscription;
+mod tally;
 
 pub use activity::Activity;
 pub use append::{Appended, Wish};
@@ -39,6 +40,7 @@ pub use pulse::Pulse;
 pub use reports::{Report, Reported};
 pub use state::{PAGE_SIZE, Page, Since};
 pub use subscription::{Closed, Subscription};
+pub use tally::{Amount, Held, Tally};
 
 #[cfg(test)]
 mod model_test;

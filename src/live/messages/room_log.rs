@@ -10,6 +10,7 @@ use super::message::Renderer;
 use super::reports::{Report, Reported, Reports};
 use super::state::RoomState;
 use super::subscription::Subscription;
+use super::tally::Tally;
 use crate::domain::{Lifespan, MessageId, Reason, SiteTime, UserId};
 
 /// The log of one room in this process's memory.
@@ -53,6 +54,11 @@ impl RoomLog {
 
     pub(super) fn state(&self) -> &RoomState {
         &self.state
+    }
+
+    /// Returns what happened since the last call.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        self.state.take_tally()
     }
 
     /// Posts a message unless a condition is against it. A full room evicts its oldest message first.

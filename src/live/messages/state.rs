@@ -8,6 +8,7 @@ use super::event::{Event, NewMessage};
 use super::ignored::Ignored;
 use super::message::{Message, Renderer, lead_of};
 use super::nonces::{UsedNonce, UsedNonces};
+use super::tally::Tally;
 use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
 
 /// The most messages on a page of a room.
@@ -89,6 +90,8 @@ pub(super) struct RoomState {
     /// Nothing in this state expires before this time.
     first_deadline: SiteTime,
     bytes: usize,
+    /// What happened since [`RoomState::take_tally`].
+    tally: Tally,
 }
 
 /// A record of a message that was removed before its deadline. From the deadline on it is not needed, because pages
@@ -114,7 +117,18 @@ impl RoomState {
             changed_at: first_event,
             first_deadline: NEVER,
             bytes: 0,
+            tally: Tally::default(),
         }
+    }
+
+    /// Returns what happened since the last call.
+    pub(super) fn take_tally(&mut self) -> Tally {
+        std::mem::take(&mut self.tally)
+    }
+
+    /// Returns the number of messages, with expired ones until they are freed.
+    pub(super) fn size(&self) -> usize {
+        self.ring.len()
     }
 
     /// Applies the event `number`, which happened at `at`.
@@ -141,6 +155,7 @@ impl RoomState {
             let is_live = message.is_live(now);
             if !is_live {
                 self.bytes -= message.bytes();
+                self.tally.expired.add(message);
             }
             is_live
         });
@@ -314,6 +329,7 @@ impl RoomState {
             .insert(new.nonce, &new.text, id, message.deadline);
         self.bytes += message.bytes();
         self.first_deadline = self.first_deadline.min(message.deadline);
+        self.tally.added.add(&message);
         self.ring.push_back(Arc::new(message));
     }
 
@@ -339,6 +355,7 @@ impl RoomState {
         if self.ring.get(position).is_some_and(|m| m.id == message)
             && let Some(message) = self.ring.remove(position)
         {
+            self.tally.deleted.add(&message);
             self.add_tombstone(&message);
         }
     }
@@ -347,6 +364,7 @@ impl RoomState {
         let messages = std::mem::take(&mut self.ring);
         for message in messages {
             if is_meant(&message) {
+                self.tally.deleted.add(&message);
                 self.add_tombstone(&message);
             } else {
                 self.ring.push_back(message);
@@ -356,6 +374,7 @@ impl RoomState {
 
     fn evict(&mut self, through: MessageId) {
         while let Some(message) = self.ring.pop_front_if(|message| message.id <= through) {
+            self.tally.evicted.add(&message);
             self.add_tombstone(&message);
         }
     }
@@ -372,6 +391,8 @@ impl RoomState {
             } else if at < deadline {
                 let message = message.with_deadline(deadline, render);
                 self.ring.push_back(Arc::new(message));
+            } else {
+                self.tally.expired.add(&message);
             }
         }
         self.bytes = self.ring.iter().map(|message| message.bytes()).sum();
