@@ -92,10 +92,10 @@ async fn serve(config: Config) -> Result<(), Failure> {
             StartupError::About(error) => Failure::Usage(error.to_string()),
             error => Failure::Other(error.to_string()),
         })?;
-    tracing::info!(address = %application.address(), "listening");
     if let Some(address) = application.metrics_address() {
         tracing::info!(%address, "serving metrics");
     }
+    tracing::info!(address = %application.address(), "listening");
     systemd::notify_ready();
     application
         .run_until_stopped(stop_signal)

@@ -8,12 +8,9 @@ use crate::support::{Browser, PASSWORD};
 
 /// Starts a server with metrics, and returns it with their URL.
 fn start(folder: &Path, flags: &[&str]) -> (Running, String) {
-    let metrics = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = metrics.local_addr().unwrap();
-    drop(metrics);
-    let flag = format!("--metrics-bind={address}");
-    let running = Running::start(folder, &[&[flag.as_str()], flags].concat());
-    (running, format!("http://{address}/metrics"))
+    let running = Running::start(folder, &[&["--metrics-bind=127.0.0.1:0"], flags].concat());
+    let url = format!("http://{}/metrics", running.metrics.as_ref().unwrap());
+    (running, url)
 }
 
 async fn scrape(url: &str) -> String {

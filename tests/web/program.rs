@@ -73,6 +73,8 @@ impl Drop for Process {
 pub struct Running {
     process: Process,
     pub browser: Browser,
+    /// The address for Prometheus, if there is one.
+    pub metrics: Option<String>,
     /// Reads the log to its end: a full pipe would block the server.
     log: JoinHandle<String>,
 }
@@ -89,6 +91,7 @@ impl Running {
         let mut process = Process(child.unwrap());
         let mut log = BufReader::new(process.0.stderr.take().unwrap());
         let mut line = String::new();
+        let mut metrics = None;
         let address: String = loop {
             line.clear();
             assert_ne!(
@@ -96,10 +99,14 @@ impl Running {
                 0,
                 "the server ended during startup"
             );
-            if line.contains("listening") && line.contains("address") {
+            if line.contains("address") {
                 let start = line.find("127.0.0.1:").unwrap();
                 let is_address = |c: &char| c.is_ascii_digit() || matches!(c, '.' | ':');
-                break line[start..].chars().take_while(is_address).collect();
+                let address = line[start..].chars().take_while(is_address).collect();
+                if line.contains("listening") {
+                    break address;
+                }
+                metrics = Some(address);
             }
         };
         let log = std::thread::spawn(move || {
@@ -110,6 +117,7 @@ impl Running {
         Self {
             process,
             browser: Browser::new(&address),
+            metrics,
             log,
         }
     }
