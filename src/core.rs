@@ -18,6 +18,7 @@ use crate::domain::{RoomId, SiteTime, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::messages::Messages;
+use crate::live::outbox::Outbox;
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
@@ -45,6 +46,8 @@ pub struct Core {
     pub redis: Option<Arc<Link>>,
     /// The rooms' message logs.
     pub messages: Messages,
+    /// What this process has to tell the others.
+    pub outbox: Outbox,
     /// The drafts: messages that were sent after the author's session had ended.
     pub drafts: Drafts,
     /// The forms that were done a moment ago.
@@ -132,7 +135,7 @@ impl Core {
         run_to_completion(async move {
             let outcome = core.change(work).await?;
             if let Some(made) = made(&outcome) {
-                turn.note(made, core.clock.site_time());
+                turn.note(made, core.clock.site_time()).await;
             }
             Ok(outcome)
         })
@@ -141,10 +144,13 @@ impl Core {
 
     /// Waits for the turn of a request with a form outside a room, by the nonce that the form sent. The form was
     /// shown to `user`, or to a person who was not signed in.
-    pub async fn form_turn(&self, nonce: &str, user: Option<UserId>) -> Arc<Turn> {
+    ///
+    /// # Errors
+    /// When the forms that were done cannot be reached.
+    pub async fn form_turn(&self, nonce: &str, user: Option<UserId>) -> Result<Arc<Turn>, Fault> {
         let nonce = self.nonces.read_outside(nonce, user);
         let turn = self.done_forms.turn(nonce, self.clock.site_time());
-        Arc::new(turn.await)
+        Ok(Arc::new(turn.await?))
     }
 
     /// Applies a committed change, made by this process or another, to the state in memory. Applying a change
@@ -195,7 +201,7 @@ impl Core {
                 }
                 self.settings.forget(user);
                 self.own_rooms.forget(user);
-                self.drafts.forget(user);
+                self.drafts.forget(user).await;
                 // Last, because only now can no further message of this person arrive.
                 let now = self.clock.site_time();
                 self.messages.forget_person(user, now).await;

@@ -15,8 +15,11 @@ impl SlowMode {
         Self::OFF,
         Self(Duration::from_secs(5)),
         Self(Duration::from_secs(30)),
-        Self(Duration::from_secs(120)),
+        Self::LONGEST,
     ];
+
+    /// The longest choice.
+    pub const LONGEST: Self = Self(Duration::from_secs(120));
 
     /// Slow mode is off.
     pub const OFF: Self = Self(Duration::ZERO);

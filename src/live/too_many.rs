@@ -3,6 +3,7 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::redis::Unavailable;
 use crate::domain::Lifespan;
 
 /// The maximum number of keys (people, names or addresses) that a limit counts separately: clients can make
@@ -14,6 +15,27 @@ pub(super) const MAX_KEYS: usize = 100_000;
 pub struct TooMany {
     /// The time to wait, in whole seconds; at least 1.
     pub wait_s: u64,
+}
+
+/// The reason why something was not counted. It must not be done then.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Limited {
+    /// There were too many requests.
+    TooMany(TooMany),
+    /// The counters cannot be reached. What is limited is never done without a limit.
+    Unavailable(Unavailable),
+}
+
+impl From<TooMany> for Limited {
+    fn from(too_many: TooMany) -> Self {
+        Self::TooMany(too_many)
+    }
+}
+
+impl From<Unavailable> for Limited {
+    fn from(unavailable: Unavailable) -> Self {
+        Self::Unavailable(unavailable)
+    }
 }
 
 /// Formats the time to wait for people: `30 seconds`.

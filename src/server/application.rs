@@ -23,6 +23,7 @@ use crate::database::site;
 use crate::live::done_forms::DoneForms;
 use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
+use crate::live::outbox::Outbox;
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
@@ -149,11 +150,12 @@ impl Application {
             writer,
             origin,
             redis,
-            drafts: Drafts::default(),
-            done_forms: DoneForms::default(),
-            read_marks: ReadMarks::default(),
-            presence: Presence::default(),
-            limits: Limits::new(
+            outbox: Outbox::in_memory(),
+            drafts: Drafts::in_memory(),
+            done_forms: DoneForms::in_memory(),
+            read_marks: ReadMarks::in_memory(),
+            presence: Presence::in_memory(),
+            limits: Limits::in_memory(
                 config.limits == Switch::On,
                 &config.rates,
                 Arc::clone(&clock),

@@ -51,7 +51,7 @@ pub(super) async fn sweep_rows(core: Arc<Core>) {
     loop {
         tokio::time::sleep(ROW_SWEEP_INTERVAL).await;
         let now = core.clock.site_time();
-        core.drafts.sweep(now);
+        core.drafts.sweep(now).await;
         core.read_marks
             .sweep(Lifespan(core.config.message_lifespan), now);
         core.limits.sweep();

@@ -217,7 +217,8 @@ pub(super) async fn mark_read(core: &Core, user: UserId, joined: Joined) -> Join
         let now = core.clock.site_time();
         let page = core.messages.page(room, None, &Ignored::NOBODY, now).await;
         if let Some(latest) = page.messages.last() {
-            core.read_marks.mark_read(user, room, latest.id, now);
+            let told = core.read_marks.mark_read(user, room, latest.id, now);
+            core.outbox.written(told).await;
         }
     }
     joined

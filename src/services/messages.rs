@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::accounts;
 use super::rooms::{self, Access};
 use crate::core::{Core, Fault};
-use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, UserId};
+use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, UserId};
 use crate::live::messages::{
     Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Subscription, Wish,
 };
+use crate::live::outbox::Ticket;
+use crate::live::rate_limits::MessageCount;
+use crate::live::redis::Unavailable;
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
 use crate::live::too_many::TooMany;
@@ -65,16 +68,15 @@ pub async fn send(
     let now = core.clock.site_time();
     // Repeated submissions of a form are not counted, because they do not post anything.
     if !core.messages.has_used(room.id, nonce, now).await {
-        if let Err(too_many) = core.limits.message(author.user_id, room.id) {
-            return Ok(Sent::TooMany(room, too_many));
-        }
-        let is_slow = room.role_of(author.user_id) == Some(Role::Member);
-        if is_slow
-            && let Err(wait) = core
-                .limits
-                .slow_mode(author.user_id, room.id, room.slow_mode)
-        {
-            return Ok(Sent::TooSoon(room, wait));
+        let slow_mode = match room.role_of(author.user_id) {
+            Some(Role::Member) => room.slow_mode,
+            _ => SlowMode::OFF,
+        };
+        let counted = core.limits.message(author.user_id, room.id, slow_mode);
+        match counted.await? {
+            MessageCount::Allowed => {}
+            MessageCount::TooMany(wait) => return Ok(Sent::TooMany(room, wait)),
+            MessageCount::TooSoon(wait) => return Ok(Sent::TooSoon(room, wait)),
         }
     }
     post(core, author, room, text, audience, nonce).await
@@ -106,8 +108,9 @@ async fn post(
         let now = core.clock.site_time();
         match core.messages.append(room.id, &wish, now).await {
             Appended::New(message) | Appended::Repeated(message) => {
-                core.drafts.discard(author.user_id, room.id);
-                core.presence.mark_seen(room.id, author.user_id, now);
+                core.drafts.discard(author.user_id, room.id).await;
+                let seen = core.presence.mark_seen(room.id, author.user_id, now);
+                core.outbox.written(seen).await;
                 return Ok(Sent::Message(message));
             }
             Appended::NonceReused => return Ok(Sent::StaleForm(room)),
@@ -163,40 +166,75 @@ pub async fn keep_draft(
         return Ok(false);
     }
     let now = core.clock.site_time();
-    core.drafts.keep(author, room, text, now);
+    core.drafts.keep(author, room, text, now).await?;
     // The account may have been deleted, and its drafts forgotten, since it was looked up.
     let exists = accounts::exists(core, author).await;
     if !matches!(exists, Ok(true)) {
-        core.drafts.forget(author);
+        core.drafts.forget(author).await;
     }
     exists
 }
 
 /// Holds the text of the box for `author`, who loads the room again. Drops the draft if the box is empty.
-pub fn hold_draft(core: &Core, author: &LiveSession, room: RoomId, text: Option<MessageText>) {
+///
+/// # Errors
+/// When the drafts cannot be reached. The text is not kept then.
+pub async fn hold_draft(
+    core: &Core,
+    author: &LiveSession,
+    room: RoomId,
+    text: Option<MessageText>,
+) -> Result<(), Unavailable> {
     match text {
         Some(text) => {
             let now = core.clock.site_time();
-            core.drafts.keep(author.user_id, room, text, now);
+            core.drafts.keep(author.user_id, room, text, now).await
         }
-        None => core.drafts.discard(author.user_id, room),
+        None => {
+            core.drafts.discard(author.user_id, room).await;
+            Ok(())
+        }
     }
 }
 
 /// Returns the draft of `author` in `room`.
-#[must_use]
-pub fn draft(core: &Core, author: &LiveSession, room: RoomId) -> Option<String> {
+///
+/// # Errors
+/// When the drafts cannot be reached.
+pub async fn draft(
+    core: &Core,
+    author: &LiveSession,
+    room: RoomId,
+) -> Result<Option<String>, Unavailable> {
     let now = core.clock.site_time();
-    core.drafts.find(author.user_id, room, now)
+    core.drafts.find(author.user_id, room, now).await
 }
 
-/// Marks `reader` as present in `room`, and the room's messages up to `latest` as read.
-pub fn mark_seen(core: &Core, reader: &LiveSession, room: RoomId, latest: Option<MessageId>) {
+/// Returns the last message of `room` that `reader` has read, on any page until now.
+///
+/// # Errors
+/// When the read marks cannot be reached.
+pub async fn last_read(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+) -> Result<Option<MessageId>, Unavailable> {
+    core.read_marks.refresh(reader.user_id).await?;
+    Ok(core.read_marks.find(reader.user_id, room))
+}
+
+/// Marks `reader` as present in `room`, and the room's messages up to `latest` as read. Pages wait until the others
+/// know it; a poll that has news does not.
+pub fn mark_seen(
+    core: &Core,
+    reader: &LiveSession,
+    room: RoomId,
+    latest: Option<MessageId>,
+) -> Ticket {
     let now = core.clock.site_time();
-    core.presence.mark_seen(room, reader.user_id, now);
-    if let Some(latest) = latest {
-        core.read_marks.mark_read(reader.user_id, room, latest, now);
-    }
+    let seen = core.presence.mark_seen(room, reader.user_id, now);
+    let read = latest.map(|latest| core.read_marks.mark_read(reader.user_id, room, latest, now));
+    seen.max(read.unwrap_or(Ticket::NONE))
 }
 
 /// The messages that a page of a room shows.
@@ -359,6 +397,7 @@ pub async fn poll(
     tokio::pin!(wait_is_over);
     let mut subscription: Option<Subscription> = None;
     let mut permit = None;
+    let mut told = Ticket::NONE;
     let told_at = cursor.map(Cursor::made_at);
     // Checked before the messages are read, because a stranger who joins a room that is made public meanwhile
     // must not receive its private messages.
@@ -389,9 +428,13 @@ pub async fn poll(
             // The page shows the messages of earlier answers. This answer may never reach the page, so its
             // messages do not count as read yet.
             let shown = cursor.and_then(|cursor| core.messages.followed_through(cursor));
-            mark_seen(core, reader, room, shown);
+            told = told.max(mark_seen(core, reader, room, shown));
         }
         if is_answer {
+            if is_idle {
+                // Whoever is told that nothing happened may ask another process next. News does not wait for this.
+                core.outbox.written(told).await;
+            }
             let news = News {
                 since,
                 audience,

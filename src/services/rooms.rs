@@ -266,13 +266,16 @@ pub async fn public_list(
     for room in on_page.await {
         // The room may have been deleted or made private since the list was read.
         if let Some(room) = find(core, room).await?.filter(|room| !room.is_private) {
-            rooms.push(ListedRoom {
-                here: core.presence.count(&room, now),
-                is_member: room.role_of(user).is_some(),
-                room,
-            });
+            rooms.push(room);
         }
     }
+    let here = core.presence.counts(&rooms, now).await?;
+    let listed = |(room, here): (Arc<Room>, usize)| ListedRoom {
+        here,
+        is_member: room.role_of(user).is_some(),
+        room,
+    };
+    let rooms = rooms.into_iter().zip(here).map(listed).collect();
     Ok(RoomList { rooms, page, pages })
 }
 
@@ -332,6 +335,7 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
         count_by(&core.database, memberships, room_member::Column::RoomId).await?;
     let settings = accounts::settings(core, user).await?;
     let ignored = &settings.ignored;
+    core.read_marks.refresh(user).await?;
     let now = core.clock.site_time();
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
@@ -386,6 +390,7 @@ pub struct RoomBeside {
 pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside, Fault> {
     let own = own_rooms(core, user).await?;
     let settings = accounts::settings(core, user).await?;
+    core.read_marks.load(user).await?;
     let now = core.clock.site_time();
     let mut shown = Vec::with_capacity(own.len());
     for (position, room) in own.iter().enumerate() {
@@ -435,6 +440,7 @@ pub(super) async fn changed_elsewhere(
 ) -> Result<Vec<(RoomId, usize)>, Fault> {
     let own = own_rooms(core, user).await?;
     let since = SiteTime(since.map_or(i64::MIN, |since| since.0.saturating_sub(TOLD_AGAIN)));
+    core.read_marks.load(user).await?;
     let read = core.read_marks.moved_since(user, since);
     let has_changed = |room: &&RoomLabel| {
         room.id != current && (room.pulse.has_changed(since, now) || read.contains(&room.id))

@@ -462,8 +462,9 @@ pub async fn reset_link(
         one_time_links::insert_reset(transaction, &link, person, now).await?;
         Ok(Commit(Acted::Done(Some(Subject::of(row))), Vec::new()))
     });
-    let acted = acted.await?;
-    Ok(acted.map(|()| noted(core, turn, Some(person), token)))
+    let acted = acted.await?.map(|()| token);
+    note(core, turn, Some(person), &acted).await;
+    Ok(acted)
 }
 
 /// Makes a link with which one person can create an account, or returns the link that the form has made in an earlier
@@ -485,8 +486,9 @@ pub async fn sign_up_link(
         one_time_links::insert_sign_up(transaction, &link, now).await?;
         Ok(Commit(Acted::Done(Some(Subject::Site)), Vec::new()))
     });
-    let acted = acted.await?;
-    Ok(acted.map(|()| noted(core, turn, None, token)))
+    let acted = acted.await?.map(|()| token);
+    note(core, turn, None, &acted).await;
+    Ok(acted)
 }
 
 fn made_before(turn: &Turn, of: Option<UserId>) -> Option<Token> {
@@ -496,14 +498,15 @@ fn made_before(turn: &Turn, of: Option<UserId>) -> Option<Token> {
     }
 }
 
-/// Notes in `turn` that its form has made this link.
-fn noted(core: &Core, turn: &Turn, person: Option<UserId>, token: Token) -> Token {
-    let made = Made::OneTimeLink {
-        person,
-        token: token.clone(),
-    };
-    turn.note(made, core.clock.site_time());
-    token
+/// Notes in `turn` that its form has made this link, if it has.
+async fn note(core: &Core, turn: &Turn, person: Option<UserId>, acted: &Acted<Token>) {
+    if let Acted::Done(token) = acted {
+        let made = Made::OneTimeLink {
+            person,
+            token: token.clone(),
+        };
+        turn.note(made, core.clock.site_time()).await;
+    }
 }
 
 /// Returns the person with this id, if there is one and they are not an operator.

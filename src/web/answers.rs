@@ -93,14 +93,15 @@ pub async fn end_once(
     let session = session::key_in(request);
     let form = session.map(|key| core.nonces.of_address(key.digest(), request.path()));
     let answered = run_to_completion(async move {
-        let turn = core.done_forms.turn(form, core.clock.site_time()).await;
+        let turn = core.done_forms.turn(form, core.clock.site_time()).await?;
         let answer = work.await;
         Ok(match (answer, turn.made()) {
             (Err(error), Some(Made::End(address))) if is_over(&error) => Ok(see_other(address)),
             (Ok(done), _) => {
                 let location = done.headers().get(header::LOCATION);
                 if let Some(address) = location.and_then(|value| value.to_str().ok()) {
-                    turn.note(Made::End(address.to_owned()), core.clock.site_time());
+                    let made = Made::End(address.to_owned());
+                    turn.note(made, core.clock.site_time()).await;
                 }
                 Ok(done)
             }

@@ -8,7 +8,8 @@ use actix_web::{HttpResponse, ResponseError};
 
 use crate::core::Fault;
 use crate::domain::{Role, RoomId};
-use crate::live::too_many::TooMany;
+use crate::live::redis::Unavailable;
+use crate::live::too_many::{Limited, TooMany};
 use crate::services::moderation::Moderated;
 use crate::services::room_settings::Changed;
 use crate::urls::login_url;
@@ -171,9 +172,20 @@ impl From<Fault> for AppError {
     }
 }
 
-impl From<TooMany> for AppError {
-    fn from(too_many: TooMany) -> Self {
-        Self::TooMany(too_many)
+impl From<Limited> for AppError {
+    #[track_caller]
+    fn from(limited: Limited) -> Self {
+        match limited {
+            Limited::TooMany(too_many) => Self::TooMany(too_many),
+            Limited::Unavailable(unavailable) => unavailable.into(),
+        }
+    }
+}
+
+impl From<Unavailable> for AppError {
+    #[track_caller]
+    fn from(unavailable: Unavailable) -> Self {
+        Fault::from(unavailable).into()
     }
 }
 

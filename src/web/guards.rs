@@ -9,7 +9,7 @@ use crate::domain::{
 };
 use crate::live::done_forms::Turn;
 use crate::live::rooms::Room;
-use crate::live::too_many::TooMany;
+use crate::live::too_many::Limited;
 use crate::services::accounts::{self, SignedInAgain};
 use crate::services::moderation::{self, Person};
 use crate::services::rooms::{self, Access};
@@ -74,17 +74,18 @@ pub async fn room_and_person(
 ///
 /// # Errors
 /// When the limit is reached.
-pub fn count_password_attempt(
+pub async fn count_password_attempt(
     state: &WebState,
     request: &HttpRequest,
     name: Option<&Username>,
-) -> Result<(), TooMany> {
+) -> Result<(), Limited> {
     // All invalid names share one counter.
     let folded = name.map(|name| name.keys().folded).unwrap_or_default();
     state
         .core
         .limits
         .password(&folded, client_address::of(request))
+        .await
 }
 
 /// Signs the person in if a form that sets a password was done in an earlier turn and is sent again. Returns whether
@@ -108,7 +109,8 @@ pub async fn is_repeated(
     let Some(done) = done.filter(is_for) else {
         return Ok(false);
     };
-    count_password_attempt(state, request, Username::parse(&done.name).ok().as_ref())?;
+    let name = Username::parse(&done.name).ok();
+    count_password_attempt(state, request, name.as_ref()).await?;
     let password = PlainPassword::typed(password);
     let client = cookie.client();
     match accounts::sign_in_again(&state.core, turn, done, password, client).await? {

@@ -238,7 +238,7 @@ async fn a_message_of_another_person_is_not_sent_and_comes_back_in_the_box() {
         );
         assert_eq!(page.text("#message"), "<b>Tea?");
     }
-    assert_eq!(app.core.drafts.size(), 0);
+    assert_eq!(app.core.drafts.size().await.unwrap(), 0);
     assert_eq!(zoe.room(room).await.text("#message"), "");
     assert_eq!(ada.messages(room).await, [""; 0]);
 

@@ -361,7 +361,7 @@ async fn the_service_itself_checks_who_may_create_or_revoke_a_link() {
     let (room, bob) = (RoomId(room), app.user_id("bob").await);
 
     let choice = (InviteLifetime::Day, InviteUses::One);
-    let turn = app.core.form_turn("", Some(bob)).await;
+    let turn = app.core.form_turn("", Some(bob)).await.unwrap();
     let created = invites::create(&app.core, &turn, room, bob, choice).await;
     let revoked = invites::revoke(&app.core, room, bob, InviteId(1)).await;
 

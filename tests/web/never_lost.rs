@@ -233,7 +233,10 @@ async fn no_draft_is_kept_for_a_person_whose_account_was_deleted() {
     page.assert_status(401);
     assert_eq!(page.text("#message"), "hello <3");
     let now = app.core.clock.site_time();
-    assert_eq!(app.core.drafts.find(bob_id, RoomId(room), now), None);
+    assert_eq!(
+        app.core.drafts.find(bob_id, RoomId(room), now).await,
+        Ok(None)
+    );
 }
 
 #[actix_web::test]

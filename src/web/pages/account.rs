@@ -89,7 +89,7 @@ pub async fn submit(
         };
         return html_with(StatusCode::UNPROCESSABLE_ENTITY, &page);
     };
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     accounts::set_announcements(&state.core, user.user_id, announcements).await?;
     Ok(see_other("/account?done=saved"))
 }

@@ -85,7 +85,7 @@ async fn delete(
         return show_again("Enter your password");
     }
     let name = Username::parse(&user.user_name).ok();
-    count_password_attempt(state, request, name.as_ref())?;
+    count_password_attempt(state, request, name.as_ref()).await?;
     let password = PlainPassword::typed(&form.password);
     match accounts::delete_account(&state.core, user.user_id, password).await? {
         Deleted::Done => {

@@ -50,7 +50,7 @@ pub async fn stop(
     person: Path<UserId>,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     ignored::stop_ignoring(&state.core, user.user_id, *person).await?;
     Ok(see_other("/account/ignored?done=stopped"))
 }

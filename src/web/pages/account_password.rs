@@ -78,7 +78,7 @@ pub async fn submit(
         Ok(user) => Some(user.user_id),
         Err(_) => state.core.nonces.owner_outside(&form.nonce),
     };
-    let turn = state.core.form_turn(&form.nonce, sender).await;
+    let turn = state.core.form_turn(&form.nonce, sender).await?;
     let repeated = is_repeated(&state, &request, &cookie, &turn, None, &form.password).await;
     let user = match (repeated, user) {
         (Ok(true), _) => return Ok(see_other(DONE)),
@@ -109,7 +109,7 @@ async fn change(
         Ok(new) => new,
         Err(problems) => return show_again(state, user, form, problems),
     };
-    count_password_attempt(state, request, name.as_ref())?;
+    count_password_attempt(state, request, name.as_ref()).await?;
     let new = match choose_password(new).await? {
         Ok(new) => new,
         Err(mistake) => {

@@ -66,7 +66,7 @@ pub async fn end(
     session: Path<String>,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     if let Some(digest) = TokenDigest::from_hex(&session) {
         sessions::end_own(&state.core, user.user_id, digest).await?;
         if digest == user.digest {
@@ -85,7 +85,7 @@ pub async fn end_others(
     user: CurrentUser,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     sessions::end_others(&state.core, user.user_id, user.digest).await?;
     Ok(see_other("/account/sessions?done=others-ended"))
 }

@@ -85,7 +85,7 @@ pub async fn submit(
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };
     let ban = async {
-        state.core.limits.change(user.user_id)?;
+        state.core.limits.change(user.user_id).await?;
         let moderated = moderation::ban(&state.core, room.id, user.user_id, person.user_id, reason);
         moderated.await?.into_result(room.id, Role::Moderator)?;
         Ok(see_other(members_done_url(room.id, "banned")))

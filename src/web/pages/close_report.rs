@@ -22,7 +22,7 @@ pub async fn submit(
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     reports::close(&state.core, user.user_id, room.id, message).await?;
     Ok(see_other(room_moderated_url(room.id, "closed")))
 }

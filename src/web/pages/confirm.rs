@@ -196,7 +196,7 @@ async fn perform(
     target: Target,
 ) -> PageResult {
     let (room, person) = subject(&state, &user, action, target).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     let (core, room, actor) = (&state.core, room.id, user.user_id);
     // Every route of a question about a person has this parameter.
     let person = || person.map(|(id, _)| id).ok_or(AppError::NotFound);

@@ -69,7 +69,7 @@ async fn delete(
     (room, message): (RoomId, MessageId),
 ) -> PageResult {
     let room = room_with_role(&state, &user, room, Role::Member).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };

@@ -48,7 +48,7 @@ pub async fn show(
     visitor: Visitor,
     token: Path<String>,
 ) -> PageResult {
-    state.core.limits.link(client_address::of(&request))?;
+    state.core.limits.link(client_address::of(&request)).await?;
     let token = Token::received(token.into_inner());
     let user = visitor.user.as_ref();
     let invitation = invites::preview(&state.core, &token, user.map(|user| user.user_id)).await?;
@@ -80,10 +80,13 @@ pub async fn submit(
     token: Path<String>,
     form: OwnForm<InviteForm>,
 ) -> PageResult {
-    state.core.limits.link(client_address::of(&request))?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.link(client_address::of(&request)).await?;
+    state.core.limits.change(user.user_id).await?;
     let token = Token::received(token.into_inner());
-    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    let turn = state
+        .core
+        .form_turn(&form.nonce, Some(user.user_id))
+        .await?;
     match invites::accept(&state.core, &turn, &token, user.user_id).await? {
         Joined::Refused => Err(AppError::DeadLink),
         joined => join_response(joined),

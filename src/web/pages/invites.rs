@@ -154,8 +154,11 @@ pub async fn submit(
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems).await,
     };
-    state.core.limits.change(user.user_id)?;
-    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    state.core.limits.change(user.user_id).await?;
+    let turn = state
+        .core
+        .form_turn(&form.nonce, Some(user.user_id))
+        .await?;
     match invites::create(&state.core, &turn, room.id, user.user_id, choice).await? {
         Created::Link(id, token) => {
             let address = absolute_url(&request, &invite_url(token.as_str()));

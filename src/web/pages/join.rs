@@ -18,6 +18,6 @@ pub async fn submit(
     room: Path<RoomId>,
     _: OwnForm<EmptyForm>,
 ) -> PageResult {
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     join_response(members::join_public(&state.core, *room, user.user_id).await?)
 }

@@ -48,7 +48,7 @@ pub async fn submit(
 
 async fn leave(state: Data<WebState>, user: CurrentUser, room: RoomId) -> PageResult {
     let room = room_with_role(&state, &user, room, Role::Member).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     match members::leave(&state.core, room.id, user.user_id).await? {
         // Having left already, such as in another tab, counts as a success.
         Left::Now | Left::NotAMember => Ok(see_other("/rooms/mine?done=left")),

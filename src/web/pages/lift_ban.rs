@@ -32,7 +32,7 @@ async fn lift(
     (room, person): (RoomId, UserId),
 ) -> PageResult {
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     let moderated = moderation::lift_ban(&state.core, room.id, user.user_id, person).await?;
     moderated.into_result(room.id, Role::Moderator)?;
     Ok(see_other(members_done_url(room.id, "lifted")))

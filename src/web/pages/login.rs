@@ -121,7 +121,7 @@ async fn sign_in(
         return show_again(state, form, problems);
     }
     let name = Username::parse(&form.name).ok();
-    count_password_attempt(state, request, name.as_ref())?;
+    count_password_attempt(state, request, name.as_ref()).await?;
     let password = PlainPassword::typed(&form.password);
     match accounts::sign_in(&state.core, name, password, cookie.client()).await? {
         SignedIn::As(user, key) => {

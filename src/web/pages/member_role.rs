@@ -33,7 +33,7 @@ pub async fn submit(
     let (room, person) = room_and_person(&state, &user, address, Role::Owner).await?;
     // The page's own buttons send only valid roles.
     let role = form.role.parse().ok().ok_or(AppError::BadRequest)?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     let moderated =
         moderation::set_role(&state.core, room.id, user.user_id, person.user_id, role).await?;
     moderated.into_result(room.id, Role::Owner)?;

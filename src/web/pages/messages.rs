@@ -215,13 +215,13 @@ async fn keep_in_box(
 ) -> PageResult {
     let seen = form.seen.parse().map_or(MessageId(0), MessageId);
     if form.is_check() && form.is_blank() {
-        messages::hold_draft(&state.core, user, room, None);
+        messages::hold_draft(&state.core, user, room, None).await?;
         return Ok(see_other(room_checked_url(room, seen, None)));
     }
     match rooms::access(&state.core, room, user.user_id).await? {
         Access::Member(room) if room.may_post(user.user_id) => match text {
             Ok(text) => {
-                messages::hold_draft(&state.core, user, room.id, Some(text));
+                messages::hold_draft(&state.core, user, room.id, Some(text)).await?;
                 Ok(see_other(room_checked_url(
                     room.id,
                     seen,
@@ -304,7 +304,7 @@ async fn show_for(
     sentence: impl Into<Cow<'static, str>>,
 ) -> PageResult {
     let problems = Problems::one("message", sentence);
-    let seen = state.core.read_marks.find(user.user_id, room.id);
+    let seen = messages::last_read(&state.core, user, room.id).await?;
     let range = Range::Newest { seen };
     let page = RoomPage::new(state, user, room, range, Arrival::Plain)
         .await?

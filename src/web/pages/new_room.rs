@@ -110,16 +110,19 @@ async fn create(
         Ok(parsed) => parsed,
         Err(problems) => return show_again(problems),
     };
-    let turn = state.core.form_turn(&form.nonce, Some(user.user_id)).await;
+    let turn = state
+        .core
+        .form_turn(&form.nonce, Some(user.user_id))
+        .await?;
     if turn.made().is_some() {
         // Comparing the room's password takes a hash.
-        state.core.limits.change(user.user_id)?;
+        state.core.limits.change(user.user_id).await?;
         let created = rooms::created_before(&state.core, &turn, user.user_id, &name, &kind);
         if let Some(room) = created.await? {
             return Ok(see_other(room_done_url(room, "created")));
         }
     }
-    state.core.limits.new_room(user.user_id)?;
+    state.core.limits.new_room(user.user_id).await?;
     match rooms::create(&state.core, &turn, user.user_id, name, kind).await? {
         Created::Room(room) => Ok(see_other(room_done_url(room, "created"))),
         Created::NameTaken => {

@@ -78,11 +78,11 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
     }
     let name = RoomName::parse(&form.name).ok();
     let folded = name.as_ref().map(|name| name.keys().folded);
-    let attempt = state.core.limits.join(user.user_id, folded)?;
+    let attempt = state.core.limits.join(user.user_id, folded).await?;
     let password = PlainPassword::typed(&form.password);
     match members::join_by_password(&state.core, name, password, user.user_id).await? {
         Joined::Refused => {
-            attempt.count_as_wrong();
+            attempt.count_as_wrong().await;
             const REFUSED: &str = "Wrong password, or there is no private room with that name";
             show_again(
                 state,

@@ -107,7 +107,7 @@ pub async fn show_by_link(
     link: Path<String>,
     query: Query<RegisterQuery>,
 ) -> PageResult {
-    state.core.limits.link(client_address::of(&request))?;
+    state.core.limits.link(client_address::of(&request)).await?;
     form(
         &state,
         Some(&Token::received(link.into_inner())),
@@ -181,14 +181,14 @@ async fn try_to_create(
 ) -> PageResult {
     let from = client_address::of(request);
     if link.is_some() {
-        state.core.limits.link(from)?;
+        state.core.limits.link(from).await?;
     }
     let parsed = parse(form);
     let done = state
         .next_pages
         .safe(&form.next)
         .unwrap_or("/rooms?done=registered");
-    let turn = state.core.form_turn(&form.nonce, None).await;
+    let turn = state.core.form_turn(&form.nonce, None).await?;
     // Before the link, which the form itself may have used up.
     if let Ok((name, _)) = &parsed
         && is_repeated(state, request, cookie, &turn, Some(name), &form.password).await?
@@ -206,14 +206,14 @@ async fn try_to_create(
         Ok(parsed) => parsed,
         Err(problems) => return show_again(state, link, form, problems),
     };
-    state.core.limits.new_password(from)?;
+    state.core.limits.new_password(from).await?;
     let password = match choose_password(password).await? {
         Ok(password) => password,
         Err(mistake) => {
             return show_again(state, link, form, Problems::one("password", mistake.0));
         }
     };
-    state.core.limits.sign_up(from)?;
+    state.core.limits.sign_up(from).await?;
     let (own_link, client) = (link.cloned(), cookie.client());
     match accounts::register(&state.core, &turn, name, password, own_link, client).await? {
         Registered::SignedIn(_, key) => {

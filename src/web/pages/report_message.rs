@@ -71,8 +71,8 @@ pub async fn submit(
         Ok(reason) => reason,
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };
-    if let Err(too_many) = state.core.limits.report(user.user_id, room.id) {
-        return or_retry_form(Err(too_many.into()), "reason", show_again);
+    if let Err(limited) = state.core.limits.report(user.user_id, room.id).await {
+        return or_retry_form(Err(limited.into()), "reason", show_again);
     }
     match reports::report(&state.core, user.user_id, room.id, message.id, reason).await {
         Reported::Done => Ok(see_other(room_done_url(room.id, "reported"))),

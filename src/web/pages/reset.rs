@@ -63,7 +63,7 @@ pub struct ResetForm {
 ///
 /// **Who:** anyone with a reset link. **Answers:** the form; 404 if the link does not work; or 429.
 pub async fn show(state: Data<WebState>, request: HttpRequest, link: Path<String>) -> PageResult {
-    state.core.limits.link(client_address::of(&request))?;
+    state.core.limits.link(client_address::of(&request)).await?;
     let link = Token::received(link.into_inner());
     let found = one_time_links::reset_owner(&state.core, &link).await?;
     let name = found.ok_or(AppError::DeadLink)?;
@@ -89,9 +89,9 @@ pub async fn submit(
     form: Form<ResetForm>,
 ) -> PageResult {
     let from = client_address::of(&request);
-    state.core.limits.link(from)?;
+    state.core.limits.link(from).await?;
     let link = Token::received(link.into_inner());
-    let turn = state.core.form_turn(&form.nonce, None).await;
+    let turn = state.core.form_turn(&form.nonce, None).await?;
     // Before the link, which the form itself has used up.
     if is_repeated(&state, &request, &cookie, &turn, None, &form.password).await? {
         return Ok(see_other(DONE));

@@ -21,7 +21,7 @@ pub async fn submit(
 ) -> PageResult {
     let (room, invite) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Moderator).await?;
-    state.core.limits.change(user.user_id)?;
+    state.core.limits.change(user.user_id).await?;
     match invites::revoke(&state.core, room.id, user.user_id, invite).await? {
         // A link that is gone already counts as a success.
         Revoked::Done => Ok(see_other(invites_done_url(room.id, "revoked"))),

@@ -101,22 +101,25 @@ pub async fn show(
     let range = match message(&query.before) {
         Some(before) => Range::Before(before),
         None => {
-            let read = state.core.read_marks.find(user.user_id, room.id);
+            let read = messages::last_read(&state.core, &user, room.id).await?;
             Range::Newest {
                 seen: message(&query.after).or(read),
             }
         }
     };
     let mut arrival = query.arrival(room.role_of(user.user_id));
-    let draft = (!query.held.is_empty())
-        .then(|| messages::draft(&state.core, &user, room.id))
-        .flatten();
+    let draft = if query.held.is_empty() {
+        None
+    } else {
+        messages::draft(&state.core, &user, room.id).await?
+    };
     if arrival == Arrival::Draft && draft.is_none() {
         arrival = Arrival::Plain;
     }
     let is_viewed = !request.headers().contains_key(SEC_PURPOSE);
     if is_viewed {
-        messages::mark_seen(&state.core, &user, room.id, None);
+        let seen = messages::mark_seen(&state.core, &user, room.id, None);
+        state.core.outbox.written(seen).await;
     }
     let page = RoomPage::new(&state, &user, &room, range, arrival)
         .await?
@@ -130,7 +133,8 @@ pub async fn show(
             nonce: state.core.nonces.keep_or_make("", Some(user.user_id)),
         });
     if is_viewed && matches!(range, Range::Newest { .. }) {
-        messages::mark_seen(&state.core, &user, room.id, page.latest());
+        let seen = messages::mark_seen(&state.core, &user, room.id, page.latest());
+        state.core.outbox.written(seen).await;
     }
     let mut answer = html(&page)?;
     if let Arrival::Reload(minutes) = arrival {

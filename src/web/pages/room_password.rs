@@ -88,7 +88,7 @@ pub async fn submit(
         return show_again(problems);
     };
     let set = async {
-        state.core.limits.room_password(user.user_id)?;
+        state.core.limits.room_password(user.user_id).await?;
         let changed =
             room_settings::set_password(&state.core, room.id, user.user_id, password, others);
         changed.await?.into_result(room.id)?;

@@ -226,7 +226,7 @@ pub async fn submit(
         Err(problems) => return show_again(problems),
     };
     let save = async {
-        state.core.limits.change(user.user_id)?;
+        state.core.limits.change(user.user_id).await?;
         match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
             Changed::NameTaken => {
                 const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";

@@ -190,7 +190,7 @@ impl<'a> RoomPage<'a> {
             }
             _ => 0,
         };
-        let here = state.core.presence.people(room.id, now);
+        let here = state.core.presence.people(room.id, now).await?;
         let mut members: Vec<&Member> = room.members.iter().collect();
         members.sort_by_cached_key(|member| !here.contains(&member.user_id));
         members.truncate(MEMBERS_SHOWN);

@@ -262,7 +262,7 @@ impl<'a> Asked<'a> {
             return self.again(problems);
         }
         let name = Username::parse(&self.operator.user_name).ok();
-        count_password_attempt(self.state, request, name.as_ref())?;
+        count_password_attempt(self.state, request, name.as_ref()).await?;
         let actor = (self.operator.user_id, Arc::clone(&self.operator.user_name));
         let password = PlainPassword::typed(&self.form.password);
         let confirmed = site_moderation::confirm(&self.state.core, actor, password).await?;
@@ -292,21 +292,21 @@ impl<'a> Asked<'a> {
                 see_other("/site/rooms?done=deleted")
             }
             Act::ResetLink => {
-                let turn = self.turn().await;
+                let turn = self.turn().await?;
                 let link = site_moderation::reset_link(core, &turn, &actor, person()?).await?;
                 self.link_page(request, &reset_url(done(link)?.as_str()))?
             }
             Act::SignUpLink => {
-                let turn = self.turn().await;
+                let turn = self.turn().await?;
                 let link = site_moderation::sign_up_link(core, &turn, &actor).await?;
                 self.link_page(request, &register_url(Some(done(link)?.as_str())))?
             }
         })
     }
 
-    async fn turn(&self) -> Arc<Turn> {
+    async fn turn(&self) -> Result<Arc<Turn>, AppError> {
         let user = Some(self.operator.user_id);
-        self.state.core.form_turn(&self.form.nonce, user).await
+        Ok(self.state.core.form_turn(&self.form.nonce, user).await?)
     }
 
     fn link_page(&self, request: &HttpRequest, path: &str) -> PageResult {

@@ -18,7 +18,7 @@ pub async fn submit(
     sent: OperatorForm<EmptyForm>,
 ) -> PageResult {
     let operator = &sent.operator;
-    state.core.limits.change(operator.user_id)?;
+    state.core.limits.change(operator.user_id).await?;
     let actor = (operator.user_id, &*operator.user_name);
     reports::close_for_operators(&state.core, actor, *address).await?;
     Ok(see_other("/site/reports?done=closed"))

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::too_many::{MAX_KEYS, TooMany};
+use super::super::too_many::{MAX_KEYS, TooMany};
 use crate::config::Rate;
 use crate::domain::{SiteTime, UserId};
 

@@ -1,0 +1,68 @@
+//! Presence in this process's memory.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use super::super::rooms::Room;
+use crate::domain::{RoomId, SiteTime, UserId};
+
+/// How long a person counts as present after the last request of their page.
+pub(super) const PRESENT_FOR: Duration = Duration::from_secs(60);
+
+/// When the page of each room was last requested for each person.
+#[derive(Debug, Default)]
+pub(super) struct Seen {
+    rooms: Mutex<HashMap<RoomId, HashMap<UserId, SiteTime>>>,
+}
+
+impl Seen {
+    pub(super) fn mark(&self, room: RoomId, user: UserId, now: SiteTime) {
+        self.lock().entry(room).or_default().insert(user, now);
+    }
+
+    pub(super) fn count(&self, room: &Room, now: SiteTime) -> usize {
+        let is_present = |(person, seen): &(&UserId, &SiteTime)| {
+            room.role_of(**person).is_some() && now < seen.plus(PRESENT_FOR)
+        };
+        self.lock()
+            .get(&room.id)
+            .map_or(0, |people| people.iter().filter(is_present).count())
+    }
+
+    pub(super) fn rooms_of(&self, user: UserId) -> Vec<RoomId> {
+        let rooms = self.lock();
+        let theirs = rooms
+            .iter()
+            .filter(|(_, people)| people.contains_key(&user));
+        theirs.map(|(room, _)| *room).collect()
+    }
+
+    pub(super) fn people(&self, room: RoomId, now: SiteTime) -> HashSet<UserId> {
+        let is_present = |(_, seen): &(&UserId, &SiteTime)| now < seen.plus(PRESENT_FOR);
+        self.lock().get(&room).map_or_else(HashSet::new, |people| {
+            people
+                .iter()
+                .filter(is_present)
+                .map(|(&user, _)| user)
+                .collect()
+        })
+    }
+
+    pub(super) fn sweep(&self, now: SiteTime) {
+        let mut rooms = self.lock();
+        rooms.retain(|_, people| {
+            people.retain(|_, seen| now < seen.plus(PRESENT_FOR));
+            !people.is_empty()
+        });
+        rooms.shrink_to_fit();
+    }
+
+    pub(super) fn size(&self) -> usize {
+        self.lock().len()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<RoomId, HashMap<UserId, SiteTime>>> {
+        self.rooms.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,386 @@
+//! The rate limits, by the values that were agreed on.
+
+use std::cell::Cell;
+use std::net::{IpAddr, Ipv4Addr};
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::super::too_many::{Limited, MAX_KEYS, TooMany};
+use super::{Limits, MessageCount};
+use crate::clock::FixedClock;
+use crate::config::{Command, Config};
+use crate::domain::{ClientAddress, RoomId, SlowMode, Timestamp, UserId};
+
+const ADA: UserId = UserId(1);
+const TEA: RoomId = RoomId(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// The limits of a site, of which each call asks the next process.
+struct Site {
+    processes: Vec<Limits>,
+    turn: Cell<usize>,
+    clock: Arc<FixedClock>,
+}
+
+impl Site {
+    fn new(processes: Vec<Limits>, clock: Arc<FixedClock>) -> Self {
+        let turn = Cell::new(0);
+        Self {
+            processes,
+            turn,
+            clock,
+        }
+    }
+
+    fn next(&self) -> &Limits {
+        let turn = self.turn.get();
+        self.turn.set((turn + 1) % self.processes.len());
+        self.processes.get(turn).unwrap()
+    }
+
+    async fn message(&self, user: UserId, room: RoomId) -> Result<(), Limited> {
+        self.slow_message(user, room, SlowMode::OFF).await
+    }
+
+    async fn slow_message(
+        &self,
+        user: UserId,
+        room: RoomId,
+        slow_mode: SlowMode,
+    ) -> Result<(), Limited> {
+        match self.next().message(user, room, slow_mode).await? {
+            MessageCount::Allowed => Ok(()),
+            MessageCount::TooMany(wait) | MessageCount::TooSoon(wait) => Err(wait.into()),
+        }
+    }
+
+    async fn messages(&self, user: UserId, room: RoomId) -> usize {
+        tries(async || self.message(user, room).await).await
+    }
+
+    async fn passwords(&self, name: &str, from: u32) -> usize {
+        tries(async || self.next().password(name, address(from)).await).await
+    }
+
+    async fn sign_ups(&self, from: u32) -> usize {
+        tries(async || self.next().sign_up(address(from)).await).await
+    }
+
+    async fn joins(&self, user: UserId) -> usize {
+        tries(async || self.next().join(user, None).await).await
+    }
+
+    /// Counts how many tries with the right or a wrong password of a private room in a row are looked at.
+    async fn room_tries(&self, user: i64, is_wrong: bool) -> usize {
+        let one = async || {
+            let name = Some("tea".to_owned());
+            let attempt = self.next().join(UserId(user), name).await?;
+            if is_wrong {
+                attempt.count_as_wrong().await;
+            }
+            Ok(())
+        };
+        tries(one).await
+    }
+
+    async fn new_rooms(&self, user: UserId) -> usize {
+        tries(async || self.next().new_room(user).await).await
+    }
+
+    async fn room_passwords(&self, user: UserId) -> usize {
+        tries(async || self.next().room_password(user).await).await
+    }
+
+    async fn changes(&self, user: UserId) -> usize {
+        tries(async || self.next().change(user).await).await
+    }
+
+    async fn links(&self, from: u32) -> usize {
+        tries(async || self.next().link(address(from)).await).await
+    }
+}
+
+fn config() -> Box<Config> {
+    match Command::parse(["mirage"]) {
+        Ok(Command::Serve(config)) => config,
+        _ => panic!("there are no default settings"),
+    }
+}
+
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at(Timestamp(1_795_352_700_000)))
+}
+
+fn memory(is_on: bool) -> Site {
+    let clock = clock();
+    let limits = Limits::in_memory(is_on, &config().rates, clock.clone());
+    Site::new(vec![limits], clock)
+}
+
+/// Runs a test of limits that are on or off, wherever they are counted.
+async fn everywhere(is_on: bool, test: impl AsyncFn(&Site)) {
+    test(&memory(is_on)).await;
+}
+
+fn address(number: u32) -> ClientAddress {
+    IpAddr::from(Ipv4Addr::from_bits(number)).into()
+}
+
+/// Counts how often `pass` succeeds in a row, at most 1,000 times.
+async fn tries<T>(pass: impl AsyncFn() -> Result<T, Limited>) -> usize {
+    let mut passed = 0;
+    while passed < 1000 && pass().await.is_ok() {
+        passed += 1;
+    }
+    passed
+}
+
+fn too_many(wait_s: u64) -> Result<(), Limited> {
+    Err(Limited::TooMany(TooMany { wait_s }))
+}
+
+#[tokio::test]
+async fn a_person_can_send_a_burst_of_five_messages_and_then_one_per_second() {
+    everywhere(true, async |site| {
+        assert_eq!(site.messages(ADA, TEA).await, 5);
+        assert_eq!(site.message(ADA, TEA).await, too_many(1));
+        site.clock.advance(3 * SECOND);
+        assert_eq!(site.messages(ADA, TEA).await, 3);
+        assert_eq!(site.messages(ADA, RoomId(2)).await, 5);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_room_accepts_a_burst_of_twenty_messages_and_then_ten_per_second() {
+    async fn all(site: &Site, people: Range<i64>) -> usize {
+        let mut passed = 0;
+        for user in people {
+            passed += site.messages(UserId(user), TEA).await;
+        }
+        passed
+    }
+
+    everywhere(true, async |site| {
+        assert_eq!(all(site, 0..10).await, 20);
+        site.clock.advance(SECOND);
+        assert_eq!(all(site, 10..20).await, 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn in_slow_mode_a_person_waits_between_two_messages() {
+    everywhere(false, async |site| {
+        let slow_mode = SlowMode(30 * SECOND);
+        let write = async |user, room| site.slow_message(user, room, slow_mode).await;
+
+        assert_eq!(write(ADA, TEA).await, Ok(()));
+        site.clock.advance(SECOND);
+        assert_eq!(write(ADA, TEA).await, too_many(29));
+        assert_eq!(write(UserId(2), TEA).await, Ok(()));
+        assert_eq!(write(ADA, RoomId(2)).await, Ok(()));
+        assert_eq!(site.message(ADA, TEA).await, Ok(()));
+        site.clock.advance(29 * SECOND);
+        assert_eq!(write(ADA, TEA).await, Ok(()));
+        assert_eq!(write(ADA, TEA).await, too_many(30));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_longer_slow_mode_holds_for_those_who_have_posted_before() {
+    everywhere(false, async |site| {
+        let (short, long) = (SlowMode(5 * SECOND), SlowMode(120 * SECOND));
+
+        assert_eq!(site.slow_message(ADA, TEA, short).await, Ok(()));
+        site.clock.advance(20 * SECOND);
+        assert_eq!(site.slow_message(ADA, TEA, long).await, too_many(100));
+        assert_eq!(site.slow_message(ADA, TEA, short).await, Ok(()));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn disabled_limits_let_everything_pass() {
+    everywhere(false, async |site| {
+        assert_eq!(site.messages(ADA, TEA).await, 1000);
+        assert_eq!(site.passwords("ada", 1).await, 1000);
+        assert_eq!(site.sign_ups(1).await, 1000);
+        assert_eq!(site.joins(ADA).await, 1000);
+        assert_eq!(site.new_rooms(ADA).await, 1000);
+        assert_eq!(site.room_passwords(ADA).await, 1000);
+        assert_eq!(site.changes(ADA).await, 1000);
+        assert_eq!(site.links(1).await, 1000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_can_try_one_name_ten_times_and_then_every_thirty_seconds() {
+    everywhere(true, async |site| {
+        assert_eq!(site.passwords("ada", 1).await, 10);
+        let refused = site.next().password("ada", address(1)).await;
+        assert_eq!(refused, too_many(30));
+        assert_eq!(site.passwords("bob", 1).await, 10);
+        assert_eq!(site.passwords("ada", 2).await, 10);
+        site.clock.advance(60 * SECOND);
+        assert_eq!(site.passwords("ada", 1).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_can_try_all_names_sixty_times_and_then_once_per_second() {
+    async fn all(site: &Site, mut names: Range<u32>) -> usize {
+        let mut passed = 0;
+        while let Some(name) = names.next()
+            && let limits = site.next()
+            && limits.password(&name.to_string(), address(1)).await.is_ok()
+        {
+            passed += 1;
+        }
+        passed
+    }
+
+    everywhere(true, async |site| {
+        assert_eq!(all(site, 0..100).await, 60);
+        site.clock.advance(3 * SECOND);
+        assert_eq!(all(site, 100..200).await, 3);
+        assert_eq!(site.passwords("1", 2).await, 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_can_create_ten_accounts_per_hour() {
+    everywhere(true, async |site| {
+        assert_eq!(site.sign_ups(1).await, 10);
+        assert_eq!(site.sign_ups(2).await, 10);
+        site.clock.advance(3600 * SECOND);
+        assert_eq!(site.sign_ups(1).await, 10);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_can_try_ten_private_rooms_and_then_one_per_minute() {
+    everywhere(true, async |site| {
+        assert_eq!(site.joins(ADA).await, 10);
+        assert_eq!(site.joins(UserId(2)).await, 10);
+        site.clock.advance(120 * SECOND);
+        assert_eq!(site.joins(ADA).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn everybody_together_can_give_sixty_wrong_passwords_of_a_private_room_per_hour() {
+    everywhere(true, async |site| {
+        for user in 0..6 {
+            assert_eq!(site.room_tries(user, true).await, 10);
+        }
+        site.clock.advance(600 * SECOND);
+
+        // Ten tries of the name and of each person are back.
+        assert_eq!(site.room_tries(0, true).await, 10);
+        assert_eq!(site.room_tries(1, true).await, 0);
+        assert_eq!(site.room_tries(7, false).await, 10);
+        assert_eq!(site.room_tries(8, true).await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_can_create_twenty_rooms_per_hour() {
+    everywhere(true, async |site| {
+        assert_eq!(site.new_rooms(ADA).await, 20);
+        assert_eq!(site.new_rooms(UserId(2)).await, 20);
+        site.clock.advance(3600 * SECOND);
+        assert_eq!(site.new_rooms(ADA).await, 20);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_can_set_ten_room_passwords_and_then_one_per_minute() {
+    everywhere(true, async |site| {
+        assert_eq!(site.room_passwords(ADA).await, 10);
+        assert_eq!(site.room_passwords(UserId(2)).await, 10);
+        site.clock.advance(120 * SECOND);
+        assert_eq!(site.room_passwords(ADA).await, 2);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_can_make_thirty_changes_and_then_one_per_second() {
+    everywhere(true, async |site| {
+        assert_eq!(site.changes(ADA).await, 30);
+        assert_eq!(site.changes(UserId(2)).await, 30);
+        site.clock.advance(3 * SECOND);
+        assert_eq!(site.changes(ADA).await, 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_can_open_thirty_links_per_minute() {
+    everywhere(true, async |site| {
+        assert_eq!(site.links(1).await, 30);
+        assert_eq!(site.next().link(address(1)).await, too_many(2));
+        assert_eq!(site.links(2).await, 30);
+        site.clock.advance(60 * SECOND);
+        assert_eq!(site.links(1).await, 30);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_million_addresses_use_little_memory() {
+    let site = memory(true);
+    for number in 0..1_000_000 {
+        // After every 200,000 addresses, all earlier ones get their full quota back.
+        if number % 200_000 == 0 {
+            site.clock.advance(3600 * SECOND);
+        }
+        site.next().sign_up(address(number)).await.unwrap();
+        assert!(site.next().size() < MAX_KEYS);
+    }
+
+    let entry = size_of::<(ClientAddress, u64)>();
+    assert!(entry * MAX_KEYS < 4 << 20, "{entry} bytes a key");
+}
+
+#[tokio::test]
+async fn an_exhausted_key_stays_limited_when_others_are_evicted() {
+    let site = memory(true);
+    let old = u32::try_from(MAX_KEYS).unwrap() - 10;
+    for number in 1..old {
+        site.next().sign_up(address(number)).await.unwrap();
+    }
+    site.clock.advance(3600 * SECOND);
+    assert_eq!(site.sign_ups(0).await, 10);
+
+    for number in old..old + 100 {
+        site.next().sign_up(address(number)).await.unwrap();
+    }
+
+    assert!(site.next().size() <= 101);
+    assert!(site.next().sign_up(address(0)).await.is_err());
+}
+
+#[tokio::test]
+async fn sweeping_frees_keys_with_their_full_quota() {
+    let site = memory(true);
+    site.messages(ADA, TEA).await;
+    let slow_mode = SlowMode(30 * SECOND);
+    let slow = site.slow_message(UserId(2), TEA, slow_mode);
+    slow.await.unwrap();
+
+    site.clock.advance(120 * SECOND);
+    site.next().sweep();
+
+    assert_eq!(site.next().size(), 0);
+}

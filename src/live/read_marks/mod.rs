@@ -1,0 +1,11 @@
+//! Read marks: the last message that each person has read in each room. Never on a disk.
+//!
+//! [`ReadMarks`] is what the rest of Mirage calls. They are in this process's memory (`memory.rs`).
+
+mod memory;
+mod store;
+
+pub use store::ReadMarks;
+
+#[cfg(test)]
+mod tests;
