@@ -1,5 +1,6 @@
 //! The client address that rate limits count a request by.
 
+use std::fmt;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 
 use ipnet::IpNet;
@@ -46,6 +47,12 @@ impl ClientAddress {
     #[must_use]
     pub fn unknown() -> Self {
         Self(Ipv6Addr::UNSPECIFIED.into())
+    }
+}
+
+impl fmt::Display for ClientAddress {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
     }
 }
 

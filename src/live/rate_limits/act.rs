@@ -1,5 +1,6 @@
-//! What is limited.
+//! What is limited, and the outcome of counting a message.
 
+use super::super::too_many::TooMany;
 use crate::domain::{ClientAddress, RoomId, UserId};
 
 /// What somebody wants to do, with what it is counted by.
@@ -24,4 +25,15 @@ pub(super) enum Act<'a> {
     Link(ClientAddress),
     /// A report of a message in a room.
     Report(UserId, RoomId),
+}
+
+/// Whether a message may be posted, according to the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MessageCount {
+    /// The message was counted, and may be posted.
+    Allowed,
+    /// There were too many messages by that person in the room, or by everybody in the room.
+    TooMany(TooMany),
+    /// The room is in slow mode, and the person's last message is too recent.
+    TooSoon(TooMany),
 }

@@ -2,10 +2,12 @@
 
 use std::sync::Arc;
 
-use super::super::redis::Unavailable;
-use super::super::too_many::{Limited, TooMany};
-use super::act::Act;
+use super::super::detached;
+use super::super::redis::{Link, Unavailable};
+use super::super::too_many::Limited;
+use super::act::{Act, MessageCount};
 use super::memory::MemoryCounters;
+use super::shared::SharedCounters;
 use crate::clock::Clock;
 use crate::config::Rates;
 use crate::domain::{ClientAddress, RoomId, SlowMode, UserId};
@@ -19,17 +21,7 @@ pub struct Limits {
 /// Where the counters are.
 enum Counters {
     Memory(Box<MemoryCounters>),
-}
-
-/// Whether a message may be posted, according to the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageCount {
-    /// The message was counted, and may be posted.
-    Allowed,
-    /// There were too many messages by that person in the room, or by everybody in the room.
-    TooMany(TooMany),
-    /// The room is in slow mode, and the person's last message is too recent.
-    TooSoon(TooMany),
+    Redis(Arc<SharedCounters>),
 }
 
 impl Limits {
@@ -40,6 +32,15 @@ impl Limits {
         Self {
             is_on,
             counters: Counters::Memory(Box::new(MemoryCounters::new(rates, clock))),
+        }
+    }
+
+    /// Makes limits like [`Limits::in_memory`] that all processes of a site count together.
+    #[must_use]
+    pub fn on_redis(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>, link: Arc<Link>) -> Self {
+        Self {
+            is_on,
+            counters: Counters::Redis(Arc::new(SharedCounters::new(link, rates, clock))),
         }
     }
 
@@ -84,8 +85,10 @@ impl Limits {
         self.count(Act::Join(user)).await?;
         let name = name.filter(|_| self.is_on);
         if let Some(name) = &name {
-            let Counters::Memory(memory) = &self.counters;
-            memory.begin_try(user, name)?;
+            match &self.counters {
+                Counters::Memory(memory) => memory.begin_try(user, name)?,
+                Counters::Redis(shared) => shared.begin_try(user, name).await?,
+            }
         }
         Ok(JoinAttempt {
             limits: self,
@@ -148,7 +151,12 @@ impl Limits {
         room: RoomId,
         slow_mode: SlowMode,
     ) -> Result<MessageCount, Unavailable> {
-        let Counters::Memory(memory) = &self.counters;
+        let memory = match &self.counters {
+            Counters::Memory(memory) => memory,
+            Counters::Redis(shared) => {
+                return shared.message(user, room, slow_mode, self.is_on).await;
+            }
+        };
         if self.is_on
             && let Err(too_many) = memory.message(user, room)
         {
@@ -158,25 +166,30 @@ impl Limits {
         Ok(counted.map_or_else(MessageCount::TooSoon, |()| MessageCount::Allowed))
     }
 
-    /// Frees the counters of keys that have their full quota again.
+    /// Frees the counters of keys that have their full quota again. On Redis, each count does that.
     pub fn sweep(&self) {
-        let Counters::Memory(memory) = &self.counters;
-        memory.sweep();
+        if let Counters::Memory(memory) = &self.counters {
+            memory.sweep();
+        }
     }
 
-    /// Returns the number of keys that all limits count.
+    /// Returns the number of keys that all limits count in this process's memory.
     #[must_use]
     pub fn size(&self) -> usize {
-        let Counters::Memory(memory) = &self.counters;
-        memory.size()
+        match &self.counters {
+            Counters::Memory(memory) => memory.size(),
+            Counters::Redis(_) => 0,
+        }
     }
 
     async fn count(&self, act: Act<'_>) -> Result<(), Limited> {
         if !self.is_on {
             return Ok(());
         }
-        let Counters::Memory(memory) = &self.counters;
-        Ok(memory.count(act)?)
+        match &self.counters {
+            Counters::Memory(memory) => Ok(memory.count(act)?),
+            Counters::Redis(shared) => shared.count(act).await,
+        }
     }
 }
 
@@ -191,20 +204,43 @@ pub struct JoinAttempt<'a> {
 
 impl JoinAttempt<'_> {
     /// Counts the attempt as wrong: the password was, or there is no such room.
-    pub async fn count_as_wrong(mut self) {
-        self.end(true);
+    pub async fn count_as_wrong(self) {
+        self.end(true).await;
     }
 
-    fn end(&mut self, is_wrong: bool) {
-        if let Some(name) = self.name.take() {
-            let Counters::Memory(memory) = &self.limits.counters;
-            memory.end_try(self.user, name, is_wrong);
+    /// Gives the count back, because the password was right.
+    pub async fn give_back(self) {
+        self.end(false).await;
+    }
+
+    async fn end(mut self, is_wrong: bool) {
+        let Some(name) = self.name.take() else {
+            return;
+        };
+        match &self.limits.counters {
+            Counters::Memory(memory) => memory.end_try(self.user, name, is_wrong),
+            Counters::Redis(shared) => {
+                // If Redis does not answer now, the attempt counts for an hour.
+                let _: Result<(), Unavailable> = shared.end_try(self.user, &name, is_wrong).await;
+            }
         }
     }
 }
 
 impl Drop for JoinAttempt<'_> {
+    /// Gives the count back, because there was no answer.
     fn drop(&mut self) {
-        self.end(false);
+        let (user, Some(name)) = (self.user, self.name.take()) else {
+            return;
+        };
+        match &self.limits.counters {
+            Counters::Memory(memory) => memory.end_try(user, name, false),
+            Counters::Redis(shared) => {
+                let shared = Arc::clone(shared);
+                detached::spawn(async move {
+                    let _: Result<(), Unavailable> = shared.end_try(user, &name, false).await;
+                });
+            }
+        }
     }
 }

@@ -1,14 +1,16 @@
 //! Rate limits, measured in the site's steady time.
 //!
-//! [`Limits`] is what the rest of Mirage calls. What is limited is in `act.rs`, and the counters are in this process's
-//! memory (`memory.rs`).
+//! [`Limits`] is what the rest of Mirage calls. What is limited is in `act.rs`. The counters are in this process's memory
+//! (`memory.rs`), or in Redis (`shared.rs`).
 
 mod act;
 mod limits;
 mod memory;
 mod room_tries;
+mod shared;
 
-pub use limits::{JoinAttempt, Limits, MessageCount};
+pub use act::MessageCount;
+pub use limits::{JoinAttempt, Limits};
 
 #[cfg(test)]
 mod tests;

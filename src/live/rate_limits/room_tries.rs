@@ -13,9 +13,9 @@ use crate::config::Rate;
 use crate::domain::{SiteTime, UserId};
 
 /// The number of wrong tries in [`WINDOW`] that a person always has at a room.
-const FREE_TRIES: usize = 3;
+pub(super) const FREE_TRIES: usize = 3;
 /// How long a person's wrong tries at a room count.
-const WINDOW: Duration = Duration::from_secs(3_600);
+pub(super) const WINDOW: Duration = Duration::from_secs(3_600);
 
 /// The tries at all rooms.
 pub(super) struct RoomTries {

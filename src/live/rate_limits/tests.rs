@@ -6,6 +6,8 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::super::redis::Unavailable;
+use super::super::redis::test_redis::{TestRedis, link_to, site_clock};
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
 use super::{Limits, MessageCount};
 use crate::clock::FixedClock;
@@ -14,6 +16,8 @@ use crate::domain::{ClientAddress, RoomId, SlowMode, Timestamp, UserId};
 
 const ADA: UserId = UserId(1);
 const TEA: RoomId = RoomId(1);
+/// Long enough for a busy machine, in tests that cut no link.
+const PATIENT: &[&str] = &["--link-timeout", "30s"];
 const SECOND: Duration = Duration::from_secs(1);
 
 /// The limits of a site, of which each call asks the next process.
@@ -78,6 +82,8 @@ impl Site {
             let attempt = self.next().join(UserId(user), name).await?;
             if is_wrong {
                 attempt.count_as_wrong().await;
+            } else {
+                attempt.give_back().await;
             }
             Ok(())
         };
@@ -118,9 +124,25 @@ fn memory(is_on: bool) -> Site {
     Site::new(vec![limits], clock)
 }
 
+/// Two processes on one Redis.
+async fn on_redis(is_on: bool, redis: &TestRedis, words: &[&str]) -> Site {
+    let clock = clock();
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        let site_clock = site_clock(&clock);
+        let link = link_to(redis.port(), words, site_clock.clone());
+        let (link, driver) = link.await.unwrap();
+        tokio::spawn(driver.run());
+        processes.push(Limits::on_redis(is_on, &config().rates, site_clock, link));
+    }
+    Site::new(processes, clock)
+}
+
 /// Runs a test of limits that are on or off, wherever they are counted.
 async fn everywhere(is_on: bool, test: impl AsyncFn(&Site)) {
     test(&memory(is_on)).await;
+    let redis = TestRedis::start();
+    test(&on_redis(is_on, &redis, PATIENT).await).await;
 }
 
 fn address(number: u32) -> ClientAddress {
@@ -383,4 +405,62 @@ async fn sweeping_frees_keys_with_their_full_quota() {
     site.next().sweep();
 
     assert_eq!(site.next().size(), 0);
+}
+
+#[tokio::test]
+async fn an_attempt_without_an_answer_is_given_back() {
+    let redis = TestRedis::start();
+    for site in [memory(true), on_redis(true, &redis, PATIENT).await] {
+        let name = Some("tea".to_owned());
+        for user in 0..7 {
+            for _ in 0..9 {
+                drop(site.next().join(UserId(user), name.clone()).await.unwrap());
+            }
+        }
+        wait_for_tries_to_end(&redis).await;
+
+        assert_eq!(site.room_tries(9, true).await, 10);
+    }
+}
+
+async fn wait_for_tries_to_end(redis: &TestRedis) {
+    let mut connection = redis.connect().await;
+    let mut count = redis::cmd("HLEN");
+    count.arg("mirage:{5eed}:limit:join-name:tries");
+    while count.query_async::<usize>(&mut connection).await.unwrap() > 0 {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn nothing_limited_is_done_while_redis_does_not_answer() {
+    let mut redis = TestRedis::start();
+    let site = on_redis(true, &redis, &["--link-timeout", "300ms"]).await;
+    redis.kill();
+
+    let limits = site.next();
+    let unavailable = Err(Limited::Unavailable(Unavailable));
+    assert_eq!(limits.change(ADA).await, unavailable);
+    assert_eq!(limits.password("ada", address(1)).await, unavailable);
+    let message = limits.message(ADA, TEA, SlowMode::OFF).await;
+    assert_eq!(message, Err(Unavailable));
+    assert!(limits.join(ADA, Some("tea".to_owned())).await.is_err());
+}
+
+#[tokio::test]
+async fn redis_keeps_no_address_that_has_its_full_quota_again() {
+    let redis = TestRedis::start();
+    let site = on_redis(true, &redis, PATIENT).await;
+    for number in 0..1_000 {
+        site.next().sign_up(address(number)).await.unwrap();
+    }
+    site.clock.advance(3600 * SECOND);
+
+    site.next().sign_up(address(0)).await.unwrap();
+
+    let mut connection = redis.connect().await;
+    let mut count = redis::cmd("ZCARD");
+    count.arg("mirage:{5eed}:limit:sign-up");
+    let counted: usize = count.query_async(&mut connection).await.unwrap();
+    assert_eq!(counted, 1);
 }

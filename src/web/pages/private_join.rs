@@ -92,7 +92,10 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
                 Problems::one("name", REFUSED),
             )
         }
-        joined => join_response(joined),
+        joined => {
+            attempt.give_back().await;
+            join_response(joined)
+        }
     }
 }
 
