@@ -219,7 +219,8 @@ pub async fn last_read(
     reader: &LiveSession,
     room: RoomId,
 ) -> Result<Option<MessageId>, Unavailable> {
-    core.read_marks.refresh(reader.user_id).await?;
+    let now = core.clock.site_time();
+    core.read_marks.refresh(reader.user_id, now).await?;
     Ok(core.read_marks.find(reader.user_id, room))
 }
 

@@ -335,8 +335,8 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
         count_by(&core.database, memberships, room_member::Column::RoomId).await?;
     let settings = accounts::settings(core, user).await?;
     let ignored = &settings.ignored;
-    core.read_marks.refresh(user).await?;
     let now = core.clock.site_time();
+    core.read_marks.refresh(user, now).await?;
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
         let seen = core.read_marks.find(user, room.id);
@@ -390,8 +390,8 @@ pub struct RoomBeside {
 pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside, Fault> {
     let own = own_rooms(core, user).await?;
     let settings = accounts::settings(core, user).await?;
-    core.read_marks.load(user).await?;
     let now = core.clock.site_time();
+    core.read_marks.load(user, now).await?;
     let mut shown = Vec::with_capacity(own.len());
     for (position, room) in own.iter().enumerate() {
         let new = if room.id == current {
@@ -440,7 +440,7 @@ pub(super) async fn changed_elsewhere(
 ) -> Result<Vec<(RoomId, usize)>, Fault> {
     let own = own_rooms(core, user).await?;
     let since = SiteTime(since.map_or(i64::MIN, |since| since.0.saturating_sub(TOLD_AGAIN)));
-    core.read_marks.load(user).await?;
+    core.read_marks.load(user, now).await?;
     let read = core.read_marks.moved_since(user, since);
     let has_changed = |room: &&RoomLabel| {
         room.id != current && (room.pulse.has_changed(since, now) || read.contains(&room.id))

@@ -4,11 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+pub(super) use super::super::outbox::PRESENT_FOR;
 use super::super::rooms::Room;
 use crate::domain::{RoomId, SiteTime, UserId};
-
-/// How long a person counts as present after the last request of their page.
-pub(super) const PRESENT_FOR: Duration = Duration::from_secs(60);
 
 /// When the page of each room was last requested for each person.
 #[derive(Debug, Default)]
@@ -19,6 +17,23 @@ pub(super) struct Seen {
 impl Seen {
     pub(super) fn mark(&self, room: RoomId, user: UserId, now: SiteTime) {
         self.lock().entry(room).or_default().insert(user, now);
+    }
+
+    /// Marks `user` as present if that was not done in this `span` before. Returns whether it was not.
+    pub(super) fn mark_after(
+        &self,
+        room: RoomId,
+        user: UserId,
+        now: SiteTime,
+        span: Duration,
+    ) -> bool {
+        let mut rooms = self.lock();
+        let people = rooms.entry(room).or_default();
+        let is_due = people.get(&user).is_none_or(|seen| seen.plus(span) <= now);
+        if is_due {
+            people.insert(user, now);
+        }
+        is_due
     }
 
     pub(super) fn count(&self, room: &Room, now: SiteTime) -> usize {

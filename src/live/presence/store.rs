@@ -3,10 +3,11 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::super::outbox::Ticket;
-use super::super::redis::Unavailable;
+use super::super::outbox::{SharedOutbox, Ticket};
+use super::super::redis::{Link, Unavailable};
 use super::super::rooms::Room;
 use super::memory::Seen;
+use super::shared::SharedPresence;
 use crate::domain::{RoomId, SiteTime, UserId};
 
 /// The people who have each room open.
@@ -17,6 +18,7 @@ pub struct Presence {
 /// Where presence is held.
 enum Place {
     Memory(Seen),
+    Redis(SharedPresence),
 }
 
 impl Presence {
@@ -28,35 +30,51 @@ impl Presence {
         }
     }
 
+    /// Makes the presence that all processes of a site share.
+    #[must_use]
+    pub fn on_redis(link: Arc<Link>, outbox: Arc<SharedOutbox>) -> Self {
+        Self {
+            place: Place::Redis(SharedPresence::new(link, outbox)),
+        }
+    }
+
     /// Marks `user` as present in `room` at `now`.
     pub fn mark_seen(&self, room: RoomId, user: UserId, now: SiteTime) -> Ticket {
-        let Place::Memory(seen) = &self.place;
-        seen.mark(room, user, now);
-        Ticket::NONE
+        match &self.place {
+            Place::Memory(seen) => {
+                seen.mark(room, user, now);
+                Ticket::NONE
+            }
+            Place::Redis(shared) => shared.mark_seen(room, user, now),
+        }
     }
 
     /// Returns the rooms whose pages this process has answered for `user` a moment ago.
     #[must_use]
     pub fn rooms_of(&self, user: UserId) -> Vec<RoomId> {
-        let Place::Memory(seen) = &self.place;
-        seen.rooms_of(user)
+        self.seen().rooms_of(user)
     }
 
     /// Frees the entries of people who are no longer present.
     pub fn sweep(&self, now: SiteTime) {
-        let Place::Memory(seen) = &self.place;
-        seen.sweep(now);
+        self.seen().sweep(now);
     }
 
     /// Returns the number of rooms that somebody was seen in by this process at the last sweep or since.
     #[must_use]
     pub fn size(&self) -> usize {
-        let Place::Memory(seen) = &self.place;
-        seen.size()
+        self.seen().size()
+    }
+
+    /// Returns whom this process has seen.
+    fn seen(&self) -> &Seen {
+        match &self.place {
+            Place::Memory(seen) => seen,
+            Place::Redis(shared) => &shared.told,
+        }
     }
 }
 
-#[expect(clippy::unused_async, reason = "presence on Redis will wait for it")]
 impl Presence {
     /// Returns the number of members who are present in each of these rooms.
     ///
@@ -67,8 +85,10 @@ impl Presence {
         rooms: &[Arc<Room>],
         now: SiteTime,
     ) -> Result<Vec<usize>, Unavailable> {
-        let Place::Memory(seen) = &self.place;
-        Ok(rooms.iter().map(|room| seen.count(room, now)).collect())
+        match &self.place {
+            Place::Memory(seen) => Ok(rooms.iter().map(|room| seen.count(room, now)).collect()),
+            Place::Redis(shared) => shared.counts(rooms, now).await,
+        }
     }
 
     /// Returns the people who are present in `room`.
@@ -80,7 +100,9 @@ impl Presence {
         room: RoomId,
         now: SiteTime,
     ) -> Result<HashSet<UserId>, Unavailable> {
-        let Place::Memory(seen) = &self.place;
-        Ok(seen.people(room, now))
+        match &self.place {
+            Place::Memory(seen) => Ok(seen.people(room, now)),
+            Place::Redis(shared) => shared.people(room, now).await,
+        }
     }
 }

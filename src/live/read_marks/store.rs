@@ -1,8 +1,11 @@
 //! Read marks, as the rest of Mirage sees them.
 
-use super::super::outbox::Ticket;
-use super::super::redis::Unavailable;
+use std::sync::Arc;
+
+use super::super::outbox::{SharedOutbox, Ticket};
+use super::super::redis::{Link, Unavailable};
 use super::memory::Marks;
+use super::shared::SharedMarks;
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
 
 /// The latest message that each person has been shown in each room.
@@ -16,6 +19,7 @@ pub struct ReadMarks {
 /// Where the marks are held.
 enum Place {
     Memory(Marks),
+    Redis(SharedMarks),
 }
 
 impl ReadMarks {
@@ -27,6 +31,16 @@ impl ReadMarks {
         }
     }
 
+    /// Makes the marks that all processes of a site share.
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn on_redis(link: Arc<Link>, outbox: Arc<SharedOutbox>) -> Result<Self, Unavailable> {
+        Ok(Self {
+            place: Place::Redis(SharedMarks::new(link, outbox).await?),
+        })
+    }
+
     /// Marks the messages of `room` up to `message` as read by `user`. A mark never moves back.
     pub fn mark_read(
         &self,
@@ -35,48 +49,63 @@ impl ReadMarks {
         message: MessageId,
         now: SiteTime,
     ) -> Ticket {
-        let Place::Memory(marks) = &self.place;
-        marks.mark_read(user, room, message, now);
-        Ticket::NONE
+        match &self.place {
+            Place::Memory(marks) => {
+                marks.mark_read(user, room, message, now);
+                Ticket::NONE
+            }
+            Place::Redis(shared) => shared.mark_read(user, room, message, now),
+        }
     }
 
     /// Returns the last message that `user` has read in `room`. `None` if no message they have read is still
     /// live.
     #[must_use]
     pub fn find(&self, user: UserId, room: RoomId) -> Option<MessageId> {
-        let Place::Memory(marks) = &self.place;
-        marks.find(user, room)
+        match &self.place {
+            Place::Memory(marks) => marks.find(user, room),
+            Place::Redis(shared) => shared.find(user, room),
+        }
     }
 
     /// Returns the rooms in which `user` has read messages at `since` or later.
     #[must_use]
     pub fn moved_since(&self, user: UserId, since: SiteTime) -> Vec<RoomId> {
-        let Place::Memory(marks) = &self.place;
-        marks.moved_since(user, since)
+        match &self.place {
+            Place::Memory(marks) => marks.moved_since(user, since),
+            Place::Redis(shared) => shared.moved_since(user, since),
+        }
     }
 
     /// Frees the marks older than `longest`, the longest lifespan: all messages up to them have expired.
     pub fn sweep(&self, longest: Lifespan, now: SiteTime) {
-        let Place::Memory(marks) = &self.place;
-        marks.sweep(longest, now);
+        match &self.place {
+            Place::Memory(marks) => marks.sweep(longest, now),
+            Place::Redis(shared) => shared.sweep(longest, now),
+        }
     }
 }
 
-#[expect(clippy::unused_async, reason = "marks on Redis will wait for it")]
 impl ReadMarks {
     /// Makes the marks of `user` known to this process, if they are not. Costs no round trip while they are.
     ///
     /// # Errors
     /// When the marks cannot be reached.
-    pub async fn load(&self, _user: UserId) -> Result<(), Unavailable> {
-        Ok(())
+    pub async fn load(&self, user: UserId, now: SiteTime) -> Result<(), Unavailable> {
+        match &self.place {
+            Place::Memory(_) => Ok(()),
+            Place::Redis(shared) => shared.load(user, now).await,
+        }
     }
 
     /// Makes all marks of `user` that any process was told of until now known to this one.
     ///
     /// # Errors
     /// When the marks cannot be reached.
-    pub async fn refresh(&self, _user: UserId) -> Result<(), Unavailable> {
-        Ok(())
+    pub async fn refresh(&self, user: UserId, now: SiteTime) -> Result<(), Unavailable> {
+        match &self.place {
+            Place::Memory(_) => Ok(()),
+            Place::Redis(shared) => shared.refresh(user, now).await,
+        }
     }
 }
