@@ -5,10 +5,12 @@
 //! a valid nonce is not kept, so strangers cannot fill this memory. Nor can a person who has collected nonces:
 //! each has few drafts, which are as short as messages.
 //!
-//! [`Drafts`] is what the rest of Mirage calls. They are in this process's memory (`memory.rs`).
+//! [`Drafts`] is what the rest of Mirage calls. They are in this process's memory (`memory.rs`), or in
+//! Redis (`shared.rs`).
 
 mod limits;
 mod memory;
+mod shared;
 mod store;
 
 pub use store::Drafts;

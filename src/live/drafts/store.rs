@@ -1,7 +1,10 @@
 //! The drafts, as the rest of Mirage sees them.
 
-use super::super::redis::Unavailable;
+use std::sync::Arc;
+
+use super::super::redis::{Link, Unavailable};
 use super::memory::MemoryDrafts;
+use super::shared::SharedDrafts;
 use crate::domain::{MessageText, RoomId, SiteTime, UserId};
 
 /// The drafts of all people.
@@ -12,6 +15,7 @@ pub struct Drafts {
 /// Where the drafts are kept.
 enum Place {
     Memory(MemoryDrafts),
+    Redis(Box<SharedDrafts>),
 }
 
 impl Drafts {
@@ -22,9 +26,16 @@ impl Drafts {
             place: Place::Memory(MemoryDrafts::default()),
         }
     }
+
+    /// Makes the drafts that all processes of a site share.
+    #[must_use]
+    pub fn on_redis(link: Arc<Link>) -> Self {
+        Self {
+            place: Place::Redis(Box::new(SharedDrafts::new(link))),
+        }
+    }
 }
 
-#[expect(clippy::unused_async, reason = "drafts on Redis will wait for it")]
 impl Drafts {
     /// Keeps a draft in place of the author's earlier draft in the same room. Evicts the author's oldest draft
     /// if the author has too many, and the oldest of all if there are too many.
@@ -38,9 +49,13 @@ impl Drafts {
         text: MessageText,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
-        let Place::Memory(drafts) = &self.place;
-        drafts.keep(author, room, text, now);
-        Ok(())
+        match &self.place {
+            Place::Memory(drafts) => {
+                drafts.keep(author, room, text, now);
+                Ok(())
+            }
+            Place::Redis(shared) => shared.keep(author, room, &text, now).await,
+        }
     }
 
     /// Returns the draft of `author` in `room`, unless it has expired.
@@ -53,26 +68,42 @@ impl Drafts {
         room: RoomId,
         now: SiteTime,
     ) -> Result<Option<String>, Unavailable> {
-        let Place::Memory(drafts) = &self.place;
-        Ok(drafts.find(author, room, now))
+        match &self.place {
+            Place::Memory(drafts) => Ok(drafts.find(author, room, now)),
+            Place::Redis(shared) => shared.find(author, room, now).await,
+        }
     }
 
-    /// Drops the draft of `author` in `room` after the message was sent.
+    /// Drops the draft of `author` in `room` after the message was sent. If Redis does not answer, the draft stays, and
+    /// is shown only to its author.
     pub async fn discard(&self, author: UserId, room: RoomId) {
-        let Place::Memory(drafts) = &self.place;
-        drafts.discard(author, room);
+        match &self.place {
+            Place::Memory(drafts) => drafts.discard(author, room),
+            Place::Redis(shared) => shared.discard(author, room).await.unwrap_or_default(),
+        }
     }
 
-    /// Drops all drafts of `author`.
+    /// Drops all drafts of `author`. Called by each process that hears that an account was deleted.
     pub async fn forget(&self, author: UserId) {
-        let Place::Memory(drafts) = &self.place;
-        drafts.forget(author);
+        match &self.place {
+            Place::Memory(drafts) => drafts.forget(author),
+            Place::Redis(shared) => {
+                if shared.forget(author).await.is_err() {
+                    tracing::warn!(
+                        "the drafts of a deleted account stay in Redis until they expire"
+                    );
+                }
+            }
+        }
     }
 
     /// Frees the drafts that have expired.
     pub async fn sweep(&self, now: SiteTime) {
-        let Place::Memory(drafts) = &self.place;
-        drafts.sweep(now);
+        match &self.place {
+            Place::Memory(drafts) => drafts.sweep(now),
+            // The next sweep does it.
+            Place::Redis(shared) => shared.sweep(now).await.unwrap_or_default(),
+        }
     }
 
     /// Returns the number of drafts, expired ones included until they are swept.
@@ -80,7 +111,9 @@ impl Drafts {
     /// # Errors
     /// When the drafts cannot be reached.
     pub async fn size(&self) -> Result<usize, Unavailable> {
-        let Place::Memory(drafts) = &self.place;
-        Ok(drafts.size())
+        match &self.place {
+            Place::Memory(drafts) => Ok(drafts.size()),
+            Place::Redis(shared) => shared.size().await,
+        }
     }
 }

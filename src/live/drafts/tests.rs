@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use super::super::redis::test_redis::{TestRedis, link_to, system_clock};
 use super::Drafts;
 use super::limits::{MAX_BYTES, MAX_DRAFTS, RETENTION};
 use crate::domain::{MessageText, RoomId, SiteTime, UserId};
@@ -9,6 +10,8 @@ use crate::domain::{MessageText, RoomId, SiteTime, UserId};
 const NOW: SiteTime = SiteTime(1_795_352_700_000);
 const ADA: UserId = UserId(1);
 const TEA: RoomId = RoomId(1);
+/// Long enough for a busy machine, in tests that cut no link.
+const PATIENT: &[&str] = &["--link-timeout", "30s"];
 
 /// The drafts of a site, of which each call asks the next process.
 struct Site {
@@ -44,9 +47,27 @@ fn memory() -> Site {
     }
 }
 
+/// Two processes on one Redis.
+async fn on_redis(redis: &TestRedis) -> Site {
+    let mut processes = Vec::new();
+    for _ in 0..2 {
+        let (link, driver) = link_to(redis.port(), PATIENT, system_clock())
+            .await
+            .unwrap();
+        tokio::spawn(driver.run());
+        processes.push(Drafts::on_redis(link));
+    }
+    Site {
+        processes,
+        turn: Cell::new(0),
+    }
+}
+
 /// Runs a test of drafts wherever they are kept.
 async fn everywhere(test: impl AsyncFn(&Site)) {
     test(&memory()).await;
+    let redis = TestRedis::start();
+    test(&on_redis(&redis).await).await;
 }
 
 #[tokio::test]
@@ -156,4 +177,41 @@ async fn sweeping_frees_expired_drafts() {
         assert_eq!(site.size().await, 0);
     })
     .await;
+}
+
+#[tokio::test]
+async fn nothing_of_a_dropped_draft_stays_in_redis() {
+    let redis = TestRedis::start();
+    let site = on_redis(&redis).await;
+    for room in 1..=5 {
+        site.keep(ADA, RoomId(room), "hello").await;
+    }
+    site.keep(UserId(2), TEA, "hello").await;
+    site.next().discard(UserId(2), TEA).await;
+    site.next().forget(ADA).await;
+
+    let mut connection = redis.connect().await;
+    let mut keys = redis::cmd("KEYS");
+    keys.arg("mirage:{5eed}:drafts:*");
+    let left: Vec<String> = keys.query_async(&mut connection).await.unwrap();
+
+    assert_eq!(left, ["mirage:{5eed}:drafts:bytes"]);
+    let mut bytes = redis::cmd("GET");
+    bytes.arg("mirage:{5eed}:drafts:bytes");
+    let bytes: usize = bytes.query_async(&mut connection).await.unwrap();
+    assert_eq!(bytes, 0);
+}
+
+#[tokio::test]
+async fn a_draft_is_not_said_to_be_kept_while_redis_does_not_answer() {
+    let mut redis = TestRedis::start();
+    let words = &["--link-timeout", "300ms"];
+    let linked = link_to(redis.port(), words, system_clock()).await;
+    let (link, _driver) = linked.unwrap();
+    let drafts = Drafts::on_redis(link);
+    redis.kill();
+
+    let text = MessageText::parse("hello").unwrap();
+    assert!(drafts.keep(ADA, TEA, text, NOW).await.is_err());
+    assert!(drafts.find(ADA, TEA, NOW).await.is_err());
 }

@@ -1,0 +1,3 @@
+-- ARGV: the draft.
+drop(ARGV[1])
+return 0
