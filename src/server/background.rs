@@ -34,7 +34,7 @@ pub(super) async fn sweep(core: Arc<Core>) {
         peak_bytes = peak_bytes.max(core.messages.bytes().await);
         core.messages.sweep(now).await;
         core.presence.sweep(now);
-        core.done_forms.sweep(now);
+        core.done_forms.sweep(now).await;
         let bytes = core.messages.bytes().await;
         if peak_bytes.saturating_sub(bytes) >= TRIM_THRESHOLD {
             peak_bytes = bytes;

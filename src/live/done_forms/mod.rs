@@ -5,11 +5,14 @@
 //! account's stored hash: a hash of a password that is made to be fast, such as an HMAC, would let whoever reads
 //! this memory guess the password faster than whoever reads the database.
 //!
-//! [`DoneForms`] is what the rest of Mirage calls. They are in this process's memory (`memory.rs`).
+//! [`DoneForms`] is what the rest of Mirage calls. They are in this process's memory (`memory.rs`),
+//! or in Redis (`shared.rs`).
 
 mod made;
 mod memory;
+mod shared;
 mod store;
+mod text;
 
 pub use made::Made;
 pub use store::{DoneForms, Turn};

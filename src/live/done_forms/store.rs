@@ -1,8 +1,11 @@
 //! The forms that were done, as the rest of Mirage sees them.
 
-use super::super::redis::Unavailable;
+use std::sync::Arc;
+
+use super::super::redis::{Link, Unavailable};
 use super::made::Made;
 use super::memory::{MemoryForms, MemoryTurn};
+use super::shared::{SharedForms, SharedTurn};
 use crate::domain::{NonceId, SiteTime};
 
 /// The forms that were done, and those that are being done.
@@ -13,6 +16,7 @@ pub struct DoneForms {
 /// Where the forms are known.
 enum Place {
     Memory(MemoryForms),
+    Redis(SharedForms),
 }
 
 /// The turn of one request. Until it is dropped, other requests with the same form wait.
@@ -22,6 +26,7 @@ pub struct Turn(Option<Named>);
 
 enum Named {
     Memory(MemoryTurn),
+    Redis(Box<SharedTurn>),
 }
 
 impl DoneForms {
@@ -33,6 +38,14 @@ impl DoneForms {
         }
     }
 
+    /// Makes the forms that all processes of a site know.
+    #[must_use]
+    pub fn on_redis(link: Arc<Link>) -> Self {
+        Self {
+            place: Place::Redis(SharedForms::new(link)),
+        }
+    }
+
     /// Waits until no earlier request with the form of this nonce has its turn.
     ///
     /// # Errors
@@ -41,22 +54,29 @@ impl DoneForms {
         let Some(nonce) = nonce else {
             return Ok(Turn(None));
         };
-        let Place::Memory(forms) = &self.place;
-        let turn = forms.turn(nonce, now).await;
-        Ok(Turn(Some(Named::Memory(turn))))
+        let turn = match &self.place {
+            Place::Memory(forms) => Named::Memory(forms.turn(nonce, now).await),
+            Place::Redis(shared) => Named::Redis(Box::new(shared.turn(nonce, now).await?)),
+        };
+        Ok(Turn(Some(turn)))
     }
 
     /// Frees the forms that have expired.
-    pub fn sweep(&self, now: SiteTime) {
-        let Place::Memory(forms) = &self.place;
-        forms.sweep(now);
+    pub async fn sweep(&self, now: SiteTime) {
+        match &self.place {
+            Place::Memory(forms) => forms.sweep(now),
+            // The next sweep does it.
+            Place::Redis(shared) => shared.sweep(now).await.unwrap_or_default(),
+        }
     }
 
-    /// Returns the number of forms that were done or are being done.
+    /// Returns the number of forms in this process's memory that were done or are being done.
     #[must_use]
     pub fn size(&self) -> usize {
-        let Place::Memory(forms) = &self.place;
-        forms.size()
+        match &self.place {
+            Place::Memory(forms) => forms.size(),
+            Place::Redis(shared) => shared.size(),
+        }
     }
 }
 
@@ -64,15 +84,18 @@ impl Turn {
     /// Returns what the form has made, if it was done a moment ago.
     #[must_use]
     pub fn made(&self) -> Option<Made> {
-        let Named::Memory(turn) = self.0.as_ref()?;
-        turn.made()
+        match self.0.as_ref()? {
+            Named::Memory(turn) => turn.made(),
+            Named::Redis(turn) => turn.made.clone(),
+        }
     }
 
     /// Notes what the form has made, for ten minutes.
-    #[expect(clippy::unused_async, reason = "forms on Redis will wait for it")]
     pub async fn note(&self, made: Made, now: SiteTime) {
-        if let Some(Named::Memory(turn)) = &self.0 {
-            turn.note(made, now);
+        match &self.0 {
+            Some(Named::Memory(turn)) => turn.note(made, now),
+            Some(Named::Redis(turn)) => turn.note(&made, now).await,
+            None => {}
         }
     }
 }
