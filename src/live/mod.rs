@@ -1,7 +1,7 @@
 //! The state that all requests share and that is never written to disk: the rooms' message logs, presence,
-//! read marks, drafts, done forms and rate limits, in this process or in Redis; and rows of the database held in memory.
+//! read marks, drafts, done forms and rate limits, and rows of the database held in memory.
 //!
-//! Nothing here decides who may do what.
+//! All but the rows are in this process's memory, or in Redis, where the processes of a site share them. Nothing here decides who may do what.
 
 pub mod cache;
 mod detached;

@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use super::live_state::LiveState;
 use super::metrics::{self, Sources};
 use super::{background, listener, systemd};
 use crate::clock::{Clock, GuardedClock, SiteClock};
@@ -20,13 +21,8 @@ use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
 use crate::database::site;
-use crate::live::done_forms::DoneForms;
-use crate::live::drafts::Drafts;
 use crate::live::messages::{Capacity, Messages};
-use crate::live::outbox::Outbox;
-use crate::live::presence::Presence;
-use crate::live::rate_limits::Limits;
-use crate::live::read_marks::ReadMarks;
+use crate::live::outbox::SharedOutbox;
 use crate::live::redis::{Driver, Link, LinkError};
 use crate::live::rooms::{OwnRooms, PublicRooms, Rooms};
 use crate::live::sessions::LiveSessions;
@@ -98,6 +94,7 @@ pub struct Application {
     core: Arc<Core>,
     feed: ChangeFeed,
     driver: Option<Driver>,
+    outbox: Option<Arc<SharedOutbox>>,
     /// Held until the database is closed.
     _lock: ServerLock,
 }
@@ -138,6 +135,12 @@ impl Application {
             bytes: config.buffer_bytes,
         };
         let life = u64::from_be_bytes(random_bytes());
+        let live = match &redis {
+            None => LiveState::in_memory(&config, &clock),
+            Some(link) => LiveState::on_redis(&config, &clock, link)
+                .await
+                .or(Err(LinkError::Silent))?,
+        };
         let passwords = Passwords::new(config.limits);
         let core = Arc::new(Core {
             messages: Messages::in_memory(
@@ -150,16 +153,12 @@ impl Application {
             writer,
             origin,
             redis,
-            outbox: Outbox::in_memory(),
-            drafts: Drafts::in_memory(),
-            done_forms: DoneForms::in_memory(),
-            read_marks: ReadMarks::in_memory(),
-            presence: Presence::in_memory(),
-            limits: Limits::in_memory(
-                config.limits == Switch::On,
-                &config.rates,
-                Arc::clone(&clock),
-            ),
+            outbox: live.outbox,
+            drafts: live.drafts,
+            done_forms: live.done_forms,
+            read_marks: live.read_marks,
+            presence: live.presence,
+            limits: live.limits,
             settings: SettingsCache::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),
@@ -226,6 +225,7 @@ impl Application {
             core,
             feed,
             driver,
+            outbox: live.to_write,
             _lock: lock,
         })
     }
@@ -274,6 +274,9 @@ impl Application {
         ));
         if let Some(driver) = self.driver {
             tasks.spawn(driver.run());
+        }
+        if let Some(outbox) = self.outbox {
+            tasks.spawn(outbox.run());
         }
         let mut server = std::pin::pin!(self.server);
         let result = tokio::select! {

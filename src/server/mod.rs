@@ -5,6 +5,7 @@ pub mod application;
 mod background;
 pub mod check;
 mod listener;
+mod live_state;
 pub mod logging;
 mod metrics;
 pub mod systemd;
