@@ -108,9 +108,11 @@ async fn post(
         let now = core.clock.site_time();
         match core.messages.append(room.id, &wish, now).await {
             Appended::New(message) | Appended::Repeated(message) => {
-                core.drafts.discard(author.user_id, room.id).await;
                 let seen = core.presence.mark_seen(room.id, author.user_id, now);
-                core.outbox.written(seen).await;
+                tokio::join!(
+                    core.drafts.discard(author.user_id, room.id),
+                    core.outbox.written(seen)
+                );
                 return Ok(Sent::Message(message));
             }
             Appended::NonceReused => return Ok(Sent::StaleForm(room)),

@@ -1,8 +1,9 @@
 //! Presence in this process's memory.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use foldhash::{HashMap, HashSet, HashSetExt};
 
 pub(super) use super::super::outbox::PRESENT_FOR;
 use super::super::rooms::Room;
@@ -55,13 +56,12 @@ impl Seen {
 
     pub(super) fn people(&self, room: RoomId, now: SiteTime) -> HashSet<UserId> {
         let is_present = |(_, seen): &(&UserId, &SiteTime)| now < seen.plus(PRESENT_FOR);
-        self.lock().get(&room).map_or_else(HashSet::new, |people| {
-            people
-                .iter()
-                .filter(is_present)
-                .map(|(&user, _)| user)
-                .collect()
-        })
+        let mut present = HashSet::new();
+        if let Some(people) = self.lock().get(&room) {
+            present.reserve(people.len());
+            present.extend(people.iter().filter(is_present).map(|(&user, _)| user));
+        }
+        present
     }
 
     pub(super) fn sweep(&self, now: SiteTime) {

@@ -1,9 +1,9 @@
 //! Presence in Redis: a sorted set for each room, with the time at which each person was last seen.
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::HashSet;
 use redis::{Cmd, cmd, pipe};
 
 use super::super::outbox::{SharedOutbox, Ticket};

@@ -1,12 +1,13 @@
 //! Presence that two processes share.
 
-use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
+use foldhash::{HashMap, HashSet};
+
 use super::super::outbox::{Outbox, SharedOutbox, Ticket};
 use super::super::redis::test_redis::{TestRedis, link_to, site_clock};
-use super::super::rooms::Room;
+use super::super::rooms::{ListEntry, Room};
 use super::Presence;
 use super::memory::PRESENT_FOR;
 use crate::clock::{Clock, FixedClock};
@@ -48,6 +49,10 @@ impl Process {
     }
 }
 
+fn people<const N: usize>(people: [UserId; N]) -> HashSet<UserId> {
+    people.into_iter().collect()
+}
+
 fn room(id: RoomId, members: &[UserId]) -> Arc<Room> {
     Arc::new(Room {
         id,
@@ -65,6 +70,7 @@ fn room(id: RoomId, members: &[UserId]) -> Arc<Room> {
             .iter()
             .map(|&user| (user, Role::Member))
             .collect::<HashMap<_, _>>(),
+        entry: ListEntry::default(),
     })
 }
 
@@ -82,10 +88,10 @@ async fn who_was_seen_by_one_process_is_present_at_the_other_for_a_minute() {
 
     for process in [&one, &other] {
         let last_moment = SiteTime(now.plus(PRESENT_FOR).0 - 1);
-        let both = HashSet::from([ADA, BOB]);
+        let both = people([ADA, BOB]);
         assert_eq!(process.people(TEA, last_moment).await, both);
         let later = process.people(TEA, now.plus(PRESENT_FOR)).await;
-        assert_eq!(later, HashSet::from([BOB]));
+        assert_eq!(later, people([BOB]));
     }
     // Each process wakes the polls that it has.
     assert_eq!(one.presence.rooms_of(ADA), [TEA]);

@@ -1,7 +1,8 @@
 //! Presence, as the rest of Mirage sees it.
 
-use std::collections::HashSet;
 use std::sync::Arc;
+
+use foldhash::HashSet;
 
 use super::super::outbox::{SharedOutbox, Ticket};
 use super::super::redis::{Link, Unavailable};
