@@ -7,6 +7,7 @@ use super::super::redis::{Link, Unavailable};
 use super::super::too_many::Limited;
 use super::act::{Act, MessageCount};
 use super::memory::MemoryCounters;
+use super::refusals::Refusals;
 use super::shared::SharedCounters;
 use crate::clock::Clock;
 use crate::config::Rates;
@@ -16,6 +17,7 @@ use crate::domain::{ClientAddress, RoomId, SlowMode, UserId};
 pub struct Limits {
     is_on: bool,
     counters: Counters,
+    refusals: Refusals,
 }
 
 /// Where the counters are.
@@ -32,6 +34,7 @@ impl Limits {
         Self {
             is_on,
             counters: Counters::Memory(Box::new(MemoryCounters::new(rates, clock))),
+            refusals: Refusals::default(),
         }
     }
 
@@ -41,6 +44,7 @@ impl Limits {
         Self {
             is_on,
             counters: Counters::Redis(Arc::new(SharedCounters::new(link, rates, clock))),
+            refusals: Refusals::default(),
         }
     }
 
@@ -85,10 +89,14 @@ impl Limits {
         self.count(Act::Join(user)).await?;
         let name = name.filter(|_| self.is_on);
         if let Some(name) = &name {
-            match &self.counters {
-                Counters::Memory(memory) => memory.begin_try(user, name)?,
-                Counters::Redis(shared) => shared.begin_try(user, name).await?,
+            let begun = match &self.counters {
+                Counters::Memory(memory) => memory.begin_try(user, name).map_err(Limited::from),
+                Counters::Redis(shared) => shared.begin_try(user, name).await,
+            };
+            if let Err(Limited::TooMany(_)) = begun {
+                self.refusals.note_join_name();
             }
+            begun?;
         }
         Ok(JoinAttempt {
             limits: self,
@@ -151,19 +159,18 @@ impl Limits {
         room: RoomId,
         slow_mode: SlowMode,
     ) -> Result<MessageCount, Unavailable> {
-        let memory = match &self.counters {
-            Counters::Memory(memory) => memory,
-            Counters::Redis(shared) => {
-                return shared.message(user, room, slow_mode, self.is_on).await;
-            }
+        let counted = match &self.counters {
+            Counters::Memory(memory) => memory.count_message(user, room, slow_mode, self.is_on),
+            Counters::Redis(shared) => shared.message(user, room, slow_mode, self.is_on).await?,
         };
-        if self.is_on
-            && let Err(too_many) = memory.message(user, room)
-        {
-            return Ok(MessageCount::TooMany(too_many));
-        }
-        let counted = memory.slow_mode(user, room, slow_mode);
-        Ok(counted.map_or_else(MessageCount::TooSoon, |()| MessageCount::Allowed))
+        self.refusals.note_message(counted);
+        Ok(counted)
+    }
+
+    /// Returns how often each limit has refused somebody in this process, by the name of what was refused.
+    #[must_use]
+    pub fn refusals(&self) -> Vec<(&'static str, u64)> {
+        self.refusals.list()
     }
 
     /// Frees the counters of keys that have their full quota again. On Redis, each count does that.
@@ -186,10 +193,14 @@ impl Limits {
         if !self.is_on {
             return Ok(());
         }
-        match &self.counters {
-            Counters::Memory(memory) => Ok(memory.count(act)?),
+        let counted = match &self.counters {
+            Counters::Memory(memory) => memory.count(act).map_err(Limited::from),
             Counters::Redis(shared) => shared.count(act).await,
+        };
+        if let Err(Limited::TooMany(_)) = counted {
+            self.refusals.note(act);
         }
+        counted
     }
 }
 

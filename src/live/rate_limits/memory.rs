@@ -11,7 +11,7 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::super::too_many::{MAX_KEYS, TooMany};
-use super::act::Act;
+use super::act::{Act, MessageCount};
 use super::room_tries::RoomTries;
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
@@ -82,17 +82,27 @@ impl MemoryCounters {
         }
     }
 
-    pub(super) fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
+    /// Counts a message, unless it is refused. Slow mode holds even if limits are not `is_on`.
+    pub(super) fn count_message(
+        &self,
+        user: UserId,
+        room: RoomId,
+        slow_mode: SlowMode,
+        is_on: bool,
+    ) -> MessageCount {
+        if is_on && let Err(too_many) = self.message(user, room) {
+            return MessageCount::TooMany(too_many);
+        }
+        let counted = self.slow_mode(user, room, slow_mode);
+        counted.map_or_else(MessageCount::TooSoon, |()| MessageCount::Allowed)
+    }
+
+    fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
         self.messages.count(&(user, room))?;
         self.messages_room.count(&room)
     }
 
-    pub(super) fn slow_mode(
-        &self,
-        user: UserId,
-        room: RoomId,
-        wait: SlowMode,
-    ) -> Result<(), TooMany> {
+    fn slow_mode(&self, user: UserId, room: RoomId, wait: SlowMode) -> Result<(), TooMany> {
         if !wait.is_on() {
             return Ok(());
         }

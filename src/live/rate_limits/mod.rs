@@ -6,6 +6,7 @@
 mod act;
 mod limits;
 mod memory;
+mod refusals;
 mod room_tries;
 mod shared;
 
