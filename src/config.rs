@@ -97,6 +97,19 @@ pub enum Operation {
         address: Address,
     },
 
+    /// Copy an SQLite database to an empty PostgreSQL database
+    ///
+    /// Stop the server first, and start it with the new database afterwards. The SQLite database stays as it is.
+    MoveDatabase {
+        /// The new database, such as `postgres://mirage@db.example.org/mirage?sslmode=verify-full`
+        #[arg(long, env = "MIRAGE_MOVE_TO", hide_env_values = true, value_name = "URL", value_parser = database_url)]
+        to: DatabaseUrl,
+
+        /// The database of the server.
+        #[command(flatten)]
+        storage: Storage,
+    },
+
     /// Print a sign-up link, with which one person can create an account
     ///
     /// The link works once, within 7 days, on a server with `--sign-up link` or `--sign-up open`.

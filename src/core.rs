@@ -17,6 +17,8 @@ use crate::config::Config;
 use crate::database::entities::room_member;
 use crate::database::errors::{self, FromDatabase};
 use crate::database::feed::{Change, Origin};
+use crate::database::link::{DatabaseLink, LinkState, no_answer};
+use crate::database::readers::Readers;
 use crate::database::transaction::{self, Decision};
 use crate::domain::{RoomId, SiteTime, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
@@ -46,13 +48,15 @@ pub struct Core {
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Accounts, rooms, memberships and sessions, to be read. These connections cannot write.
-    pub database: DatabaseConnection,
+    pub database: Readers,
     /// The connections that write: one on SQLite, several on PostgreSQL. Only [`Core::change`] and the background tasks use it.
     pub writer: DatabaseConnection,
     /// Names this process in the change feed.
     pub origin: Origin,
     /// The link to Redis, if live state is shared with other processes.
     pub redis: Option<Arc<Link>>,
+    /// What is known of the link to the database.
+    pub database_link: Arc<DatabaseLink>,
     /// The rooms' message logs.
     pub messages: Messages,
     /// What this process has to tell the others.
@@ -117,8 +121,9 @@ impl Core {
         self: &Arc<Self>,
         work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, Fault> + 'static,
     ) -> Result<T, Fault> {
+        self.check_link()?;
         let core = Arc::clone(self);
-        run_to_completion(async move {
+        let done = run_to_completion(async move {
             let now = core.clock.now();
             let (outcome, changes) =
                 transaction::change(&core.writer, core.origin, now, work).await?;
@@ -127,8 +132,41 @@ impl Core {
                 core.apply(change).await;
             }
             Ok(outcome)
-        })
-        .await
+        });
+        tokio::select! {
+            outcome = done => outcome,
+            // Whether the change was made is not known then, as with any connection that ends.
+            () = self.database_link.silent() => Err(no_answer().into()),
+        }
+    }
+
+    /// Makes sure that the database answers, before anything that is held in memory is served.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub fn check_link(&self) -> Result<(), Fault> {
+        match self.database_link.state() {
+            LinkState::Up | LinkState::Deaf => Ok(()),
+            LinkState::Silent => Err(no_answer().into()),
+        }
+    }
+
+    /// Stops trusting the rows held in memory: changes of other processes are not heard of.
+    pub fn distrust(&self) {
+        self.settings.bypass();
+        self.sessions.bypass();
+        self.rooms.bypass();
+        self.own_rooms.bypass();
+        self.public_rooms.bypass();
+    }
+
+    /// Holds rows in memory again, beginning with none.
+    pub fn trust(&self) {
+        self.settings.resume();
+        self.sessions.resume();
+        self.rooms.resume();
+        self.own_rooms.resume();
+        self.public_rooms.resume();
     }
 
     /// Runs [`Core::change`], and notes in `turn` what the form has made, if `made` finds something in the outcome.

@@ -10,10 +10,11 @@ use std::path::PathBuf;
 use sea_orm::DatabaseConnection;
 
 use crate::clock::Clock;
-use crate::config::{Address, Deleting, Operation, RoomCommand, UserCommand};
+use crate::config::{Address, DatabaseUrl, Deleting, Operation, RoomCommand, Storage, UserCommand};
 use crate::core::Fault;
 use crate::database::backup::{self, CopyError};
 use crate::database::connection::{self, OpenError};
+use crate::database::transfer::{self, TransferError};
 use crate::services::operators::{self, ListedPerson, ListedRoom, OperatorSet};
 use crate::urls::{register_url, reset_url};
 
@@ -62,6 +63,14 @@ pub enum CommandError {
     /// The server answers that it cannot work.
     #[error("the server at {0} is not healthy: its log says why")]
     Unhealthy(SocketAddr),
+    /// The rows cannot be copied to another database.
+    #[error("cannot copy the database to {to}: {error}")]
+    Move {
+        /// The URL of the new database.
+        to: String,
+        /// What went wrong.
+        error: TransferError,
+    },
     /// The terminal cannot be read.
     #[error("cannot read the answer: {0}")]
     Terminal(#[from] io::Error),
@@ -95,8 +104,12 @@ pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, Com
         )
         | Operation::Room(RoomCommand::List { storage } | RoomCommand::Delete { storage, .. })
         | Operation::Backup { storage, .. }
+        | Operation::MoveDatabase { storage, .. }
         | Operation::SignupLink { storage, .. } => storage,
     };
+    if let Operation::MoveDatabase { to, .. } = operation {
+        return move_database(storage, to).await;
+    }
     let database = match operation {
         Operation::Backup { .. } => connection::open_read_only(storage).await?,
         _ => connection::open_existing(storage).await?,
@@ -132,6 +145,13 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
         {
             Err(CommandError::Usage(
                 "cannot ask for confirmation without a terminal: use --yes to delete",
+            ))
+        }
+        Operation::MoveDatabase { to, storage }
+            if storage.database_url.is_postgres() || !to.is_postgres() =>
+        {
+            Err(CommandError::Usage(
+                "move-database copies from SQLite to PostgreSQL: set --database-url to the one, and --to to the other",
             ))
         }
         Operation::Backup { storage, .. } if storage.database_url.is_postgres() => {
@@ -203,6 +223,8 @@ async fn execute(
         }
         // Asks the server, not the database.
         Operation::Health { address } => ask_health(address.bind),
+        // Done in [`run`], because it opens two databases.
+        Operation::MoveDatabase { .. } => Ok(String::new()),
         Operation::SignupLink { address, .. } => {
             let link = operators::sign_up_link(database, clock.now()).await?;
             Ok(link_line(address, &register_url(Some(link.as_str()))))
@@ -222,6 +244,27 @@ async fn set_operator(
         OperatorSet::Suspended(stored) => Err(CommandError::Suspended(stored)),
         OperatorSet::Unknown => Err(unknown_person(name)),
     }
+}
+
+/// Copies the rows of an SQLite database to a new PostgreSQL database.
+async fn move_database(from: &Storage, to: &DatabaseUrl) -> Result<String, CommandError> {
+    // A running server would make changes that are not copied.
+    let _lock = connection::lock(from).await?;
+    let old = connection::open_existing(from).await?;
+    let new = connection::open_new(to).await?;
+    let copied = transfer::copy_all(&old, &new.writer).await;
+    for database in [old, new.writer, new.readers] {
+        drop(database.close().await);
+    }
+    let copied = copied.map_err(|error| CommandError::Move {
+        to: to.to_string(),
+        error,
+    })?;
+    let mut lines = format!("Copied the database to {to}.\n");
+    for copied in copied {
+        lines.push_str(&format!("{}\t{}\n", copied.table, copied.rows));
+    }
+    Ok(lines)
 }
 
 fn unknown_person(name: &str) -> CommandError {

@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sea_orm::DatabaseConnection;
 use sea_orm::sqlx::PgConnection;
 
+use super::feed::Origin;
+use super::listener::{Subscriber, Subscription};
 pub use super::opened::{Connections, OpenError};
 use super::{postgres, schema, sqlite};
 use crate::config::{DatabaseUrl, Storage};
@@ -30,6 +32,23 @@ pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
         DatabaseUrl::Sqlite(url) => sqlite::open(url).await,
         DatabaseUrl::Postgres(options) => postgres::open(options, &name(storage)).await,
     }
+}
+
+/// Subscribes to the changes of other processes, on a PostgreSQL database, and makes sure that they are heard. Reads and
+/// changes nothing.
+///
+/// # Errors
+/// When PostgreSQL cannot be reached, or its notifications do not arrive.
+pub async fn subscribe(
+    storage: &Storage,
+    origin: Origin,
+) -> Result<Option<(Subscriber, Subscription)>, OpenError> {
+    let DatabaseUrl::Postgres(options) = &storage.database_url else {
+        return Ok(None);
+    };
+    let subscriber = Subscriber::new(postgres::quiet(options), origin);
+    let subscription = subscriber.subscribe_and_check(&name(storage)).await?;
+    Ok(Some((subscriber, subscription)))
 }
 
 /// Makes sure that no other server uses the database.
@@ -64,6 +83,24 @@ pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, Open
         DatabaseUrl::Sqlite(url) => sqlite::connect_existing(url).await,
         DatabaseUrl::Postgres(options) => postgres::connect_for_command(options, &url).await,
     }
+}
+
+/// Opens a new PostgreSQL database and makes Mirage's tables in it. Tables of Mirage without rows may be there already.
+///
+/// # Errors
+/// When the database cannot be opened or written, has other tables, or is not a PostgreSQL database.
+pub async fn open_new(url: &DatabaseUrl) -> Result<Connections, OpenError> {
+    let name = url.to_string();
+    let DatabaseUrl::Postgres(options) = url else {
+        return Err(OpenError::NotEmpty { url: name });
+    };
+    let is_ours = !postgres::applied_migrations(options, &name)
+        .await?
+        .is_empty();
+    if !is_ours && postgres::has_tables(options, &name).await? {
+        return Err(OpenError::NotEmpty { url: name });
+    }
+    postgres::open(options, &name).await
 }
 
 /// Opens an SQLite database that a server has created, of any version, without changing it.

@@ -1,13 +1,14 @@
 //! The change feed: a table to which each transaction writes its changes.
 //!
-//! A server polls the table and applies the changes of other processes, such as an operator's command, to its
-//! state in memory.
+//! A server applies the changes of other processes, such as an operator's command, to its state in memory. With
+//! SQLite, it polls the table. PostgreSQL does not number rows in the order of commits, so that a poll could miss some;
+//! there, the transaction also notifies the other processes, which does happen in that order.
 
 use std::time::Duration;
 
 use sea_orm::{
-    ColumnTrait, ConnectionTrait, DatabaseConnection, DbErr, EntityTrait, QueryFilter, QueryOrder,
-    Set,
+    ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
+    QueryOrder, Set, Statement,
 };
 
 use super::entities::change;
@@ -17,6 +18,12 @@ use crate::security::tokens::TokenDigest;
 
 /// How long rows are kept. No process falls behind that far.
 const RETENTION: Duration = Duration::from_secs(3600);
+
+/// The channel of PostgreSQL on which changes are told.
+pub(super) const CHANNEL: &str = "mirage_changes";
+
+/// How many changes one notification tells of. PostgreSQL refuses a text of 8000 bytes, and a change has 160 at most.
+const CHANGES_PER_NOTIFICATION: usize = 40;
 
 /// A change in the database that processes must apply to their state in memory. Applying a change twice does
 /// no harm.
@@ -62,10 +69,19 @@ const NOBODY: UserId = UserId(0);
 
 impl Change {
     fn from_row(row: &change::Model) -> Self {
-        let room = RoomId(row.subject_id);
-        let user = UserId(row.subject_id);
         let digest = row.key_digest.as_deref().and_then(TokenDigest::from_hex);
-        match (row.kind.as_str(), row.version, digest) {
+        Self::from_columns(&row.kind, row.subject_id, row.version, digest)
+    }
+
+    fn from_columns(
+        kind: &str,
+        subject_id: i64,
+        version: Option<i64>,
+        digest: Option<TokenDigest>,
+    ) -> Self {
+        let room = RoomId(subject_id);
+        let user = UserId(subject_id);
+        match (kind, version, digest) {
             ("room-created", ..) => Self::RoomCreated(room),
             ("member-joined", ..) => Self::MemberJoined(room),
             ("members-changed", Some(version), _) => Self::MembersChanged { room, version },
@@ -81,8 +97,9 @@ impl Change {
         }
     }
 
-    fn to_row(self) -> change::ActiveModel {
-        let (kind, subject_id, version, digest) = match self {
+    /// Returns the columns of the change's row: kind, subject, version and digest.
+    fn columns(self) -> (&'static str, i64, Option<i64>, Option<TokenDigest>) {
+        match self {
             Self::RoomCreated(room) => ("room-created", room.0, None, None),
             Self::MemberJoined(room) => ("member-joined", room.0, None, None),
             Self::MembersChanged { room, version } => {
@@ -97,7 +114,30 @@ impl Change {
             Self::AccountChanged(user) => ("account-changed", user.0, None, None),
             Self::AccountDeleted(user) => ("account-deleted", user.0, None, None),
             Self::Unknown => ("unknown", 0, None, None),
-        };
+        }
+    }
+
+    /// Returns the change as a line of a notification.
+    fn to_line(self) -> String {
+        let (kind, subject_id, version, digest) = self.columns();
+        let version = version.map_or_else(|| "-".to_owned(), |version| version.to_string());
+        let digest = digest.map_or_else(|| "-".to_owned(), TokenDigest::to_hex);
+        format!("{kind} {subject_id} {version} {digest}")
+    }
+
+    fn from_line(line: &str) -> Self {
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap_or_default();
+        let (kind, subject_id) = (word(), word().parse());
+        let (version, digest) = (word().parse().ok(), TokenDigest::from_hex(word()));
+        match subject_id {
+            Ok(subject_id) => Self::from_columns(kind, subject_id, version, digest),
+            Err(_) => Self::Unknown,
+        }
+    }
+
+    fn to_row(self) -> change::ActiveModel {
+        let (kind, subject_id, version, digest) = self.columns();
         change::ActiveModel {
             kind: Set(kind.to_owned()),
             subject_id: Set(subject_id),
@@ -118,6 +158,11 @@ impl Origin {
     pub fn random() -> Self {
         Self(i64::from_be_bytes(random_bytes()))
     }
+
+    /// Returns the id in hexadecimal.
+    pub(super) fn to_hex(self) -> String {
+        format!("{:016x}", self.0)
+    }
 }
 
 /// Writes `changes` to the feed, within the transaction that makes them.
@@ -137,6 +182,67 @@ pub(super) async fn write(
     });
     change::Entity::insert_many(rows)
         .exec_without_returning(transaction)
+        .await?;
+    if transaction.get_database_backend() == DbBackend::Postgres {
+        for some in changes.chunks(CHANGES_PER_NOTIFICATION) {
+            notify(transaction, some, origin).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Tells the other processes of changes, once they are committed.
+async fn notify(
+    transaction: &impl ConnectionTrait,
+    changes: &[Change],
+    origin: Origin,
+) -> Result<(), DbErr> {
+    let lines: Vec<String> = changes.iter().map(|change| change.to_line()).collect();
+    let text = format!("{}\n{}", origin.to_hex(), lines.join("\n"));
+    let statement = Statement::from_sql_and_values(
+        transaction.get_database_backend(),
+        "SELECT pg_notify($1, $2)",
+        [CHANNEL.into(), text.into()],
+    );
+    transaction.execute_raw(statement).await?;
+    Ok(())
+}
+
+/// Returns the changes that a notification tells of, or `None` if they are those of the process `own`.
+pub(super) fn read_notification(text: &str, own: Origin) -> Option<Vec<Change>> {
+    let mut lines = text.lines();
+    if lines.next() == Some(&own.to_hex()) {
+        return None;
+    }
+    Some(lines.map(Change::from_line).collect())
+}
+
+/// Returns the changes of other processes since a time by the wall clock, in the order of their ids.
+///
+/// # Errors
+/// When the database fails.
+pub async fn since(
+    database: &DatabaseConnection,
+    own: Origin,
+    time: Timestamp,
+) -> Result<Vec<Change>, DbErr> {
+    let rows = change::Entity::find()
+        .filter(change::Column::MadeAt.gte(time))
+        .filter(change::Column::Origin.ne(own.0))
+        .order_by_asc(change::Column::Id)
+        .all(database)
+        .await?;
+    Ok(rows.iter().map(Change::from_row).collect())
+}
+
+/// Deletes the rows that are older than the retention time.
+///
+/// # Errors
+/// When the database fails.
+pub async fn delete_old(database: &DatabaseConnection, now: Timestamp) -> Result<(), DbErr> {
+    change::Entity::delete_many()
+        .filter(change::Column::MadeAt.lte(now.minus(RETENTION)))
+        .exec(database)
         .await?;
     Ok(())
 }
@@ -219,7 +325,7 @@ mod tests {
     }
 
     #[test]
-    fn a_change_survives_a_round_trip_through_its_row() {
+    fn a_change_survives_a_round_trip_through_its_row_and_its_notification() {
         let (room, version) = (RoomId(7), 3);
         for change in [
             Change::RoomCreated(room),
@@ -241,6 +347,7 @@ mod tests {
             };
 
             assert_eq!(Change::from_row(&row.try_into_model().unwrap()), change);
+            assert_eq!(Change::from_line(&change.to_line()), change);
         }
     }
 }

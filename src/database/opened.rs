@@ -81,6 +81,20 @@ pub enum OpenError {
         /// The database's encoding.
         encoding: String,
     },
+    /// This process would not hear of the changes of others.
+    #[error("cannot hear the notifications of the database {url}: {reason}")]
+    Unheard {
+        /// The URL of the database.
+        url: String,
+        /// What happened instead.
+        reason: String,
+    },
+    /// The new database of a move has tables of its own.
+    #[error("the database {url} is not empty: create a new one")]
+    NotEmpty {
+        /// The URL of the database.
+        url: String,
+    },
     /// The database is not an SQLite database.
     #[error("this needs an SQLite database")]
     NotSqlite,

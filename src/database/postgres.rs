@@ -108,6 +108,15 @@ pub(super) async fn applied_migrations(
     applied.map_err(failed_query(url))
 }
 
+/// Returns whether a database has tables, of Mirage or others.
+pub(super) async fn has_tables(options: &PgConnectOptions, url: &str) -> Result<bool, OpenError> {
+    let mut connection = connect(options, url).await?;
+    let tables = "SELECT EXISTS (SELECT FROM pg_tables WHERE schemaname = current_schema())";
+    let row = connection.fetch_one(tables).await.map_err(failed(url))?;
+    connection.close().await.map_err(failed(url))?;
+    row.try_get(0).map_err(failed(url))
+}
+
 fn pool(options: &PgConnectOptions, size: u32, settings: &'static str) -> PgPool {
     PgPoolOptions::new()
         .max_connections(size)
@@ -137,10 +146,12 @@ async fn connect(options: &PgConnectOptions, url: &str) -> Result<PgConnection, 
 }
 
 /// Returns the options for connections whose statements are not logged.
-fn quiet(options: &PgConnectOptions) -> PgConnectOptions {
+pub(super) fn quiet(options: &PgConnectOptions) -> PgConnectOptions {
     options
         .clone()
         .application_name("mirage")
+        // Mirage stores no numbers with fractions, and poolers refuse settings that they do not know.
+        .extra_float_digits(None)
         .disable_statement_logging()
 }
 

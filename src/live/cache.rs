@@ -13,6 +13,8 @@ use tokio::sync::OnceCell;
 /// not held share one read; a value that is forgotten while it is being read is read again.
 pub struct Cache<K, V> {
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
+    /// Whether nothing is held: changes of the rows may not be heard of.
+    is_bypassed: AtomicBool,
 }
 
 struct Slot<V> {
@@ -28,6 +30,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     pub fn new() -> Self {
         Self {
             slots: Mutex::new(HashMap::new()),
+            is_bypassed: AtomicBool::new(false),
         }
     }
 
@@ -42,6 +45,9 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         read: impl AsyncFn() -> Result<Option<V>, E>,
     ) -> Result<Option<Arc<V>>, E> {
         loop {
+            if self.is_bypassed.load(Ordering::SeqCst) {
+                return Ok(Box::pin(read()).await?.map(Arc::new));
+            }
             let slot = self.slot(key);
             if let Some(Some(value)) = slot.value.get() {
                 slot.was_used.store(true, Ordering::Relaxed);
@@ -65,6 +71,18 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
                 value => return value.cloned(),
             }
         }
+    }
+
+    /// Drops all values, and holds none until [`Cache::resume`] is called: callers read each value for themselves.
+    pub fn bypass(&self) {
+        self.is_bypassed.store(true, Ordering::SeqCst);
+        self.forget_where(|_| true);
+    }
+
+    /// Holds values again. None of them was read before.
+    pub fn resume(&self) {
+        self.forget_where(|_| true);
+        self.is_bypassed.store(false, Ordering::SeqCst);
     }
 
     /// Drops the value at `key`, waits for a running read of it, and runs `update`. Callers who ask for the
@@ -231,6 +249,40 @@ mod tests {
             (Some(&7), Some(&7))
         );
         assert_eq!(reads.into_inner(), 1);
+    }
+
+    #[tokio::test]
+    async fn a_bypassed_cache_holds_nothing() {
+        let cache = Cache::<u8, u8>::new();
+        cache.get(1, read(7)).await.unwrap();
+        cache.bypass();
+
+        assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
+        assert_eq!(cache.get(1, read(9)).await.unwrap().as_deref(), Some(&9));
+        assert_eq!(cache.held(1), None);
+
+        cache.resume();
+        assert_eq!(cache.get(1, read(1)).await.unwrap().as_deref(), Some(&1));
+        assert_eq!(cache.get(1, read(2)).await.unwrap().as_deref(), Some(&1));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_began_before_a_bypass_is_not_held() {
+        let cache = Cache::<u8, u8>::new();
+        let row = Mutex::new(1);
+        let value = cache
+            .get(1, async || {
+                let read = *row.lock().unwrap();
+                if read == 1 {
+                    *row.lock().unwrap() = 2;
+                    cache.bypass();
+                }
+                Ok::<_, ()>(Some(read))
+            })
+            .await;
+
+        assert_eq!(value.unwrap().as_deref(), Some(&2));
+        assert_eq!(cache.size(), 0);
     }
 
     #[tokio::test]

@@ -14,12 +14,16 @@ use tokio_util::sync::CancellationToken;
 
 use super::live_state::LiveState;
 use super::metrics::{self, Sources};
+use super::notifications::Follower;
 use super::{background, listener, systemd};
 use crate::clock::{Clock, GuardedClock, SiteClock};
 use crate::config::{Config, RedisUrl, Switch};
 use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
+use crate::database::link::DatabaseLink;
+use crate::database::listener::{Subscriber, Subscription};
+use crate::database::readers::Readers;
 use crate::database::site;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::outbox::SharedOutbox;
@@ -92,11 +96,19 @@ pub struct Application {
     metrics: Option<Server>,
     server: Server,
     core: Arc<Core>,
-    feed: ChangeFeed,
+    feed: Feed,
     driver: Option<Driver>,
     outbox: Option<Arc<SharedOutbox>>,
     /// Held until the database is closed.
     _lock: ServerLock,
+}
+
+/// How this process learns of the changes of others.
+enum Feed {
+    /// It looks for them in SQLite's table.
+    Polled(ChangeFeed),
+    /// PostgreSQL notifies it.
+    Heard(Box<(DatabaseConnection, Subscriber, Subscription)>),
 }
 
 impl Application {
@@ -113,23 +125,33 @@ impl Application {
         let statements = Arc::new(AtomicU64::new(0));
         let inherited = systemd::inherited_listener().map_err(StartupError::Socket)?;
         let is_activated = inherited.is_some();
+        let origin = Origin::random();
+        // Before anything is locked or migrated.
+        let subscribed = connection::subscribe(&config.storage, origin).await?;
         let lock = lock_database(&config, is_activated).await?;
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
         let (clock, redis, driver) = connect_redis(&config, &connections.writer, clock).await?;
-        let origin = Origin::random();
-        let feed = ChangeFeed::follow(
-            connections.readers.clone(),
-            connections.writer.clone(),
-            origin,
-        )
-        .await?;
+        let (link, feed) = match subscribed {
+            None => {
+                let (readers, writer) = (connections.readers.clone(), connections.writer.clone());
+                let feed = ChangeFeed::follow(readers, writer, origin).await?;
+                (DatabaseLink::to_a_file(), Feed::Polled(feed))
+            }
+            Some((subscriber, subscription)) => {
+                let readers = connections.readers.clone();
+                let feed = Feed::Heard(Box::new((readers, subscriber, subscription)));
+                (DatabaseLink::to_a_server(), feed)
+            }
+        };
         let statement_time = Arc::<TimeSum>::default();
         let count = |database| {
             let (statements, time) = (Arc::clone(&statements), Arc::clone(&statement_time));
             connection::count_statements(database, statements, time)
         };
-        let (database, writer) = (count(connections.readers), count(connections.writer));
+        let link = Arc::new(link);
+        let (readers, writer) = (count(connections.readers), count(connections.writer));
+        let database = Readers::new(readers, Arc::clone(&link));
         let capacity = Capacity {
             messages_per_room: config.max_messages,
             bytes: config.buffer_bytes,
@@ -153,6 +175,7 @@ impl Application {
             writer,
             origin,
             redis,
+            database_link: link,
             outbox: live.outbox,
             drafts: live.drafts,
             done_forms: live.done_forms,
@@ -269,10 +292,15 @@ impl Application {
             tasks.spawn(async { drop(server.await) });
         }
         tasks.spawn(systemd::feed_watchdog(Arc::clone(&self.core)));
-        tasks.spawn(background::follow_changes(
-            Arc::clone(&self.core),
-            self.feed,
-        ));
+        let core = Arc::clone(&self.core);
+        match self.feed {
+            Feed::Polled(feed) => tasks.spawn(background::follow_changes(core, feed)),
+            Feed::Heard(heard) => {
+                let (readers, subscriber, subscription) = *heard;
+                let subscribed = (subscriber, subscription);
+                tasks.spawn(Follower::new(core, readers, subscribed).run())
+            }
+        };
         if let Some(driver) = self.driver {
             tasks.spawn(driver.run());
         }
@@ -310,7 +338,7 @@ impl Application {
             metrics.stop(false).await;
         }
         tasks.abort_all();
-        for database in [&self.core.database, &self.core.writer] {
+        for database in [self.core.database.connections(), &self.core.writer] {
             if let Err(error) = database.clone().close().await {
                 tracing::warn!(%error, "failed to close the database");
             }

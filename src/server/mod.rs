@@ -8,4 +8,5 @@ mod listener;
 mod live_state;
 pub mod logging;
 mod metrics;
+mod notifications;
 pub mod systemd;

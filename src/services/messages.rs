@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::accounts;
 use super::rooms::{self, Access};
+use super::sessions;
 use crate::core::{Core, Fault};
 use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, UserId};
 use crate::live::messages::{
@@ -408,13 +409,19 @@ pub async fn poll(
         return Ok(refused);
     }
     loop {
+        core.check_link()?;
+        // Without news of other processes, nobody waits, and no session is taken for granted.
+        let is_followed = core.database_link.is_up();
+        if !is_followed && !sessions::exists(core, reader.digest).await? {
+            return Ok(Polled::SignedOut);
+        }
         let since = since(core, reader, room, cursor).await?;
         let is_idle = matches!(since, Since::Nothing(_));
         let may_wait = is_idle && wait_mode == WaitMode::Wait && !core.stopping.is_cancelled();
-        if may_wait && permit.is_none() {
+        if may_wait && is_followed && permit.is_none() {
             permit = reader.poll_permit();
         }
-        let is_answer = !may_wait || permit.is_none();
+        let is_answer = !may_wait || !is_followed || permit.is_none();
         let elsewhere = if is_answer {
             let told_at = told_at.filter(|_| !matches!(since, Since::Reset(_)));
             let (user, now) = (reader.user_id, since.cursor().made_at());
@@ -459,6 +466,7 @@ pub async fn poll(
             // The channel closes when the room is deleted; the next iteration finds that out.
             changed = subscribed.changed() => if changed.is_err() { subscription = None },
             () = reader.cancelled() => {}
+            () = core.database_link.lost() => {}
             () = &mut wait_is_over => wait_mode = WaitMode::Never,
         }
     }

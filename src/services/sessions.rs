@@ -198,6 +198,7 @@ pub fn find_in_use(core: &Arc<Core>, key: &Token) -> Option<Arc<LiveSession>> {
 /// # Errors
 /// When the database fails.
 pub async fn find(core: &Arc<Core>, key: &Token) -> Result<Option<Arc<LiveSession>>, Fault> {
+    core.check_link()?;
     let digest = key.digest();
     let Some(live) = core
         .sessions
@@ -358,6 +359,13 @@ pub(super) fn is_valid(now: Timestamp) -> Condition {
 
 fn has_expired(created_at: Timestamp, last_seen: Timestamp, now: Timestamp) -> bool {
     last_seen.plus(IDLE_TIMEOUT) <= now || created_at.plus(ABSOLUTE_TIMEOUT) <= now
+}
+
+/// Returns whether a session has not ended according to the database. For when changes of other processes are not
+/// heard of.
+pub(super) async fn exists(core: &Core, digest: TokenDigest) -> Result<bool, Fault> {
+    let row = session::Entity::find_by_id(digest.to_hex());
+    Ok(row.one(&core.database).await?.is_some())
 }
 
 async fn read(core: &Core, digest: TokenDigest) -> Result<Option<LiveSession>, Fault> {

@@ -119,7 +119,7 @@ fn assert_says_zoe(page: &Page) {
 #[actix_web::test]
 async fn a_form_that_was_made_for_another_person_does_nothing_and_says_who_is_signed_in() {
     let scene = scene().await;
-    let before = dump(&scene.app.core.database).await;
+    let before = dump(scene.app.core.database.connections()).await;
 
     for pattern in routes_of_forms() {
         if pattern == MESSAGES {
@@ -132,7 +132,7 @@ async fn a_form_that_was_made_for_another_person_does_nothing_and_says_who_is_si
             assert!(!page.body.contains(password), "{pattern}");
         }
     }
-    assert_eq!(dump(&scene.app.core.database).await, before);
+    assert_eq!(dump(scene.app.core.database.connections()).await, before);
     assert_eq!(scene.zoe.messages(scene.room).await, ["hello"]);
 }
 

@@ -140,7 +140,10 @@ impl Fixture {
             .messages
             .page(RoomId(self.room), None, &Ignored::NOBODY, now)
             .await;
-        (dump(&state.database).await, format!("{page:?}"))
+        (
+            dump(state.database.connections()).await,
+            format!("{page:?}"),
+        )
     }
 
     /// A nonce for the owner.

@@ -244,7 +244,7 @@ async fn the_change_feed_keeps_changes_for_an_hour() {
     let ada = app.sign_up("ada").await;
     let tea = ada.create_public_room("Tea").await;
     let cake = ada.create_public_room("Cake").await;
-    let (readers, writer) = (&app.core.database, &app.core.writer);
+    let (readers, writer) = (app.core.database.connections(), &app.core.writer);
     let delete = async |room| {
         let now = app.clock.now();
         let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
@@ -418,7 +418,7 @@ async fn lists_print_one_line_per_entry_for_people_and_for_pipes() {
         "Attic\tprivate\tAda\t1\ntea & cake\tpublic\tAda\t2\n"
     );
     app.clock.advance(Duration::from_secs(31 * 86_400));
-    let later = operators::people(&app.core.database, app.clock.now())
+    let later = operators::people(app.core.database.connections(), app.clock.now())
         .await
         .unwrap();
     assert!(later.iter().all(|person| person.sessions == 0));

@@ -63,10 +63,7 @@ impl PostgresServer {
         let made = made.unwrap();
         assert!(made.status.success(), "{made:?}");
         let port = free_port();
-        let mut server = Command::new("sh");
-        server.args(["-c", KEEPER, "keeper"]).arg(&folder);
-        let program = as_server_user("postgres");
-        server.arg(program.get_program()).args(program.get_args());
+        let mut server = kept(&as_server_user("postgres"), &folder);
         server.arg("-D").arg(&data);
         server.arg("-k").arg(&folder);
         server.args(["-p", &port.to_string()]);
@@ -76,12 +73,7 @@ impl PostgresServer {
         for setting in settings {
             server.args(["-c", setting]);
         }
-        server.stdin(Stdio::piped()).stderr(Stdio::piped());
-        let mut keeper = server.spawn().unwrap();
-        let mut log = BufReader::new(keeper.stderr.take().unwrap());
-        wait_until_ready(&mut log);
-        // Its log must be read, or the server would wait for its reader.
-        std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+        let keeper = start(server, "database system is ready to accept connections");
         Self { port, keeper }
     }
 
@@ -108,14 +100,66 @@ impl Drop for PostgresServer {
     }
 }
 
-/// Reads the log of a server until it can be connected to.
-fn wait_until_ready(log: &mut impl BufRead) {
+/// A pgbouncer in front of the shared server. Its end is the end of this value, or of the process.
+pub struct Pooler {
+    pub port: u16,
+    keeper: Child,
+}
+
+impl Pooler {
+    /// Starts a pooler in this mode, such as `transaction`.
+    pub fn start(mode: &str) -> Self {
+        let (folder, port) = (own_folder(), free_port());
+        let users = folder.join("users.txt");
+        let settings = format!(
+            "[databases]\n* = host=127.0.0.1 port={}\n[pgbouncer]\nlisten_addr = 127.0.0.1\n\
+             listen_port = {port}\nunix_socket_dir =\nauth_type = trust\nauth_file = {}\npool_mode = {mode}\n",
+            shared().server.port,
+            users.display()
+        );
+        std::fs::write(folder.join("pgbouncer.ini"), settings).unwrap();
+        std::fs::write(&users, "\"mirage\" \"\"\n").unwrap();
+        let mut pooler = kept(&as_user(Path::new("/usr/sbin/pgbouncer")), &folder);
+        pooler.arg(folder.join("pgbouncer.ini"));
+        let keeper = start(pooler, "process up");
+        Self { port, keeper }
+    }
+}
+
+impl Drop for Pooler {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        self.keeper.wait().unwrap();
+    }
+}
+
+/// Returns a command that keeps `program`, to which its arguments are to be added, until its own input ends.
+fn kept(program: &Command, folder: &Path) -> Command {
+    let mut keeper = Command::new("sh");
+    keeper.args(["-c", KEEPER, "keeper"]).arg(folder);
+    keeper.arg(program.get_program()).args(program.get_args());
+    keeper
+}
+
+/// Starts a program, and returns once its log says that it is ready.
+fn start(mut program: Command, ready: &str) -> Child {
+    program.stdin(Stdio::piped()).stderr(Stdio::piped());
+    let mut child = program.spawn().unwrap();
+    let mut log = BufReader::new(child.stderr.take().unwrap());
+    wait_until_ready(&mut log, ready);
+    // Its log must be read, or the program would wait for its reader.
+    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
+    child
+}
+
+/// Reads the log of a program until it says that it is ready.
+fn wait_until_ready(log: &mut impl BufRead, ready: &str) {
     let mut lines = String::new();
     loop {
         let mut line = String::new();
         let length = log.read_line(&mut line).unwrap();
-        assert_ne!(length, 0, "PostgreSQL has ended:\n{lines}");
-        if line.contains("database system is ready to accept connections") {
+        assert_ne!(length, 0, "the program has ended:\n{lines}");
+        if line.contains(ready) {
             return;
         }
         lines.push_str(&line);
@@ -134,7 +178,10 @@ fn own_folder() -> PathBuf {
 
 /// Returns a command for one of PostgreSQL's programs, which refuse to run as root.
 fn as_server_user(program: &str) -> Command {
-    let program = programs().join(program);
+    as_user(&programs().join(program))
+}
+
+fn as_user(program: &Path) -> Command {
     if !is_root() {
         return Command::new(program);
     }
@@ -142,6 +189,27 @@ fn as_server_user(program: &str) -> Command {
     command.args(["--reuid=postgres", "--regid=postgres", "--clear-groups"]);
     command.arg(program);
     command
+}
+
+/// Makes a certificate for the name `localhost`, which nobody has signed. Returns the folder with its key, `key.pem`, and
+/// the certificate's file.
+pub fn certificate_of_localhost() -> (PathBuf, String) {
+    let folder = own_folder();
+    let (key, certificate) = (folder.join("key.pem"), folder.join("cert.pem"));
+    let made = as_user(Path::new("openssl"))
+        .args(["req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"])
+        .args(["-pkeyopt", "ec_paramgen_curve:prime256v1"])
+        .args(["-subj", "/CN=localhost"])
+        .args(["-addext", "subjectAltName=DNS:localhost"])
+        .args(["-addext", "basicConstraints=critical,CA:FALSE"])
+        .arg("-keyout")
+        .arg(&key)
+        .arg("-out")
+        .arg(&certificate)
+        .output()
+        .unwrap();
+    assert!(made.status.success(), "{made:?}");
+    (folder, certificate.display().to_string())
 }
 
 fn is_root() -> bool {
@@ -253,7 +321,22 @@ impl PostgresDatabase {
     }
 
     pub fn url(&self) -> String {
-        shared().server.url(&self.name)
+        self.url_at(shared().server.port)
+    }
+
+    /// The URL of the database through another port, such as a proxy's.
+    pub fn url_at(&self, port: u16) -> String {
+        format!("postgres://mirage@127.0.0.1:{port}/{}", self.name)
+    }
+
+    /// Runs a statement on the database.
+    pub async fn execute(&self, sql: &str) {
+        shared().server.execute(&self.name, sql).await;
+    }
+
+    /// The port of the server.
+    pub fn port(&self) -> u16 {
+        shared().server.port
     }
 }
 

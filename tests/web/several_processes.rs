@@ -1,13 +1,17 @@
 //! Opening a PostgreSQL database, which several processes may do at once.
 
-use mirage::config::{DatabaseUrl, Storage};
+use std::sync::Arc;
+
+use mirage::clock::FixedClock;
+use mirage::config::{Command, DatabaseUrl, Storage};
 use mirage::database::connection::{self, OpenError};
 use mirage::database::feed::Origin;
 use mirage::database::transaction::{Decision, change};
+use mirage::server::application::Application;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use tokio::task::JoinSet;
 
-use crate::postgres::PostgresDatabase;
+use crate::postgres::{Pooler, PostgresDatabase, PostgresServer, certificate_of_localhost};
 use crate::support::START;
 
 fn storage(database: &PostgresDatabase) -> Storage {
@@ -108,4 +112,62 @@ async fn a_database_of_a_newer_version_is_refused() {
 
     assert!(matches!(server, Err(OpenError::Newer { .. })));
     assert!(matches!(command, Err(OpenError::Newer { .. })));
+}
+
+#[actix_web::test]
+async fn a_server_that_cannot_hear_its_own_notifications_refuses_to_start() {
+    let database = PostgresDatabase::empty().await;
+    let pooler = Pooler::start("transaction");
+
+    let error = built(&database, pooler.port).await.err().unwrap();
+
+    assert!(error.contains("pool_mode = session"), "{error}");
+    // Nothing was migrated.
+    let missing = connection::open_existing(&storage(&database)).await;
+    assert!(matches!(missing, Err(OpenError::Missing { .. })));
+    drop(pooler);
+
+    let pooler = Pooler::start("session");
+    built(&database, pooler.port).await.unwrap();
+}
+
+/// Builds a server that reaches its database at this port. Returns the sentence for the operator if it refuses.
+async fn built(database: &PostgresDatabase, port: u16) -> Result<(), String> {
+    let folder = tempfile::tempdir().unwrap();
+    let line = [
+        "mirage".to_owned(),
+        "--bind=127.0.0.1:0".to_owned(),
+        format!("--database-url={}", database.url_at(port)),
+        format!("--secret-file={}/mirage.key", folder.path().display()),
+    ];
+    let Ok(Command::Serve(config)) = Command::parse(line) else {
+        panic!("not the flags of a server")
+    };
+    let built = Application::build(*config, Arc::new(FixedClock::at(START))).await;
+    built.map(drop).map_err(|error| error.to_string())
+}
+
+#[actix_web::test]
+async fn a_link_with_tls_leads_to_the_right_server_or_nowhere() {
+    let (folder, certificate) = certificate_of_localhost();
+    let file = |name: &str| folder.join(name).display().to_string();
+    let server = PostgresServer::with(&[
+        "ssl=on",
+        &format!("ssl_cert_file={certificate}"),
+        &format!("ssl_key_file={}", file("key.pem")),
+    ]);
+    let lock = async |host: &str, parameters: &str| {
+        let port = server.port;
+        let url = format!("postgres://mirage@{host}:{port}/postgres?{parameters}");
+        let database_url = url.parse().unwrap();
+        connection::lock(&Storage { database_url }).await.map(drop)
+    };
+    let trusted = format!("sslmode=verify-full&sslrootcert={certificate}");
+
+    lock("localhost", &trusted).await.unwrap();
+    // The certificate is for another name, or signed by nobody whom the system trusts.
+    assert!(lock("127.0.0.1", &trusted).await.is_err());
+    assert!(lock("localhost", "sslmode=verify-full").await.is_err());
+    drop(server);
+    std::fs::remove_dir_all(folder).unwrap();
 }

@@ -57,7 +57,7 @@ impl Files {
     async fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let database = if is_cluster() {
-            TestDatabase::Postgres(PostgresDatabase::migrated().await)
+            TestDatabase::Postgres(Arc::new(PostgresDatabase::migrated().await))
         } else {
             TestDatabase::Sqlite
         };
@@ -77,7 +77,7 @@ impl Files {
 enum TestDatabase {
     /// A file in the server's folder.
     Sqlite,
-    Postgres(PostgresDatabase),
+    Postgres(Arc<PostgresDatabase>),
 }
 
 /// Returns whether the tests run on PostgreSQL (`MIRAGE_TEST_BACKEND=cluster`).
@@ -112,6 +112,36 @@ impl TestApp {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let files = Files::new().await;
         Self::start(files, clock, "127.0.0.1:0".to_owned(), flags).await
+    }
+
+    /// Starts a server with SQLite, whatever the other tests run on.
+    pub async fn with_sqlite() -> Self {
+        let clock = Arc::new(FixedClock::at(START));
+        let files = Files::in_folder(tempfile::tempdir().unwrap());
+        Self::start(files, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
+    }
+
+    /// Starts a server with the files of another one, but with this database.
+    pub async fn with_postgres(
+        files: Files,
+        database: Arc<PostgresDatabase>,
+        bind: &str,
+        flags: &[&str],
+    ) -> Self {
+        let clock = Arc::new(FixedClock::at(START));
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let folder = files.folder;
+        let database = TestDatabase::Postgres(database);
+        let files = Files { folder, database };
+        Self::start(files, clock, bind.to_owned(), flags).await
+    }
+
+    /// Starts a server with a new PostgreSQL database through a proxy that listens at this port.
+    pub async fn through(database: Arc<PostgresDatabase>, port: u16, flags: &[&str]) -> Self {
+        let url = format!("--database-url={}", database.url_at(port));
+        let flags = [&[url.as_str()], flags].concat();
+        let files = Files::in_folder(tempfile::tempdir().unwrap());
+        Self::with_postgres(files, database, "127.0.0.1:0", &flags).await
     }
 
     /// Starts a server on a copy of this database file.
@@ -151,9 +181,15 @@ impl TestApp {
         let mut arguments = vec![
             "mirage".to_owned(),
             format!("--bind={bind}"),
-            format!("--database-url={database}"),
             format!("--secret-file={folder}/mirage.key"),
         ];
+        if !flags.iter().any(|flag| flag.starts_with("--database-url")) {
+            arguments.push(format!("--database-url={database}"));
+        }
+        // A busy machine is no reason for a test to be refused.
+        if !flags.iter().any(|flag| flag.starts_with("--link-timeout")) {
+            arguments.push("--link-timeout=30s".to_owned());
+        }
         // Tests do more than the default limits allow.
         for unlimited in ["--limits=off", "--rooms-per-person=1000"] {
             let (name, _) = unlimited.split_once('=').unwrap();

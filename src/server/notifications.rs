@@ -1,0 +1,210 @@
+//! Following the change feed of PostgreSQL by its notifications, and watching the link to it.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sea_orm::{DatabaseConnection, DbErr};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, MissedTickBehavior, Sleep};
+
+use crate::core::Core;
+use crate::database::feed;
+use crate::database::link::LinkState;
+use crate::database::listener::{Deaf, Heard, Subscriber, Subscription, send_heartbeat};
+use crate::domain::Timestamp;
+
+/// The time between two heartbeats.
+const HEARTBEAT_INTERVAL: Duration = Duration::from_millis(250);
+/// The number of heartbeats for each deletion of the feed's old rows (20 minutes).
+const HEARTBEATS_PER_DELETION: u32 = 4800;
+/// How far the clocks of two machines may differ.
+const CLOCK_SKEW: Duration = Duration::from_secs(60);
+
+/// Follows the changes of other processes, and what is known of the link to PostgreSQL.
+pub(super) struct Follower {
+    core: Arc<Core>,
+    /// The pool of readers, not counted as the requests' statements are.
+    readers: DatabaseConnection,
+    subscriber: Subscriber,
+    timeout: Duration,
+    subscription: Option<Subscription>,
+    /// Whether the present subscription has heard anything.
+    has_heard: bool,
+    /// The wall clock when the feed was last known to be followed.
+    followed_at: Timestamp,
+    /// The heartbeat on its way, one at most. Says whether PostgreSQL has answered.
+    beats: JoinSet<bool>,
+    subscribing: JoinSet<Option<Subscription>>,
+}
+
+impl Follower {
+    /// Goes on with a subscription that was made at the start.
+    pub(super) fn new(
+        core: Arc<Core>,
+        readers: DatabaseConnection,
+        (subscriber, subscription): (Subscriber, Subscription),
+    ) -> Self {
+        let timeout = core.config.redis.link_timeout;
+        let followed_at = core.clock.now();
+        Self {
+            core,
+            readers,
+            subscriber,
+            timeout,
+            subscription: Some(subscription),
+            has_heard: true,
+            followed_at,
+            beats: JoinSet::new(),
+            subscribing: JoinSet::new(),
+        }
+    }
+
+    /// Runs until aborted.
+    pub(super) async fn run(mut self) {
+        let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        // When PostgreSQL, and when the subscription, will have been silent for too long.
+        let mut answers = pin!(tokio::time::sleep(self.timeout));
+        let mut hears = pin!(tokio::time::sleep(self.timeout));
+        let mut beats = 0_u32;
+        loop {
+            tokio::select! {
+                _ = ticks.tick() => {
+                    beats = beats.wrapping_add(1);
+                    self.beat(beats);
+                }
+                Some(sent) = self.beats.join_next() => {
+                    if matches!(sent, Ok(true)) {
+                        self.extend(answers.as_mut());
+                    }
+                }
+                heard = hear(&mut self.subscription) => {
+                    self.take(heard, hears.as_mut()).await;
+                }
+                Some(made) = self.subscribing.join_next() => {
+                    // A failure is tried again with the next heartbeat.
+                    if let Ok(Some(subscription)) = made {
+                        self.subscription = Some(subscription);
+                        self.extend(hears.as_mut());
+                    }
+                }
+                () = &mut answers, if !answers.is_elapsed() => {}
+                () = &mut hears, if !hears.is_elapsed() => {}
+            }
+            self.judge(answers.is_elapsed(), hears.is_elapsed()).await;
+        }
+    }
+
+    /// Sends a heartbeat if none is on its way, and subscribes again after the subscription has ended.
+    fn beat(&mut self, number: u32) {
+        if self.beats.is_empty() {
+            let (readers, origin) = (self.readers.clone(), self.core.origin);
+            let timeout = self.timeout;
+            self.beats.spawn(async move {
+                // On a connection that is cut without a word, it would never end.
+                let sent = tokio::time::timeout(timeout, send_heartbeat(&readers, origin)).await;
+                matches!(sent, Ok(Ok(())))
+            });
+        }
+        if self.subscription.is_none() && self.subscribing.is_empty() {
+            let (subscriber, timeout) = (self.subscriber.clone(), self.timeout);
+            self.subscribing.spawn(async move {
+                let subscribed = tokio::time::timeout(timeout, subscriber.subscribe()).await;
+                subscribed.ok().and_then(Result::ok)
+            });
+        }
+        if number.is_multiple_of(HEARTBEATS_PER_DELETION) {
+            let core = Arc::clone(&self.core);
+            drop(tokio::spawn(async move {
+                if let Err(error) = feed::delete_old(&core.writer, core.clock.now()).await {
+                    tracing::warn!(%error, "failed to delete old rows of the change feed");
+                }
+            }));
+        }
+    }
+
+    /// Takes what the subscription has heard.
+    async fn take(&mut self, heard: Result<Heard, Deaf>, hears: Pin<&mut Sleep>) {
+        match heard {
+            Ok(heard) => {
+                self.has_heard = true;
+                self.extend(hears);
+                if let Heard::Changes(changes) = heard {
+                    for change in changes {
+                        self.core.apply(change).await;
+                    }
+                }
+                if self.core.database_link.is_up() {
+                    self.followed_at = self.core.clock.now();
+                    self.core.mark_feed_read();
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "lost the change feed");
+                self.end_subscription();
+            }
+        }
+    }
+
+    fn end_subscription(&mut self) {
+        self.subscription = None;
+        self.has_heard = false;
+    }
+
+    /// Decides what is known of the link.
+    async fn judge(&mut self, is_silent: bool, is_unheard: bool) {
+        if is_unheard && self.subscription.is_some() {
+            self.end_subscription();
+        }
+        let state = if is_silent {
+            LinkState::Silent
+        } else if self.has_heard && !is_unheard {
+            LinkState::Up
+        } else {
+            LinkState::Deaf
+        };
+        let before = self.core.database_link.state();
+        if state == before {
+            return;
+        }
+        if state != LinkState::Up {
+            tracing::warn!(?state, "the link to PostgreSQL is lost");
+            self.core.database_link.set(state);
+            self.core.distrust();
+            return;
+        }
+        match tokio::time::timeout(self.timeout, self.catch_up()).await {
+            Err(_) => {}
+            Ok(Ok(())) => {
+                self.core.trust();
+                self.core.database_link.set(LinkState::Up);
+                tracing::info!("the link to PostgreSQL is back");
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "failed to read the change feed"),
+        }
+    }
+
+    /// Applies the changes that may have been missed.
+    async fn catch_up(&mut self) -> Result<(), DbErr> {
+        let since = self.followed_at.minus(CLOCK_SKEW);
+        for change in feed::since(&self.readers, self.core.origin, since).await? {
+            self.core.apply(change).await;
+        }
+        self.followed_at = self.core.clock.now();
+        self.core.mark_feed_read();
+        Ok(())
+    }
+
+    fn extend(&self, deadline: Pin<&mut Sleep>) {
+        deadline.reset(Instant::now() + self.timeout);
+    }
+}
+
+/// Waits for what the subscription hears next; forever, if there is none.
+async fn hear(subscription: &mut Option<Subscription>) -> Result<Heard, Deaf> {
+    match subscription {
+        Some(subscription) => subscription.hear().await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,241 @@
+//! A server whose link to PostgreSQL is cut without a word: a proxy in between stops forwarding.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use mirage::clock::Clock;
+use mirage::database::link::LinkState;
+use mirage::domain::RoomId;
+use mirage::services::operators;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+use crate::postgres::PostgresDatabase;
+use crate::support::{Browser, Page, Poll, TestApp, start_poll};
+
+/// How long after a cut nothing is served any more that needs the link: the link's timeout and a heartbeat.
+const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+
+/// What a proxy forwards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Forwarded {
+    Everything,
+    /// Everything but the connections that listen to notifications.
+    Queries,
+    Nothing,
+}
+
+/// A proxy in front of PostgreSQL.
+struct Proxy {
+    port: u16,
+    forwarded: watch::Sender<Forwarded>,
+}
+
+impl Proxy {
+    async fn to(port: u16) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let own = listener.local_addr().unwrap().port();
+        let (forwarded, follow) = watch::channel(Forwarded::Everything);
+        let server = SocketAddr::from(([127, 0, 0, 1], port));
+        tokio::spawn(async move {
+            while let Ok((client, _)) = listener.accept().await {
+                let server = TcpStream::connect(server).await.unwrap();
+                // Turns true once the client has sent LISTEN.
+                let listens = Arc::new(watch::Sender::new(false));
+                let ((from_client, to_client), (from_server, to_server)) =
+                    (client.into_split(), server.into_split());
+                let gate = (follow.clone(), Arc::clone(&listens));
+                tokio::spawn(pass(from_client, to_server, gate.clone()));
+                tokio::spawn(pass(from_server, to_client, gate));
+            }
+        });
+        Self {
+            port: own,
+            forwarded,
+        }
+    }
+
+    fn forward(&self, what: Forwarded) {
+        self.forwarded.send_replace(what);
+    }
+}
+
+type Gate = (watch::Receiver<Forwarded>, Arc<watch::Sender<bool>>);
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, gate: Gate) {
+    let (mut forwarded, listens) = gate;
+    let mut bytes = vec![0; 64 * 1024];
+    while let Ok(length @ 1..) = from.read(&mut bytes).await {
+        if bytes[..length].windows(6).any(|window| window == b"LISTEN") {
+            listens.send_replace(true);
+        }
+        let is_open = |what: &Forwarded| match what {
+            Forwarded::Everything => true,
+            Forwarded::Queries => !*listens.borrow(),
+            Forwarded::Nothing => false,
+        };
+        if forwarded.wait_for(is_open).await.is_err()
+            || to.write_all(&bytes[..length]).await.is_err()
+        {
+            return;
+        }
+    }
+}
+
+/// A server behind a proxy, with a room.
+struct Scene {
+    app: TestApp,
+    proxy: Proxy,
+    database: Arc<PostgresDatabase>,
+    ada: Browser,
+    room: i64,
+}
+
+impl Scene {
+    async fn spawn() -> Self {
+        let database = PostgresDatabase::migrated().await;
+        let proxy = Proxy::to(database.port()).await;
+        let database = Arc::new(database);
+        let app = TestApp::through(Arc::clone(&database), proxy.port, &["--link-timeout=2s"]).await;
+        let ada = app.sign_up("ada").await;
+        let room = ada.create_public_room("Tea").await;
+        ada.send(room, "hello").await.assert_status(303);
+        Self {
+            app,
+            proxy,
+            database,
+            ada,
+            room,
+        }
+    }
+
+    /// Waits until the server knows that the link is in this state.
+    async fn reach(&self, state: LinkState) {
+        let reached = async {
+            while self.app.core.database_link.state() != state {
+                tokio::task::yield_now().await;
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(20), reached);
+        within.await.unwrap_or_else(|_| panic!("never {state:?}"));
+    }
+}
+
+#[actix_web::test]
+async fn while_postgres_is_silent_nothing_is_served_that_needs_it() {
+    let scene = Scene::spawn().await;
+    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
+    let page = ada.room(room).await;
+    let nonce = page.attribute("#write [name=nonce]", "value");
+    let waiting = start_poll(app, ada, room).await;
+
+    scene.proxy.forward(Forwarded::Nothing);
+
+    let poll = waiting.answer_within(NOTICED_WITHIN).await;
+    assert_eq!(poll.status, 503);
+    scene.reach(LinkState::Silent).await;
+    for path in ["/rooms/mine", "/rooms", "/healthz"] {
+        ada.get(path).await.assert_status(503);
+    }
+    ada.room(room).await.assert_status(503);
+    let sent = ada.send_with(room, "not lost", &nonce).await;
+    sent.assert_status(503);
+    assert!(sent.body.contains("not lost"), "{}", sent.body);
+    app.anonymous().get("/login").await.assert_status(200);
+
+    scene.proxy.forward(Forwarded::Everything);
+    scene.reach(LinkState::Up).await;
+    assert_eq!(ada.messages(room).await, ["hello"]);
+    ada.send_with(room, "not lost", &nonce)
+        .await
+        .assert_status(303);
+    assert_eq!(ada.messages(room).await, ["hello", "not lost"]);
+}
+
+#[actix_web::test]
+async fn while_the_change_feed_is_silent_nothing_held_is_trusted() {
+    let scene = Scene::spawn().await;
+    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
+    let bob = app.sign_up("bob").await;
+    bob.join(room).await;
+    let waiting = start_poll(app, ada, room).await;
+
+    scene.proxy.forward(Forwarded::Queries);
+
+    let poll = waiting.answer_within(NOTICED_WITHIN).await;
+    assert_eq!((poll.status, wait_of(&poll)), (204, "0"));
+    scene.reach(LinkState::Deaf).await;
+    // Pages go on, and show what nobody has told this process of.
+    ada.room(room).await.assert_status(200);
+    let renamed = "UPDATE rooms SET name = 'Cake'";
+    scene.database.execute(renamed).await;
+    assert_eq!(ada.room(room).await.text("h1"), "Cake");
+    scene
+        .database
+        .execute("DELETE FROM room_members WHERE user_id = 2")
+        .await;
+    let refused = bob.poll(room, "").await;
+    assert_eq!(refused.status, 403);
+    ada.send(room, "still here").await.assert_status(303);
+    scene
+        .database
+        .execute("DELETE FROM sessions WHERE user_id = 2")
+        .await;
+    bob.get("/rooms/mine")
+        .await
+        .assert_redirect("/login?next=/rooms/mine");
+
+    scene.proxy.forward(Forwarded::Everything);
+    scene.reach(LinkState::Up).await;
+    let waiting = start_poll(app, ada, room).await;
+    ada.send(room, "back").await.assert_status(303);
+    assert_eq!(waiting.answer().await.added, ["back"]);
+}
+
+#[actix_web::test]
+async fn changes_that_were_not_heard_are_applied_later() {
+    let scene = Scene::spawn().await;
+    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
+    let bob = app.sign_up("bob").await;
+    bob.join(room).await;
+    bob.send(room, "of bob").await.assert_status(303);
+    let person = app.user_id("bob").await;
+    scene.proxy.forward(Forwarded::Queries);
+    scene.reach(LinkState::Deaf).await;
+
+    let now = app.clock.now();
+    let deleted = operators::delete_person(&app.core.writer, person, now).await;
+    assert!(deleted.unwrap());
+    scene.proxy.forward(Forwarded::Everything);
+    scene.reach(LinkState::Up).await;
+
+    assert_eq!(ada.messages(room).await, ["hello"]);
+}
+
+#[actix_web::test]
+async fn a_listener_that_postgres_ends_is_replaced() {
+    let scene = Scene::spawn().await;
+    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
+    let waiting = start_poll(app, ada, room).await;
+    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+               WHERE datname = current_database() AND query LIKE 'LISTEN%'";
+
+    scene.database.execute(end).await;
+
+    let poll = waiting.answer().await;
+    assert_eq!((poll.status, wait_of(&poll)), (204, "0"));
+    scene.reach(LinkState::Up).await;
+    let waiting = start_poll(app, ada, room).await;
+    let now = app.clock.now();
+    let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
+    assert!(deleted.unwrap());
+    assert_eq!(waiting.answer().await.status, 404);
+}
+
+fn wait_of(poll: &Poll) -> &str {
+    let page: &Page = &poll.page;
+    page.header("mirage-wait")
+}
