@@ -372,11 +372,11 @@ pub struct Config {
     pub log: String,
 }
 
-/// The Redis in which messages and other live state are held, in place of this process's memory.
+/// The Redis in which live state other than messages is held, in place of this process's memory.
 #[derive(Debug, Clone, Args)]
 pub struct RedisConfig {
-    /// The Redis or Valkey that holds messages and all else that is live, such as
-    /// `rediss://user:password@redis.example.org`. Not set: this process's memory
+    /// The Redis or Valkey that holds rate limits, presence, read marks, drafts and forms done a moment ago, such as
+    /// `rediss://user:password@redis.example.org`. Not set: this process's memory, where messages always are
     #[arg(long, env = "MIRAGE_REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = redis_url)]
     pub redis_url: Option<RedisUrl>,
 
