@@ -15,6 +15,9 @@ const START_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What the operator of a pooler must set.
+const POOLERS: &str = "A pooler such as pgbouncer needs pool_mode = session";
+
 /// Makes subscriptions to the notifications that concern a process.
 #[derive(Clone)]
 pub struct Subscriber {
@@ -86,10 +89,11 @@ impl Subscriber {
         };
         match tokio::time::timeout(START_TIMEOUT, heard).await {
             Ok(Ok(_)) => Ok(subscription),
-            Ok(Err(reason)) => Err(unheard(reason)),
-            Err(_) => Err(unheard(
-                "one was sent and did not arrive. A pooler such as pgbouncer needs pool_mode = session".to_owned(),
-            )),
+            // A pooler may also give the notification to another client.
+            Ok(Err(reason)) => Err(unheard(format!("{reason}. {POOLERS}"))),
+            Err(_) => Err(unheard(format!(
+                "one was sent and did not arrive. {POOLERS}"
+            ))),
         }
     }
 
