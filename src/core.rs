@@ -120,11 +120,20 @@ impl Core {
         let core = Arc::clone(self);
         run_to_completion(async move {
             let now = core.clock.now();
+            if let Some(redis) = &core.redis {
+                // A right that is taken away must be told to all processes. If that is impossible, nothing changes.
+                redis.ready().await?;
+            }
             let (outcome, changes) =
                 transaction::change(&core.writer, core.origin, now, work).await?;
             core.tell_ended_sessions(&changes).await;
+            let mut is_told = true;
             for change in changes {
-                core.apply(change).await;
+                is_told &= core.apply(change).await.is_ok();
+            }
+            if !is_told {
+                // By then, every process has read the change from the feed, or serves nothing.
+                tokio::time::sleep(ALL_HAVE_HEARD).await;
             }
             Ok(outcome)
         })
@@ -167,7 +176,11 @@ impl Core {
 
     /// Applies a committed change, made by this process or another, to the state in memory. Applying a change
     /// twice does no harm.
-    pub async fn apply(&self, change: Change) {
+    ///
+    /// # Errors
+    /// When Redis does not answer, and could not be told. The rest of the change is applied. This process reads a
+    /// room's version from the database again before it posts there after that.
+    pub async fn apply(&self, change: Change) -> Result<(), Unavailable> {
         match change {
             Change::RoomCreated(_) => {
                 self.public_rooms.forget(());
@@ -179,20 +192,20 @@ impl Core {
                 self.rooms.forget(room);
                 // This also wakes the polls that wait in the room, which then check whether their readers are
                 // still members.
-                self.messages.raise_version(room, version).await;
+                self.messages.raise_version(room, version).await?;
             }
             Change::RoomChanged { room, version } => {
                 self.rooms.forget(room);
                 self.forget_own_rooms_with(room);
                 self.public_rooms.forget(());
-                self.messages.raise_version(room, version).await;
-                self.messages.note_room_change(room).await;
+                self.messages.raise_version(room, version).await?;
+                self.messages.note_room_change(room, version).await?;
             }
             Change::RoomDeleted(room) => {
                 self.rooms.forget(room);
                 self.forget_own_rooms_with(room);
                 self.public_rooms.forget(());
-                self.messages.forget(room).await;
+                self.messages.forget(room).await?;
             }
             Change::SessionEnded { session, .. } => {
                 if let Some(session) = self.sessions.forget(session) {
@@ -204,7 +217,7 @@ impl Core {
                 self.own_rooms.forget(user);
                 // Polls that wait may have to be told what is no longer, or again, to be shown.
                 for room in self.presence.rooms_of(user) {
-                    self.messages.wake(room).await;
+                    self.messages.wake(room);
                 }
             }
             Change::AccountDeleted(user) => {
@@ -216,7 +229,7 @@ impl Core {
                 self.drafts.forget(user).await;
                 // Last, because only now can no further message of this person arrive.
                 let now = self.clock.site_time();
-                self.messages.forget_person(user, now).await;
+                self.messages.forget_person(user, now).await?;
             }
             Change::Unknown => {
                 tracing::error!(
@@ -229,6 +242,7 @@ impl Core {
                 self.public_rooms.forget_where(|_| true);
             }
         }
+        Ok(())
     }
 }
 

@@ -21,6 +21,7 @@ use crate::core::{Core, Probes};
 use crate::database::connection::{self, OpenError, ServerLock};
 use crate::database::feed::{ChangeFeed, Origin};
 use crate::database::site;
+use crate::domain::Lifespan;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::outbox::SharedOutbox;
 use crate::live::redis::{Driver, Link, LinkError};
@@ -130,25 +131,16 @@ impl Application {
             connection::count_statements(database, statements, time)
         };
         let (database, writer) = (count(connections.readers), count(connections.writer));
-        let capacity = Capacity {
-            messages_per_room: config.max_messages,
-            bytes: config.buffer_bytes,
-        };
-        let life = u64::from_be_bytes(random_bytes());
         let live = match &redis {
             None => LiveState::in_memory(&config, &clock),
             Some(link) => LiveState::on_redis(&config, &clock, link)
                 .await
                 .or(Err(LinkError::Silent))?,
         };
+        let messages = messages_of(&config, redis.as_ref(), &clock);
         let passwords = Passwords::new(config.limits);
         let core = Arc::new(Core {
-            messages: Messages::in_memory(
-                capacity,
-                life,
-                clock.site_time(),
-                Arc::new(message_html::render),
-            ),
+            messages,
             database,
             writer,
             origin,
@@ -351,6 +343,26 @@ async fn lock_database(config: &Config, is_activated: bool) -> Result<ServerLock
         match connection::lock(&config.storage).await {
             Err(OpenError::InUse { .. }) if tries > 0 => tokio::time::sleep(LOCK_INTERVAL).await,
             locked => return locked,
+        }
+    }
+}
+
+/// Makes the rooms' logs, in memory or on Redis.
+fn messages_of(config: &Config, redis: Option<&Arc<Link>>, clock: &Arc<dyn Clock>) -> Messages {
+    let capacity = Capacity {
+        messages_per_room: config.max_messages,
+        bytes: config.buffer_bytes,
+    };
+    let renderer = Arc::new(message_html::render);
+    match redis {
+        Some(link) => {
+            let longest = Lifespan(config.message_lifespan);
+            let (link, clock) = (Arc::clone(link), Arc::clone(clock));
+            Messages::on_redis(link, clock, capacity, longest, renderer)
+        }
+        None => {
+            let life = u64::from_be_bytes(random_bytes());
+            Messages::in_memory(capacity, life, clock.site_time(), renderer)
         }
     }
 }

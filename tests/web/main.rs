@@ -65,6 +65,7 @@ mod private_join;
 mod program;
 mod public_rooms;
 mod races;
+mod redis;
 mod register;
 mod report_message;
 mod reset;
