@@ -434,10 +434,10 @@ impl RedisLog {
         room: RoomId,
         version: i64,
     ) -> Result<(), Unavailable> {
-        let mut script = self.script(&self.scripts.room_changed, room, self.clock.site_time());
+        let now = self.clock.site_time();
+        let mut script = self.script(&self.scripts.room_changed, room, now);
         script.arg(version);
-        let _: u8 = self.link.script(&script).await?;
-        Ok(())
+        self.change(room, &script, now).await
     }
 
     pub(in crate::live::messages) async fn forget(&self, room: RoomId) -> Result<(), Unavailable> {
