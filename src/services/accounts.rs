@@ -253,7 +253,7 @@ pub enum Reset {
 }
 
 /// Sets a new password for the person whose reset link this is, ends all their sessions, and signs them in. For
-/// [`RESET_TOLD_FOR`], the person is told of it.
+/// `RESET_TOLD_FOR`, the person is told of it.
 ///
 /// # Errors
 /// When the database or the password hashing fails.

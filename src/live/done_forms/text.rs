@@ -22,7 +22,7 @@ pub(super) fn write(made: &Made) -> String {
     }
 }
 
-/// Reads what [`write`] wrote. Returns `None` for what another version wrote.
+/// Reads what [`write()`] wrote. Returns `None` for what another version wrote.
 pub(super) fn read(text: &str) -> Option<Made> {
     let (kind, rest) = text.split_once(' ')?;
     let room = || rest.parse().ok().map(RoomId);
