@@ -3,10 +3,12 @@
 use std::collections::HashSet;
 use std::future::{Ready, ready};
 use std::ops::Deref;
+use std::str::FromStr;
 
 use actix_web::dev::Payload;
 use actix_web::web;
 use actix_web::{FromRequest, HttpRequest};
+use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, MapDeserializer};
 
@@ -59,10 +61,32 @@ impl<T: DeserializeOwned> FromRequest for Query<T> {
     }
 }
 
+/// The query parameters of a list that can be searched, and that has several pages.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct ListQuery {
+    page: String,
+    search: String,
+    /// What the reader has just done.
+    pub done: String,
+}
+
+impl ListQuery {
+    /// Returns the number of the page, or 1 if there is none or it is no number.
+    #[must_use]
+    pub fn page<N: FromStr + From<u8>>(&self) -> N {
+        self.page.parse().unwrap_or_else(|_| N::from(1))
+    }
+
+    /// Returns what to search for, or nothing.
+    #[must_use]
+    pub fn search(&self) -> &str {
+        self.search.trim()
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
-
     use super::*;
 
     #[derive(Debug, Default, PartialEq, Eq, Deserialize)]

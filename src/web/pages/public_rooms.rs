@@ -4,7 +4,6 @@ use std::fmt;
 
 use actix_web::web::Data;
 use askama::Template;
-use serde::Deserialize;
 
 use crate::domain::UserId;
 use crate::live::rooms::Room;
@@ -13,7 +12,7 @@ use crate::urls::public_rooms_url;
 use crate::web::answers::html;
 use crate::web::error::PageResult;
 use crate::web::layout::{Layout, NavPage};
-use crate::web::query::Query;
+use crate::web::query::{ListQuery, Query};
 use crate::web::session::CurrentUser;
 use crate::web::state::WebState;
 
@@ -27,25 +26,11 @@ struct PublicRoomsPage<'a> {
     has_registered: bool,
 }
 
-/// The query parameters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PublicRoomsQuery {
-    page: String,
-    search: String,
-    done: String,
-}
-
 /// Shows the page. **Who:** signed-in users. **Answers:** a page of the list; for a page number out of range, the
 /// nearest page.
-pub async fn show(
-    state: Data<WebState>,
-    user: CurrentUser,
-    query: Query<PublicRoomsQuery>,
-) -> PageResult {
-    let page = query.page.parse().unwrap_or(1);
-    let search = query.search.trim();
-    let list = rooms::public_list(&state.core, user.user_id, search, page).await?;
+pub async fn show(state: Data<WebState>, user: CurrentUser, query: Query<ListQuery>) -> PageResult {
+    let search = query.search();
+    let list = rooms::public_list(&state.core, user.user_id, search, query.page()).await?;
     html(&PublicRoomsPage {
         layout: Layout::new(&state, Some(&user), NavPage::PublicRooms),
         list,

@@ -2,7 +2,6 @@
 
 use actix_web::web::Data;
 use askama::Template;
-use serde::Deserialize;
 
 use crate::services::site_moderation::{self, Listed, PublicRoom};
 use crate::urls::site_rooms_url;
@@ -10,7 +9,7 @@ use crate::web::answers::html;
 use crate::web::error::PageResult;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::operator::Operator;
-use crate::web::query::Query;
+use crate::web::query::{ListQuery, Query};
 use crate::web::state::WebState;
 
 #[derive(Template)]
@@ -28,27 +27,17 @@ impl SiteRoomsPage<'_> {
     }
 }
 
-/// The query parameters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct SiteRoomsQuery {
-    page: String,
-    search: String,
-    done: String,
-}
-
 /// Shows the page. **Who:** operators. **Answers:** a page of the list; for a page number out of range, the nearest
 /// page.
 pub async fn show(
     state: Data<WebState>,
     operator: Operator,
-    query: Query<SiteRoomsQuery>,
+    query: Query<ListQuery>,
 ) -> PageResult {
-    let page = query.page.parse().unwrap_or(1);
-    let search = query.search.trim();
+    let search = query.search();
     html(&SiteRoomsPage {
         layout: Layout::new(&state, Some(&operator.0), NavPage::Other),
-        list: site_moderation::rooms(&state.core, search, page).await?,
+        list: site_moderation::rooms(&state.core, search, query.page()).await?,
         search,
         has_deleted: query.done == "deleted",
     })
