@@ -86,5 +86,6 @@ mod site_room;
 mod site_rooms;
 mod slow_clients;
 mod stopping;
+mod terminal;
 mod text_browser;
 mod w3m;

@@ -4,16 +4,12 @@
 //! needs no delays. Lynx prints each page into another pipe for the test to read.
 
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-
 use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp};
+use crate::terminal::Terminal;
 
 /// Numbers all links and fields; a field must be activated with Enter before typing.
 const SETTINGS: &str = "\
@@ -29,40 +25,25 @@ pub const DEAD_CONTROLS: [&str; 4] = ["Pause updates", "Enter sends", "Notify me
 
 /// A running Lynx.
 struct Lynx {
-    /// The home folder, with the pipes `keys` and `printed`.
-    folder: TempDir,
-    /// util-linux's `script`, which provides a terminal. Nothing is typed into the terminal itself.
-    terminal: Child,
+    terminal: Terminal,
+    /// The pipe from which Lynx reads its keys. Nothing is typed into the terminal itself.
     keys: File,
 }
 
 impl Lynx {
     /// Opens `address`.
     fn open(address: &str) -> Self {
-        assert_installed();
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("lynx.cfg"), SETTINGS).unwrap();
-        let pipes = ["keys", "printed"].map(|name| folder.path().join(name));
-        let made = Command::new("mkfifo").args(&pipes).status().unwrap();
-        assert!(made.success(), "mkfifo made no pipes: {made}");
-        let shown = File::create(folder.path().join("terminal")).unwrap();
-        let lynx = format!(
-            "stty rows 100 cols 120 && exec env -i PATH=\"$PATH\" HOME=\"$PWD\" TMPDIR=\"$PWD\" \
-             TERM=vt100 LC_ALL=C.UTF-8 lynx -cfg=lynx.cfg -cmd_script=keys -nocolor \
-             -display_charset=utf-8 http://{address}/"
+        let arguments = format!(
+            "-cfg=lynx.cfg -cmd_script=keys -nocolor -display_charset=utf-8 http://{address}/"
         );
-        let terminal = Command::new("script")
-            .args(["-qec", &lynx, "/dev/null"])
-            .current_dir(&folder)
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(shown)
-            .spawn()
-            .unwrap();
+        let files = [("lynx.cfg", SETTINGS)];
+        let terminal = Terminal::start("lynx", &arguments, 100, &files, &["keys"]);
         // Opened for reading, too: opening a pipe only for writing blocks until there is a reader.
-        let keys = OpenOptions::new().read(true).write(true).open(&pipes[0]);
+        let keys = OpenOptions::new()
+            .read(true)
+            .write(true)
+            .open(terminal.path("keys"));
         Self {
-            folder,
             terminal,
             keys: keys.unwrap(),
         }
@@ -95,21 +76,9 @@ impl Lynx {
     async fn read(&mut self) -> Screen {
         // The last entry of the print menu is the printer in SETTINGS.
         self.press(&["p", "End", "^J"]);
-        let (sender, receiver) = oneshot::channel();
-        let pipe = self.folder.path().join("printed");
-        thread::spawn(move || sender.send(fs::read_to_string(pipe)));
-        let Ok(printed) = tokio::time::timeout(Duration::from_secs(60), receiver).await else {
-            panic!("Lynx shows no page:\n{}", self.shown());
-        };
-        let screen = Screen::parse(&printed.unwrap().unwrap());
+        let screen = Screen::parse(&self.terminal.printed().await);
         screen.assert_usable();
         screen
-    }
-
-    /// The whole terminal output, for error messages.
-    fn shown(&self) -> String {
-        let bytes = fs::read(self.folder.path().join("terminal")).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
     }
 
     /// Fills in the field below this label.
@@ -147,29 +116,7 @@ impl Lynx {
     /// Quits Lynx with its own keys.
     fn quit(mut self) {
         self.press(&["q", "y"]);
-        let status = self.terminal.wait().unwrap();
-        assert!(status.success(), "{status}:\n{}", self.shown());
-    }
-}
-
-impl Drop for Lynx {
-    /// Closes the terminal, which ends Lynx if it still runs.
-    fn drop(&mut self) {
-        drop(self.terminal.kill());
-        drop(self.terminal.wait());
-    }
-}
-
-/// Fails with a clear message if Lynx is missing, instead of skipping the test.
-fn assert_installed() {
-    match Command::new("lynx").arg("-version").output() {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!(
-                "The text browser Lynx is not installed: install the package lynx, as tests/run does."
-            )
-        }
-        Err(error) => panic!("The text browser Lynx cannot be run: {error}"),
+        self.terminal.wait();
     }
 }
 

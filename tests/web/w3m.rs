@@ -3,16 +3,11 @@
 //! w3m runs in its own terminal and takes one key after the other, however early they were typed, so the test needs
 //! no delays. w3m hands each page, and where its cursor is, to a shell command that writes both into a pipe.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Write};
-use std::process::{Child, Command, Stdio};
-use std::thread;
+use std::fs;
 use std::time::Duration;
 
-use tempfile::TempDir;
-use tokio::sync::oneshot;
-
 use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp};
+use crate::terminal::Terminal;
 use crate::text_browser::DEAD_CONTROLS;
 
 /// The editor for boxes replaces the text with that of the file "draft".
@@ -22,63 +17,28 @@ const SETTINGS: &str = "editor cp draft\nuse_cookie 1\naccept_cookie 1\nwrap_sea
 const PRINT: &str =
     "(echo $W3M_URL; echo $W3M_CURRENT_LINE; echo $W3M_CURRENT_LINK; cat) > printed";
 
-/// A running w3m.
-struct W3m {
-    /// The home folder, with the pipe `printed` and the file `draft`.
-    folder: TempDir,
-    /// util-linux's `script`, which provides a terminal and passes on what is typed.
-    terminal: Child,
-}
+/// A running w3m, with the file `draft` in its home folder.
+struct W3m(Terminal);
 
 impl W3m {
     /// Opens `address`.
     fn open(address: &str) -> Self {
-        assert_installed();
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join(".w3m")).unwrap();
-        fs::write(folder.path().join(".w3m/config"), SETTINGS).unwrap();
-        let pipe = folder.path().join("printed");
-        let made = Command::new("mkfifo").arg(pipe).status().unwrap();
-        assert!(made.success(), "mkfifo made no pipe: {made}");
-        let shown = File::create(folder.path().join("terminal")).unwrap();
-        let w3m = format!(
-            "stty rows 40 cols 120 && exec env -i PATH=\"$PATH\" HOME=\"$PWD\" TMPDIR=\"$PWD\" \
-             TERM=vt100 LC_ALL=C.UTF-8 w3m -no-mouse http://{address}/"
-        );
-        let terminal = Command::new("script")
-            .args(["-qec", &w3m, "/dev/null"])
-            .current_dir(&folder)
-            .env("SHELL", "/bin/sh")
-            .stdin(Stdio::piped())
-            .stdout(shown)
-            .spawn()
-            .unwrap();
-        Self { folder, terminal }
+        let arguments = format!("-no-mouse http://{address}/");
+        let files = [(".w3m/config", SETTINGS)];
+        Self(Terminal::start("w3m", &arguments, 40, &files, &[]))
     }
 
     fn press(&mut self, keys: &str) {
-        let mut to = self.terminal.stdin.as_ref().unwrap();
-        to.write_all(keys.as_bytes()).unwrap();
+        self.0.type_in(keys);
     }
 
     /// The page as w3m shows it.
     async fn read(&mut self) -> Screen {
         self.press(&format!("|{PRINT}\r"));
-        let (sender, receiver) = oneshot::channel();
-        let pipe = self.folder.path().join("printed");
-        thread::spawn(move || sender.send(fs::read_to_string(pipe)));
-        let Ok(printed) = tokio::time::timeout(Duration::from_secs(60), receiver).await else {
-            panic!("w3m shows no page:\n{}", self.shown());
-        };
+        let printed = self.0.printed().await;
         // Back from what the command has written to the terminal, which is nothing.
         self.press("B");
-        Screen::parse(&printed.unwrap().unwrap())
-    }
-
-    /// The whole terminal output, for error messages.
-    fn shown(&self) -> String {
-        let bytes = fs::read(self.folder.path().join("terminal")).unwrap();
-        String::from_utf8_lossy(&bytes).into_owned()
+        Screen::parse(&printed)
     }
 
     /// Moves the cursor to the last place where the page has this text: buttons come after headings.
@@ -116,7 +76,7 @@ impl W3m {
 
     /// Replaces the text in the box after this label.
     async fn write(&mut self, label: &str, text: &str) {
-        fs::write(self.folder.path().join("draft"), text).unwrap();
+        fs::write(self.0.path("draft"), text).unwrap();
         self.find(label).await;
         self.press("\t\r");
         self.read().await;
@@ -139,29 +99,7 @@ impl W3m {
     /// Quits w3m with its own keys.
     fn quit(mut self) {
         self.press("qy");
-        let status = self.terminal.wait().unwrap();
-        assert!(status.success(), "{status}:\n{}", self.shown());
-    }
-}
-
-impl Drop for W3m {
-    /// Closes the terminal, which ends w3m if it still runs.
-    fn drop(&mut self) {
-        drop(self.terminal.kill());
-        drop(self.terminal.wait());
-    }
-}
-
-/// Fails with a clear message if w3m is missing, instead of skipping the test.
-fn assert_installed() {
-    match Command::new("w3m").arg("-version").output() {
-        Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => {
-            panic!(
-                "The text browser w3m is not installed: install the package w3m, as tests/run does."
-            )
-        }
-        Err(error) => panic!("The text browser w3m cannot be run: {error}"),
+        self.0.wait();
     }
 }
 
