@@ -130,21 +130,11 @@ async fn delete_previous(
     transaction: &DatabaseTransaction,
     previous: &Token,
 ) -> Result<Change, Fault> {
-    delete_one(transaction, previous.digest()).await
-}
-
-/// Deletes a session, if it exists. Returns the session that ends.
-async fn delete_one(
-    transaction: &DatabaseTransaction,
-    session: TokenDigest,
-) -> Result<Change, Fault> {
-    let row = session::Entity::find_by_id(session.to_hex());
-    let row = row.one(transaction).await?;
-    session::Entity::delete_by_id(session.to_hex())
+    let previous = previous.digest();
+    session::Entity::delete_by_id(previous.to_hex())
         .exec(transaction)
         .await?;
-    let user = row.map(|row| row.user_id);
-    Ok(Change::SessionEnded { session, user })
+    Ok(Change::SessionEnded(previous))
 }
 
 /// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns the
@@ -225,8 +215,10 @@ pub async fn find(core: &Arc<Core>, key: &Token) -> Result<Option<Arc<LiveSessio
 /// When the database fails.
 pub async fn end(core: &Arc<Core>, digest: TokenDigest) -> Result<(), Fault> {
     core.change(async move |transaction| {
-        let ended = delete_one(transaction, digest).await?;
-        Ok(Commit((), vec![ended]))
+        session::Entity::delete_by_id(digest.to_hex())
+            .exec(transaction)
+            .await?;
+        Ok(Commit((), vec![Change::SessionEnded(digest)]))
     })
     .await
 }
@@ -282,10 +274,7 @@ pub async fn end_own(core: &Arc<Core>, user: UserId, digest: TokenDigest) -> Res
             .filter(session::Column::KeyDigest.eq(digest.to_hex()))
             .exec(transaction)
             .await?;
-        let changes = (ended.rows_affected > 0).then_some(Change::SessionEnded {
-            session: digest,
-            user: Some(user),
-        });
+        let changes = (ended.rows_affected > 0).then_some(Change::SessionEnded(digest));
         Ok(Commit((), changes.into_iter().collect()))
     })
     .await
@@ -328,13 +317,10 @@ async fn delete(
         .filter(session::Column::KeyDigest.is_in(keys))
         .exec(transaction)
         .await?;
-    let ended = rows.iter().filter_map(|row| {
-        Some(Change::SessionEnded {
-            session: TokenDigest::from_hex(&row.key_digest)?,
-            user: Some(row.user_id),
-        })
-    });
-    Ok(ended.collect())
+    let digests = rows
+        .iter()
+        .filter_map(|row| TokenDigest::from_hex(&row.key_digest));
+    Ok(digests.map(Change::SessionEnded).collect())
 }
 
 /// Deletes the expired sessions of browsers that never came back.
