@@ -225,6 +225,30 @@ pub enum RoomCommand {
     },
 }
 
+impl UserCommand {
+    /// Returns the database that the command works on.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        match self {
+            Self::List { storage }
+            | Self::ResetPassword { storage, .. }
+            | Self::Delete { storage, .. }
+            | Self::MakeOperator { storage, .. }
+            | Self::RemoveOperator { storage, .. } => storage,
+        }
+    }
+}
+
+impl RoomCommand {
+    /// Returns the database that the command works on.
+    #[must_use]
+    pub fn storage(&self) -> &Storage {
+        match self {
+            Self::List { storage } | Self::Delete { storage, .. } => storage,
+        }
+    }
+}
+
 /// Whether to ask for confirmation before an action that cannot be undone.
 #[derive(Debug, Clone, Copy, Args)]
 pub struct Deleting {
@@ -380,7 +404,7 @@ pub struct RedisConfig {
     #[arg(long, env = "MIRAGE_REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = redis_url)]
     pub redis_url: Option<RedisUrl>,
 
-    /// Whether Redis is asked if it could write messages to a disk
+    /// Whether Redis is asked if it could write what it holds, such as drafts, to a disk
     #[arg(long, env = "MIRAGE_REDIS_PERSISTENCE", value_enum, default_value_t = Persistence::Check)]
     pub redis_persistence: Persistence,
 
@@ -439,7 +463,7 @@ impl std::fmt::Debug for RedisUrl {
     }
 }
 
-/// Whether Redis is asked if it could write messages to a disk.
+/// Whether Redis is asked if it could write what it holds, such as drafts, to a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Persistence {
     /// Ask, and refuse a Redis that could, or that does not answer
@@ -671,7 +695,7 @@ fn without_secrets(sentence: &str) -> String {
 impl Command {
     /// Checks what clap must not check, because its errors quote the value, and this one may contain a password.
     fn checked(self) -> Result<Self, NoConfig> {
-        let Self::Serve(config) = &self else {
+        let (Self::Serve(config) | Self::Check(config)) = &self else {
             return Ok(self);
         };
         let url = config.redis.redis_url.as_ref();

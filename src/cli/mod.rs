@@ -5,7 +5,7 @@ pub mod health;
 
 use std::io::{self, BufRead, IsTerminal};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use sea_orm::DatabaseConnection;
 
@@ -93,28 +93,40 @@ fn error_chain(fault: &Fault) -> String {
 /// When the command failed; then nothing was changed.
 pub async fn run(operation: &Operation, clock: &dyn Clock) -> Result<String, CommandError> {
     check_usage(operation)?;
-    let storage = match operation {
-        Operation::Health { address } => return ask_health(address.bind),
-        Operation::User(
-            UserCommand::List { storage }
-            | UserCommand::ResetPassword { storage, .. }
-            | UserCommand::Delete { storage, .. }
-            | UserCommand::MakeOperator { storage, .. }
-            | UserCommand::RemoveOperator { storage, .. },
-        )
-        | Operation::Room(RoomCommand::List { storage } | RoomCommand::Delete { storage, .. })
-        | Operation::Backup { storage, .. }
-        | Operation::MoveDatabase { storage, .. }
-        | Operation::SignupLink { storage, .. } => storage,
-    };
-    if let Operation::MoveDatabase { to, .. } = operation {
-        return move_database(storage, to).await;
+    match operation {
+        Operation::Health { address } => ask_health(address.bind),
+        Operation::MoveDatabase { to, storage } => move_database(storage, to).await,
+        Operation::Backup { file, storage } => {
+            let database = connection::open_to_examine(storage).await?;
+            with(database, async |database| back_up(database, file).await).await
+        }
+        Operation::User(command) => {
+            let database = connection::open_existing(command.storage()).await?;
+            let run = async |database: &_| run_for_users(command, database, clock).await;
+            with(database, run).await
+        }
+        Operation::Room(command) => {
+            let database = connection::open_existing(command.storage()).await?;
+            let run = async |database: &_| run_for_rooms(command, database, clock).await;
+            with(database, run).await
+        }
+        Operation::SignupLink { address, storage } => {
+            let database = connection::open_existing(storage).await?;
+            let make = async |database: &_| {
+                let link = operators::sign_up_link(database, clock.now()).await?;
+                Ok(link_line(address, &register_url(Some(link.as_str()))))
+            };
+            with(database, make).await
+        }
     }
-    let database = match operation {
-        Operation::Backup { .. } => connection::open_read_only(storage).await?,
-        _ => connection::open_existing(storage).await?,
-    };
-    let output = execute(operation, &database, clock).await;
+}
+
+/// Does `work` on the database, and closes it.
+async fn with(
+    database: DatabaseConnection,
+    work: impl AsyncFnOnce(&DatabaseConnection) -> Result<String, CommandError>,
+) -> Result<String, CommandError> {
+    let output = work(&database).await;
     // Committed changes are safe already; closing only tidies up the database's files.
     drop(database.close().await);
     output
@@ -163,22 +175,22 @@ fn check_usage(operation: &Operation) -> Result<(), CommandError> {
     }
 }
 
-async fn execute(
-    operation: &Operation,
+async fn run_for_users(
+    command: &UserCommand,
     database: &DatabaseConnection,
     clock: &dyn Clock,
 ) -> Result<String, CommandError> {
-    match operation {
-        Operation::User(UserCommand::List { .. }) => {
+    match command {
+        UserCommand::List { .. } => {
             let people = operators::people(database, clock.now()).await?;
             Ok(people.iter().map(person_line).collect())
         }
-        Operation::User(UserCommand::ResetPassword { name, address, .. }) => {
+        UserCommand::ResetPassword { name, address, .. } => {
             let link = operators::reset_link(database, name, clock.now()).await?;
             let link = link.ok_or_else(|| unknown_person(name))?;
             Ok(link_line(address, &reset_url(link.as_str())))
         }
-        Operation::User(UserCommand::Delete { name, deleting, .. }) => {
+        UserCommand::Delete { name, deleting, .. } => {
             let found = operators::find_person(database, name).await?;
             let (person, stored) = found.ok_or_else(|| unknown_person(name))?;
             let question = format!("Delete the user {stored} and all their messages?");
@@ -189,21 +201,30 @@ async fn execute(
             }
             Ok(format!("Deleted the user {stored}.\n"))
         }
-        Operation::User(UserCommand::MakeOperator { name, .. }) => {
+        UserCommand::MakeOperator { name, .. } => {
             let stored = set_operator(database, name, true, clock).await?;
             Ok(format!(
                 "{stored} is an operator, from the next sign-in on.\n"
             ))
         }
-        Operation::User(UserCommand::RemoveOperator { name, .. }) => {
+        UserCommand::RemoveOperator { name, .. } => {
             let stored = set_operator(database, name, false, clock).await?;
             Ok(format!("{stored} is not an operator.\n"))
         }
-        Operation::Room(RoomCommand::List { .. }) => {
+    }
+}
+
+async fn run_for_rooms(
+    command: &RoomCommand,
+    database: &DatabaseConnection,
+    clock: &dyn Clock,
+) -> Result<String, CommandError> {
+    match command {
+        RoomCommand::List { .. } => {
             let rooms = operators::rooms(database).await?;
             Ok(rooms.iter().map(room_line).collect())
         }
-        Operation::Room(RoomCommand::Delete { name, deleting, .. }) => {
+        RoomCommand::Delete { name, deleting, .. } => {
             let found = operators::find_room(database, name).await?;
             let (room, stored) = found.ok_or_else(|| unknown_room(name))?;
             let question = format!("Delete the room {stored} and all its messages?");
@@ -213,23 +234,16 @@ async fn execute(
             }
             Ok(format!("Deleted the room {stored}.\n"))
         }
-        Operation::Backup { file, .. } => {
-            let copied = backup::copy_to(database, file).await;
-            copied.map_err(|error| CommandError::Backup {
-                file: file.to_owned(),
-                error,
-            })?;
-            Ok(format!("Copied the database to {}.\n", file.display()))
-        }
-        // Asks the server, not the database.
-        Operation::Health { address } => ask_health(address.bind),
-        // Done in [`run`], because it opens two databases.
-        Operation::MoveDatabase { .. } => Ok(String::new()),
-        Operation::SignupLink { address, .. } => {
-            let link = operators::sign_up_link(database, clock.now()).await?;
-            Ok(link_line(address, &register_url(Some(link.as_str()))))
-        }
     }
+}
+
+async fn back_up(database: &DatabaseConnection, file: &Path) -> Result<String, CommandError> {
+    let copied = backup::copy_to(database, file).await;
+    copied.map_err(|error| CommandError::Backup {
+        file: file.to_owned(),
+        error,
+    })?;
+    Ok(format!("Copied the database to {}.\n", file.display()))
 }
 
 /// Makes a user an operator, or takes that back. Returns the stored name.
