@@ -103,19 +103,7 @@ pub async fn open_new(url: &DatabaseUrl) -> Result<Connections, OpenError> {
     postgres::open(options, &name).await
 }
 
-/// Opens an SQLite database that a server has created, of any version, without changing it.
-///
-/// # Errors
-/// When the database cannot be opened, no server has created it yet, or it is not an SQLite database.
-pub async fn open_read_only(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
-    applied_migrations_of_existing(storage).await?;
-    match &storage.database_url {
-        DatabaseUrl::Sqlite(url) => sqlite::connect_read_only(url).await,
-        DatabaseUrl::Postgres(_) => Err(OpenError::NotSqlite),
-    }
-}
-
-/// Opens a database that a server has created, of any version, to look at it. Nothing is written.
+/// Opens a database that a server has created, of any version, to look at it or copy it. Nothing is written.
 ///
 /// # Errors
 /// When the database cannot be opened, or no server has created it yet.

@@ -60,11 +60,10 @@ impl DatabaseLink {
         self.wait_for(|state| state == LinkState::Silent).await;
     }
 
-    /// Notes what is known of the link. Returns the state before.
-    pub fn set(&self, state: LinkState) -> LinkState {
-        match &self.0 {
-            Some(sender) => sender.send_replace(state),
-            None => LinkState::Up,
+    /// Notes what is known of the link.
+    pub fn set(&self, state: LinkState) {
+        if let Some(sender) = &self.0 {
+            sender.send_replace(state);
         }
     }
 

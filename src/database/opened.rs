@@ -95,7 +95,4 @@ pub enum OpenError {
         /// The URL of the database.
         url: String,
     },
-    /// The database is not an SQLite database.
-    #[error("this needs an SQLite database")]
-    NotSqlite,
 }

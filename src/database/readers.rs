@@ -38,14 +38,6 @@ impl Readers {
         self.answered(self.connections.ping()).await
     }
 
-    /// Closes the connections.
-    ///
-    /// # Errors
-    /// When they cannot be closed.
-    pub async fn close(self) -> Result<(), DbErr> {
-        self.connections.close().await
-    }
-
     async fn answered<T>(
         &self,
         statement: impl Future<Output = Result<T, DbErr>>,

@@ -4,6 +4,7 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TryGetable};
 
 use super::connection::{self, OpenError};
+use super::schema;
 use crate::config::Storage;
 
 /// What was found in a database.
@@ -11,8 +12,6 @@ use crate::config::Storage;
 pub struct Examined {
     /// What is damaged, in the words of the database. Empty if nothing is.
     pub damages: Vec<String>,
-    /// The first applied migration that this version does not know, if there is one.
-    pub unknown: Option<String>,
     /// How many migrations of this version are not applied yet.
     pub pending: usize,
     /// The number of accounts.
@@ -27,42 +26,36 @@ pub struct Examined {
 /// much is in it.
 ///
 /// # Errors
-/// When the database cannot be opened or read, or no server has created it yet.
+/// When the database cannot be opened or read, no server has created it yet, or a newer version of Mirage has migrated it.
 pub async fn examine(storage: &Storage) -> Result<Examined, OpenError> {
     let database = connection::open_to_examine(storage).await?;
-    let examined = read(&database).await;
+    let examined = read(&database, &storage.database_url.to_string()).await;
     drop(database.close().await);
-    examined.map_err(|error| OpenError::Database {
-        url: storage.database_url.to_string(),
-        error,
-    })
+    examined
 }
 
-async fn read(database: &DatabaseConnection) -> Result<Examined, DbErr> {
-    let damages = damages(database).await?;
+async fn read(database: &DatabaseConnection, url: &str) -> Result<Examined, OpenError> {
+    let failed = |error| OpenError::Database {
+        url: url.to_owned(),
+        error,
+    };
+    let damages = damages(database).await.map_err(failed)?;
     if !damages.is_empty() {
         return Ok(Examined {
             damages,
             ..Examined::default()
         });
     }
-    let applied: Vec<String> = column(
-        database,
-        "SELECT version FROM seaql_migrations ORDER BY version",
-    )
-    .await?;
-    let known: Vec<String> = Migrator::migrations()
-        .iter()
-        .map(|migration| migration.name().to_owned())
-        .collect();
-    let is_pending = |name: &&String| !applied.contains(name);
+    let applied = schema::applied_migrations(database).await.map_err(failed)?;
+    schema::refuse_newer(url, &applied)?;
+    let count = async |table| count(database, table).await.map_err(failed);
     Ok(Examined {
         damages,
-        pending: known.iter().filter(is_pending).count(),
-        unknown: applied.into_iter().find(|name| !known.contains(name)),
-        users: count(database, "users").await?,
-        rooms: count(database, "rooms").await?,
-        members: count(database, "room_members").await?,
+        // All that are applied are known.
+        pending: Migrator::migrations().len() - applied.len(),
+        users: count("users").await?,
+        rooms: count("rooms").await?,
+        members: count("room_members").await?,
     })
 }
 

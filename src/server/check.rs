@@ -11,7 +11,7 @@ use rustix::process::Resource;
 
 use super::logging;
 use crate::cli::health;
-use crate::config::{Config, Switch};
+use crate::config::{Config, RedisUrl, Switch};
 use crate::database::connection::OpenError;
 use crate::database::verify::{self, Examined};
 use crate::security::secret::Secret;
@@ -87,6 +87,7 @@ pub async fn run(config: &Config) -> Report {
     }
     check_address(&mut report, config.address.bind);
     check_proxy(&mut report, config);
+    check_redis(&mut report, config);
     check_machine(&mut report);
     report
 }
@@ -102,16 +103,24 @@ fn check_database(report: &mut Report, config: &Config, examined: Result<Examine
     }
     match examined {
         Err(OpenError::Missing { .. }) if can_be_created => {
-            report.ok(&format!("the first start will create the tables of the database {url}"));
+            report.ok(&format!(
+                "the first start will create the tables of the database {url}"
+            ));
         }
         Err(error) => report.error(&error.to_string()),
         Ok(Examined { damages, .. }) if !damages.is_empty() => {
-            report.error(&format!("the database {url} is damaged: {}", damages.join("; ")));
+            report.error(&format!(
+                "the database {url} is damaged: {}",
+                damages.join("; ")
+            ));
         }
-        Ok(Examined { unknown: Some(change), .. }) => report.error(&format!(
-            "the database {url} was migrated by a newer version of Mirage ({change}): run that version"
-        )),
-        Ok(Examined { pending, users, rooms, members, .. }) => {
+        Ok(Examined {
+            pending,
+            users,
+            rooms,
+            members,
+            ..
+        }) => {
             report.ok(&format!(
                 "the database {url} is whole: {users} users, {rooms} rooms, {members} memberships"
             ));
@@ -121,6 +130,14 @@ fn check_database(report: &mut Report, config: &Config, examined: Result<Examine
                 ));
             }
         }
+    }
+}
+
+/// Looks at the setting. Only a start asks Redis.
+fn check_redis(report: &mut Report, config: &Config) {
+    let url = config.redis.redis_url.as_ref();
+    if url.is_some_and(RedisUrl::is_plain_to_another_host) {
+        report.risk("the link to Redis is not encrypted: use rediss:// in --redis-url");
     }
 }
 

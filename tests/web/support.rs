@@ -264,7 +264,13 @@ impl TestApp {
 
     /// Closes the server's connections to the database, so that every statement fails.
     pub async fn close_database(&self) {
-        self.core.database.clone().close().await.unwrap();
+        self.core
+            .database
+            .connections()
+            .clone()
+            .close()
+            .await
+            .unwrap();
         self.core.writer.clone().close().await.unwrap();
     }
 
