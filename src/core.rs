@@ -239,10 +239,11 @@ impl Core {
                 }
                 self.settings.forget(user);
                 self.own_rooms.forget(user);
-                self.drafts.forget(user).await;
-                // Last, because only now can no further message of this person arrive.
+                // After the end of the sessions, because only now can no further message of this person arrive.
                 let now = self.clock.site_time();
                 self.messages.forget_person(user, now).await;
+                // Last, because Redis may be silent.
+                self.drafts.forget(user).await;
             }
             Change::Unknown => {
                 tracing::error!(

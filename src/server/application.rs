@@ -395,7 +395,7 @@ fn warn_of_risks(config: &Config) {
     let redis = config.redis.redis_url.as_ref();
     if redis.is_some_and(RedisUrl::is_plain_to_another_host) {
         tracing::warn!(
-            "the link to Redis is not encrypted, and messages cross it: use rediss:// in --redis-url"
+            "the link to Redis is not encrypted, and drafts cross it: use rediss:// in --redis-url"
         );
     }
     if config.is_https() && config.trusted_proxies.is_empty() {

@@ -92,6 +92,12 @@ impl Follower {
                 () = &mut answers, if !answers.is_elapsed() => {}
                 () = &mut hears, if !hears.is_elapsed() => {}
             }
+            // What came while a change was applied counts too.
+            while let Some(sent) = self.beats.try_join_next() {
+                if matches!(sent, Ok(true)) {
+                    self.extend(answers.as_mut());
+                }
+            }
             self.judge(answers.is_elapsed(), hears.is_elapsed()).await;
         }
     }

@@ -229,8 +229,8 @@ impl Messages {
         log.reports(room, now)
     }
 
-    /// Returns the rooms with open reports, by their ids.
-    pub async fn reported(&self, now: SiteTime) -> Vec<RoomId> {
+    /// Returns the rooms with open reports, by their ids, and these reports.
+    pub async fn reported(&self, now: SiteTime) -> Vec<(RoomId, Vec<Report>)> {
         let Log::Memory(log) = &self.log;
         log.reported(now)
     }

@@ -239,12 +239,13 @@ impl MemoryLog {
         open.unwrap_or_default()
     }
 
-    /// Returns the rooms with open reports.
-    pub(super) fn reported(&self, now: SiteTime) -> Vec<RoomId> {
-        let mut rooms = self.held_ids();
-        rooms.retain(|room| !self.reports(*room, now).is_empty());
-        rooms.sort_unstable();
-        rooms
+    /// Returns the rooms with open reports, by their ids, and these reports.
+    pub(super) fn reported(&self, now: SiteTime) -> Vec<(RoomId, Vec<Report>)> {
+        let rooms = self.held_ids().into_iter();
+        let reports = rooms.map(|room| (room, self.reports(room, now)));
+        let mut open: Vec<_> = reports.filter(|(_, open)| !open.is_empty()).collect();
+        open.sort_unstable_by_key(|(room, _)| *room);
+        open
     }
 
     /// Closes the report of a message.

@@ -6,6 +6,6 @@
 pub struct Ticket(pub(super) u64);
 
 impl Ticket {
-    /// Nothing was told, or it is known already.
+    /// Nothing was told, or it was told a moment ago and is not waited for.
     pub const NONE: Self = Self(0);
 }

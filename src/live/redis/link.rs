@@ -161,8 +161,8 @@ impl Link {
         self.judge(open.session, answer)
     }
 
-    /// Hears a channel from now on, in this session and all later ones, until [`Link::unsubscribe`] is called.
-    /// Returns the session in which the channel was first heard. `heard` takes the place of an earlier handler.
+    /// Hears a channel from now on, in this session and all later ones. Returns the session in which the channel was
+    /// first heard. `heard` takes the place of an earlier handler.
     ///
     /// # Errors
     /// When Redis does not answer in time. The channel is heard from the next session on.
@@ -175,20 +175,6 @@ impl Link {
             return Err(Unavailable);
         }
         Ok(open.session)
-    }
-
-    /// Stops hearing a channel.
-    pub async fn unsubscribe(&self, channel: &str) {
-        self.channels().remove(channel);
-        let open = self.peek();
-        if let Some(mut open) = open
-            && !matches!(
-                timeout(self.timeout, open.sink.unsubscribe(channel)).await,
-                Ok(Ok(()))
-            )
-        {
-            self.break_session(open.session);
-        }
     }
 
     /// Has the driver end a session, whose connections do not work.
