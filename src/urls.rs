@@ -1,5 +1,7 @@
 //! The URLs of pages, for pages and for the operator's commands. The table of routes is in `web/routes.rs`.
 
+use std::fmt::Display;
+
 use crate::domain::{Audience, MessageId, RoomId, UserId};
 
 /// The fragment of each link into a room: the first message that is new for the reader, or else the end of the list.
@@ -45,11 +47,7 @@ pub fn account_reset_url(next: Option<&str>) -> String {
 /// from 1.
 #[must_use]
 pub fn public_rooms_url(search: &str, page: usize) -> String {
-    if search.is_empty() {
-        format!("/rooms?page={page}")
-    } else {
-        format!("/rooms?search={}&page={page}", percent_encode(search))
-    }
+    listed_url("/rooms", search, page)
 }
 
 /// Returns the URL of one page of the operators' list of people whose names contain `search`. Pages are counted from 1.
@@ -65,7 +63,7 @@ pub fn site_rooms_url(search: &str, page: u64) -> String {
     listed_url("/site/rooms", search, page)
 }
 
-fn listed_url(path: &str, search: &str, page: u64) -> String {
+fn listed_url(path: &str, search: &str, page: impl Display) -> String {
     if search.is_empty() {
         format!("{path}?page={page}")
     } else {

@@ -23,10 +23,21 @@ impl MigrationTrait for Migration {
             let change = Table::alter().table("users").add_column(column).to_owned();
             manager.alter_table(change).await?;
         }
-        Ok(())
+        // Each report form may ask for the operators, of whom there are few.
+        let index = Index::create()
+            .name("users_by_is_operator")
+            .table("users")
+            .col("is_operator")
+            .to_owned();
+        manager.create_index(index).await
     }
 
     async fn down(&self, manager: &SchemaManager) -> Result<(), DbErr> {
+        let index = Index::drop()
+            .name("users_by_is_operator")
+            .table("users")
+            .to_owned();
+        manager.drop_index(index).await?;
         for column in [
             "is_operator",
             "suspended_at",

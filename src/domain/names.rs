@@ -42,6 +42,13 @@ impl NameKeys {
         }
     }
 
+    /// Returns the folded form of what somebody searches for, as typed. It is empty if that is nothing.
+    #[must_use]
+    pub fn searched(typed: &str) -> String {
+        let words: Vec<&str> = typed.split_whitespace().collect();
+        Self::of(&words.join(" ")).folded
+    }
+
     /// Computes the keys of a name that is set aside: an existing name that has begun to conflict with an older
     /// one because the computation has changed. Such a name is found by its exact spelling only.
     #[must_use]

@@ -34,7 +34,7 @@ pub enum SeenBy {
     Operators,
     /// Only the person who reports.
     OnlyYou,
-    /// Nobody: the author of the message is the only moderator.
+    /// Nobody: the author of the message is the only moderator, and the room is private or has no operator who could see it.
     Nobody,
 }
 
@@ -149,21 +149,33 @@ pub struct OperatorsReport {
 pub async fn open_for_operators(core: &Core, user: UserId) -> Result<Vec<OperatorsReport>, Fault> {
     let now = core.clock.site_time();
     let mut open = Vec::new();
-    for room in core.messages.reported(now).await {
-        let reports = core.messages.reports(room, now).await;
-        // The room is looked at after its reports: of one that has become private, nothing is shown.
-        let Some(room) = rooms::find(core, room).await? else {
-            continue;
-        };
-        for report in reports {
-            let author = report.message.author;
-            if author != user && goes_to_operators(&room, author) {
-                let room = Arc::clone(&room);
-                open.push(OperatorsReport { room, report });
-            }
-        }
+    for (room, reports) in core.messages.reported(now).await {
+        open.extend(for_operators(core, user, room, reports).await?);
     }
     Ok(open)
+}
+
+/// Returns those of a room's `reports` that the operator `user` may see.
+async fn for_operators(
+    core: &Core,
+    user: UserId,
+    room: RoomId,
+    reports: Vec<Report>,
+) -> Result<Vec<OperatorsReport>, Fault> {
+    // The room is looked at after its reports: of one that has become private, nothing is shown.
+    let Some(room) = rooms::find(core, room).await? else {
+        return Ok(Vec::new());
+    };
+    let may_see = |report: &Report| {
+        let author = report.message.author;
+        author != user && goes_to_operators(&room, author)
+    };
+    let seen = reports.into_iter().filter(may_see);
+    let open = seen.map(|report| OperatorsReport {
+        room: Arc::clone(&room),
+        report,
+    });
+    Ok(open.collect())
 }
 
 /// Closes the report of a message for an operator, by id and name, and writes it to the log.
@@ -177,12 +189,13 @@ pub async fn close_for_operators(
     (operator_id, operator): (UserId, &str),
     (room, message): (RoomId, MessageId),
 ) -> Result<(), Fault> {
-    let open = open_for_operators(core, operator_id).await?;
-    let is_it = |open: &&OperatorsReport| open.room.id == room && open.report.message.id == message;
+    let now = core.clock.site_time();
+    let reports = core.messages.reports(room, now).await;
+    let open = for_operators(core, operator_id, room, reports).await?;
+    let is_it = |open: &&OperatorsReport| open.report.message.id == message;
     let Some(found) = open.iter().find(is_it) else {
         return Ok(());
     };
-    let now = core.clock.site_time();
     core.messages.close_report(room, message, now).await;
     let author = &found.report.message;
     tracing::info!(

@@ -231,8 +231,7 @@ pub async fn public_list(
     page: usize,
 ) -> Result<RoomList, Fault> {
     let now = core.clock.site_time();
-    let words: Vec<&str> = search.split_whitespace().collect();
-    let searched = NameKeys::of(&words.join(" ")).folded;
+    let searched = NameKeys::searched(search);
     let public = core
         .public_rooms
         .get((), async || Ok::<_, Fault>(Some(read_public(core).await?)));

@@ -248,12 +248,12 @@ fn public_room(
 
 /// Selects the rows whose folded name contains `search` as typed.
 fn contains(column: impl ColumnTrait, search: &str) -> Condition {
-    let words: Vec<&str> = search.split_whitespace().collect();
-    if words.is_empty() {
+    let searched = NameKeys::searched(search);
+    if searched.is_empty() {
         return Condition::all();
     }
     let mut pattern = String::from("%");
-    for character in NameKeys::of(&words.join(" ")).folded.chars() {
+    for character in searched.chars() {
         if matches!(character, '%' | '_' | '!') {
             pattern.push('!');
         }

@@ -28,8 +28,11 @@ type ExtractFuture<T> = Pin<Box<dyn Future<Output = Result<T, actix_web::Error>>
 impl Operator {
     async fn of(request: &HttpRequest) -> Result<Self, AppError> {
         let user = CurrentUser::extract(request).await?;
-        // Asks the database each time: who is no longer an operator is shown nothing more.
-        if site_moderation::is_operator(&state(request).core, user.user_id).await? {
+        // The role comes with a new session only. Asks the database each time all the same, so that who is no longer an
+        // operator is shown nothing more.
+        if user.is_operator
+            && site_moderation::is_operator(&state(request).core, user.user_id).await?
+        {
             Ok(Self(user))
         } else {
             Err(AppError::NotFound)
