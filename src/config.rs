@@ -1057,6 +1057,7 @@ mod tests {
             "room",
             "backup",
             "health",
+            "move-database",
             "signup-link",
         ] {
             let line = help
