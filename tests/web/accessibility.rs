@@ -448,18 +448,30 @@ async fn states_of_operators(app: &TestApp) -> Vec<State> {
     olga.post(&suspend, &right).await.assert_status(303);
     let suspended = format!("{person}?done=suspended");
     add(of_person, "suspended", olga.get(&suspended).await);
+    for (pattern, act) in [
+        ("/site/people/{person}/suspend", "suspend"),
+        ("/site/people/{person}/reset-link", "reset-link"),
+    ] {
+        let page = olga.get(&format!("{person}/{act}")).await;
+        add(pattern, "of a suspended person", page);
+    }
     let found = olga.get("/site/people?search=shouter").await;
     add("/site/people", "suspended", found);
     let at = "/site/people/{person}/lift";
     let lift = format!("{person}/lift");
     add(at, "question", olga.get(&lift).await);
     add(at, "empty", olga.post(&lift, &[]).await);
+    let wrong = [("password", "wrong")];
+    add(at, "wrong password", olga.post(&lift, &wrong).await);
     let form = [("name", "shouter"), ("password", PASSWORD)];
     let refused = app.anonymous().post("/login", &form).await;
     add("/login", "suspended", refused);
     olga.post(&lift, &right).await.assert_status(303);
     let lifted = format!("{person}?done=lifted");
     add(of_person, "lifted", olga.get(&lifted).await);
+    app.operator("oleg").await;
+    let other = format!("/site/people/{}", app.user_id("oleg").await);
+    add(of_person, "another operator", olga.get(&other).await);
 
     let form = [("password", "an owl in a willow")];
     let loud = app.anonymous();

@@ -32,7 +32,7 @@ const TEMPLATE: &str = "mirage_template";
 /// A PostgreSQL server. Its end is the end of this value, or of the process.
 pub struct PostgresServer {
     pub port: u16,
-    keeper: Child,
+    _keeper: Keeper,
 }
 
 impl PostgresServer {
@@ -74,8 +74,8 @@ impl PostgresServer {
         for setting in settings {
             server.args(["-c", setting]);
         }
-        let keeper = start(server, "database system is ready to accept connections");
-        Self { port, keeper }
+        let _keeper = start(server, "database system is ready to accept connections");
+        Self { port, _keeper }
     }
 
     /// The URL of a database of this server.
@@ -85,26 +85,14 @@ impl PostgresServer {
 
     /// Runs a statement on a database of this server.
     pub async fn execute(&self, database: &str, sql: &str) {
-        let mut connection = PgConnection::connect(&self.url(database)).await.unwrap();
-        connection
-            .execute(AssertSqlSafe(sql.to_owned()))
-            .await
-            .unwrap();
-        connection.close().await.unwrap();
-    }
-}
-
-impl Drop for PostgresServer {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        self.keeper.wait().unwrap();
+        execute(&self.url(database), sql).await;
     }
 }
 
 /// A pgbouncer in front of the shared server. Its end is the end of this value, or of the process.
 pub struct Pooler {
     pub port: u16,
-    keeper: Child,
+    _keeper: Keeper,
 }
 
 impl Pooler {
@@ -122,15 +110,8 @@ impl Pooler {
         std::fs::write(&users, "\"mirage\" \"\"\n").unwrap();
         let mut pooler = kept(&as_user(Path::new("/usr/sbin/pgbouncer")), &folder);
         pooler.arg(folder.join("pgbouncer.ini"));
-        let keeper = start(pooler, "process up");
-        Self { port, keeper }
-    }
-}
-
-impl Drop for Pooler {
-    fn drop(&mut self) {
-        drop(self.keeper.stdin.take());
-        self.keeper.wait().unwrap();
+        let _keeper = start(pooler, "process up");
+        Self { port, _keeper }
     }
 }
 
@@ -142,15 +123,25 @@ fn kept(program: &Command, folder: &Path) -> Command {
     keeper
 }
 
+/// The keeper of a program, which ends with this value.
+struct Keeper(Child);
+
+impl Drop for Keeper {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        self.0.wait().unwrap();
+    }
+}
+
 /// Starts a program, and returns once its log says that it is ready.
-fn start(mut program: Command, ready: &str) -> Child {
+fn start(mut program: Command, ready: &str) -> Keeper {
     program.stdin(Stdio::piped()).stderr(Stdio::piped());
     let mut child = program.spawn().unwrap();
     let mut log = BufReader::new(child.stderr.take().unwrap());
     wait_until_ready(&mut log, ready);
     // Its log must be read, or the program would wait for its reader.
     std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    child
+    Keeper(child)
 }
 
 /// Reads the log of a program until it says that it is ready.

@@ -179,6 +179,7 @@ fn the_manual_and_the_completions_know_every_command() {
         "room",
         "backup",
         "health",
+        "move-database",
         "signup-link",
     ] {
         assert!(page.contains(&command.replace('-', "\\-")), "{command}");

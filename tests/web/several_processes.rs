@@ -39,7 +39,7 @@ async fn several_processes_migrate_one_database_once() {
 }
 
 #[actix_web::test]
-async fn a_second_server_without_redis_is_refused() {
+async fn a_second_server_is_refused() {
     let database = PostgresDatabase::migrated().await;
     let storage = storage(&database);
     let lock = connection::lock(&storage).await.unwrap();
