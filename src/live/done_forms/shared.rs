@@ -13,7 +13,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep};
 
 use super::super::detached;
-use super::super::redis::{Link, Unavailable};
+use super::super::redis::{Link, Unavailable, millis};
 use super::made::{MAX_FORMS, Made, RETENTION};
 use super::memory::{MemoryForms, MemoryTurn};
 use super::text;
@@ -193,8 +193,4 @@ impl Drop for TurnName {
             let _: Result<(), Unavailable> = redis.hold(&nonce, &request, Duration::ZERO).await;
         });
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation, cmd};
 
-use super::super::redis::{Link, Unavailable};
+use super::super::redis::{Link, Unavailable, millis};
 use super::limits::{MAX_BYTES, MAX_DRAFTS, MAX_PER_AUTHOR, RETENTION};
 use crate::domain::{MessageText, RoomId, SiteTime, UserId};
 
@@ -47,7 +47,7 @@ impl SharedDrafts {
         call.arg(author.0).arg(room.0).arg(text.as_str());
         call.arg(now.plus(RETENTION).0);
         call.arg(MAX_PER_AUTHOR).arg(MAX_DRAFTS).arg(MAX_BYTES);
-        call.arg(u64::try_from(KEY_STAYS.as_millis()).unwrap_or(u64::MAX));
+        call.arg(millis(KEY_STAYS));
         self.link.script(&call).await
     }
 

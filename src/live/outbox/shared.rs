@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::super::marks::{ReadMark, encode};
-use super::super::redis::{Link, Unavailable};
+use super::super::redis::{Link, Unavailable, millis};
 use super::ticket::Ticket;
 use crate::clock::Clock;
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
@@ -212,8 +212,4 @@ impl SharedOutbox {
     fn batch(&self) -> MutexGuard<'_, Batch> {
         self.batch.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

@@ -15,7 +15,7 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::checks::{self, Refused};
 use super::keys::Keys;
-use super::link::{Link, Open, Session, is_cut};
+use super::link::{Link, Open, Session, is_cut, millis};
 use crate::clock::{Clock, SiteClock};
 use crate::config::{Persistence, RedisConfig, RedisUrl};
 use crate::domain::SiteTime;
@@ -262,7 +262,7 @@ impl Driver {
             mut stream,
         } = connected;
         let link = Arc::clone(&self.link);
-        let limit = u64::try_from(link.timeout().as_millis()).unwrap_or(u64::MAX);
+        let limit = millis(link.timeout());
         let mut ticks = interval(BEAT);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let broken = link.broken(session);

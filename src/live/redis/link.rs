@@ -224,7 +224,7 @@ impl Link {
 
     /// Returns the time by the link's stopwatch, in milliseconds.
     pub(super) fn time(&self) -> u64 {
-        u64::try_from(self.stopwatch.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.stopwatch.elapsed())
     }
 
     /// Begins a session that has heard everything since `time`.
@@ -292,4 +292,9 @@ pub(super) fn is_cut(error: &RedisError) -> bool {
         || error.is_connection_dropped()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
+}
+
+/// Returns a span in milliseconds, as Redis takes it.
+pub(in crate::live) fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

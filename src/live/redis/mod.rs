@@ -22,6 +22,7 @@ mod link;
 pub use checks::Refused;
 pub use driver::{Driver, LinkError};
 pub use keys::Keys;
+pub(super) use link::millis;
 pub use link::{Handler, Link, LinkState, Session, Unavailable};
 
 #[cfg(test)]
