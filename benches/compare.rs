@@ -13,14 +13,16 @@ use crate::wrk::{Action, CONNECTIONS, Load, Round};
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(2);
 
-/// The room that people read, the one with a new message, and the one that they write in.
+/// The room that people read.
 const READ: i64 = 1;
-const NEWS: i64 = 2;
-const WRITTEN: i64 = 3;
 /// The number of public rooms: one full page. People are in all of them.
 const ROOMS: usize = 50;
 /// The room of those who are in one room only.
 const ALONE: i64 = 51;
+/// The room that is written in, and the one with a new message. Nobody else is in them, because a poll says which of
+/// the reader's other rooms have news.
+const WRITTEN: i64 = 52;
+const NEWS: i64 = 53;
 /// The number of messages in the rooms that are read: one full page.
 const MESSAGES: usize = 100;
 /// The default maximum of messages in a room.
@@ -47,8 +49,12 @@ pub struct Setup {
     /// The data of Mirage.
     pub dataset: Dataset,
     people: Vec<Person>,
+    /// As many people in the same rooms, and in the room with a new message.
+    informed: Vec<Person>,
     /// As many people, who are in one room only.
     alone: Vec<Person>,
+    /// As many people, who write.
+    writers: Vec<Person>,
     idle: String,
     idle_alone: String,
     news: String,
@@ -66,49 +72,60 @@ pub struct Bare {
 }
 
 impl Setup {
-    /// Starts Mirage with 32 people in 50 rooms, three of which have messages.
+    /// Starts Mirage with 64 people in 50 rooms, and rooms of their own for some of them.
     pub async fn new(plan: &Plan, environment: Environment) -> Self {
         let dataset = Dataset::new(&plan.folder.join("mirage")).await;
-        let people = dataset.add_people(1, CONNECTIONS).await;
-        dataset.add_rooms(1, ROOMS, &people).await;
-        let alone = dataset
-            .add_people(1 + CONNECTIONS as i64, CONNECTIONS)
-            .await;
+        let mut first = 1;
+        let mut people = async || {
+            let people = dataset.add_people(first, CONNECTIONS).await;
+            first += CONNECTIONS as i64;
+            people
+        };
+        let (readers, informed) = (people().await, people().await);
+        let (alone, writers) = (people().await, people().await);
+        let everywhere = [&readers[..], &informed].concat();
+        dataset.add_rooms(1, ROOMS, &everywhere).await;
         dataset.add_rooms(ALONE, 1, &alone).await;
+        dataset.add_rooms(WRITTEN, 1, &writers).await;
+        dataset.add_rooms(NEWS, 1, &informed).await;
         dataset.close().await;
         let mirage = Server::mirage(dataset.folder(), &[], environment).await;
         let mut to = Connection::open(&mirage.address)
             .await
             .expect("a connection");
         dataset
-            .send_messages(&mut to, READ, &people, MESSAGES)
+            .send_messages(&mut to, READ, &readers, MESSAGES)
             .await;
         dataset
-            .send_messages(&mut to, NEWS, &people, MESSAGES)
+            .send_messages(&mut to, NEWS, &informed, MESSAGES)
             .await;
-        dataset.send_messages(&mut to, WRITTEN, &people, FULL).await;
+        dataset
+            .send_messages(&mut to, WRITTEN, &writers, FULL)
+            .await;
         let cursor = async |to: &mut Connection, room: i64, person: &Person| {
             let page = Request::get(Purpose::Page, format!("/rooms/{room}"));
             let page = to.ask_plain(&page, &person.cookie).await.expect("a page");
             let cursor = page.between("data-cursor=\"", "\"").to_owned();
             (cursor, page)
         };
-        let (_, page) = cursor(&mut to, READ, &people[0]).await;
+        let (_, page) = cursor(&mut to, READ, &readers[0]).await;
         let style = page.between("<link rel=\"stylesheet\" href=\"", "\"");
         let script = page.between("<script src=\"", "\"");
         let assets = vec![style.to_owned(), script.to_owned()];
         // A poll looks again at the other rooms that changed up to a second before its cursor, and the same cursor is
         // sent again and again here.
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let (news, _) = cursor(&mut to, NEWS, &people[0]).await;
-        dataset.send_messages(&mut to, NEWS, &people, 1).await;
+        let (news, _) = cursor(&mut to, NEWS, &informed[0]).await;
+        dataset.send_messages(&mut to, NEWS, &informed, 1).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
-        let (idle, _) = cursor(&mut to, READ, &people[0]).await;
+        let (idle, _) = cursor(&mut to, READ, &readers[0]).await;
         let (idle_alone, _) = cursor(&mut to, ALONE, &alone[0]).await;
         Self {
             dataset,
-            people,
+            people: readers,
+            informed,
             alone,
+            writers,
             idle,
             idle_alone,
             news,
@@ -185,10 +202,11 @@ impl Setup {
         ];
         let mut found = Vec::new();
         for (name, target, status, action) in kinds {
-            let people = if name.ends_with("in one room") {
-                &self.alone
-            } else {
-                &self.people
+            let people = match name {
+                "idle poll, in one room" => &self.alone,
+                "poll, one new message" => &self.informed,
+                "send" => &self.writers,
+                _ => &self.people,
             };
             let load = Load { people, action };
             // The first requests fill the caches and mark people as present.
@@ -231,24 +249,33 @@ impl Setup {
     async fn check(&self) {
         let idle = format!("/rooms/{READ}/poll?after={}&wait=0", self.idle);
         let news = format!("/rooms/{NEWS}/poll?after={}&wait=0", self.news);
+        let reader = &self.people[0];
         let mut to = Connection::open(&self.mirage.address)
             .await
             .expect("a connection");
-        for (purpose, target, status, mark, count) in [
-            (Purpose::Fetch, idle, 204, MESSAGE, 0),
-            (Purpose::Fetch, news, 200, MESSAGE, 1),
+        for (person, purpose, target, status, mark, count) in [
+            (reader, Purpose::Fetch, idle, 204, MESSAGE, 0),
+            (&self.informed[0], Purpose::Fetch, news, 200, MESSAGE, 1),
             (
+                reader,
                 Purpose::Page,
                 format!("/rooms/{READ}"),
                 200,
                 MESSAGE,
                 MESSAGES,
             ),
-            (Purpose::Page, "/rooms".to_owned(), 200, LISTED_ROOM, ROOMS),
+            (
+                reader,
+                Purpose::Page,
+                "/rooms".to_owned(),
+                200,
+                LISTED_ROOM,
+                ROOMS,
+            ),
         ] {
             let request = Request::get(purpose, target);
             let answer = to
-                .ask_plain(&request, &self.people[0].cookie)
+                .ask_plain(&request, &person.cookie)
                 .await
                 .expect("an answer");
             let found = (answer.status.as_u16(), answer.text().matches(mark).count());
