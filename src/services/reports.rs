@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use super::rooms::{self, Access};
-use super::site_moderation;
+use super::site_moderation::{self, Acted, Actor, Subject};
 use crate::core::{Core, Fault};
 use crate::domain::{MessageId, Reason, Role, RoomId, UserId};
 use crate::live::messages::{Message, Report, Reported};
@@ -178,36 +178,34 @@ async fn for_operators(
     Ok(open.collect())
 }
 
-/// Closes the report of a message for an operator, by id and name, and writes it to the log.
+/// Closes the report of a message for the operator `actor`, which is an act as each other ([`site_moderation`]) except
+/// that it asks for no password.
 ///
 /// Does nothing if there is no such report, or none that the operator may see. Callers check that they are an operator.
 ///
 /// # Errors
 /// When the database fails.
 pub async fn close_for_operators(
-    core: &Core,
-    (operator_id, operator): (UserId, &str),
+    core: &Arc<Core>,
+    actor: Actor,
     (room, message): (RoomId, MessageId),
 ) -> Result<(), Fault> {
-    let now = core.clock.site_time();
-    let reports = core.messages.reports(room, now).await;
-    let open = for_operators(core, operator_id, room, reports).await?;
-    let is_it = |open: &&OperatorsReport| open.report.message.id == message;
-    let Some(found) = open.iter().find(is_it) else {
-        return Ok(());
+    let (core, operator) = (Arc::clone(core), actor.id);
+    let close = async move {
+        let now = core.clock.site_time();
+        let reports = core.messages.reports(room, now).await;
+        let open = for_operators(&core, operator, room, reports).await?;
+        let is_it = |open: &&OperatorsReport| open.report.message.id == message;
+        let Some(found) = open.iter().find(is_it) else {
+            return Ok(Acted::Done(None));
+        };
+        core.messages.close_report(room, message, now).await;
+        let reported = &found.report.message;
+        let author = (reported.author, Arc::clone(&reported.author_name));
+        let room = (room, found.room.name.clone());
+        Ok(Acted::Done(Some(Subject::Report(author, room))))
     };
-    core.messages.close_report(room, message, now).await;
-    let author = &found.report.message;
-    tracing::info!(
-        act = "close-report",
-        operator_id = operator_id.0,
-        operator,
-        person_id = author.author.0,
-        person = &*author.author_name,
-        room_id = room.0,
-        room = found.room.name.as_str(),
-        "operator act"
-    );
+    site_moderation::logged(actor, "close-report", close).await?;
     Ok(())
 }
 

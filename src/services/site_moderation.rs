@@ -123,9 +123,28 @@ pub async fn people(core: &Core, search: &str, page: u64) -> Result<Listed<Perso
 /// # Errors
 /// When the database fails.
 pub async fn person(core: &Core, id: UserId) -> Result<Option<Person>, Fault> {
-    let Some(row) = user::Entity::find_by_id(id).one(&core.database).await? else {
-        return Ok(None);
-    };
+    match user::Entity::find_by_id(id).one(&core.database).await? {
+        Some(row) => Ok(Some(with_counts(core, row).await?)),
+        None => Ok(None),
+    }
+}
+
+/// Returns the person with this id, before an act about them that the operator has not confirmed yet. Refuses whom the
+/// act itself would refuse.
+///
+/// # Errors
+/// When the database fails.
+pub async fn person_to_act_on(core: &Core, id: UserId) -> Result<Acted<Person>, Fault> {
+    Ok(match subject(&core.database, id).await? {
+        Acted::Done(row) => Acted::Done(with_counts(core, row).await?),
+        Acted::NotAllowed => Acted::NotAllowed,
+        Acted::Gone => Acted::Gone,
+        Acted::IsOperator => Acted::IsOperator,
+    })
+}
+
+async fn with_counts(core: &Core, row: user::Model) -> Result<Person, Fault> {
+    let id = row.id;
     let memberships = room_member::Entity::find().filter(room_member::Column::UserId.eq(id));
     let rooms = memberships.count(&core.database).await?;
     let valid = session::Entity::find()
@@ -133,7 +152,7 @@ pub async fn person(core: &Core, id: UserId) -> Result<Option<Person>, Fault> {
         .filter(sessions::is_valid(core.clock.now()));
     let sessions = valid.count(&core.database).await?;
     let of = |count| HashMap::from([(id, count)]);
-    Ok(Some(seen(row, &of(rooms), &of(sessions))))
+    Ok(seen(row, &of(rooms), &of(sessions)))
 }
 
 fn seen(row: user::Model, rooms: &HashMap<UserId, u64>, sessions: &HashMap<UserId, u64>) -> Person {
@@ -288,24 +307,24 @@ where
 /// An operator who has just given their password.
 #[derive(Debug, Clone)]
 pub struct Confirmed {
-    id: UserId,
-    name: Arc<str>,
+    actor: Actor,
     /// The hash that the password was verified against.
     hash: String,
 }
 
-/// Returns proof that the operator `id`, whose name is `name`, has given their password, if it is right. Callers count
-/// an attempt at the password first.
+/// Returns proof that the operator `actor` has given their password, if it is right. Callers count an attempt at the
+/// password first.
 ///
 /// # Errors
 /// When the database or the password hashing fails.
 pub async fn confirm(
     core: &Core,
-    (id, name): (UserId, Arc<str>),
+    actor: Actor,
     password: PlainPassword,
 ) -> Result<Option<Confirmed>, Fault> {
+    let id = actor.id;
     let hash = accounts::verified_hash(core, Requester::Person(id), id, password).await?;
-    Ok(hash.map(|hash| Confirmed { id, name, hash }))
+    Ok(hash.map(|hash| Confirmed { actor, hash }))
 }
 
 /// The outcome of an operator's act.
@@ -509,12 +528,13 @@ async fn note(core: &Core, turn: &Turn, person: Option<UserId>, acted: &Acted<To
     }
 }
 
-/// Returns the person with this id, if there is one and they are not an operator.
+/// Returns the person with this id, if there is one and they are not an operator: operators have no power over each
+/// other.
 async fn subject(
-    transaction: &DatabaseTransaction,
+    database: &impl ConnectionTrait,
     person: UserId,
 ) -> Result<Acted<user::Model>, Fault> {
-    let row = user::Entity::find_by_id(person).one(transaction).await?;
+    let row = user::Entity::find_by_id(person).one(database).await?;
     Ok(match row {
         None => Acted::Gone,
         Some(row) if row.is_operator => Acted::IsOperator,
@@ -523,9 +543,14 @@ async fn subject(
 }
 
 /// Whom or what an act was about, for the log.
-enum Subject {
+pub(super) enum Subject {
+    /// A person.
     Person(UserId, String),
+    /// A room.
     Room(RoomId, String),
+    /// The report of a message: its author, and the room.
+    Report((UserId, Arc<str>), (RoomId, String)),
+    /// The whole site.
     Site,
 }
 
@@ -538,53 +563,76 @@ impl Subject {
 impl Confirmed {
     /// Returns whether the operator still is one, with the same password.
     async fn may_act(&self, transaction: &DatabaseTransaction) -> Result<bool, Fault> {
-        Ok(holds_role(transaction, self.id).await?
-            && accounts::has_hash(transaction, self.id, &self.hash).await?)
-    }
-
-    /// Writes an act that is committed to the log.
-    fn log(&self, act: &'static str, subject: &Subject) {
-        let (operator_id, operator) = (self.id.0, &*self.name);
-        match subject {
-            Subject::Person(id, name) => {
-                let (person_id, person) = (id.0, name.as_str());
-                tracing::info!(
-                    act,
-                    operator_id,
-                    operator,
-                    person_id,
-                    person,
-                    "operator act"
-                );
-            }
-            Subject::Room(id, name) => {
-                let (room_id, room) = (id.0, name.as_str());
-                tracing::info!(act, operator_id, operator, room_id, room, "operator act");
-            }
-            Subject::Site => tracing::info!(act, operator_id, operator, "operator act"),
-        }
+        let id = self.actor.id;
+        Ok(holds_role(transaction, id).await?
+            && accounts::has_hash(transaction, id, &self.hash).await?)
     }
 }
 
-/// Carries out an operator's act in one transaction, and writes it to the log if it changed anything: if `work` commits,
-/// it says whom or what the act was about. Runs to completion, log line included, even if the client hangs up.
+/// An operator, by id and name, for the log.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// The operator's id.
+    pub id: UserId,
+    /// The operator's name.
+    pub name: Arc<str>,
+}
+
+impl Actor {
+    /// Writes an act to the log.
+    fn log(&self, act: &'static str, subject: &Subject) {
+        let (person, room) = match subject {
+            Subject::Person(id, name) => (Some((id, name.as_str())), None),
+            Subject::Room(id, name) => (None, Some((id, name.as_str()))),
+            Subject::Report((author, name), (room, room_name)) => {
+                (Some((author, &**name)), Some((room, room_name.as_str())))
+            }
+            Subject::Site => (None, None),
+        };
+        // A field without a value is not written.
+        tracing::info!(
+            act,
+            operator_id = self.id.0,
+            operator = &*self.name,
+            person_id = person.map(|(id, _)| id.0),
+            person = person.map(|(_, name)| name),
+            room_id = room.map(|(id, _)| id.0),
+            room = room.map(|(_, name)| name),
+            "operator act"
+        );
+    }
+}
+
+/// Carries out an operator's act in one transaction, if the operator still may.
 async fn carry_out(
     core: &Arc<Core>,
-    actor: &Confirmed,
+    confirmed: &Confirmed,
     act: &'static str,
     work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<Acted<Option<Subject>>>, Fault>
     + 'static,
 ) -> Result<Acted, Fault> {
-    let (core, actor) = (Arc::clone(core), actor.clone());
-    run_to_completion(async move {
-        let checked = actor.clone();
-        let acted = core.change(async move |transaction| {
+    let (core, checked) = (Arc::clone(core), confirmed.clone());
+    let change = async move {
+        core.change(async move |transaction| {
             if !checked.may_act(transaction).await? {
                 return Ok(RollBack(Acted::NotAllowed));
             }
             work(transaction).await
-        });
-        let acted = acted.await?;
+        })
+        .await
+    };
+    logged(confirmed.actor.clone(), act, change).await
+}
+
+/// The one way of every act: does `work`, and writes the act to the log if it changed anything, which `work` says by
+/// whom or what the act was about. Runs to completion, log line included, even if the client hangs up.
+pub(super) async fn logged(
+    actor: Actor,
+    act: &'static str,
+    work: impl Future<Output = Result<Acted<Option<Subject>>, Fault>> + 'static,
+) -> Result<Acted, Fault> {
+    run_to_completion(async move {
+        let acted = work.await?;
         if let Acted::Done(Some(subject)) = &acted {
             actor.log(act, subject);
         }

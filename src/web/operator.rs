@@ -1,11 +1,12 @@
 //! The extractors for pages of operators. Everybody else is told that there is no such page.
 
 use std::pin::Pin;
+use std::sync::Arc;
 
 use actix_web::dev::Payload;
 use actix_web::{FromRequest, HttpRequest};
 
-use crate::services::site_moderation;
+use crate::services::site_moderation::{self, Actor};
 use crate::web::error::AppError;
 use crate::web::forms::{Fields, OwnForm};
 use crate::web::session::CurrentUser;
@@ -21,6 +22,15 @@ pub struct OperatorForm<T> {
     pub operator: CurrentUser,
     /// The form.
     pub form: OwnForm<T>,
+}
+
+/// Returns the operator, as acts know them.
+#[must_use]
+pub fn actor(operator: &CurrentUser) -> Actor {
+    Actor {
+        id: operator.user_id,
+        name: Arc::clone(&operator.user_name),
+    }
 }
 
 type ExtractFuture<T> = Pin<Box<dyn Future<Output = Result<T, actix_web::Error>>>>;

@@ -12,7 +12,6 @@ use serde::Deserialize;
 use crate::config::SignUp;
 use crate::domain::{PlainPassword, Reason, RoomId, UserId, Username};
 use crate::live::done_forms::Turn;
-use crate::services::operators::Standing;
 use crate::services::site_moderation::{self, Acted};
 use crate::urls::{register_url, reset_url, site_person_done_url, site_person_url, site_room_url};
 use crate::web::answers::{end_once, html, html_with, or_retry_form, see_other};
@@ -20,7 +19,7 @@ use crate::web::error::{AppError, PageResult};
 use crate::web::forms::{Fields, Problems};
 use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
-use crate::web::operator::{Operator, OperatorForm};
+use crate::web::operator::{Operator, OperatorForm, actor};
 use crate::web::session::CurrentUser;
 use crate::web::state::{WebState, absolute_url};
 
@@ -263,7 +262,7 @@ impl<'a> Asked<'a> {
         }
         let name = Username::parse(&self.operator.user_name).ok();
         count_password_attempt(self.state, request, name.as_ref()).await?;
-        let actor = (self.operator.user_id, Arc::clone(&self.operator.user_name));
+        let actor = actor(self.operator);
         let password = PlainPassword::typed(&self.form.password);
         let confirmed = site_moderation::confirm(&self.state.core, actor, password).await?;
         let Some(actor) = confirmed else {
@@ -344,11 +343,7 @@ async fn subject(state: &WebState, target: Target) -> Result<Subject, AppError> 
         Target {
             person: Some(id), ..
         } => {
-            let person = site_moderation::person(&state.core, id).await?;
-            let person = person.ok_or(AppError::NotFound)?;
-            if person.standing == Standing::Operator {
-                return Err(AppError::IsOperator);
-            }
+            let person = done(site_moderation::person_to_act_on(&state.core, id).await?)?;
             Ok(Subject {
                 name: Some(person.name),
                 suspension: person.suspension.map(|(_, reason)| reason),

@@ -7,7 +7,7 @@ use crate::services::reports;
 use crate::web::answers::see_other;
 use crate::web::error::PageResult;
 use crate::web::forms::EmptyForm;
-use crate::web::operator::OperatorForm;
+use crate::web::operator::{OperatorForm, actor};
 use crate::web::state::WebState;
 
 /// Closes the report. **Who:** operators, except for reports of their own messages. **Answers:** 303 to the reports, even
@@ -19,7 +19,6 @@ pub async fn submit(
 ) -> PageResult {
     let operator = &sent.operator;
     state.core.limits.change(operator.user_id).await?;
-    let actor = (operator.user_id, &*operator.user_name);
-    reports::close_for_operators(&state.core, actor, *address).await?;
+    reports::close_for_operators(&state.core, actor(operator), *address).await?;
     Ok(see_other("/site/reports?done=closed"))
 }
