@@ -47,6 +47,72 @@ impl TimeSum {
     }
 }
 
+/// The upper bounds of a histogram's buckets, in microseconds, each with its text in seconds.
+pub type Bounds<const N: usize> = [(u64, &'static str); N];
+
+/// Counts of times by their length.
+#[derive(Debug)]
+pub struct Histogram<const N: usize> {
+    bounds: &'static Bounds<N>,
+    /// In the order of the bounds, each without those of smaller bounds.
+    buckets: [Counter; N],
+    /// Those that are longer than all bounds.
+    longer: Counter,
+    sum: TimeSum,
+}
+
+impl<const N: usize> Histogram<N> {
+    /// Creates a histogram with these bounds, the smallest first.
+    #[must_use]
+    pub fn new(bounds: &'static Bounds<N>) -> Self {
+        Self {
+            bounds,
+            buckets: std::array::from_fn(|_| Counter::default()),
+            longer: Counter::default(),
+            sum: TimeSum::default(),
+        }
+    }
+
+    /// Counts a time.
+    pub fn observe(&self, time: Duration) {
+        let micros = u64::try_from(time.as_micros()).unwrap_or(u64::MAX);
+        let mut buckets = self.bounds.iter().zip(&self.buckets);
+        let bucket = buckets.find(|((bound, _), _)| micros <= *bound);
+        bucket
+            .map_or(&self.longer, |(_, bucket)| bucket)
+            .increment();
+        self.sum.0.add(micros);
+    }
+
+    /// Returns how many times were counted.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        let buckets: u64 = self.buckets.iter().map(Counter::get).sum();
+        buckets + self.longer.get()
+    }
+
+    /// Writes the samples of the metric `name`, each with these labels.
+    pub fn write<const LABELS: usize>(
+        &self,
+        text: &mut Exposition,
+        name: &str,
+        labels: [(&str, &str); LABELS],
+    ) {
+        let bucket = format!("{name}_bucket");
+        let mut within = 0;
+        for ((_, bound), counter) in self.bounds.iter().zip(&self.buckets) {
+            within += counter.get();
+            text.sample(&bucket, &[&labels[..], &[("le", bound)]].concat(), within);
+        }
+        within += self.longer.get();
+        text.sample(&bucket, &[&labels[..], &[("le", "+Inf")]].concat(), within);
+        let sum = self.sum.get().as_secs_f64();
+        text.sample(&format!("{name}_sum"), &labels, sum);
+        // Not counted again, because times are counted meanwhile.
+        text.sample(&format!("{name}_count"), &labels, within);
+    }
+}
+
 /// What the values of a metric mean to Prometheus.
 #[derive(Debug, Clone, Copy)]
 pub enum Kind {
@@ -117,5 +183,25 @@ mod tests {
                      tea_cups_total{kind=\"green\",pot=\"1\"} 3\n\
                      # HELP tea_seconds Age of the tea.\n# TYPE tea_seconds gauge\ntea_seconds 1.5\n";
         assert_eq!(text.into_text(), lines);
+    }
+
+    #[test]
+    fn a_bucket_counts_everything_up_to_its_bound() {
+        let histogram = Histogram::new(&[(1_000, "0.001"), (2_500, "0.0025"), (5_000, "0.005")]);
+        for micros in [900, 1_000, 1_001, 60_000_000] {
+            histogram.observe(Duration::from_micros(micros));
+        }
+        let mut text = Exposition::default();
+
+        histogram.write(&mut text, "tea_seconds", [("pot", "1")]);
+
+        let lines = "tea_seconds_bucket{pot=\"1\",le=\"0.001\"} 2\n\
+                     tea_seconds_bucket{pot=\"1\",le=\"0.0025\"} 3\n\
+                     tea_seconds_bucket{pot=\"1\",le=\"0.005\"} 3\n\
+                     tea_seconds_bucket{pot=\"1\",le=\"+Inf\"} 4\n\
+                     tea_seconds_sum{pot=\"1\"} 60.002901\n\
+                     tea_seconds_count{pot=\"1\"} 4\n";
+        assert_eq!(text.into_text(), lines);
+        assert_eq!(histogram.count(), 4);
     }
 }

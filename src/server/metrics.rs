@@ -63,6 +63,7 @@ async fn show(sources: Data<Sources>) -> HttpResponse {
     write_limits(&mut text, &sources.core);
     write_passwords(&mut text, &sources.core);
     write_database(&mut text, &sources.core);
+    write_redis(&mut text, &sources.core);
     HttpResponse::Ok()
         .content_type(CONTENT_TYPE)
         .body(text.into_text())
@@ -230,4 +231,17 @@ fn write_database(text: &mut Exposition, core: &Core) {
         "Time since all changes of other processes were last known.",
         core.feed_lag().as_secs_f64(),
     );
+}
+
+fn write_redis(text: &mut Exposition, core: &Core) {
+    let Some(link) = &core.redis else {
+        return;
+    };
+    text.single(
+        "mirage_redis_up",
+        Kind::Gauge,
+        "1 while Redis answers, and 0 otherwise.",
+        u8::from(link.session().is_some()),
+    );
+    link.trips().write(text);
 }

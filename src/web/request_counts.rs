@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use actix_web::http::{Method, StatusCode};
 
-use crate::metrics::{Counter, Exposition, Kind, TimeSum};
+use crate::metrics::{Bounds, Counter, Exposition, Histogram, Kind};
 
 /// The route of requests that match none.
 const NO_ROUTE: &str = "none";
@@ -16,9 +16,8 @@ const STATUSES: [u16; 23] = [
     200, 204, 206, 303, 304, 308, 400, 401, 403, 404, 405, 408, 409, 410, 413, 414, 416, 422, 429,
     431, 500, 503, 0,
 ];
-/// The upper bounds of the histogram's buckets, in microseconds, with the text of each in seconds. Pages take
-/// milliseconds, passwords tenths of a second, and waiting polls up to `--poll-wait`.
-const BUCKETS: [(u128, &str); 12] = [
+/// Pages take milliseconds, passwords tenths of a second, and waiting polls up to `--poll-wait`.
+const BOUNDS: Bounds<12> = [
     (500, "0.0005"),
     (1_000, "0.001"),
     (2_500, "0.0025"),
@@ -44,13 +43,10 @@ pub struct RequestCounts {
 struct RouteCounts([MethodCounts; METHODS.len()]);
 
 /// The requests of one route and method.
-#[derive(Default)]
 struct MethodCounts {
     /// In the order of [`STATUSES`].
     statuses: [Counter; STATUSES.len()],
-    /// In the order of [`BUCKETS`], each without those of smaller bounds.
-    buckets: [Counter; BUCKETS.len()],
-    duration: TimeSum,
+    durations: Histogram<{ BOUNDS.len() }>,
 }
 
 impl RequestCounts {
@@ -106,7 +102,8 @@ impl RequestCounts {
             "Time from a request's head to its answer's, which includes the waiting of polls.";
         text.metric(name, Kind::Histogram, help);
         for (route, method, counts) in self.requested() {
-            counts.write_durations(text, name, [("route", route), ("method", method)]);
+            let labels = [("route", route), ("method", method)];
+            counts.durations.write(text, name, labels);
         }
     }
 
@@ -117,9 +114,18 @@ impl RequestCounts {
         routes.into_iter().flat_map(|(route, counts)| {
             let methods = METHODS.into_iter().zip(&counts.0);
             methods
-                .filter(|(_, counts)| counts.total() > 0)
+                .filter(|(_, counts)| counts.durations.count() > 0)
                 .map(move |(method, counts)| (route, method, counts))
         })
+    }
+}
+
+impl Default for MethodCounts {
+    fn default() -> Self {
+        Self {
+            statuses: std::array::from_fn(|_| Counter::default()),
+            durations: Histogram::new(&BOUNDS),
+        }
     }
 }
 
@@ -131,36 +137,7 @@ impl MethodCounts {
         if let Some((_, counter)) = listed.or_else(|| statuses.last()) {
             counter.increment();
         }
-        let micros = duration.as_micros();
-        let mut buckets = BUCKETS.iter().zip(&self.buckets);
-        if let Some((_, counter)) = buckets.find(|((bound, _), _)| micros <= *bound) {
-            counter.increment();
-        }
-        self.duration.add(duration);
-    }
-
-    fn total(&self) -> u64 {
-        self.statuses.iter().map(Counter::get).sum()
-    }
-
-    fn write_durations(
-        &self,
-        text: &mut Exposition,
-        name: &str,
-        [route, method]: [(&str, &str); 2],
-    ) {
-        let bucket = format!("{name}_bucket");
-        let mut within = 0;
-        for ((_, bound), counter) in BUCKETS.iter().zip(&self.buckets) {
-            within += counter.get();
-            text.sample(&bucket, &[route, method, ("le", bound)], within);
-        }
-        // Requests go on meanwhile, and no bucket may be larger than the last.
-        let total = self.total().max(within);
-        text.sample(&bucket, &[route, method, ("le", "+Inf")], total);
-        let sum = self.duration.get().as_secs_f64();
-        text.sample(&format!("{name}_sum"), &[route, method], sum);
-        text.sample(&format!("{name}_count"), &[route, method], total);
+        self.durations.observe(duration);
     }
 }
 
@@ -199,27 +176,5 @@ mod tests {
             assert!(text.contains(&format!("{sample}\n")), "{sample} in\n{text}");
         }
         assert!(!text.contains("/login"), "{text}");
-    }
-
-    #[test]
-    fn a_bucket_counts_everything_up_to_its_bound() {
-        let counts = RequestCounts::new(["/login"].into_iter());
-        for millis in [1, 2, 60_000] {
-            let duration = Duration::from_millis(millis);
-            counts.count(Some("/login"), &Method::GET, StatusCode::OK, duration);
-        }
-
-        let text = written(&counts);
-
-        for (bound, within) in [
-            ("0.0005", 0),
-            ("0.001", 1),
-            ("0.0025", 2),
-            ("30", 2),
-            ("+Inf", 3),
-        ] {
-            let sample = format!(r#"le="{bound}"}} {within}"#);
-            assert!(text.contains(&sample), "{sample} in\n{text}");
-        }
     }
 }

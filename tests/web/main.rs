@@ -12,6 +12,7 @@
 )]
 
 mod postgres;
+mod redis_server;
 mod support;
 
 mod about;

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::Path;
 
 use crate::program::Running;
+use crate::redis_server::RedisServer;
 use crate::support::{Browser, PASSWORD};
 
 /// Starts a server with metrics, and returns it with their URL.
@@ -36,8 +37,12 @@ fn value(text: &str, sample: &str) -> f64 {
 
 /// A site on which people sign up, talk, and are refused, and its metrics.
 async fn lively_site() -> (String, tempfile::TempDir, Running, String) {
+    lively_site_with(&[]).await
+}
+
+async fn lively_site_with(flags: &[&str]) -> (String, tempfile::TempDir, Running, String) {
     let folder = tempfile::tempdir().unwrap();
-    let (running, url) = start(folder.path(), &["--max-messages=2"]);
+    let (running, url) = start(folder.path(), &[&["--max-messages=2"], flags].concat());
     let ada = running.browser.clone();
     let form = [("name", "ada"), ("password", PASSWORD)];
     ada.post("/register", &form).await.assert_status(303);
@@ -186,6 +191,52 @@ async fn a_waiting_poll_is_counted_while_it_waits() {
     running.stop("-TERM");
 }
 
+#[actix_web::test]
+async fn round_trips_to_redis_are_counted_with_their_time_and_errors() {
+    let mut redis = RedisServer::start();
+    let flags = [&*redis.flag(), "--link-timeout=500ms"];
+    let (text, _folder, running, url) = lively_site_with(&flags).await;
+    let name = "mirage_redis_round_trip_duration_seconds";
+
+    assert_eq!(value(&text, "mirage_redis_up"), 1.0);
+    // Each of the sign-ups, messages and attempts to sign in is counted towards a limit there.
+    let trips = value(&text, &format!("{name}_count"));
+    assert!(trips > 10.0, "{trips}");
+    assert!(value(&text, &format!("{name}_sum")) > 0.0);
+    assert_eq!(
+        value(&text, &format!(r#"{name}_bucket{{le="+Inf"}}"#)),
+        trips
+    );
+    for reason in ["unanswered", "refused", "unsent"] {
+        let sample = format!(r#"mirage_redis_errors_total{{reason="{reason}"}}"#);
+        assert_eq!(value(&text, &sample), 0.0, "{sample}");
+    }
+
+    redis.kill();
+    let stranger = Browser::new(&running.browser.address);
+    let form = [("name", "ada"), ("password", PASSWORD)];
+    while stranger.post("/login", &form).await.status != 503 {}
+
+    let text = scrape(&url).await;
+    assert_eq!(value(&text, "mirage_redis_up"), 0.0);
+    let errors = |reason: &str| {
+        value(
+            &text,
+            &format!(r#"mirage_redis_errors_total{{reason="{reason}"}}"#),
+        )
+    };
+    assert!(errors("unanswered") + errors("unsent") >= 1.0, "{text}");
+    running.stop("-TERM");
+}
+
+#[actix_web::test]
+async fn a_server_without_redis_has_no_metrics_of_it() {
+    let (text, _folder, running, _) = lively_site().await;
+    running.stop("-TERM");
+
+    assert!(!text.contains("redis"), "{text}");
+}
+
 /// The metrics that a file names.
 fn named_in(file: &str) -> BTreeSet<String> {
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
@@ -199,7 +250,8 @@ fn named_in(file: &str) -> BTreeSet<String> {
 
 #[actix_web::test]
 async fn every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape() {
-    let (text, _folder, running, _) = lively_site().await;
+    let redis = RedisServer::start();
+    let (text, _folder, running, _) = lively_site_with(&[&redis.flag()]).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let scraped: BTreeSet<_> = lines
         .map(|line| line.split(['{', ' ']).next().unwrap())
@@ -218,7 +270,8 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape() {
 
 #[actix_web::test]
 async fn a_scrape_follows_the_conventions_of_prometheus() {
-    let (text, _folder, running, _) = lively_site().await;
+    let redis = RedisServer::start();
+    let (text, _folder, running, _) = lively_site_with(&[&redis.flag()]).await;
     running.stop("-TERM");
 
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {

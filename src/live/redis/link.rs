@@ -1,6 +1,7 @@
 //! Commands, scripts and channels of Redis.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,6 +12,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 
 use super::keys::Keys;
+use super::trips::Trips;
 use crate::clock::Stopwatch;
 
 /// Redis did not answer in time, or refused a command.
@@ -56,6 +58,8 @@ pub struct Link {
     state: watch::Sender<LinkState>,
     /// The number of the latest session in which a command failed as on a broken connection.
     broken: watch::Sender<u64>,
+    /// What was sent to Redis, for metrics.
+    trips: Trips,
 }
 
 /// The connections of the open session.
@@ -79,6 +83,7 @@ impl Link {
             channels: Mutex::new(HashMap::new()),
             state: watch::Sender::new(LinkState::Down),
             broken: watch::Sender::new(0),
+            trips: Trips::default(),
         }
     }
 
@@ -122,6 +127,12 @@ impl Link {
         timeout(left, is_ready).await.unwrap_or(Err(Unavailable))
     }
 
+    /// Returns what was sent to Redis, and how it went.
+    #[must_use]
+    pub fn trips(&self) -> &Trips {
+        &self.trips
+    }
+
     /// Returns the state of the link, and each later one.
     #[must_use]
     pub fn states(&self) -> watch::Receiver<LinkState> {
@@ -134,8 +145,8 @@ impl Link {
     /// When Redis does not answer in time, or refuses the command.
     pub async fn run<T: FromRedisValue>(&self, command: &Cmd) -> Result<T, Unavailable> {
         let mut open = self.open().await?;
-        let answer = command.query_async(&mut open.commands).await;
-        self.judge(open.session, answer)
+        self.trip(open.session, command.query_async(&mut open.commands))
+            .await
     }
 
     /// Sends several commands in one round trip. They are not one transaction.
@@ -144,8 +155,8 @@ impl Link {
     /// When Redis does not answer in time, or refuses one of the commands. The others may have been carried out.
     pub async fn run_all<T: FromRedisValue>(&self, commands: &Pipeline) -> Result<T, Unavailable> {
         let mut open = self.open().await?;
-        let answer = commands.query_async(&mut open.commands).await;
-        self.judge(open.session, answer)
+        self.trip(open.session, commands.query_async(&mut open.commands))
+            .await
     }
 
     /// Runs a script, which is sent only if Redis does not know it yet.
@@ -157,8 +168,8 @@ impl Link {
         script: &ScriptInvocation<'_>,
     ) -> Result<T, Unavailable> {
         let mut open = self.open().await?;
-        let answer = script.invoke_async(&mut open.commands).await;
-        self.judge(open.session, answer)
+        self.trip(open.session, script.invoke_async(&mut open.commands))
+            .await
     }
 
     /// Hears a channel from now on, in this session and all later ones. Returns the session in which the channel was
@@ -169,11 +180,11 @@ impl Link {
     pub async fn subscribe(&self, channel: &str, heard: Handler) -> Result<Session, Unavailable> {
         self.channels().insert(channel.to_owned(), heard);
         let mut open = self.open().await?;
-        let subscribed = timeout(self.timeout, open.sink.subscribe(channel)).await;
-        if !matches!(subscribed, Ok(Ok(()))) {
-            self.break_session(open.session);
-            return Err(Unavailable);
-        }
+        let subscribed = async {
+            let subscribed = timeout(self.timeout, open.sink.subscribe(channel)).await;
+            subscribed.unwrap_or_else(|_| Err(io::Error::from(io::ErrorKind::TimedOut).into()))
+        };
+        self.trip(open.session, subscribed).await?;
         Ok(open.session)
     }
 
@@ -189,13 +200,25 @@ impl Link {
     }
 
     async fn open(&self) -> Result<Open, Unavailable> {
-        let session = self.ready().await?;
-        let open = self.peek();
-        open.filter(|open| open.session == session)
-            .ok_or(Unavailable)
+        let open = match self.ready().await {
+            Ok(session) => self.peek().filter(|open| open.session == session),
+            Err(Unavailable) => None,
+        };
+        open.ok_or_else(|| {
+            self.trips.unsent.increment();
+            Unavailable
+        })
     }
 
-    fn judge<T>(&self, session: Session, answer: RedisResult<T>) -> Result<T, Unavailable> {
+    /// Waits for Redis's answer, and judges it.
+    async fn trip<T>(
+        &self,
+        session: Session,
+        answer: impl Future<Output = RedisResult<T>>,
+    ) -> Result<T, Unavailable> {
+        let taken = Stopwatch::start();
+        let answer = answer.await;
+        self.trips.count(taken.elapsed(), &answer);
         answer.map_err(|error| {
             if is_cut(&error) {
                 self.break_session(session);

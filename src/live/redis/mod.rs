@@ -3,6 +3,7 @@
 //! - [`Link`] sends commands and scripts, and hears channels. It proves itself alive four times a second.
 //! - [`Keys`] has the names of all keys and channels.
 //! - Before a connection is used, Redis is asked whether it could write anything to a disk ([`LinkError`]).
+//! - [`Trips`] has counts of what was sent, for metrics.
 //!
 //! # How to use it
 //!
@@ -18,12 +19,14 @@ mod checks;
 mod driver;
 mod keys;
 mod link;
+mod trips;
 
 pub use checks::Refused;
-pub use driver::{Driver, LinkError};
+pub use driver::{Driver, LinkError, ask};
 pub use keys::Keys;
 pub(super) use link::millis;
 pub use link::{Handler, Link, LinkState, Session, Unavailable};
+pub use trips::Trips;
 
 #[cfg(test)]
 pub(crate) mod test_redis;

@@ -1,0 +1,84 @@
+//! Redis servers for tests, in temporary folders on free ports.
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::process::{Child, Command, Stdio};
+
+use tempfile::TempDir;
+
+/// A Redis that Mirage accepts, unless it was started with other settings. Killed when this value is dropped.
+pub struct RedisServer {
+    port: u16,
+    server: Child,
+    _folder: TempDir,
+}
+
+impl RedisServer {
+    /// Starts a server.
+    pub fn start() -> Self {
+        Self::with(&[])
+    }
+
+    /// Starts a server with these settings, such as `--save`.
+    pub fn with(settings: &[&str]) -> Self {
+        // Another process may take a free port before the server does.
+        for _ in 0..10 {
+            let folder = tempfile::tempdir().unwrap();
+            let port = free_port();
+            if let Some(server) = spawn(port, &folder, settings) {
+                return Self {
+                    port,
+                    server,
+                    _folder: folder,
+                };
+            }
+        }
+        panic!("redis-server {settings:?} does not start");
+    }
+
+    /// The URL of this server, as a setting.
+    pub fn flag(&self) -> String {
+        format!("--redis-url=redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Kills the server.
+    pub fn kill(&mut self) {
+        drop(self.server.kill());
+        self.server.wait().unwrap();
+    }
+}
+
+impl Drop for RedisServer {
+    fn drop(&mut self) {
+        self.kill();
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.local_addr().unwrap().port()
+}
+
+/// Starts a server, and returns it when it accepts connections.
+fn spawn(port: u16, folder: &TempDir, settings: &[&str]) -> Option<Child> {
+    let mut server = Command::new("redis-server")
+        .args(["--port", &port.to_string()])
+        .args(["--bind", "127.0.0.1", "--logfile", ""])
+        .args(["--save", "", "--appendonly", "no"])
+        .args(["--slowlog-log-slower-than", "-1"])
+        .args(["--maxmemory-policy", "noeviction"])
+        .arg("--dir")
+        .arg(folder.path())
+        .args(settings)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
+    for line in lines.map_while(Result::ok) {
+        if line.contains("Ready to accept connections") {
+            return Some(server);
+        }
+    }
+    server.wait().unwrap();
+    None
+}
