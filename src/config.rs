@@ -37,7 +37,8 @@ pub enum Command {
     /// Run the server. This is also what `mirage` does without a command
     Serve(Box<Config>),
 
-    /// Try the settings, the database, the secret file, the assets and the address, and say what is wrong or risky
+    /// Try the settings, the database, Redis, the secret file, the assets and the address, and say what is wrong or
+    /// risky
     ///
     /// Changes nothing, and works whether or not the server runs. Prints one line for each thing tried, which begins
     /// with ok, risk or error. The exit code is 1 if there is an error. With another `--database-url`, also

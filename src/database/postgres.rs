@@ -97,11 +97,9 @@ pub(super) async fn applied_migrations(
     options: &PgConnectOptions,
     url: &str,
 ) -> Result<Vec<String>, OpenError> {
-    connect(options, url)
-        .await?
-        .close()
-        .await
-        .map_err(failed(url))?;
+    let mut connection = connect(options, url).await?;
+    check_encoding(&mut connection, url).await?;
+    connection.close().await.map_err(failed(url))?;
     let database = DatabaseConnection::from(pool(options, 1, READER_SETTINGS));
     let applied = schema::applied_migrations(&database).await;
     database.close().await.map_err(failed_query(url))?;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use migration::{Migrator, MigratorTrait};
+use rustix::fs::Access;
 use sea_orm::sqlx::Connection;
 use sea_orm::sqlx::sqlite::{
     SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous,
@@ -100,6 +101,24 @@ pub(super) async fn connect_read_only(url: &str) -> Result<DatabaseConnection, O
                 .busy_timeout(BUSY_TIMEOUT)
         });
     Database::connect(options).await.map_err(failed(url))
+}
+
+/// Returns why a server could not write to a database that exists, by its URL and the rights to its file and folder,
+/// beside which SQLite writes its log.
+pub(super) fn refused_write(url: &str) -> Option<String> {
+    if url.contains("mode=ro") {
+        return Some("its URL says mode=ro".to_owned());
+    }
+    let file = file_path(url).ok().flatten()?;
+    // A relative path without a folder is in this one.
+    let folder = match file.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    };
+    [file.as_path(), folder].into_iter().find_map(|path| {
+        let refused = rustix::fs::access(path, Access::WRITE_OK).err()?;
+        Some(format!("{}: {refused}", path.display()))
+    })
 }
 
 /// What a connection is for.

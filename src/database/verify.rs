@@ -4,14 +4,16 @@ use migration::{Migrator, MigratorTrait};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, DbErr, Statement, TryGetable};
 
 use super::connection::{self, OpenError};
-use super::schema;
-use crate::config::Storage;
+use super::{schema, sqlite};
+use crate::config::{DatabaseUrl, Storage};
 
 /// What was found in a database.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Examined {
     /// What is damaged, in the words of the database. Empty if nothing is.
     pub damages: Vec<String>,
+    /// Why a server could not write to the database, if it could not.
+    pub refused_write: Option<String>,
     /// How many migrations of this version are not applied yet.
     pub pending: usize,
     /// The number of accounts.
@@ -29,9 +31,23 @@ pub struct Examined {
 /// When the database cannot be opened or read, no server has created it yet, or a newer version of Mirage has migrated it.
 pub async fn examine(storage: &Storage) -> Result<Examined, OpenError> {
     let database = connection::open_to_examine(storage).await?;
-    let examined = read(&database, &storage.database_url.to_string()).await;
+    let mut examined = read(&database, &storage.database_url.to_string()).await;
+    if let Ok(examined) = &mut examined {
+        examined.refused_write = refused_write(&database, &storage.database_url).await;
+    }
     drop(database.close().await);
     examined
+}
+
+/// Returns why a server could not write, without writing.
+async fn refused_write(database: &DatabaseConnection, url: &DatabaseUrl) -> Option<String> {
+    match url {
+        DatabaseUrl::Sqlite(url) => sqlite::refused_write(url),
+        DatabaseUrl::Postgres(_) => {
+            let tried = schema::refuse_read_only(database).await;
+            tried.err().map(|error| error.to_string())
+        }
+    }
 }
 
 async fn read(database: &DatabaseConnection, url: &str) -> Result<Examined, OpenError> {
@@ -51,6 +67,7 @@ async fn read(database: &DatabaseConnection, url: &str) -> Result<Examined, Open
     let count = async |table| count(database, table).await.map_err(failed);
     Ok(Examined {
         damages,
+        refused_write: None,
         // All that are applied are known.
         pending: Migrator::migrations().len() - applied.len(),
         users: count("users").await?,

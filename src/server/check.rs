@@ -11,9 +11,11 @@ use rustix::process::Resource;
 
 use super::logging;
 use crate::cli::health;
-use crate::config::{Config, RedisUrl, Switch};
-use crate::database::connection::OpenError;
+use crate::config::{Config, Persistence, Switch};
+use crate::database::connection::{self, OpenError};
+use crate::database::feed::Origin;
 use crate::database::verify::{self, Examined};
+use crate::live::redis;
 use crate::security::secret::Secret;
 use crate::web::assets::Assets;
 use crate::web::pages::about;
@@ -74,8 +76,10 @@ pub async fn run(config: &Config) -> Report {
     let mut report = Report::default();
     report.tried(logging::filter(config), "the settings can be read");
     let database = verify::examine(&config.storage).await;
-    let is_new = matches!(database, Err(OpenError::Missing { .. }));
+    // Nobody is known to be signed in.
+    let is_new = database.is_err();
     check_database(&mut report, config, database);
+    check_notifications(&mut report, config).await;
     check_secret(&mut report, &config.secret_file, is_new);
     let assets = Assets::load(config.assets.as_deref());
     report.tried(
@@ -87,7 +91,7 @@ pub async fn run(config: &Config) -> Report {
     }
     check_address(&mut report, config.address.bind);
     check_proxy(&mut report, config);
-    check_redis(&mut report, config);
+    check_redis(&mut report, config).await;
     check_machine(&mut report);
     report
 }
@@ -115,14 +119,26 @@ fn check_database(report: &mut Report, config: &Config, examined: Result<Examine
             ));
         }
         Ok(Examined {
+            refused_write: Some(reason),
+            ..
+        }) => report.error(&format!(
+            "a server cannot write to the database {url}: {reason}"
+        )),
+        Ok(Examined {
             pending,
             users,
             rooms,
             members,
             ..
         }) => {
+            // PostgreSQL looks after itself.
+            let state = if storage.is_postgres() {
+                "can be used"
+            } else {
+                "is whole"
+            };
             report.ok(&format!(
-                "the database {url} is whole: {users} users, {rooms} rooms, {members} memberships"
+                "the database {url} {state}: {users} users, {rooms} rooms, {members} memberships"
             ));
             if pending > 0 {
                 report.risk(&format!(
@@ -133,11 +149,30 @@ fn check_database(report: &mut Report, config: &Config, examined: Result<Examine
     }
 }
 
-/// Looks at the setting. Only a start asks Redis.
-fn check_redis(report: &mut Report, config: &Config) {
-    let url = config.redis.redis_url.as_ref();
-    if url.is_some_and(RedisUrl::is_plain_to_another_host) {
+/// Makes sure that PostgreSQL's notifications arrive, which some poolers keep back.
+async fn check_notifications(report: &mut Report, config: &Config) {
+    match connection::subscribe(&config.storage, Origin::random()).await {
+        Ok(None) => {}
+        Ok(Some(_)) => report.ok("the notifications of PostgreSQL arrive"),
+        Err(error) => report.error(&error.to_string()),
+    }
+}
+
+/// Asks Redis what a start would ask.
+async fn check_redis(report: &mut Report, config: &Config) {
+    let Some(url) = &config.redis.redis_url else {
+        return;
+    };
+    if url.is_plain_to_another_host() {
         report.risk("the link to Redis is not encrypted: use rediss:// in --redis-url");
+    }
+    match redis::ask(url, &config.redis).await {
+        Err(error) => report.error(&error.to_string()),
+        Ok(()) if config.redis.redis_persistence == Persistence::Trust => {
+            report.ok("Redis answers");
+            report.risk("--redis-persistence is trust: nobody makes sure that Redis writes no message to a disk");
+        }
+        Ok(()) => report.ok("Redis answers, and keeps what it holds in its memory only"),
     }
 }
 

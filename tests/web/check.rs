@@ -7,7 +7,9 @@ use std::process::Output;
 
 use sea_orm::{ConnectionTrait, Database};
 
+use crate::postgres::{Pooler, PostgresDatabase, PostgresServer};
 use crate::program::{Running, printed, program, run};
+use crate::redis_server::RedisServer;
 
 /// The lines of a check, without those that depend on the machine.
 fn lines(output: &Output) -> Vec<String> {
@@ -103,6 +105,10 @@ fn what_would_keep_a_server_from_starting_is_an_error() {
     for (flag, names) in [
         (database_flag(&path("letter.db")), "letter.db"),
         (database_flag(&path("missing.db")), "no Mirage database"),
+        (
+            "--redis-url=redis://127.0.0.1:1".to_owned(),
+            "cannot use the Redis of --redis-url",
+        ),
         (
             format!("--secret-file={}", path("short.key").display()),
             "short.key",
@@ -243,4 +249,166 @@ async fn a_backup_is_verified_without_a_change() {
     }
     std::fs::write(&copy, bytes).unwrap();
     assert!(has(&errors(folder.path(), &[&flag]), "copy.db"));
+}
+
+#[actix_web::test]
+async fn a_database_that_a_server_could_not_write_is_an_error() {
+    let folder = tempfile::tempdir().unwrap();
+    Running::start(folder.path(), &[]).stop("-TERM");
+    let file = folder.path().join("data/mirage.db");
+    let database = PostgresDatabase::migrated().await;
+    database
+        .execute("DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$")
+        .await;
+
+    for url in [
+        format!("sqlite://{}?mode=ro", file.display()),
+        database.url(),
+    ] {
+        let errors = errors(folder.path(), &["--database-url", &url]);
+
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].starts_with("error: a server cannot write to the database"));
+    }
+}
+
+#[actix_web::test]
+async fn a_postgresql_database_is_examined_without_a_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let checked = |url: &str| {
+        let output = run(folder.path(), &["check", "--database-url", url]);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        lines(&output)
+    };
+    let database = PostgresDatabase::empty().await;
+
+    let empty = checked(&database.url());
+    let still_empty = checked(&database.url());
+    Running::start(folder.path(), &["--database-url", &database.url()]).stop("-TERM");
+    let served = checked(&database.url());
+    let newest =
+        "DELETE FROM seaql_migrations WHERE version = (SELECT max(version) FROM seaql_migrations)";
+    database.execute(newest).await;
+    let older = checked(&database.url());
+    database
+        .execute("INSERT INTO seaql_migrations VALUES ('m29990101_000001_the_future', 0)")
+        .await;
+    let newer = errors(folder.path(), &["--database-url", &database.url()]);
+
+    for lines in [&empty, &still_empty] {
+        assert!(
+            has(lines, "will create the tables of the database"),
+            "{lines:?}"
+        );
+    }
+    for lines in [&empty, &served] {
+        assert!(
+            lines.iter().all(|line| line.starts_with("ok: ")),
+            "{lines:?}"
+        );
+        assert!(
+            has(lines, "the notifications of PostgreSQL arrive"),
+            "{lines:?}"
+        );
+    }
+    assert!(
+        has(&served, "can be used: 0 users, 0 rooms, 0 memberships"),
+        "{served:?}"
+    );
+    assert!(
+        has(
+            &older,
+            "risk: the next start will migrate the database (1 migrations)"
+        ),
+        "{older:?}"
+    );
+    assert!(has(&newer, "m29990101_000001_the_future"), "{newer:?}");
+}
+
+#[actix_web::test]
+async fn a_postgresql_that_a_server_would_refuse_is_an_error_without_its_password() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = PostgresDatabase::migrated().await;
+    let server = PostgresServer::start();
+    server
+        .execute(
+            "postgres",
+            "CREATE DATABASE latin ENCODING 'LATIN1' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0",
+        )
+        .await;
+    let pooler = Pooler::start("transaction");
+
+    for (url, says) in [
+        (
+            "postgres://mirage:open-sesame@127.0.0.1:1/mirage".to_owned(),
+            "cannot use the database",
+        ),
+        (server.url("nowhere"), "does not exist"),
+        (server.url("latin"), "has the encoding LATIN1"),
+        (database.url_at(pooler.port), "pool_mode = session"),
+    ] {
+        let errors = errors(folder.path(), &["--database-url", &url]);
+
+        assert!(has(&errors, says), "{url}: {errors:?}");
+        assert!(!has(&errors, "open-sesame"), "{errors:?}");
+    }
+}
+
+#[test]
+fn redis_is_asked_for_what_a_server_demands() {
+    let folder = tempfile::tempdir().unwrap();
+    let redis = RedisServer::start();
+    let saving = RedisServer::with(&["--save", "3600 1"]);
+    let evicting = RedisServer::with(&["--maxmemory-policy", "allkeys-lru"]);
+    let secured = RedisServer::with(&["--requirepass", "open-sesame"]);
+
+    let output = run(folder.path(), &["check", &redis.flag()]);
+    let trusted = risks(folder.path(), &[&redis.flag(), "--redis-persistence=trust"]);
+
+    assert!(output.status.success(), "{output:?}");
+    let said = lines(&output);
+    assert!(
+        has(
+            &said,
+            "ok: Redis answers, and keeps what it holds in its memory only"
+        ),
+        "{said:?}"
+    );
+    assert!(has(&trusted, "--redis-persistence is trust"), "{trusted:?}");
+    for (redis, says) in [
+        (&saving, "set save"),
+        (&evicting, "set maxmemory-policy noeviction"),
+        (&secured, "NOAUTH"),
+    ] {
+        let errors = errors(folder.path(), &[&redis.flag()]);
+
+        assert_eq!(errors.len(), 1, "{errors:?}");
+        assert!(errors[0].contains(says), "{errors:?}");
+    }
+}
+
+#[test]
+fn a_link_to_another_host_without_tls_is_a_risk() {
+    let folder = tempfile::tempdir().unwrap();
+
+    // No such host exists (RFC 6761), so that each is also an error.
+    for (flag, says) in [
+        (
+            "--redis-url=redis://:open-sesame@redis.invalid",
+            "use rediss://",
+        ),
+        (
+            "--database-url=postgres://mirage:open-sesame@db.invalid/mirage",
+            "set sslmode=verify-full",
+        ),
+    ] {
+        let output = run(folder.path(), &["check", flag]);
+
+        assert_eq!(output.status.code(), Some(1), "{output:?}");
+        let mut lines = lines(&output);
+        assert!(!has(&lines, "open-sesame"), "{lines:?}");
+        lines.retain(|line| line.starts_with("risk: "));
+        assert_eq!(lines.len(), 1, "{lines:?}");
+        assert!(lines[0].contains(says), "{lines:?}");
+    }
 }

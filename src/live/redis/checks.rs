@@ -129,7 +129,11 @@ async fn replication(
 
 /// Returns whether Redis answered, but does not allow or know the command.
 fn is_refusal(error: &RedisError) -> bool {
-    !error.is_io_error() && !error.is_unrecoverable_error() && !error.is_timeout()
+    // Without the right password, Redis answers nothing at all.
+    error.code() != Some("NOAUTH")
+        && !error.is_io_error()
+        && !error.is_unrecoverable_error()
+        && !error.is_timeout()
 }
 
 fn hash(id: &str) -> u64 {

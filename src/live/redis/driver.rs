@@ -119,6 +119,32 @@ impl Link {
     }
 }
 
+/// Asks a Redis whether a server would use it. Changes nothing there.
+///
+/// # Errors
+/// When Redis cannot be reached, or is set in a way that is not safe.
+pub async fn ask(url: &RedisUrl, config: &RedisConfig) -> Result<(), LinkError> {
+    let limit = config.link_timeout;
+    let client = Client::open(url.connection()?)?;
+    let asked = async {
+        let mut commands = connect_commands(&client, limit).await?;
+        checks::life_of(&mut commands, config.redis_persistence).await??;
+        Ok(())
+    };
+    // As long as a session may take to begin.
+    timeout(limit * 2, asked).await.or(Err(LinkError::Silent))?
+}
+
+/// Opens a connection for commands, each of which may take `limit`.
+async fn connect_commands(client: &Client, limit: Duration) -> RedisResult<MultiplexedConnection> {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(Some(limit))
+        .set_response_timeout(Some(limit));
+    client
+        .get_multiplexed_async_connection_with_config(&config)
+        .await
+}
+
 impl Driver {
     /// Listens, and connects again after each error and each silence. Runs until aborted.
     pub async fn run(mut self) {
@@ -176,14 +202,8 @@ impl Driver {
     }
 
     async fn begin(&mut self) -> Result<Connected, LinkError> {
-        let limit = Some(self.link.timeout());
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(limit)
-            .set_response_timeout(limit);
         let client = self.client.clone();
-        let mut commands = client
-            .get_multiplexed_async_connection_with_config(&config)
-            .await?;
+        let mut commands = connect_commands(&client, self.link.timeout()).await?;
         let life = checks::life_of(&mut commands, self.persistence).await??;
         // The first time, other processes may know the site's time better than this one.
         let follows = self.sessions == 0 && self.others_run(&mut commands).await?;
