@@ -5,12 +5,15 @@ use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
 use migration::{Migrator, MigratorTrait};
-use mirage::config::{DatabaseUrl, Storage};
+use mirage::config::Storage;
 use mirage::database::connection;
-use sea_orm::{ConnectOptions, ConnectionTrait, Database, DatabaseConnection, Statement};
-
+use sea_orm::{
+    ConnectOptions, ConnectionTrait, Database, DatabaseConnection, DbBackend, Statement,
+};
 use tokio_util::sync::CancellationToken;
 
+use crate::postgres::PostgresDatabase;
+use crate::program::run;
 use crate::support::{PASSWORD, TestApp, dump, is_long};
 
 /// Runs `mirage backup` on the database of `app`.
@@ -182,15 +185,33 @@ async fn a_backup_made_during_writes_is_a_consistent_snapshot_that_can_be_served
     );
 }
 
-/// The tables of the database, each with its columns.
-async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> {
-    let tables = "SELECT name FROM sqlite_master WHERE type = 'table' \
-                  AND name NOT LIKE 'sqlite_%' AND name != 'seaql_migrations'";
+/// The tables of the database, each with its columns and their types.
+async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<(String, String)>)> {
+    let is_postgres = database.get_database_backend() == DbBackend::Postgres;
+    let tables = if is_postgres {
+        "SELECT tablename::text FROM pg_tables WHERE schemaname = 'public' AND tablename != 'seaql_migrations'"
+    } else {
+        "SELECT name FROM sqlite_master WHERE type = 'table' \
+         AND name NOT LIKE 'sqlite_%' AND name != 'seaql_migrations'"
+    };
     let mut found = Vec::new();
     for table in first_column(database, tables).await {
-        let columns = format!("SELECT name FROM pragma_table_info('{table}')");
-        let columns = first_column(database, &columns).await;
-        found.push((table, columns));
+        let of = |what: &str| {
+            if is_postgres {
+                let what = what
+                    .replace("type", "data_type")
+                    .replace("name", "column_name");
+                format!(
+                    "SELECT {what}::text FROM information_schema.columns \
+                     WHERE table_name = '{table}' ORDER BY ordinal_position"
+                )
+            } else {
+                format!("SELECT {what} FROM pragma_table_info('{table}')")
+            }
+        };
+        let names = first_column(database, &of("name")).await;
+        let types = first_column(database, &of("type")).await;
+        found.push((table, names.into_iter().zip(types).collect()));
     }
     found
 }
@@ -198,78 +219,167 @@ async fn tables_in(database: &DatabaseConnection) -> Vec<(String, Vec<String>)> 
 /// The rows of these tables, in these columns.
 async fn rows_of(
     database: &DatabaseConnection,
-    tables: &[(String, Vec<String>)],
+    tables: &[(String, Vec<(String, String)>)],
 ) -> Vec<Vec<String>> {
+    let quote = match database.get_database_backend() {
+        DbBackend::Postgres => "quote_nullable",
+        _ => "quote",
+    };
     let mut rows = Vec::new();
     for (table, columns) in tables {
-        let columns: Vec<_> = columns.iter().map(|c| format!("quote({c})")).collect();
+        let columns: Vec<_> = columns
+            .iter()
+            .map(|(column, _)| format!("{quote}({column})"))
+            .collect();
         let columns = columns.join(" || ', ' || ");
-        rows.push(
-            first_column(
-                database,
-                &format!("SELECT {columns} FROM {table} ORDER BY 1"),
-            )
-            .await,
-        );
+        let select = format!("SELECT {columns} FROM {table} ORDER BY 1");
+        rows.push(first_column(database, &select).await);
     }
     rows
 }
 
-/// Inserts three rows into each table: small numbers, which also serve as foreign keys, and texts.
-async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<String>)]) {
+/// Inserts three rows into each table: small numbers, which also serve as foreign keys, and texts. The tables are filled
+/// in any order, so rows may refer to rows that come later.
+async fn fill(database: &DatabaseConnection, tables: &[(String, Vec<(String, String)>)]) {
+    let (unchecked, truths) = match database.get_database_backend() {
+        DbBackend::Postgres => ("SET session_replication_role = replica", ["FALSE", "TRUE"]),
+        _ => ("PRAGMA foreign_keys = OFF", ["0", "1"]),
+    };
+    database.execute_unprepared(unchecked).await.unwrap();
     for (table, columns) in tables {
-        let types = format!("SELECT type FROM pragma_table_info('{table}')");
-        let types = first_column(database, &types).await;
         for row in 1..=3 {
-            let values: Vec<_> = columns
-                .iter()
-                .zip(&types)
-                .map(|(column, kind)| match kind.to_ascii_lowercase().as_str() {
-                    "varchar" | "text" => format!("'{column} {row}'"),
-                    "boolean" => (row % 2).to_string(),
-                    _ => row.to_string(),
-                })
-                .collect();
-            let (columns, values) = (columns.join(", "), values.join(", "));
-            let insert = format!("INSERT INTO {table} ({columns}) VALUES ({values})");
+            let value = |(column, kind): &(String, String)| match kind.to_ascii_lowercase().as_str()
+            {
+                "varchar" | "text" | "character varying" => format!("'{column} {row}'"),
+                "boolean" => truths[row % 2].to_owned(),
+                _ => row.to_string(),
+            };
+            let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+            let values: Vec<_> = columns.iter().map(value).collect();
+            let (names, values) = (names.join(", "), values.join(", "));
+            let insert = format!("INSERT INTO {table} ({names}) VALUES ({values})");
             database.execute_unprepared(&insert).await.unwrap();
         }
     }
 }
 
+/// Makes the schema of the version that had the first `seen` migrations.
+async fn old_schema(url: &str, seen: u32) -> DatabaseConnection {
+    let mut options = ConnectOptions::new(url);
+    // What is set for a connection holds for all statements.
+    options.max_connections(1);
+    let old = Database::connect(options).await.unwrap();
+    Migrator::up(&old, Some(seen)).await.unwrap();
+    old
+}
+
+fn migrations() -> u32 {
+    u32::try_from(Migrator::migrations().len()).unwrap()
+}
+
+/// Makes a database of an earlier version at `url`, fills it, opens it as this version does, and makes sure that all its
+/// rows are there.
+async fn migrate(url: &str, seen: u32) -> connection::Connections {
+    let old = old_schema(url, seen).await;
+    let tables = tables_in(&old).await;
+    fill(&old, &tables).await;
+    let before = rows_of(&old, &tables).await;
+    old.close().await.unwrap();
+
+    let storage = Storage {
+        database_url: url.parse().unwrap(),
+    };
+    let new = connection::open(&storage).await.unwrap();
+
+    let after = rows_of(&new.readers, &tables).await;
+    assert_eq!(after, before, "after {seen} migrations");
+    assert!(before.len() >= 4 && before.iter().all(|rows| rows.len() == 3));
+    let applied = Migrator::get_applied_migrations(&new.readers).await;
+    assert_eq!(applied.unwrap().len(), Migrator::migrations().len());
+    new
+}
+
 #[actix_web::test]
 async fn every_earlier_schema_is_migrated_with_all_its_rows() {
-    let changes = u32::try_from(Migrator::migrations().len()).unwrap();
-    for seen in 1..=changes {
+    for seen in 1..=migrations() {
         let folder = tempfile::tempdir().unwrap();
         let url = format!("sqlite://{}/mirage.db?mode=rwc", folder.path().display());
-        let mut options = ConnectOptions::new(&url);
-        options.max_connections(1);
-        let old = Database::connect(options).await.unwrap();
-        Migrator::up(&old, Some(seen)).await.unwrap();
-        let tables = tables_in(&old).await;
-        // The tables are filled in any order, so rows may refer to rows that come later.
-        old.execute_unprepared("PRAGMA foreign_keys = OFF")
-            .await
-            .unwrap();
-        fill(&old, &tables).await;
-        assert_sound(&old).await;
-        let before = rows_of(&old, &tables).await;
-        old.close().await.unwrap();
 
-        let database_url = DatabaseUrl::Sqlite(url);
-        let storage = Storage { database_url };
-        let new = connection::open(&storage).await.unwrap();
+        let new = migrate(&url, seen).await;
 
         assert_sound(&new.readers).await;
-        assert_eq!(
-            rows_of(&new.readers, &tables).await,
-            before,
-            "after {seen} changes"
-        );
-        assert!(before.iter().all(|rows| rows.len() == 3));
-        eprintln!("{} tables of {seen} changes keep their rows", tables.len());
         new.readers.close().await.unwrap();
         new.writer.close().await.unwrap();
     }
+}
+
+#[actix_web::test]
+async fn every_earlier_schema_of_postgresql_is_migrated_with_all_its_rows() {
+    for seen in 1..=migrations() {
+        let database = PostgresDatabase::empty().await;
+
+        let new = migrate(&database.url(), seen).await;
+
+        new.readers.close().await.unwrap();
+        new.writer.close().await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn the_account_of_every_earlier_version_can_sign_in_and_finds_its_room() {
+    let first = TestApp::with_sqlite().await;
+    let ada = first.sign_up("ada").await;
+    let room = ada.create_private_room("Attic").await;
+    let current = first.stop().await;
+    let attach = format!(
+        "ATTACH DATABASE '{}/mirage.db' AS current",
+        current.path().display()
+    );
+    for seen in 1..=migrations() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("old.db");
+        let old = old_schema(&format!("sqlite://{}?mode=rwc", file.display()), seen).await;
+        old.execute_unprepared(&attach).await.unwrap();
+        for (table, columns) in tables_in(&old).await {
+            if ["users", "rooms", "room_members"].contains(&table.as_str()) {
+                let names: Vec<_> = columns.iter().map(|(name, _)| name.as_str()).collect();
+                let names = names.join(", ");
+                let copy = format!(
+                    "INSERT INTO main.{table} ({names}) SELECT {names} FROM current.{table}"
+                );
+                old.execute_unprepared(&copy).await.unwrap();
+            }
+        }
+        old.close().await.unwrap();
+
+        let app = TestApp::with_database(&file).await;
+
+        let ada = app.sign_in("ada", PASSWORD).await;
+        assert_eq!(ada.members(room).await, ["ada (you), owner"]);
+        ada.send(room, "still here").await.assert_status(303);
+        assert_eq!(ada.messages(room).await, ["still here"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_postgresql_database_of_a_newer_version_is_refused_and_left_untouched() {
+    let folder = tempfile::tempdir().unwrap();
+    let database = PostgresDatabase::migrated().await;
+    database
+        .execute("INSERT INTO seaql_migrations VALUES ('m29990101_000001_the_future', 0)")
+        .await;
+    let open = Database::connect(database.url()).await.unwrap();
+    let before = dump(&open).await;
+
+    for words in [&["serve"][..], &["user", "list"], &["check"]] {
+        let url = database.url();
+        let words = [words, &["--database-url", &url, "--log=off"]].concat();
+        let output = run(folder.path(), &words);
+
+        assert_eq!(output.status.code(), Some(1), "{words:?}");
+        let said = [output.stdout, output.stderr].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("m29990101_000001_the_future"), "{said}");
+    }
+    assert_eq!(dump(&open).await, before);
 }
