@@ -74,6 +74,11 @@ pub struct Bare {
 impl Setup {
     /// Starts Mirage with 64 people in 50 rooms, and rooms of their own for some of them.
     pub async fn new(plan: &Plan, environment: Environment) -> Self {
+        Self::with(plan, &[], environment).await
+    }
+
+    /// Starts Mirage in the same way, with these flags.
+    pub async fn with(plan: &Plan, flags: &[&str], environment: Environment) -> Self {
         let dataset = Dataset::new(&plan.folder.join("mirage")).await;
         let mut first = 1;
         let mut people = async || {
@@ -89,7 +94,7 @@ impl Setup {
         dataset.add_rooms(WRITTEN, 1, &writers).await;
         dataset.add_rooms(NEWS, 1, &informed).await;
         dataset.close().await;
-        let mirage = Server::mirage(dataset.folder(), &[], environment).await;
+        let mirage = Server::mirage(dataset.folder(), flags, environment).await;
         let mut to = Connection::open(&mirage.address)
             .await
             .expect("a connection");

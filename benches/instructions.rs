@@ -56,6 +56,48 @@ pub async fn run(plan: &Plan) {
     print(&["instructions", "Mirage", "bare", "ratio"], &rows);
 }
 
+/// Counts the instructions of an idle poll without and with metrics.
+pub async fn run_with_metrics(plan: &Plan) {
+    let requests = if plan.is_quick { 100 } else { REQUESTS };
+    let mut counts = Vec::new();
+    for (side, flags) in [
+        ("without", &[][..]),
+        ("with", &["--metrics-bind=127.0.0.1:0"]),
+    ] {
+        let plan = Plan {
+            folder: plan.folder.join(side),
+            ..*plan
+        };
+        let setup = Setup::with(&plan, flags, Environment::Callgrind).await;
+        let kinds = setup.kinds().await;
+        let poll = kinds.iter().find(|kind| kind.name == "idle poll");
+        let counted = Counted {
+            server: &setup.mirage,
+            folder: &plan.folder.join("mirage"),
+        };
+        let profiles = program("callgrind");
+        std::fs::create_dir_all(&profiles).expect("a folder for profiles");
+        let profile = profiles.join(format!("idle-poll-{side}-metrics"));
+        let poll = poll.expect("the idle poll");
+        let count = counted.count(&setup.dataset, poll, requests, &profile);
+        counts.push(count.await);
+    }
+    let [without, with] = counts[..] else {
+        panic!("two counts")
+    };
+    let more = 100.0 * (with as f64 / without as f64 - 1.0);
+    print(
+        &["instructions", "without metrics", "with", "more", "target"],
+        &[vec![
+            "idle poll".to_owned(),
+            without.to_string(),
+            with.to_string(),
+            format!("{more:.1} %"),
+            "2.0 %".to_owned(),
+        ]],
+    );
+}
+
 /// A server under callgrind.
 struct Counted<'a> {
     server: &'a Server,

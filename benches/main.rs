@@ -43,13 +43,14 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 /// The parts about speed, in the order they run.
-const SPEED: [&str; 7] = [
+const SPEED: [&str; 8] = [
     "compare",
     "delivery",
     "peers",
     "growth",
     "start",
     "instructions",
+    "metrics",
     "compression",
 ];
 /// The parts about security and reliability, which run only by name.
@@ -114,6 +115,7 @@ async fn main() -> ExitCode {
             "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,
+            "metrics" => instructions::run_with_metrics(&plan).await,
             "compression" => compression::run(&plan).await,
             "signin" => signin::run(&plan).await,
             "alike" => alike::run(&plan).await,
