@@ -68,6 +68,7 @@ mod private_join;
 mod program;
 mod public_rooms;
 mod races;
+mod readme;
 mod register;
 mod report_message;
 mod reset;

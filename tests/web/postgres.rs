@@ -32,6 +32,8 @@ const TEMPLATE: &str = "mirage_template";
 /// A PostgreSQL server. Its end is the end of this value, or of the process.
 pub struct PostgresServer {
     pub port: u16,
+    /// The folder of its socket.
+    pub folder: PathBuf,
     _keeper: Keeper,
 }
 
@@ -47,10 +49,26 @@ impl PostgresServer {
 
     /// Starts a server with these settings.
     pub fn with(settings: &[&str]) -> Self {
+        Self::made_by(&["--auth=trust", "--username=mirage"], settings)
+    }
+
+    /// Starts a server with these settings, of which nobody is a user but `postgres`, and which asks for passwords unless
+    /// one comes through its socket.
+    pub fn with_passwords(settings: &[&str]) -> Self {
+        let rights = [
+            "--username=postgres",
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+        ];
+        Self::made_by(&rights, settings)
+    }
+
+    fn made_by(rights: &[&str], settings: &[&str]) -> Self {
         let folder = own_folder();
         let data = folder.join("data");
         let made = as_server_user("initdb")
-            .args(["--auth=trust", "--username=mirage", "--encoding=UTF8"])
+            .args(rights)
+            .arg("--encoding=UTF8")
             // Another order than that of bytes, which is SQLite's.
             .args([
                 "--locale-provider=icu",
@@ -75,7 +93,11 @@ impl PostgresServer {
             server.args(["-c", setting]);
         }
         let _keeper = start(server, "database system is ready to accept connections");
-        Self { port, _keeper }
+        Self {
+            port,
+            folder,
+            _keeper,
+        }
     }
 
     /// The URL of a database of this server.
@@ -210,7 +232,7 @@ fn is_root() -> bool {
 }
 
 /// The folder of the newest version's programs, where Debian keeps them.
-fn programs() -> PathBuf {
+pub fn programs() -> PathBuf {
     let versions = Path::new("/usr/lib/postgresql");
     // Debian's package postgresql; tests/run installs it.
     let versions = std::fs::read_dir(versions).unwrap();
