@@ -90,3 +90,44 @@ fn the_commands_of_the_readme_make_a_database_in_postgresql() {
     assert!(said.contains("password authentication failed"), "{said}");
     std::fs::remove_dir_all(tls).unwrap();
 }
+
+#[test]
+fn the_changelog_keeps_its_form_and_says_of_each_version_whether_it_migrates() {
+    let changelog = Path::new(env!("CARGO_MANIFEST_DIR")).join("CHANGELOG.md");
+    let changelog = std::fs::read_to_string(changelog).unwrap();
+    let versions: Vec<(&str, &str)> = changelog
+        .split("\n## [")
+        .skip(1)
+        .map(|version| version.split_once(']').unwrap())
+        .collect();
+    let is_semantic = |name: &str| {
+        let numbers: Vec<_> = name.split('.').map(str::parse::<u32>).collect();
+        numbers.len() == 3 && numbers.iter().all(Result::is_ok)
+    };
+
+    assert_eq!(versions[0].0, "Unreleased");
+    assert_eq!(versions[1].0, env!("CARGO_PKG_VERSION"));
+    assert!(versions[1..].iter().all(|(name, _)| is_semantic(name)));
+    for (name, text) in &versions {
+        let kinds = text.split("\n### ").skip(1);
+        let kinds: Vec<&str> = kinds.map(|kind| kind.lines().next().unwrap()).collect();
+        for kind in &kinds {
+            let known = [
+                "At the upgrade",
+                "Added",
+                "Changed",
+                "Deprecated",
+                "Removed",
+                "Fixed",
+                "Security",
+            ];
+            assert!(known.contains(kind), "{name}: {kind}");
+        }
+        // Nothing comes before the first version.
+        if *name != "0.1.0" {
+            assert_eq!(kinds[0], "At the upgrade", "{name}");
+            let says = |answer: &str| text.contains(&format!("- **Migration:** {answer}."));
+            assert!(says("yes") || says("no"), "{name}");
+        }
+    }
+}
