@@ -14,6 +14,9 @@ use serde::de::value::{Error, MapDeserializer};
 
 use crate::web::error::AppError;
 
+/// The maximum number of characters to search for: more than a name can have.
+const MAX_SEARCH: usize = 100;
+
 /// Extracts the query parameters as a `T`, whose fields are texts.
 ///
 /// If a parameter occurs more than once, the first counts: [`web::Query`] refuses such an address, although it may
@@ -78,10 +81,13 @@ impl ListQuery {
         self.page.parse().unwrap_or_else(|_| N::from(1))
     }
 
-    /// Returns what to search for, or nothing.
+    /// Returns what to search for, or nothing. Of a longer text than any name, the beginning: nothing has that in its
+    /// name either, and the page repeats it.
     #[must_use]
     pub fn search(&self) -> &str {
-        self.search.trim()
+        let search = self.search.trim();
+        let end = search.char_indices().nth(MAX_SEARCH);
+        end.map_or(search, |(end, _)| search.split_at(end).0)
     }
 }
 

@@ -57,6 +57,15 @@ async fn a_search_finds_parts_of_names_in_any_letter_case_and_nothing_else() {
         page.texts("main > p"),
         ["Nobody has “zoe” in their name. Show all people"]
     );
+    let long = "é".repeat(3_000);
+    let page = olga.get(&format!("/site/people?search={long}")).await;
+    assert_eq!(
+        page.texts("main > p"),
+        [format!(
+            "Nobody has “{}” in their name. Show all people",
+            "é".repeat(100)
+        )]
+    );
 }
 
 #[actix_web::test]
