@@ -218,11 +218,13 @@ impl Link {
     ) -> Result<T, Unavailable> {
         let taken = Stopwatch::start();
         let answer = answer.await;
-        self.trips.count(taken.elapsed(), &answer);
+        self.trips.durations.observe(taken.elapsed());
         answer.map_err(|error| {
             if is_cut(&error) {
+                self.trips.unanswered.increment();
                 self.break_session(session);
             } else {
+                self.trips.refused.increment();
                 tracing::error!(%error, "Redis refused a command");
             }
             Unavailable

@@ -1,10 +1,5 @@
 //! Counts what a process sends to Redis, for Prometheus.
 
-use std::time::Duration;
-
-use redis::RedisResult;
-
-use super::link::is_cut;
 use crate::metrics::{Bounds, Counter, Exposition, Histogram, Kind};
 
 /// A Redis nearby answers within a tenth of a millisecond. After `--link-timeout`, nobody waits for an answer.
@@ -25,9 +20,9 @@ const BOUNDS: Bounds<11> = [
 /// The round trips of a link. Those that keep the link alive are not counted.
 #[derive(Debug)]
 pub struct Trips {
-    durations: Histogram<{ BOUNDS.len() }>,
-    unanswered: Counter,
-    refused: Counter,
+    pub(super) durations: Histogram<{ BOUNDS.len() }>,
+    pub(super) unanswered: Counter,
+    pub(super) refused: Counter,
     /// Those that were not made, because the link was down.
     pub(super) unsent: Counter,
 }
@@ -44,16 +39,6 @@ impl Default for Trips {
 }
 
 impl Trips {
-    /// Counts a round trip that took `duration`.
-    pub(super) fn count<T>(&self, duration: Duration, answer: &RedisResult<T>) {
-        self.durations.observe(duration);
-        match answer {
-            Ok(_) => {}
-            Err(error) if is_cut(error) => self.unanswered.increment(),
-            Err(_) => self.refused.increment(),
-        }
-    }
-
     /// Writes the counts.
     pub fn write(&self, text: &mut Exposition) {
         let name = "mirage_redis_round_trip_duration_seconds";
