@@ -5,12 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DatabaseTransaction, DbErr};
+use sea_orm::{
+    ColumnTrait, DatabaseConnection, DatabaseTransaction, DbErr, EntityTrait, QueryFilter,
+    QuerySelect,
+};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::database::entities::room_member;
 use crate::database::errors::{self, FromDatabase};
 use crate::database::feed::{Change, Origin};
 use crate::database::link::{DatabaseLink, LinkState, no_answer};
@@ -19,6 +23,7 @@ use crate::database::transaction::{self, Decision};
 use crate::domain::{RoomId, SiteTime, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
+use crate::live::ended_sessions::EndedSessions;
 use crate::live::messages::Messages;
 use crate::live::outbox::Outbox;
 use crate::live::presence::Presence;
@@ -31,6 +36,10 @@ use crate::live::settings::SettingsCache;
 use crate::metrics::TimeSum;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::{HashingProbe, PasswordError, Passwords};
+use crate::security::tokens::TokenDigest;
+
+/// The time until each process has read a change from the feed, or serves nothing because it cannot.
+const ALL_HAVE_HEARD: Duration = Duration::from_secs(2);
 
 /// The state that services work on. Shared by all workers.
 pub struct Core {
@@ -64,6 +73,8 @@ pub struct Core {
     pub limits: Limits,
     /// The personal settings of the people who are using the site.
     pub settings: SettingsCache,
+    /// The sessions that ended a moment ago, for the logs.
+    pub ended_sessions: EndedSessions,
     /// The sessions in use.
     pub sessions: LiveSessions,
     /// The rooms in use, with their members.
@@ -116,6 +127,7 @@ impl Core {
             let now = core.clock.now();
             let (outcome, changes) =
                 transaction::change(&core.writer, core.origin, now, work).await?;
+            core.tell_ended_sessions(&changes).await;
             for change in changes {
                 core.apply(change).await;
             }
@@ -220,8 +232,8 @@ impl Core {
                 self.public_rooms.forget(());
                 self.messages.forget(room).await;
             }
-            Change::SessionEnded(digest) => {
-                if let Some(session) = self.sessions.forget(digest) {
+            Change::SessionEnded { session, .. } => {
+                if let Some(session) = self.sessions.forget(session) {
                     session.end();
                 }
             }
@@ -275,6 +287,39 @@ impl Core {
 }
 
 impl Core {
+    /// Tells the logs which sessions have ended, before anybody is answered that theirs has. If that fails, waits until
+    /// each process has heard of it through the change feed, or serves nothing.
+    async fn tell_ended_sessions(&self, changes: &[Change]) {
+        if !self.ended_sessions.must_be_told() {
+            return;
+        }
+        let mut is_told = true;
+        for change in changes {
+            if let Change::SessionEnded {
+                session,
+                user: Some(user),
+            } = change
+            {
+                is_told &= self.tell_ended_session(*session, *user).await.is_ok();
+            }
+        }
+        if !is_told {
+            tracing::warn!("the end of a session was not told to the rooms");
+            tokio::time::sleep(ALL_HAVE_HEARD).await;
+        }
+    }
+
+    async fn tell_ended_session(&self, session: TokenDigest, user: UserId) -> Result<(), Fault> {
+        let rooms: Vec<RoomId> = room_member::Entity::find()
+            .select_only()
+            .column(room_member::Column::RoomId)
+            .filter(room_member::Column::UserId.eq(user))
+            .into_tuple()
+            .all(&self.database)
+            .await?;
+        Ok(self.ended_sessions.tell(session, &rooms).await?)
+    }
+
     /// Drops the held lists of rooms that contain `room`, whose name may have changed. A change of somebody's
     /// membership drops only their own list ([`Change::AccountChanged`]), so that the others need not read theirs again.
     fn forget_own_rooms_with(&self, room: RoomId) {

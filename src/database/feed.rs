@@ -50,7 +50,12 @@ pub enum Change {
     /// A room was deleted.
     RoomDeleted(RoomId),
     /// A session ended.
-    SessionEnded(TokenDigest),
+    SessionEnded {
+        /// The digest of the session's key.
+        session: TokenDigest,
+        /// The person who was signed in, or `None` if there was no such session any more.
+        user: Option<UserId>,
+    },
     /// A person's settings or memberships changed.
     AccountChanged(UserId),
     /// A person's account was deleted.
@@ -58,6 +63,9 @@ pub enum Change {
     /// A kind of change that this version of Mirage does not know: any row held in memory may be out of date.
     Unknown,
 }
+
+/// Stands for nobody in a row. No account has this id.
+const NOBODY: UserId = UserId(0);
 
 impl Change {
     fn from_row(row: &change::Model) -> Self {
@@ -79,7 +87,10 @@ impl Change {
             ("members-changed", Some(version), _) => Self::MembersChanged { room, version },
             ("room-changed", Some(version), _) => Self::RoomChanged { room, version },
             ("room-deleted", ..) => Self::RoomDeleted(room),
-            ("session-ended", _, Some(digest)) => Self::SessionEnded(digest),
+            ("session-ended", _, Some(session)) => Self::SessionEnded {
+                session,
+                user: (user != NOBODY).then_some(user),
+            },
             ("account-changed", ..) => Self::AccountChanged(user),
             ("account-deleted", ..) => Self::AccountDeleted(user),
             _ => Self::Unknown,
@@ -96,7 +107,10 @@ impl Change {
             }
             Self::RoomChanged { room, version } => ("room-changed", room.0, Some(version), None),
             Self::RoomDeleted(room) => ("room-deleted", room.0, None, None),
-            Self::SessionEnded(digest) => ("session-ended", 0, None, Some(digest)),
+            Self::SessionEnded { session, user } => {
+                let user = user.unwrap_or(NOBODY);
+                ("session-ended", user.0, None, Some(session))
+            }
             Self::AccountChanged(user) => ("account-changed", user.0, None, None),
             Self::AccountDeleted(user) => ("account-deleted", user.0, None, None),
             Self::Unknown => ("unknown", 0, None, None),
@@ -303,6 +317,13 @@ mod tests {
     use super::*;
     use crate::security::tokens::Token;
 
+    fn session_ended(user: Option<UserId>) -> Change {
+        Change::SessionEnded {
+            session: Token::random().digest(),
+            user,
+        }
+    }
+
     #[test]
     fn a_change_survives_a_round_trip_through_its_row_and_its_notification() {
         let (room, version) = (RoomId(7), 3);
@@ -312,7 +333,8 @@ mod tests {
             Change::MembersChanged { room, version },
             Change::RoomChanged { room, version },
             Change::RoomDeleted(room),
-            Change::SessionEnded(Token::random().digest()),
+            session_ended(Some(UserId(7))),
+            session_ended(None),
             Change::AccountChanged(UserId(7)),
             Change::AccountDeleted(UserId(7)),
             Change::Unknown,

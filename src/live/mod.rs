@@ -8,6 +8,7 @@ pub mod cache;
 mod detached;
 pub mod done_forms;
 pub mod drafts;
+pub mod ended_sessions;
 mod marks;
 pub mod messages;
 pub mod outbox;

@@ -182,6 +182,7 @@ impl Application {
             read_marks: live.read_marks,
             presence: live.presence,
             limits: live.limits,
+            ended_sessions: live.ended_sessions,
             settings: SettingsCache::new(),
             sessions: LiveSessions::new(),
             rooms: Rooms::new(),

@@ -7,6 +7,7 @@ use crate::config::{Config, Switch};
 use crate::domain::Lifespan;
 use crate::live::done_forms::DoneForms;
 use crate::live::drafts::Drafts;
+use crate::live::ended_sessions::EndedSessions;
 use crate::live::outbox::{Outbox, SharedOutbox};
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
@@ -21,6 +22,7 @@ pub(super) struct LiveState {
     pub(super) read_marks: ReadMarks,
     pub(super) presence: Presence,
     pub(super) limits: Limits,
+    pub(super) ended_sessions: EndedSessions,
     /// The outbox that a background task writes, if there is one.
     pub(super) to_write: Option<Arc<SharedOutbox>>,
 }
@@ -36,6 +38,7 @@ impl LiveState {
             read_marks: ReadMarks::in_memory(),
             presence: Presence::in_memory(),
             limits: Limits::in_memory(is_on, &config.rates, Arc::clone(clock)),
+            ended_sessions: EndedSessions::in_memory(),
             to_write: None,
         }
     }
@@ -56,6 +59,7 @@ impl LiveState {
             read_marks: ReadMarks::on_redis(link(), Arc::clone(&outbox)).await?,
             presence: Presence::on_redis(link(), Arc::clone(&outbox)),
             limits: Limits::on_redis(is_on, &config.rates, Arc::clone(clock), link()),
+            ended_sessions: EndedSessions::on_redis(link()),
             outbox: Outbox::on_redis(Arc::clone(&outbox)),
             to_write: Some(outbox),
         })

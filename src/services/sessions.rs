@@ -130,11 +130,21 @@ async fn delete_previous(
     transaction: &DatabaseTransaction,
     previous: &Token,
 ) -> Result<Change, Fault> {
-    let previous = previous.digest();
-    session::Entity::delete_by_id(previous.to_hex())
+    delete_one(transaction, previous.digest()).await
+}
+
+/// Deletes a session, if it exists. Returns the session that ends.
+async fn delete_one(
+    transaction: &DatabaseTransaction,
+    session: TokenDigest,
+) -> Result<Change, Fault> {
+    let row = session::Entity::find_by_id(session.to_hex());
+    let row = row.one(transaction).await?;
+    session::Entity::delete_by_id(session.to_hex())
         .exec(transaction)
         .await?;
-    Ok(Change::SessionEnded(previous))
+    let user = row.map(|row| row.user_id);
+    Ok(Change::SessionEnded { session, user })
 }
 
 /// Deletes the least recently used sessions of `user`, so that one more fits within the maximum. Returns the
@@ -215,10 +225,8 @@ pub async fn find(core: &Arc<Core>, key: &Token) -> Result<Option<Arc<LiveSessio
 /// When the database fails.
 pub async fn end(core: &Arc<Core>, digest: TokenDigest) -> Result<(), Fault> {
     core.change(async move |transaction| {
-        session::Entity::delete_by_id(digest.to_hex())
-            .exec(transaction)
-            .await?;
-        Ok(Commit((), vec![Change::SessionEnded(digest)]))
+        let ended = delete_one(transaction, digest).await?;
+        Ok(Commit((), vec![ended]))
     })
     .await
 }
@@ -274,7 +282,10 @@ pub async fn end_own(core: &Arc<Core>, user: UserId, digest: TokenDigest) -> Res
             .filter(session::Column::KeyDigest.eq(digest.to_hex()))
             .exec(transaction)
             .await?;
-        let changes = (ended.rows_affected > 0).then_some(Change::SessionEnded(digest));
+        let changes = (ended.rows_affected > 0).then_some(Change::SessionEnded {
+            session: digest,
+            user: Some(user),
+        });
         Ok(Commit((), changes.into_iter().collect()))
     })
     .await
@@ -317,10 +328,13 @@ async fn delete(
         .filter(session::Column::KeyDigest.is_in(keys))
         .exec(transaction)
         .await?;
-    let digests = rows
-        .iter()
-        .filter_map(|row| TokenDigest::from_hex(&row.key_digest));
-    Ok(digests.map(Change::SessionEnded).collect())
+    let ended = rows.iter().filter_map(|row| {
+        Some(Change::SessionEnded {
+            session: TokenDigest::from_hex(&row.key_digest)?,
+            user: Some(row.user_id),
+        })
+    });
+    Ok(ended.collect())
 }
 
 /// Deletes the expired sessions of browsers that never came back.
