@@ -397,15 +397,15 @@ pub struct Config {
     pub log: String,
 }
 
-/// The Redis in which live state other than messages is held, in place of this process's memory.
+/// The Redis in which messages and other live state are held, in place of this process's memory.
 #[derive(Debug, Clone, Args)]
 pub struct RedisConfig {
-    /// The Redis or Valkey that holds rate limits, presence, read marks, drafts and forms done a moment ago, such as
-    /// `rediss://user:password@redis.example.org`. Not set: this process's memory, where messages always are
+    /// The Redis or Valkey that holds messages and everything else that is not in the database, such as
+    /// `rediss://user:password@redis.example.org`. Not set: this process's memory
     #[arg(long, env = "MIRAGE_REDIS_URL", hide_env_values = true, value_name = "URL", value_parser = redis_url)]
     pub redis_url: Option<RedisUrl>,
 
-    /// Whether Redis is asked if it could write what it holds, such as drafts, to a disk
+    /// Whether Redis is asked if it could write messages to a disk
     #[arg(long, env = "MIRAGE_REDIS_PERSISTENCE", value_enum, default_value_t = Persistence::Check)]
     pub redis_persistence: Persistence,
 
@@ -464,7 +464,7 @@ impl std::fmt::Debug for RedisUrl {
     }
 }
 
-/// Whether Redis is asked if it could write what it holds, such as drafts, to a disk.
+/// Whether Redis is asked if it could write messages to a disk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Persistence {
     /// Ask, and refuse a Redis that could, or that does not answer

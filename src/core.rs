@@ -36,7 +36,6 @@ use crate::live::settings::SettingsCache;
 use crate::metrics::TimeSum;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::{HashingProbe, PasswordError, Passwords};
-use crate::security::tokens::TokenDigest;
 
 /// The time until each process has read a change from the feed, or serves nothing because it cannot.
 const ALL_HAVE_HEARD: Duration = Duration::from_secs(2);
@@ -125,12 +124,13 @@ impl Core {
         let core = Arc::clone(self);
         let done = run_to_completion(async move {
             let now = core.clock.now();
+            if let Some(redis) = &core.redis {
+                // A right that is taken away must be told to all processes. If that is impossible, nothing changes.
+                redis.ready().await?;
+            }
             let (outcome, changes) =
                 transaction::change(&core.writer, core.origin, now, work).await?;
-            core.tell_ended_sessions(&changes).await;
-            for change in changes {
-                core.apply(change).await;
-            }
+            core.publish(changes).await;
             Ok(outcome)
         });
         tokio::select! {
@@ -203,34 +203,26 @@ impl Core {
         Ok(Arc::new(turn.await?))
     }
 
-    /// Applies a committed change, made by this process or another, to the state in memory. Applying a change
-    /// twice does no harm.
-    pub async fn apply(&self, change: Change) {
+    /// Applies a change that another process has committed: to what this process holds at once, and to the rooms' logs
+    /// as soon as Redis answers. Applying a change twice does no harm.
+    pub fn apply(self: &Arc<Self>, change: Change) {
+        self.apply_here(change);
+        drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+    }
+
+    /// Applies a committed change to what this process holds.
+    fn apply_here(&self, change: Change) {
         match change {
             Change::RoomCreated(_) => {
                 self.public_rooms.forget(());
             }
-            Change::MemberJoined(room) => {
+            Change::MemberJoined(room) | Change::MembersChanged { room, .. } => {
                 self.rooms.forget(room);
             }
-            Change::MembersChanged { room, version } => {
-                self.rooms.forget(room);
-                // This also wakes the polls that wait in the room, which then check whether their readers are
-                // still members.
-                self.messages.raise_version(room, version).await;
-            }
-            Change::RoomChanged { room, version } => {
+            Change::RoomChanged { room, .. } | Change::RoomDeleted(room) => {
                 self.rooms.forget(room);
                 self.forget_own_rooms_with(room);
                 self.public_rooms.forget(());
-                self.messages.raise_version(room, version).await;
-                self.messages.note_room_change(room).await;
-            }
-            Change::RoomDeleted(room) => {
-                self.rooms.forget(room);
-                self.forget_own_rooms_with(room);
-                self.public_rooms.forget(());
-                self.messages.forget(room).await;
             }
             Change::SessionEnded { session, .. } => {
                 if let Some(session) = self.sessions.forget(session) {
@@ -242,7 +234,7 @@ impl Core {
                 self.own_rooms.forget(user);
                 // Polls that wait may have to be told what is no longer, or again, to be shown.
                 for room in self.presence.rooms_of(user) {
-                    self.messages.wake(room).await;
+                    self.messages.wake(room);
                 }
             }
             Change::AccountDeleted(user) => {
@@ -251,11 +243,6 @@ impl Core {
                 }
                 self.settings.forget(user);
                 self.own_rooms.forget(user);
-                // After the end of the sessions, because only now can no further message of this person arrive.
-                let now = self.clock.site_time();
-                self.messages.forget_person(user, now).await;
-                // Last, because Redis may be silent.
-                self.drafts.forget(user).await;
             }
             Change::Unknown => {
                 tracing::error!(
@@ -267,6 +254,37 @@ impl Core {
                 self.own_rooms.forget_where(|_| true);
                 self.public_rooms.forget_where(|_| true);
             }
+        }
+    }
+
+    /// Tells the rooms' logs of a committed change, after [`Core::apply_here`].
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    async fn tell_logs(&self, change: Change) -> Result<(), Unavailable> {
+        match change {
+            Change::MembersChanged { room, version } => {
+                // This also wakes the polls that wait in the room, which then check whether their readers are
+                // still members.
+                self.messages.raise_version(room, version).await
+            }
+            Change::RoomChanged { room, version } => {
+                self.messages.raise_version(room, version).await?;
+                self.messages.note_room_change(room, version).await
+            }
+            Change::RoomDeleted(room) => self.messages.forget(room).await,
+            Change::AccountDeleted(user) => {
+                // The person's sessions have ended, so no further message of theirs can arrive.
+                let now = self.clock.site_time();
+                let forgotten = self.messages.forget_person(user, now).await;
+                self.drafts.forget(user).await;
+                forgotten
+            }
+            Change::RoomCreated(_)
+            | Change::MemberJoined(_)
+            | Change::SessionEnded { .. }
+            | Change::AccountChanged(_)
+            | Change::Unknown => Ok(()),
         }
     }
 }
@@ -287,29 +305,38 @@ impl Core {
 }
 
 impl Core {
-    /// Tells the logs which sessions have ended, before anybody is answered that theirs has. If that fails, waits until
-    /// each process has heard of it through the change feed, or serves nothing.
-    async fn tell_ended_sessions(&self, changes: &[Change]) {
-        if !self.ended_sessions.must_be_told() {
-            return;
+    /// Applies the changes of this process, before anybody is answered. If Redis does not answer, waits until each
+    /// process has heard of them through the change feed, or serves nothing.
+    async fn publish(self: &Arc<Self>, changes: Vec<Change>) {
+        for change in &changes {
+            self.apply_here(*change);
         }
         let mut is_told = true;
         for change in changes {
-            if let Change::SessionEnded {
-                session,
-                user: Some(user),
-            } = change
-            {
-                is_told &= self.tell_ended_session(*session, *user).await.is_ok();
+            is_told &= self.tell_ended_session(change).await.is_ok();
+            if self.tell_logs(change).await.is_err() {
+                is_told = false;
+                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
             }
         }
         if !is_told {
-            tracing::warn!("the end of a session was not told to the rooms");
+            tracing::warn!("a change was not told to the rooms' logs in Redis in time");
             tokio::time::sleep(ALL_HAVE_HEARD).await;
         }
     }
 
-    async fn tell_ended_session(&self, session: TokenDigest, user: UserId) -> Result<(), Fault> {
+    /// Tells the logs on Redis that a session has ended, if that is the change.
+    async fn tell_ended_session(&self, change: Change) -> Result<(), Fault> {
+        let Change::SessionEnded {
+            session,
+            user: Some(user),
+        } = change
+        else {
+            return Ok(());
+        };
+        if !self.ended_sessions.must_be_told() {
+            return Ok(());
+        }
         let rooms: Vec<RoomId> = room_member::Entity::find()
             .select_only()
             .column(room_member::Column::RoomId)
@@ -325,6 +352,16 @@ impl Core {
     fn forget_own_rooms_with(&self, room: RoomId) {
         self.own_rooms
             .forget_where(|own| own.iter().any(|label| label.id == room));
+    }
+}
+
+/// Tells the rooms' logs of a committed change, again each time Redis is back until it succeeds: what was deleted must
+/// not stay in a Redis that kept its memory.
+async fn tell_logs_at_last(core: Arc<Core>, change: Change) {
+    while core.tell_logs(change).await.is_err()
+        && let Some(redis) = &core.redis
+    {
+        redis.up().await;
     }
 }
 

@@ -1,8 +1,8 @@
 //! The state that all requests share and that is never written to disk: the rooms' message logs, presence,
 //! read marks, drafts, done forms and rate limits, and rows of the database held in memory.
 //!
-//! Messages and rows are in this process's memory. The others are, too, or they are in Redis, where the processes of a
-//! site share them. Nothing here decides who may do what.
+//! All but the rows are in this process's memory, or in Redis, where the processes of a site share them. Nothing here
+//! decides who may do what.
 
 pub mod cache;
 mod detached;

@@ -25,6 +25,7 @@ use crate::database::link::DatabaseLink;
 use crate::database::listener::{Subscriber, Subscription};
 use crate::database::readers::Readers;
 use crate::database::site;
+use crate::domain::Lifespan;
 use crate::live::messages::{Capacity, Messages};
 use crate::live::outbox::SharedOutbox;
 use crate::live::redis::{Driver, Link, LinkError};
@@ -152,25 +153,16 @@ impl Application {
         let link = Arc::new(link);
         let (readers, writer) = (count(connections.readers), count(connections.writer));
         let database = Readers::new(readers, Arc::clone(&link));
-        let capacity = Capacity {
-            messages_per_room: config.max_messages,
-            bytes: config.buffer_bytes,
-        };
-        let life = u64::from_be_bytes(random_bytes());
         let live = match &redis {
             None => LiveState::in_memory(&config, &clock),
             Some(link) => LiveState::on_redis(&config, &clock, link)
                 .await
                 .or(Err(LinkError::Silent))?,
         };
+        let messages = messages_of(&config, redis.as_ref(), &clock);
         let passwords = Passwords::new(config.limits);
         let core = Arc::new(Core {
-            messages: Messages::in_memory(
-                capacity,
-                life,
-                clock.site_time(),
-                Arc::new(message_html::render),
-            ),
+            messages,
             database,
             writer,
             origin,
@@ -383,6 +375,26 @@ async fn lock_database(config: &Config, is_activated: bool) -> Result<ServerLock
     }
 }
 
+/// Makes the rooms' logs, in memory or on Redis.
+fn messages_of(config: &Config, redis: Option<&Arc<Link>>, clock: &Arc<dyn Clock>) -> Messages {
+    let capacity = Capacity {
+        messages_per_room: config.max_messages,
+        bytes: config.buffer_bytes,
+    };
+    let renderer = Arc::new(message_html::render);
+    match redis {
+        Some(link) => {
+            let longest = Lifespan(config.message_lifespan);
+            let (link, clock) = (Arc::clone(link), Arc::clone(clock));
+            Messages::on_redis(link, clock, capacity, longest, renderer)
+        }
+        None => {
+            let life = u64::from_be_bytes(random_bytes());
+            Messages::in_memory(capacity, life, clock.site_time(), renderer)
+        }
+    }
+}
+
 fn warn_of_risks(config: &Config) {
     if config.limits == Switch::Off {
         tracing::warn!("rate limits are off: use this for tests and benchmarks only");
@@ -396,7 +408,7 @@ fn warn_of_risks(config: &Config) {
     let redis = config.redis.redis_url.as_ref();
     if redis.is_some_and(RedisUrl::is_plain_to_another_host) {
         tracing::warn!(
-            "the link to Redis is not encrypted, and drafts cross it: use rediss:// in --redis-url"
+            "the link to Redis is not encrypted, and messages cross it: use rediss:// in --redis-url"
         );
     }
     if config.is_https() && config.trusted_proxies.is_empty() {

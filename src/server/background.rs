@@ -33,12 +33,16 @@ pub(super) async fn sweep(core: Arc<Core>) {
     loop {
         ticks.tick().await;
         let now = core.clock.site_time();
-        peak_bytes = peak_bytes.max(core.messages.bytes().await);
-        core.messages.sweep(now).await;
+        // Without Redis, nothing is freed there. The next sweep does.
+        peak_bytes = peak_bytes.max(core.messages.bytes().await.unwrap_or(0));
+        let swept = core.messages.sweep(now).await;
+        if let (Err(error), None) = (&swept, &core.redis) {
+            tracing::error!(%error, "failed to sweep the messages");
+        }
         core.presence.sweep(now);
         // The next sweep does what a silent Redis kept this one from doing.
         drop(tokio::time::timeout(FORMS_SWEEP_TIME, core.done_forms.sweep(now)).await);
-        let bytes = core.messages.bytes().await;
+        let bytes = core.messages.bytes().await.unwrap_or(0);
         if peak_bytes.saturating_sub(bytes) >= TRIM_THRESHOLD {
             peak_bytes = bytes;
             // Joining fails only if the task panics, and this one does not.
@@ -94,9 +98,9 @@ pub(super) async fn follow_changes(core: Arc<Core>, mut feed: ChangeFeed) {
     }
 }
 
-async fn poll_feed(core: &Core, feed: &mut ChangeFeed, poll: u32) -> Result<(), DbErr> {
+async fn poll_feed(core: &Arc<Core>, feed: &mut ChangeFeed, poll: u32) -> Result<(), DbErr> {
     for change in feed.poll().await? {
-        core.apply(change).await;
+        core.apply(change);
     }
     core.mark_feed_read();
     if poll.is_multiple_of(POLLS_PER_DELETION) {

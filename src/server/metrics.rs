@@ -58,7 +58,7 @@ async fn show(sources: Data<Sources>) -> HttpResponse {
     write_process(&mut text);
     sources.requests.write(&mut text);
     sources.connections.write(&mut text);
-    write_messages(&mut text, &sources.core).await;
+    write_messages(&mut text, &sources.core);
     write_held(&mut text, &sources.core);
     write_limits(&mut text, &sources.core);
     write_passwords(&mut text, &sources.core);
@@ -102,8 +102,8 @@ fn resident_bytes() -> Option<u64> {
     Some(pages.saturating_mul(page_bytes))
 }
 
-async fn write_messages(text: &mut Exposition, core: &Core) {
-    let held = core.messages.held().await;
+fn write_messages(text: &mut Exposition, core: &Core) {
+    let held = core.messages.held();
     for (name, help, number) in [
         (
             "mirage_messages",

@@ -80,7 +80,7 @@ impl Follower {
                     }
                 }
                 heard = hear(&mut self.subscription) => {
-                    self.take(heard, hears.as_mut()).await;
+                    self.take(heard, hears.as_mut());
                 }
                 Some(made) = self.subscribing.join_next() => {
                     // A failure is tried again with the next heartbeat.
@@ -91,12 +91,6 @@ impl Follower {
                 }
                 () = &mut answers, if !answers.is_elapsed() => {}
                 () = &mut hears, if !hears.is_elapsed() => {}
-            }
-            // What came while a change was applied counts too.
-            while let Some(sent) = self.beats.try_join_next() {
-                if matches!(sent, Ok(true)) {
-                    self.extend(answers.as_mut());
-                }
             }
             self.judge(answers.is_elapsed(), hears.is_elapsed()).await;
         }
@@ -131,14 +125,14 @@ impl Follower {
     }
 
     /// Takes what the subscription has heard.
-    async fn take(&mut self, heard: Result<Heard, Deaf>, hears: Pin<&mut Sleep>) {
+    fn take(&mut self, heard: Result<Heard, Deaf>, hears: Pin<&mut Sleep>) {
         match heard {
             Ok(heard) => {
                 self.has_heard = true;
                 self.extend(hears);
                 if let Heard::Changes(changes) = heard {
                     for change in changes {
-                        self.core.apply(change).await;
+                        self.core.apply(change);
                     }
                 }
                 if self.core.database_link.is_up() {
@@ -195,7 +189,7 @@ impl Follower {
     async fn catch_up(&mut self) -> Result<(), DbErr> {
         let since = self.followed_at.minus(CLOCK_SKEW);
         for change in feed::since(&self.readers, self.core.origin, since).await? {
-            self.core.apply(change).await;
+            self.core.apply(change);
         }
         self.followed_at = self.core.clock.now();
         self.core.mark_feed_read();

@@ -216,7 +216,9 @@ pub(super) async fn mark_read(core: &Core, user: UserId, joined: Joined) -> Join
     if let Joined::Now(room) = joined {
         let now = core.clock.site_time();
         let page = core.messages.page(room, None, &Ignored::NOBODY, now).await;
-        if let Some(latest) = page.messages.last() {
+        // Without Redis, the messages are told as new, which does no harm.
+        let latest = page.ok().and_then(|page| page.messages.last().cloned());
+        if let Some(latest) = latest {
             let told = core.read_marks.mark_read(user, room, latest.id, now);
             core.outbox.written(told).await;
         }

@@ -68,7 +68,7 @@ pub async fn send(
     };
     let now = core.clock.site_time();
     // Repeated submissions of a form are not counted, because they do not post anything.
-    if !core.messages.has_used(room.id, nonce, now).await {
+    if !core.messages.has_used(room.id, nonce, now).await? {
         let slow_mode = match room.role_of(author.user_id) {
             Some(Role::Member) => room.slow_mode,
             _ => SlowMode::OFF,
@@ -103,11 +103,12 @@ async fn post(
             lifespan: room.lifespan,
             sent_at: core.clock.now(),
         },
+        session: author.digest,
         session_ended: author.end_flag(),
     };
     for _ in 0..MAX_ATTEMPTS {
         let now = core.clock.site_time();
-        match core.messages.append(room.id, &wish, now).await {
+        match core.messages.append(room.id, &wish, now).await? {
             Appended::New(message) | Appended::Repeated(message) => {
                 let seen = core.presence.mark_seen(room.id, author.user_id, now);
                 tokio::join!(
@@ -270,7 +271,8 @@ pub async fn page(
         Shown::All => &Ignored::NOBODY,
     };
     let now = core.clock.site_time();
-    let page = core.messages.page(room, before, ignored, now).await;
+    core.messages.catch_up(room).await?;
+    let page = core.messages.page(room, before, ignored, now).await?;
     let access = rooms::access(core, room, reader.user_id).await?;
     let is_member = matches!(access, Access::Member(_)) && !reader.has_ended();
     Ok(is_member.then_some(page))
@@ -291,38 +293,49 @@ pub async fn new_count(
     let count = core
         .messages
         .new_for(room, reader.user_id, &settings.ignored, seen, now);
-    Ok(count.await)
+    Ok(count.await?)
 }
 
 /// Returns a live message of `room`, if the member `user` may delete it: authors may delete their own
 /// messages, and moderators those of people whom they may moderate.
+///
+/// # Errors
+/// When Redis does not answer.
 pub async fn deletable(
     core: &Core,
     user: UserId,
     room: &Room,
     message: MessageId,
-) -> Option<Arc<Message>> {
+) -> Result<Option<Arc<Message>>, Fault> {
     let now = core.clock.site_time();
-    let message = core.messages.find(room.id, message, now).await?;
+    core.messages.catch_up(room.id).await?;
+    let Some(message) = core.messages.find(room.id, message, now).await? else {
+        return Ok(None);
+    };
     let may_moderate = || {
         room.role_of(user)
             .is_some_and(|role| role.may_moderate(room.role_of(message.author)))
     };
-    (message.author == user || may_moderate()).then_some(message)
+    Ok((message.author == user || may_moderate()).then_some(message))
 }
 
 /// Deletes a live message of `room`, if the member `user` may delete it. Returns the deleted message, if
 /// there was one.
+///
+/// # Errors
+/// When Redis does not answer.
 pub async fn delete(
     core: &Core,
     user: UserId,
     room: &Room,
     message: MessageId,
-) -> Option<Arc<Message>> {
-    let deleted = deletable(core, user, room, message).await?;
+) -> Result<Option<Arc<Message>>, Fault> {
+    let Some(deleted) = deletable(core, user, room, message).await? else {
+        return Ok(None);
+    };
     let now = core.clock.site_time();
-    let was_there = core.messages.delete(room.id, message, now).await;
-    was_there.then_some(deleted)
+    let was_there = core.messages.delete(room.id, message, now).await?;
+    Ok(was_there.then_some(deleted))
 }
 
 /// The outcome of a poll.
@@ -379,7 +392,7 @@ async fn since(
     let settings = accounts::settings(core, reader.user_id).await?;
     let now = core.clock.site_time();
     let messages = &core.messages;
-    Ok(messages.since(room, cursor, &settings.ignored, now).await)
+    Ok(messages.since(room, cursor, &settings.ignored, now).await?)
 }
 
 /// Returns what happened in `room` after `cursor`, as soon as something happens.
@@ -407,6 +420,10 @@ pub async fn poll(
     // must not receive its private messages.
     if let Err(refused) = may_read(core, reader, room).await? {
         return Ok(refused);
+    }
+    if wait_mode == WaitMode::Never {
+        // Whoever does not wait asks once, and is told all.
+        core.messages.catch_up(room).await?;
     }
     loop {
         core.check_link()?;
@@ -459,7 +476,7 @@ pub async fn poll(
         cursor = Some(since.cursor());
         let Some(subscribed) = &mut subscription else {
             // Check again before waiting, because something may have happened before the subscription.
-            subscription = Some(core.messages.subscribe(room).await);
+            subscription = Some(core.messages.subscribe(room).await?);
             continue;
         };
         tokio::select! {

@@ -194,7 +194,7 @@ pub async fn delete_messages(
         return Ok(Moderated::NotAllowed);
     }
     let now = core.clock.site_time();
-    core.messages.delete_by(person, room, now).await;
+    core.messages.delete_by(person, room, now).await?;
     Ok(Moderated::Done)
 }
 
@@ -267,12 +267,12 @@ pub async fn person(
     };
     let role = room.role_of(person);
     let now = core.clock.site_time();
-    let authors = core.messages.authors(room.id, now).await;
+    let authors = core.messages.authors(room.id, now).await?;
     let mut is_known = role.is_some() || authors.iter().any(|(author, _)| *author == person);
     let mut ban = None;
     if room.role_of(reader) >= Some(Role::Moderator) {
         ban = ban_reason(&core.database, room.id, person).await?;
-        let reports = core.messages.reports(room.id, now).await;
+        let reports = core.messages.reports(room.id, now).await?;
         is_known |= ban.is_some() || reports.iter().any(|report| report.message.author == person);
     }
     Ok(is_known.then_some(Person {
@@ -284,16 +284,20 @@ pub async fn person(
 }
 
 /// Returns the ids and names of the authors of live messages who are neither members nor banned.
+///
+/// # Errors
+/// When Redis does not answer.
 pub async fn authors_outside(
     core: &Core,
     room: &Room,
     banned: &[Banned],
-) -> Vec<(UserId, Arc<str>)> {
-    let mut authors = core.messages.authors(room.id, core.clock.site_time()).await;
+) -> Result<Vec<(UserId, Arc<str>)>, Fault> {
+    let now = core.clock.site_time();
+    let mut authors = core.messages.authors(room.id, now).await?;
     authors.retain(|(author, _)| {
         room.role_of(*author).is_none() && banned.iter().all(|banned| banned.user_id != *author)
     });
-    authors
+    Ok(authors)
 }
 
 /// Returns the reason why `user` is banned from `room`, if they are.

@@ -14,15 +14,19 @@ use crate::live::messages::{Message, Report, Reported};
 use crate::live::rooms::Room;
 
 /// Returns a live message of `room`, if the member `user` may report it: it is someone else's.
+///
+/// # Errors
+/// When Redis does not answer.
 pub async fn reportable(
     core: &Core,
     user: UserId,
     room: &Room,
     message: MessageId,
-) -> Option<Arc<Message>> {
+) -> Result<Option<Arc<Message>>, Fault> {
     let now = core.clock.site_time();
+    core.messages.catch_up(room.id).await?;
     let message = core.messages.find(room.id, message, now).await?;
-    (message.author != user).then_some(message)
+    Ok(message.filter(|message| message.author != user))
 }
 
 /// The people who will see a report.
@@ -74,16 +78,21 @@ fn goes_to_operators(room: &Room, author: UserId) -> bool {
 }
 
 /// Reports a message for which [`reportable`] returned a message. Callers count the report first.
+///
+/// # Errors
+/// When Redis does not answer.
 pub async fn report(
     core: &Core,
     reporter: UserId,
     room: RoomId,
     message: MessageId,
     reason: Reason,
-) -> Reported {
+) -> Result<Reported, Fault> {
     let now = core.clock.site_time();
     let messages = &core.messages;
-    messages.report(room, message, reporter, reason, now).await
+    Ok(messages
+        .report(room, message, reporter, reason, now)
+        .await?)
 }
 
 /// An open report, as a moderator sees it.
@@ -105,7 +114,7 @@ pub struct OpenReport {
 /// When the database fails.
 pub async fn open(core: &Core, user: UserId, room: RoomId) -> Result<Vec<OpenReport>, Fault> {
     let now = core.clock.site_time();
-    let reports = core.messages.reports(room, now).await;
+    let reports = core.messages.reports(room, now).await?;
     let mut open = Vec::new();
     // The role is checked after the last wait: who has lost it is shown nothing.
     let Access::Member(room) = rooms::access(core, room, user).await? else {
@@ -121,7 +130,7 @@ pub async fn open(core: &Core, user: UserId, room: RoomId) -> Result<Vec<OpenRep
         }
         let author_role = room.role_of(author);
         let may_ban = role.may_moderate(author_role);
-        let is_there = core.messages.find(room.id, report.message.id, now).await;
+        let is_there = core.messages.find(room.id, report.message.id, now).await?;
         open.push(OpenReport {
             may_delete: may_ban && is_there.is_some(),
             may_remove: may_ban && author_role.is_some(),
@@ -149,7 +158,7 @@ pub struct OperatorsReport {
 pub async fn open_for_operators(core: &Core, user: UserId) -> Result<Vec<OperatorsReport>, Fault> {
     let now = core.clock.site_time();
     let mut open = Vec::new();
-    for (room, reports) in core.messages.reported(now).await {
+    for (room, reports) in core.messages.reported(now).await? {
         open.extend(for_operators(core, user, room, reports).await?);
     }
     Ok(open)
@@ -193,13 +202,13 @@ pub async fn close_for_operators(
     let (core, operator) = (Arc::clone(core), actor.id);
     let close = async move {
         let now = core.clock.site_time();
-        let reports = core.messages.reports(room, now).await;
+        let reports = core.messages.reports(room, now).await?;
         let open = for_operators(&core, operator, room, reports).await?;
         let is_it = |open: &&OperatorsReport| open.report.message.id == message;
         let Some(found) = open.iter().find(is_it) else {
             return Ok(Acted::Done(None));
         };
-        core.messages.close_report(room, message, now).await;
+        core.messages.close_report(room, message, now).await?;
         let reported = &found.report.message;
         let author = (reported.author, Arc::clone(&reported.author_name));
         let room = (room, found.room.name.clone());
@@ -222,7 +231,7 @@ pub async fn close(
     let open = open(core, user, room).await?;
     if open.iter().any(|open| open.report.message.id == message) {
         let now = core.clock.site_time();
-        core.messages.close_report(room, message, now).await;
+        core.messages.close_report(room, message, now).await?;
     }
     Ok(())
 }

@@ -108,7 +108,7 @@ pub async fn save(
         let changed = changed.await?;
         if let (Changed::Done, Some(lifespan)) = (changed, lifespan) {
             let now = core.clock.site_time();
-            core.messages.shorten(room, lifespan, now).await;
+            core.messages.shorten(room, lifespan, now).await?;
         }
         Ok(changed)
     })
@@ -144,7 +144,7 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
             });
             let changed = changed.await?;
             if changed == Changed::Done {
-                core.messages.clear(room, core.clock.site_time()).await;
+                core.messages.clear(room, core.clock.site_time()).await?;
             }
             Ok(changed)
         };
@@ -196,7 +196,7 @@ pub async fn clear(core: &Core, room: RoomId, actor: UserId) -> Result<Changed, 
     if owned.is_none() {
         return Ok(Changed::NotAllowed);
     }
-    core.messages.clear(room, core.clock.site_time()).await;
+    core.messages.clear(room, core.clock.site_time()).await?;
     Ok(Changed::Done)
 }
 

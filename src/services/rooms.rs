@@ -262,7 +262,7 @@ pub async fn public_list(
         on_page.collect::<Vec<_>>()
     });
     let mut rooms = Vec::with_capacity(LIST_PAGE);
-    for room in on_page.await {
+    for room in on_page.await? {
         // The room may have been deleted or made private since the list was read.
         if let Some(room) = find(core, room).await?.filter(|room| !room.is_private) {
             rooms.push(room);
@@ -343,7 +343,7 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
             new: core
                 .messages
                 .new_for(room.id, user, ignored, seen, now)
-                .await,
+                .await?,
             members: counts.get(&room.id).copied().unwrap_or(0),
             language: Language::parse(&room.language),
             id: room.id,
@@ -399,7 +399,7 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside
             let seen = core.read_marks.find(user, room.id);
             core.messages
                 .new_for(room.id, user, &settings.ignored, seen, now)
-                .await
+                .await?
         };
         shown.push((position, room, new));
     }
@@ -455,7 +455,7 @@ pub(super) async fn changed_elsewhere(
         let new = core
             .messages
             .new_for(room.id, user, &settings.ignored, seen, now);
-        counts.push((room.id, new.await));
+        counts.push((room.id, new.await?));
     }
     Ok(counts)
 }
@@ -512,10 +512,10 @@ pub(super) async fn by_name(
 /// the version.
 async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
     // The log is opened before the database is read, so that it cannot forget a newer version in between.
-    let log = core.messages.open(id).await;
+    let log = core.messages.open(id).await?;
     let room = room::Entity::find_by_id(id).one(&core.database).await?;
     if let Some(room) = &room {
-        log.raise_version(room.version).await;
+        log.raise_version(room.version).await?;
     }
     // This query also runs without a room, so that a hidden room costs as many as one that does not exist.
     let rows: Vec<(UserId, String, Role)> = room_member::Entity::find()

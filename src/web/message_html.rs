@@ -113,6 +113,7 @@ mod tests {
     use super::*;
     use crate::domain::{Lifespan, MessageText, SiteTime, Timestamp, UserId};
     use crate::live::messages::{Capacity, Ignored, Messages, NewMessage, Wish};
+    use crate::security::tokens::Token;
 
     /// 2026-11-22T13:05:00Z.
     const START: i64 = 1_795_352_700_000;
@@ -126,7 +127,13 @@ mod tests {
             bytes: 1 << 20,
         };
         let messages = Messages::in_memory(capacity, 1, now, Arc::new(render));
-        messages.open(room).await.raise_version(0).await;
+        messages
+            .open(room)
+            .await
+            .unwrap()
+            .raise_version(0)
+            .await
+            .unwrap();
         let wish = Wish {
             version: 0,
             message: NewMessage {
@@ -137,10 +144,14 @@ mod tests {
                 lifespan: Lifespan(Duration::from_secs(3600)),
                 sent_at: Timestamp(START),
             },
+            session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
         };
-        messages.append(room, &wish, now).await;
-        let page = messages.page(room, None, &Ignored::NOBODY, now).await;
+        messages.append(room, &wish, now).await.unwrap();
+        let page = messages
+            .page(room, None, &Ignored::NOBODY, now)
+            .await
+            .unwrap();
         Arc::clone(&page.messages[0])
     }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 use mirage::clock::{Clock, Stopwatch};
 use mirage::domain::{RoomId, Timestamp};
 use mirage::live::messages::{Appended, NewMessage, Wish};
+use mirage::security::tokens::Token;
 
 use crate::program::Running;
 use crate::support::{Browser, PASSWORD, START, TestApp, db_column, start_poll_from};
@@ -79,12 +80,18 @@ async fn a_waiting_poll_never_returns_an_expired_message() {
             lifespan: mirage::domain::Lifespan(Duration::from_millis(1)),
             sent_at: START,
         },
+        session: Token::received("").digest(),
         session_ended: &AtomicBool::new(false),
     };
-    let log = app.core.messages.open(RoomId(room)).await;
-    log.raise_version(wish.version).await;
+    let log = app.core.messages.open(RoomId(room)).await.unwrap();
+    log.raise_version(wish.version).await.unwrap();
     let at = mirage::domain::SiteTime(START.0);
-    let appended = app.core.messages.append(RoomId(room), &wish, at).await;
+    let appended = app
+        .core
+        .messages
+        .append(RoomId(room), &wish, at)
+        .await
+        .unwrap();
     assert!(matches!(appended, Appended::New(_)));
     ada.send(room, "longer-lived").await;
 
@@ -123,7 +130,7 @@ async fn expired_messages_are_freed_without_traffic() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     ada.send(room, "hello").await;
-    assert!(app.core.messages.bytes().await > 0);
+    assert!(app.core.messages.bytes().await.unwrap() > 0);
     let mut sweeps = app.core.probes.sweeps.subscribe();
 
     app.clock.advance(LIFESPAN);
@@ -133,7 +140,7 @@ async fn expired_messages_are_freed_without_traffic() {
         .unwrap()
         .unwrap();
 
-    assert_eq!(app.core.messages.bytes().await, 0);
+    assert_eq!(app.core.messages.bytes().await.unwrap(), 0);
 }
 
 #[actix_web::test]
@@ -150,14 +157,22 @@ async fn memory_of_100_000_expired_messages_is_freed_without_traffic() {
                 lifespan: mirage::domain::Lifespan(LIFESPAN),
                 sent_at: START,
             },
+            session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
         };
         let room = RoomId(i64::try_from(number % 100).unwrap());
-        app.core.messages.open(room).await.raise_version(0).await;
+        app.core
+            .messages
+            .open(room)
+            .await
+            .unwrap()
+            .raise_version(0)
+            .await
+            .unwrap();
         let appended = app.core.messages.append(room, &wish, app.clock.site_time());
-        assert!(matches!(appended.await, Appended::New(_)));
+        assert!(matches!(appended.await, Ok(Appended::New(_))));
     }
-    let bytes = app.core.messages.bytes().await;
+    let bytes = app.core.messages.bytes().await.unwrap();
     assert!(bytes > 100_000 * 200);
     let mut sweeps = app.core.probes.sweeps.subscribe();
 
@@ -168,7 +183,7 @@ async fn memory_of_100_000_expired_messages_is_freed_without_traffic() {
         .unwrap()
         .unwrap();
 
-    assert_eq!(app.core.messages.bytes().await, 0);
+    assert_eq!(app.core.messages.bytes().await.unwrap(), 0);
     eprintln!("{bytes} bytes of messages were freed");
 }
 
@@ -250,7 +265,7 @@ async fn a_flooded_room_does_not_evict_the_messages_of_a_quiet_one() {
     }
 
     assert_eq!(ada.messages(quiet).await, before);
-    assert!(app.core.messages.bytes().await <= 64 * 1024);
+    assert!(app.core.messages.bytes().await.unwrap() <= 64 * 1024);
     assert!(!ada.messages(loud).await.is_empty());
 }
 

@@ -585,7 +585,8 @@ async fn messages_show_hostile_text_exactly_as_typed() {
                 RoomId(room),
                 mirage::domain::SiteTime(crate::support::START.0),
             )
-            .await;
+            .await
+            .unwrap();
         let nonce = app.core.nonces.make(app.user_id("ada").await, RoomId(room));
         ada.send_with(room, &text, &nonce).await.assert_status(303);
         // Each text in the poll, a sample in the other views, which render the same HTML.

@@ -64,12 +64,12 @@ async fn when_the_last_member_leaves_the_room_is_deleted_and_its_name_is_free() 
             true => ada.create_private_room("Tea").await,
         };
         ada.send(room, "for the walls").await.assert_status(303);
-        assert!(app.core.messages.bytes().await > 0);
+        assert!(app.core.messages.bytes().await.unwrap() > 0);
 
         ada.leave(room).await;
 
         ada.room(room).await.assert_status(404);
-        assert_eq!(app.core.messages.bytes().await, 0);
+        assert_eq!(app.core.messages.bytes().await.unwrap(), 0);
     }
 }
 

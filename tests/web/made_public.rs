@@ -99,7 +99,9 @@ async fn a_message_is_not_published_if_its_room_is_made_public_while_it_is_poste
     let version = db_column(&scene.app, "SELECT CAST(version AS TEXT) FROM rooms").await;
     let version = version[0].parse().unwrap();
     let log = &scene.app.core.messages;
-    log.raise_version(RoomId(scene.room), version).await;
+    log.raise_version(RoomId(scene.room), version)
+        .await
+        .unwrap();
 
     let refused = send_form(&scene.member, &page, "between us").await;
 

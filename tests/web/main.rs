@@ -69,6 +69,7 @@ mod program;
 mod public_rooms;
 mod races;
 mod readme;
+mod redis;
 mod register;
 mod report_message;
 mod reset;

@@ -132,7 +132,7 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
         ] {
             app.execute(&sql).await;
         }
-        core.messages.clear(id, core.clock.site_time()).await;
+        core.messages.clear(id, core.clock.site_time()).await.unwrap();
     });
     update.await;
 

@@ -296,7 +296,7 @@ async fn reports_go_with_the_authors_account_and_with_a_clearing_of_the_room() {
         .await
         .assert_status(303);
     assert!(tea.reported().await.is_empty());
-    assert_eq!(tea.app.core.messages.bytes().await, 0);
+    assert_eq!(tea.app.core.messages.bytes().await.unwrap(), 0);
 }
 
 #[actix_web::test]

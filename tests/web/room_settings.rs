@@ -429,7 +429,7 @@ async fn a_deleted_room_disappears_for_everybody() {
         let unsent = member.send_with(room, "hello?", &nonce).await;
         unsent.assert_status(404);
         assert_eq!(unsent.text("#message"), "hello?");
-        assert_eq!(app.core.messages.bytes().await, 0);
+        assert_eq!(app.core.messages.bytes().await.unwrap(), 0);
         // The name is free again.
         member
             .create_public_room(if is_private { "Den" } else { "Tea" })

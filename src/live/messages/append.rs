@@ -4,6 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::NewMessage;
 use crate::domain::MessageId;
+use crate::security::tokens::TokenDigest;
 
 /// A message that somebody wants to post, with the conditions of posting it.
 #[derive(Debug)]
@@ -12,6 +13,8 @@ pub struct Wish<'a> {
     pub version: i64,
     /// The message.
     pub message: NewMessage,
+    /// The author's session.
+    pub session: TokenDigest,
     /// Whether the author's session has ended.
     pub session_ended: &'a AtomicBool,
 }

@@ -21,11 +21,22 @@ pub struct NewMessage {
     pub sent_at: Timestamp,
 }
 
+/// A message as another process hands it on.
+#[derive(Debug, Clone)]
+pub(super) struct Replayed {
+    /// The message. Its text may be gone.
+    pub(super) new: NewMessage,
+    /// The [`Message::lead`](super::Message::lead) of the text that the message was posted with.
+    pub(super) lead: u64,
+}
+
 /// An event of a room's log.
 #[derive(Debug, Clone)]
 pub(super) enum Event {
     /// A message was posted. The event's number becomes the message's id.
     Posted(NewMessage),
+    /// A message was posted, perhaps by another process. The event's number is the message's id.
+    Replayed(Replayed),
     /// A message was deleted.
     Deleted(MessageId),
     /// All messages of an author were deleted.

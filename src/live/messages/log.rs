@@ -9,11 +9,14 @@ use super::ignored::Ignored;
 use super::memory::{Capacity, MemoryLog, Room};
 use super::message::{Message, Renderer};
 use super::pulse::Pulse;
+use super::redis_log::RedisLog;
 use super::reports::{Report, Reported};
 use super::state::{Page, RoomState, Since};
 use super::subscription::Subscription;
 use super::tally::{Held, Tally};
+use crate::clock::Clock;
 use crate::domain::{Lifespan, MessageId, NonceId, Reason, RoomId, SiteTime, UserId};
+use crate::live::redis::{Link, Session, Unavailable};
 
 /// The messages of all rooms. Shared by all workers.
 pub struct Messages {
@@ -22,7 +25,8 @@ pub struct Messages {
 
 /// Where the rooms' logs are.
 enum Log {
-    Memory(MemoryLog),
+    Memory(Box<MemoryLog>),
+    Redis(Arc<RedisLog>),
 }
 
 /// A room that stays held as long as this value lives.
@@ -36,6 +40,7 @@ pub struct RoomHandle {
 
 enum HeldRoom {
     Memory(Arc<Room>),
+    Redis(Arc<RedisLog>, RoomId, Session),
 }
 
 impl Messages {
@@ -44,40 +49,83 @@ impl Messages {
     #[must_use]
     pub fn in_memory(capacity: Capacity, life: u64, start: SiteTime, renderer: Renderer) -> Self {
         Self {
-            log: Log::Memory(MemoryLog::new(capacity, life, start, renderer)),
+            log: Log::Memory(Box::new(MemoryLog::new(capacity, life, start, renderer))),
+        }
+    }
+
+    /// Follows the logs on Redis. No message lives longer than `longest`. Must be called within a runtime.
+    #[must_use]
+    pub fn on_redis(
+        link: Arc<Link>,
+        clock: Arc<dyn Clock>,
+        capacity: Capacity,
+        longest: Lifespan,
+        renderer: Renderer,
+    ) -> Self {
+        Self {
+            log: Log::Redis(RedisLog::new(link, clock, capacity, longest, renderer)),
         }
     }
 
     /// Returns the last message that a page with this cursor has seen, if the cursor is of this log.
     #[must_use]
     pub fn followed_through(&self, cursor: Cursor) -> Option<MessageId> {
-        let Log::Memory(log) = &self.log;
-        (cursor.life == log.life()).then_some(MessageId(cursor.event))
+        let is_of_this_life = match &self.log {
+            Log::Memory(log) => cursor.life == log.life(),
+            Log::Redis(log) => log.is_of_this_life(cursor),
+        };
+        is_of_this_life.then_some(MessageId(cursor.event))
     }
 
     /// Returns the pulse of a room, which tells without a look-up whether the room's messages have changed.
     #[must_use]
     pub fn pulse(&self, room: RoomId, now: SiteTime) -> Arc<Pulse> {
-        let Log::Memory(log) = &self.log;
-        log.pulse(room, now)
+        match &self.log {
+            Log::Memory(log) => log.pulse(room, now),
+            Log::Redis(log) => log.pulse(room, now),
+        }
     }
 
-    /// Returns how many messages came and went so far, by the reason.
+    /// Returns how many messages this process has added and removed so far, by the reason.
     #[must_use]
     pub fn tally(&self) -> Tally {
-        let Log::Memory(log) = &self.log;
-        log.tally()
+        match &self.log {
+            Log::Memory(log) => log.tally(),
+            Log::Redis(log) => log.tally(),
+        }
     }
 
-    /// Counts the subscriptions to a room.
+    /// Returns what all rooms hold in this process now. Locks one room after the other.
+    #[must_use]
+    pub fn held(&self) -> Held {
+        match &self.log {
+            Log::Memory(log) => log.held(),
+            Log::Redis(log) => log.held(),
+        }
+    }
+
+    /// Counts the subscriptions to a room in this process.
     #[must_use]
     pub fn subscriber_count(&self, room: RoomId) -> usize {
-        let Log::Memory(log) = &self.log;
-        log.subscriber_count(room)
+        match &self.log {
+            Log::Memory(log) => log.subscriber_count(room),
+            Log::Redis(log) => log.subscriber_count(room),
+        }
+    }
+
+    /// Wakes a room's readers in this process, who then look again at what they may be shown.
+    pub fn wake(&self, room: RoomId) {
+        match &self.log {
+            Log::Memory(log) => log.wake(room),
+            Log::Redis(log) => log.wake(room),
+        }
     }
 }
 
-#[expect(clippy::unused_async, reason = "the log on Redis will wait for it")]
+/// All of these fail when Redis does not answer, and never if the logs are in memory.
+///
+/// # Errors
+/// When Redis does not answer. Nobody knows then whether a change was made; making it again does no harm.
 impl Messages {
     /// Posts a message and wakes the room's readers, unless the session has ended, the version is stale or
     /// the nonce was used. The conditions are checked in this order, under the room's lock.
@@ -85,37 +133,63 @@ impl Messages {
     /// A caller that takes a right away calls [`Messages::raise_version`]; after this returns, nothing more is
     /// posted by that right. A caller that ends a session sets `session_ended`; no append that begins after that
     /// posts in that session.
-    pub async fn append(&self, room: RoomId, wish: &Wish<'_>, now: SiteTime) -> Appended {
-        let Log::Memory(log) = &self.log;
-        log.append(room, wish, now)
-    }
-
-    /// Returns what all rooms hold now. Locks one room after the other.
-    pub async fn held(&self) -> Held {
-        let Log::Memory(log) = &self.log;
-        log.held()
+    pub async fn append(
+        &self,
+        room: RoomId,
+        wish: &Wish<'_>,
+        now: SiteTime,
+    ) -> Result<Appended, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.append(room, wish, now)),
+            Log::Redis(log) => log.append(room, wish, now).await,
+        }
     }
 
     /// Opens a room, to tell the log the room's version.
-    pub async fn open(&self, room: RoomId) -> RoomHandle {
-        let Log::Memory(log) = &self.log;
-        RoomHandle {
-            room: HeldRoom::Memory(log.open(room)),
-        }
+    pub async fn open(&self, room: RoomId) -> Result<RoomHandle, Unavailable> {
+        let room = match &self.log {
+            Log::Memory(log) => HeldRoom::Memory(log.open(room)),
+            Log::Redis(log) => HeldRoom::Redis(Arc::clone(log), room, log.open().await?),
+        };
+        Ok(RoomHandle { room })
     }
 
     /// Tells the log that a room's version is at least `version`, and wakes the room's readers.
     ///
     /// Does nothing for a room that is not held, and makes no version known: calls may come in any order,
     /// so only [`RoomHandle::raise_version`] shows that no greater version was told before.
-    pub async fn raise_version(&self, room: RoomId, version: i64) {
-        let Log::Memory(log) = &self.log;
-        log.raise_version(room, version);
+    pub async fn raise_version(&self, room: RoomId, version: i64) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.raise_version(room, version);
+                Ok(())
+            }
+            Log::Redis(log) => log.raise_version(room, version).await,
+        }
     }
 
     /// Returns whether a nonce has led to a message in a room whose first deadline is to come.
-    pub async fn has_used(&self, room: RoomId, nonce: NonceId, now: SiteTime) -> bool {
-        self.read(room, now, |state, at| state.used_nonce(nonce, at).is_some())
+    pub async fn has_used(
+        &self,
+        room: RoomId,
+        nonce: NonceId,
+        now: SiteTime,
+    ) -> Result<bool, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                Ok(log.read(room, now, |state, at| state.used_nonce(nonce, at).is_some()))
+            }
+            Log::Redis(log) => log.has_used(room, nonce, now).await,
+        }
+    }
+
+    /// Makes sure that the next read has all that other processes have added until now. Reads without this may be a
+    /// moment behind.
+    pub async fn catch_up(&self, room: RoomId) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(_) => Ok(()),
+            Log::Redis(log) => log.catch_up(room).await,
+        }
     }
 
     /// Returns the newest [`PAGE_SIZE`](super::PAGE_SIZE) live messages of a room, or the newest of those
@@ -126,8 +200,9 @@ impl Messages {
         before: Option<MessageId>,
         ignored: &Ignored,
         now: SiteTime,
-    ) -> Page {
+    ) -> Result<Page, Unavailable> {
         self.read(room, now, |state, at| state.page(before, ignored, at))
+            .await
     }
 
     /// Returns what happened in a room after `cursor`, for a reader who ignores these people.
@@ -137,8 +212,12 @@ impl Messages {
         cursor: Option<Cursor>,
         ignored: &Ignored,
         now: SiteTime,
-    ) -> Since {
+    ) -> Result<Since, Unavailable> {
+        if let (Log::Redis(log), Some(cursor)) = (&self.log, cursor) {
+            log.catch_up_with(room, cursor).await?;
+        }
         self.read(room, now, |state, at| state.since(cursor, ignored, at))
+            .await
     }
 
     /// Returns a live message of a room.
@@ -147,8 +226,9 @@ impl Messages {
         room: RoomId,
         message: MessageId,
         now: SiteTime,
-    ) -> Option<Arc<Message>> {
+    ) -> Result<Option<Arc<Message>>, Unavailable> {
         self.read(room, now, |state, at| state.find(message, at))
+            .await
     }
 
     /// Counts the live messages after `after`, or all, by others than `reader` and the people whom they ignore.
@@ -159,55 +239,83 @@ impl Messages {
         ignored: &Ignored,
         after: Option<MessageId>,
         now: SiteTime,
-    ) -> usize {
-        let Log::Memory(log) = &self.log;
-        // A room that is not held has no messages.
-        let count = log.read_held(room, now, |state, at| {
-            state.new_for(reader, ignored, after, at)
-        });
-        count.unwrap_or(0)
+    ) -> Result<usize, Unavailable> {
+        let count = |state: &RoomState, at| state.new_for(reader, ignored, after, at);
+        match &self.log {
+            // A room that is not held has no messages.
+            Log::Memory(log) => Ok(log.read_held(room, now, count).unwrap_or(0)),
+            Log::Redis(log) => log.read(room, now, count).await,
+        }
     }
 
     /// Returns the authors of live messages in a room, each once, with the name they wrote under.
-    pub async fn authors(&self, room: RoomId, now: SiteTime) -> Vec<(UserId, Arc<str>)> {
-        self.read(room, now, |state, at| state.authors(at))
+    pub async fn authors(
+        &self,
+        room: RoomId,
+        now: SiteTime,
+    ) -> Result<Vec<(UserId, Arc<str>)>, Unavailable> {
+        self.read(room, now, |state, at| state.authors(at)).await
     }
 
-    /// Runs `look` on the rooms with a live message. No message is posted meanwhile.
-    pub async fn activity<T>(&self, now: SiteTime, look: impl FnOnce(&Activity) -> T) -> T {
-        let Log::Memory(log) = &self.log;
-        log.activity(now, look)
+    /// Runs `look` on the rooms with a live message. In this process's memory, no message is posted meanwhile.
+    pub async fn activity<T>(
+        &self,
+        now: SiteTime,
+        look: impl FnOnce(&Activity) -> T,
+    ) -> Result<T, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.activity(now, look)),
+            Log::Redis(log) => Ok(look(&log.activity(now).await?)),
+        }
     }
 
     /// Subscribes to a room's events. Subscribe before calling [`Messages::since`], and no event is missed
     /// between the two.
-    pub async fn subscribe(&self, room: RoomId) -> Subscription {
-        let Log::Memory(log) = &self.log;
-        log.subscribe(room)
-    }
-
-    /// Wakes a room's readers, who then look again at what they may be shown.
-    pub async fn wake(&self, room: RoomId) {
-        let Log::Memory(log) = &self.log;
-        log.wake(room);
+    pub async fn subscribe(&self, room: RoomId) -> Result<Subscription, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.subscribe(room)),
+            Log::Redis(log) => log.subscribe(room).await,
+        }
     }
 
     /// Deletes a live message of a room. Returns whether there was one.
-    pub async fn delete(&self, room: RoomId, message: MessageId, now: SiteTime) -> bool {
-        let Log::Memory(log) = &self.log;
-        log.delete(room, message, now)
+    pub async fn delete(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        now: SiteTime,
+    ) -> Result<bool, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.delete(room, message, now)),
+            Log::Redis(log) => log.delete(room, message, now).await,
+        }
     }
 
     /// Deletes all messages of an author in a room.
-    pub async fn delete_by(&self, author: UserId, room: RoomId, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.delete_by(author, room, now);
+    pub async fn delete_by(
+        &self,
+        author: UserId,
+        room: RoomId,
+        now: SiteTime,
+    ) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.delete_by(author, room, now);
+                Ok(())
+            }
+            Log::Redis(log) => log.delete_by(author, room, false, now).await,
+        }
     }
 
     /// Deletes all messages and reports of a person whose account was deleted.
-    pub async fn forget_person(&self, person: UserId, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.forget_person(person, now);
+    pub async fn forget_person(&self, person: UserId, now: SiteTime) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.forget_person(person, now);
+                Ok(())
+            }
+            Log::Redis(log) => log.forget_person(person, now).await,
+        }
     }
 
     /// Reports a live message to the room's moderators.
@@ -218,83 +326,150 @@ impl Messages {
         reporter: UserId,
         reason: Reason,
         now: SiteTime,
-    ) -> Reported {
-        let Log::Memory(log) = &self.log;
-        log.report(room, message, reporter, reason, now)
+    ) -> Result<Reported, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.report(room, message, reporter, reason, now)),
+            Log::Redis(log) => log.report(room, message, reporter, &reason, now).await,
+        }
     }
 
     /// Returns the open reports of a room, oldest first.
-    pub async fn reports(&self, room: RoomId, now: SiteTime) -> Vec<Report> {
-        let Log::Memory(log) = &self.log;
-        log.reports(room, now)
+    pub async fn reports(&self, room: RoomId, now: SiteTime) -> Result<Vec<Report>, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.reports(room, now)),
+            Log::Redis(log) => log.reports(room, now).await,
+        }
     }
 
     /// Returns the rooms with open reports, by their ids, and these reports.
-    pub async fn reported(&self, now: SiteTime) -> Vec<(RoomId, Vec<Report>)> {
-        let Log::Memory(log) = &self.log;
-        log.reported(now)
+    pub async fn reported(&self, now: SiteTime) -> Result<Vec<(RoomId, Vec<Report>)>, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.reported(now)),
+            Log::Redis(log) => log.reported(now).await,
+        }
     }
 
     /// Closes the report of a message, if there is one.
-    pub async fn close_report(&self, room: RoomId, message: MessageId, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.close_report(room, message, now);
+    pub async fn close_report(
+        &self,
+        room: RoomId,
+        message: MessageId,
+        now: SiteTime,
+    ) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.close_report(room, message, now);
+                Ok(())
+            }
+            Log::Redis(log) => log.close_report(room, message, now).await,
+        }
     }
 
     /// Deletes all messages and reports of a room.
-    pub async fn clear(&self, room: RoomId, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.clear(room, now);
+    pub async fn clear(&self, room: RoomId, now: SiteTime) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.clear(room, now);
+                Ok(())
+            }
+            Log::Redis(log) => log.clear(room, now).await,
+        }
     }
 
     /// Moves the deadline of each message of a room to `lifespan` after its posting, where that is earlier.
     /// If any deadline moves, pages that follow the room are reset.
-    pub async fn shorten(&self, room: RoomId, lifespan: Lifespan, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.shorten(room, lifespan, now);
+    pub async fn shorten(
+        &self,
+        room: RoomId,
+        lifespan: Lifespan,
+        now: SiteTime,
+    ) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.shorten(room, lifespan, now);
+                Ok(())
+            }
+            Log::Redis(log) => log.shorten(room, lifespan, now).await,
+        }
     }
 
     /// Tells the pages that follow a room that the room itself changed.
-    pub async fn note_room_change(&self, room: RoomId) {
-        let Log::Memory(log) = &self.log;
-        log.note_room_change(room);
+    pub async fn note_room_change(&self, room: RoomId, version: i64) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.note_room_change(room);
+                Ok(())
+            }
+            Log::Redis(log) => log.note_room_change(room, version).await,
+        }
     }
 
     /// Frees all that is held of a deleted room and closes its subscriptions.
-    pub async fn forget(&self, room: RoomId) {
-        let Log::Memory(log) = &self.log;
-        log.forget(room);
+    pub async fn forget(&self, room: RoomId) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.forget(room);
+                Ok(())
+            }
+            Log::Redis(log) => log.forget(room).await,
+        }
     }
 
     /// Frees what has expired, and the rooms that hold nothing and that nobody uses.
-    pub async fn sweep(&self, now: SiteTime) {
-        let Log::Memory(log) = &self.log;
-        log.sweep(now);
+    pub async fn sweep(&self, now: SiteTime) -> Result<(), Unavailable> {
+        match &self.log {
+            Log::Memory(log) => {
+                log.sweep(now);
+                Ok(())
+            }
+            Log::Redis(log) => log.sweep(now).await,
+        }
     }
 
     /// Returns the bytes of all messages and reports, of expired ones too until they are freed.
-    pub async fn bytes(&self) -> usize {
-        let Log::Memory(log) = &self.log;
-        log.bytes()
+    pub async fn bytes(&self) -> Result<usize, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.bytes()),
+            Log::Redis(log) => log.bytes().await,
+        }
     }
 
-    fn read<T>(
+    async fn read<T>(
         &self,
         room: RoomId,
         now: SiteTime,
-        read: impl FnOnce(&RoomState, SiteTime) -> T,
-    ) -> T {
-        let Log::Memory(log) = &self.log;
-        log.read(room, now, read)
+        read: impl Fn(&RoomState, SiteTime) -> T,
+    ) -> Result<T, Unavailable> {
+        match &self.log {
+            Log::Memory(log) => Ok(log.read(room, now, read)),
+            Log::Redis(log) => log.read(room, now, read).await,
+        }
+    }
+
+    /// Waits until everything that was published before is heard.
+    #[cfg(test)]
+    pub(super) async fn settle(&self) {
+        if let Log::Redis(log) = &self.log {
+            log.settle().await;
+        }
     }
 }
 
-#[expect(clippy::unused_async, reason = "the log on Redis will wait for it")]
 impl RoomHandle {
     /// Tells the log the version that was read from the database after the room was opened. The log never
     /// lowers a version, and takes messages from now on.
-    pub async fn raise_version(&self, version: i64) {
-        let HeldRoom::Memory(room) = &self.room;
-        room.confirm_version(version);
+    ///
+    /// # Errors
+    /// When Redis does not answer.
+    pub async fn raise_version(&self, version: i64) -> Result<(), Unavailable> {
+        match &self.room {
+            HeldRoom::Memory(room) => {
+                room.confirm_version(version);
+                Ok(())
+            }
+            HeldRoom::Redis(log, room, session) => {
+                log.confirm_version(*room, *session, version).await
+            }
+        }
     }
 }

@@ -22,6 +22,7 @@ mod memory;
 mod message;
 mod nonces;
 mod pulse;
+mod redis_log;
 mod reports;
 mod room_log;
 mod state;

@@ -3,6 +3,7 @@
 //! The model keeps each room's messages in a vector. What readers and followers are given must be
 //! what the model has.
 
+use std::cell::Cell;
 use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,7 +16,11 @@ use proptest::test_runner::TestRunner;
 use super::state::REMEMBERED;
 use super::tests::{START, is_woken, new_message, renderer};
 use super::*;
-use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
+use crate::clock::FixedClock;
+use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, Timestamp, UserId};
+use crate::live::redis::test_redis::{TestRedis, link_as, site_clock};
+use crate::live::redis::{Link, Unavailable};
+use crate::security::tokens::Token;
 
 const ROOMS: usize = 3;
 const PEOPLE: i64 = 3;
@@ -150,18 +155,39 @@ fn steps() -> u32 {
 
 #[test]
 fn the_log_gives_the_models_answers() {
+    tell_stories(steps(), World::new);
+}
+
+#[test]
+fn the_log_on_redis_gives_the_models_answers_to_two_processes() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let runtime: &'static _ = Box::leak(Box::new(runtime));
+    RUNTIME.set(Some(runtime));
+    let redis = TestRedis::start();
+    let story = AtomicUsize::new(0);
+    tell_stories(steps() / 100, |capacity| {
+        let site = story.fetch_add(1, Ordering::Relaxed).to_string();
+        World::on_redis(capacity, &redis, &site)
+    });
+    RUNTIME.set(None);
+}
+
+fn tell_stories(steps: u32, world: impl Fn(Capacity) -> World) {
     const LONGEST: u32 = 80;
     let config = ProptestConfig {
         // A failing story is printed; the checkout is left alone.
         failure_persistence: None,
         // Stories are half as long on average.
-        ..ProptestConfig::with_cases(steps() / (LONGEST / 2))
+        ..ProptestConfig::with_cases(steps / (LONGEST / 2))
     };
     let taken = AtomicUsize::new(0);
     let stories = prop::collection::vec(step(), 1..=usize::try_from(LONGEST).unwrap());
     let told = TestRunner::new(config).run(&(capacity(), stories), |(capacity, story)| {
         taken.fetch_add(story.len(), Ordering::Relaxed);
-        let mut world = World::new(capacity);
+        let mut world = world(capacity);
         for (number, step) in story.into_iter().enumerate() {
             world.take(step);
             // Each step checks its own subject. Checking everything takes long.
@@ -275,18 +301,35 @@ struct Follower {
 
 struct World {
     messages: Messages,
+    /// The log as another process sees it, if it is on Redis.
+    elsewhere: Option<Messages>,
+    clock: Arc<FixedClock>,
+    links: Vec<Arc<Link>>,
+    drivers: Vec<tokio::task::JoinHandle<()>>,
     capacity: Capacity,
     now: SiteTime,
     rooms: Vec<ModelRoom>,
     followers: Vec<Follower>,
 }
 
-/// Runs a future of a log in memory, which never waits.
-fn run<T>(future: impl Future<Output = T>) -> T {
+thread_local! {
+    /// Where futures of a log on Redis run.
+    static RUNTIME: Cell<Option<&'static tokio::runtime::Runtime>> = const { Cell::new(None) };
+}
+
+/// Runs a future of a log. A log in memory never waits.
+fn drive<T>(future: impl Future<Output = T>) -> T {
+    if let Some(runtime) = RUNTIME.get() {
+        return runtime.block_on(future);
+    }
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the log waits"),
     }
+}
+
+fn run<T>(future: impl Future<Output = Result<T, Unavailable>>) -> T {
+    drive(future).unwrap()
 }
 
 fn id_of(room: usize) -> RoomId {
@@ -312,8 +355,42 @@ fn expected<'a>(said: impl IntoIterator<Item = &'a Said>) -> Vec<(MessageId, Sit
 
 impl World {
     fn new(capacity: Capacity) -> Self {
+        let messages = Messages::in_memory(capacity, 42, START, renderer());
+        Self::of(capacity, messages)
+    }
+
+    fn on_redis(capacity: Capacity, redis: &TestRedis, site: &str) -> Self {
+        let clock = Arc::new(FixedClock::at(Timestamp(START.0)));
+        let process = || {
+            let clock = site_clock(&clock);
+            let patient = ["--link-timeout", "30s"];
+            let linked = link_as(site, redis.port(), &patient, clock.clone());
+            let (link, driver) = drive(linked).unwrap();
+            let driver = RUNTIME.get().unwrap().spawn(driver.run());
+            let longest = Lifespan(Duration::from_secs(100));
+            let messages = drive(async {
+                Messages::on_redis(link.clone(), clock, capacity, longest, renderer())
+            });
+            (messages, link, driver)
+        };
+        let (messages, link, driver) = process();
+        let (other, other_link, other_driver) = process();
         Self {
-            messages: Messages::in_memory(capacity, 42, START, renderer()),
+            elsewhere: Some(other),
+            clock,
+            links: vec![link, other_link],
+            drivers: vec![driver, other_driver],
+            ..Self::of(capacity, messages)
+        }
+    }
+
+    fn of(capacity: Capacity, messages: Messages) -> Self {
+        Self {
+            messages,
+            elsewhere: None,
+            clock: Arc::new(FixedClock::at(Timestamp(START.0))),
+            links: Vec::new(),
+            drivers: Vec::new(),
             capacity,
             now: START,
             rooms: (0..ROOMS)
@@ -329,6 +406,19 @@ impl World {
                     ..Follower::default()
                 })
                 .into(),
+        }
+    }
+
+    fn go_on_to(&mut self, then: SiteTime) {
+        self.clock.advance(then.since(self.now));
+        self.now = then;
+    }
+
+    /// Waits until all processes have heard all events.
+    fn settle(&self) {
+        drive(self.messages.settle());
+        if let Some(elsewhere) = &self.elsewhere {
+            drive(elsewhere.settle());
         }
     }
 
@@ -382,7 +472,8 @@ impl World {
             Step::NoteRoomChange { room } => {
                 // The event has the time of the room's latest read.
                 self.read_older(room, 0);
-                run(self.messages.note_room_change(id_of(room)));
+                let version = i64::try_from(self.rooms[room].changes).unwrap() + 1;
+                run(self.messages.note_room_change(id_of(room), version));
                 self.rooms[room].free_expired(self.now);
                 self.rooms[room].changes += 1;
             }
@@ -394,11 +485,13 @@ impl World {
                 run(self.messages.raise_version(id_of(room), model.version - 1));
             }
             Step::PostByOldVersion { room } => self.post_by_old_version(room),
-            Step::Clock { seconds } => self.now = self.now.plus(Duration::from_secs(seconds)),
+            Step::Clock { seconds } => {
+                self.go_on_to(self.now.plus(Duration::from_secs(seconds)));
+            }
             Step::ClockToDeadline { room } => {
                 let live = self.rooms[room].live(self.now);
                 let deadline = live.iter().map(|said| said.deadline).min();
-                self.now = deadline.unwrap_or(self.now);
+                self.go_on_to(deadline.unwrap_or(self.now));
             }
             Step::Sweep => self.sweep(),
             Step::Forget { room } => {
@@ -475,10 +568,14 @@ impl World {
         let wish = Wish {
             version: model.version,
             message: new.clone(),
+            session: Token::received("").digest(),
             session_ended: &session_ended,
         };
         let appended = run(self.messages.append(id_of(room), &wish, self.now));
-        if let Some(is_known) = model.is_version_known {
+        // Redis knows a version for longer than any process.
+        if let Some(is_known) = model.is_version_known
+            && self.elsewhere.is_none()
+        {
             assert_eq!(appended != Appended::Stale, is_known);
         }
         model.is_version_known = Some(true);
@@ -496,6 +593,7 @@ impl World {
         let wish = Wish {
             version,
             message: new_message(1, "x", 0, Duration::from_secs(10)),
+            session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
         };
         let appended = run(self.messages.append(id_of(room), &wish, self.now));
@@ -533,12 +631,13 @@ impl World {
     }
 
     fn poll(&mut self, follower: usize) {
+        self.settle();
         let (messages, now) = (&self.messages, self.now);
         let follower = &mut self.followers[follower];
         let room = id_of(follower.room);
         let model = &self.rooms[follower.room];
         let is_quiet = match &mut follower.subscription {
-            Some(subscription) => !run(is_woken(subscription)),
+            Some(subscription) => !drive(is_woken(subscription)),
             None => false,
         };
         if follower.waits && !is_quiet {
@@ -547,6 +646,10 @@ impl World {
 
         let ignored = follower.ignores.iter().copied().collect();
         let since = run(messages.since(room, follower.cursor, &ignored, now));
+        if let Some(elsewhere) = &self.elsewhere {
+            let other = run(elsewhere.since(room, follower.cursor, &ignored, now));
+            assert_eq!(other, since, "two processes differ");
+        }
 
         if is_quiet && !std::mem::take(&mut follower.is_ignoring_anew) {
             assert!(matches!(since, Since::Nothing(_)), "nobody was woken");
@@ -638,6 +741,7 @@ impl World {
 
     /// Checks what must hold at any time.
     fn check(&self) {
+        self.settle();
         let mut active = Vec::new();
         for (number, model) in self.rooms.iter().enumerate() {
             let room = id_of(number);
@@ -683,20 +787,34 @@ impl World {
 
     /// All followers catch up, everything expires, and nothing is left in memory.
     fn end(mut self) {
+        self.settle();
         for follower in 0..self.followers.len() {
             self.poll(follower);
         }
         self.followers.clear();
-        self.now = self.now.plus(Duration::from_secs(100));
+        self.go_on_to(self.now.plus(Duration::from_secs(100)));
         self.sweep();
 
         assert_eq!(run(self.messages.bytes()), 0);
         assert_eq!(self.activity(), []);
+        for driver in &self.drivers {
+            driver.abort();
+        }
+        if let Some(link) = self.links.first() {
+            let mut keys = redis::cmd("KEYS");
+            keys.arg({
+                let texts = link.keys().room(RoomId(0), "text:*");
+                texts.replace(":r0}", ":r*}")
+            });
+            assert_eq!(run(link.run::<Vec<String>>(&keys)), Vec::<String>::new());
+            return;
+        }
         for room in 0..ROOMS {
             // A room that is not held knows no version.
             let wish = Wish {
                 version: i64::MAX,
                 message: new_message(1, "x", 0, Duration::from_secs(10)),
+                session: Token::received("").digest(),
                 session_ended: &AtomicBool::new(false),
             };
             let appended = run(self.messages.append(id_of(room), &wish, self.now));

@@ -65,6 +65,19 @@ impl Pulses {
         }
     }
 
+    /// Notes that the messages of all rooms may have changed at `at`.
+    pub(super) fn note_all(&self, at: SiteTime) {
+        for pulse in self.rooms.values() {
+            pulse.changed_at.fetch_max(at.0, Ordering::Release);
+        }
+    }
+
+    /// Returns whether a list of rooms holds the pulse of this room.
+    pub(super) fn is_held(&self, room: RoomId) -> bool {
+        let pulse = self.rooms.get(&room);
+        pulse.is_some_and(|pulse| Arc::strong_count(pulse) > 1)
+    }
+
     /// Frees the pulses that no list of rooms holds.
     pub(super) fn sweep(&mut self) {
         self.rooms.retain(|_, pulse| Arc::strong_count(pulse) > 1);

@@ -35,6 +35,19 @@ pub enum Reported {
 }
 
 impl Report {
+    /// Makes a report that was kept elsewhere.
+    pub(super) fn restored(
+        message: Arc<Message>,
+        deadline: SiteTime,
+        reasons: Vec<(UserId, Reason)>,
+    ) -> Self {
+        Self {
+            message,
+            deadline,
+            reasons,
+        }
+    }
+
     /// Returns the reasons. Nobody is told who gave them.
     pub fn reasons(&self) -> impl Iterator<Item = &Reason> {
         self.reasons.iter().map(|(_, reason)| reason)

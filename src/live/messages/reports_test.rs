@@ -14,11 +14,11 @@ const EVE: UserId = UserId(3);
 
 async fn report(messages: &Messages, id: MessageId, by: UserId, now: SiteTime) -> Reported {
     let reason = Reason::parse(&format!("Reason of {by}")).unwrap();
-    messages.report(TEA, id, by, reason, now).await
+    messages.report(TEA, id, by, reason, now).await.unwrap()
 }
 
 async fn reported(messages: &Messages, room: RoomId, now: SiteTime) -> Vec<MessageId> {
-    let reports = messages.reports(room, now).await;
+    let reports = messages.reports(room, now).await.unwrap();
     reports.iter().map(|report| report.message.id).collect()
 }
 
@@ -33,7 +33,7 @@ async fn log_with_report() -> (Messages, MessageId) {
 #[tokio::test]
 async fn a_report_ends_at_its_messages_deadline_and_is_freed() {
     let (messages, id) = log_with_report().await;
-    messages.delete(TEA, id, START).await;
+    messages.delete(TEA, id, START).await.unwrap();
     let deadline = START.plus(HOUR);
 
     assert_eq!(
@@ -41,19 +41,22 @@ async fn a_report_ends_at_its_messages_deadline_and_is_freed() {
         [id]
     );
     assert_eq!(reported(&messages, TEA, deadline).await, []);
-    assert!(messages.bytes().await > 0);
-    messages.sweep(deadline).await;
-    assert_eq!(messages.bytes().await, 0);
+    assert!(messages.bytes().await.unwrap() > 0);
+    messages.sweep(deadline).await.unwrap();
+    assert_eq!(messages.bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn a_report_ends_earlier_when_the_lifespan_is_shortened() {
     let (messages, id) = log_with_report().await;
-    messages.delete(TEA, id, START).await;
+    messages.delete(TEA, id, START).await.unwrap();
     let minute = Duration::from_secs(60);
 
-    messages.shorten(TEA, Lifespan(minute), START).await;
-    messages.shorten(TEA, Lifespan(HOUR), START).await;
+    messages
+        .shorten(TEA, Lifespan(minute), START)
+        .await
+        .unwrap();
+    messages.shorten(TEA, Lifespan(HOUR), START).await.unwrap();
 
     assert_eq!(
         reported(&messages, TEA, SiteTime(START.plus(minute).0 - 1)).await,
@@ -67,48 +70,48 @@ async fn a_report_outlives_deletion_and_eviction_but_not_closing() {
     let messages = log_of(1, 1 << 20);
     let deleted = post(&messages, TEA, 1, START).await;
     report(&messages, deleted, BOB, START).await;
-    messages.delete(TEA, deleted, START).await;
+    messages.delete(TEA, deleted, START).await.unwrap();
     let evicted = post(&messages, TEA, 2, START).await;
     report(&messages, evicted, BOB, START).await;
     let latest = post(&messages, TEA, 3, START).await;
-    messages.delete_by(ADA, TEA, START).await;
+    messages.delete_by(ADA, TEA, START).await.unwrap();
 
-    assert!(messages.find(TEA, latest, START).await.is_none());
+    assert!(messages.find(TEA, latest, START).await.unwrap().is_none());
     assert_eq!(reported(&messages, TEA, START).await, [deleted, evicted]);
-    messages.close_report(TEA, deleted, START).await;
+    messages.close_report(TEA, deleted, START).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, [evicted]);
 }
 
 #[tokio::test]
 async fn reports_go_with_the_room_and_with_a_clearing_of_the_room() {
     let (messages, id) = log_with_report().await;
-    messages.delete(TEA, id, START).await;
-    messages.clear(TEA, START).await;
+    messages.delete(TEA, id, START).await.unwrap();
+    messages.clear(TEA, START).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, []);
-    assert_eq!(messages.bytes().await, 0);
+    assert_eq!(messages.bytes().await.unwrap(), 0);
 
     let id = post(&messages, TEA, 2, START).await;
     report(&messages, id, BOB, START).await;
-    messages.forget(TEA).await;
+    messages.forget(TEA).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, []);
-    assert_eq!(messages.bytes().await, 0);
+    assert_eq!(messages.bytes().await.unwrap(), 0);
 }
 
 #[tokio::test]
 async fn reports_go_with_the_account_of_the_author_and_of_the_last_reporter() {
     let (messages, id) = log_with_report().await;
-    messages.delete(TEA, id, START).await;
-    messages.forget_person(ADA, START).await;
+    messages.delete(TEA, id, START).await.unwrap();
+    messages.forget_person(ADA, START).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, []);
 
     let id = post(&messages, TEA, 2, START).await;
     report(&messages, id, BOB, START).await;
     report(&messages, id, EVE, START).await;
-    messages.forget_person(BOB, START).await;
-    let reports = messages.reports(TEA, START).await;
+    messages.forget_person(BOB, START).await.unwrap();
+    let reports = messages.reports(TEA, START).await.unwrap();
     let reasons: Vec<_> = reports[0].reasons().map(Reason::as_str).collect();
     assert_eq!(reasons, ["Reason of 3"]);
-    messages.forget_person(EVE, START).await;
+    messages.forget_person(EVE, START).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, []);
 }
 
@@ -118,7 +121,7 @@ async fn reports_of_one_message_are_one_with_a_reason_of_each_person() {
     report(&messages, id, EVE, START).await;
     report(&messages, id, BOB, START).await;
 
-    let reports = messages.reports(TEA, START).await;
+    let reports = messages.reports(TEA, START).await.unwrap();
     assert_eq!(reports.len(), 1);
     let reasons: Vec<_> = reports[0].reasons().map(Reason::as_str).collect();
     assert_eq!(reasons, ["Reason of 3", "Reason of 2"]);
@@ -133,7 +136,7 @@ async fn only_live_messages_can_be_reported() {
     let never = report(&messages, MessageId(1), EVE, START).await;
     assert_eq!(never, Reported::NoSuchMessage);
     let reason = Reason::parse("Elsewhere").unwrap();
-    let elsewhere = messages.report(CAKE, id, EVE, reason, START).await;
+    let elsewhere = messages.report(CAKE, id, EVE, reason, START).await.unwrap();
     assert_eq!(elsewhere, Reported::NoSuchMessage);
 }
 
@@ -155,7 +158,7 @@ async fn a_person_has_few_open_reports_in_a_room() {
     );
     assert_eq!(report(&messages, ids[0], BOB, START).await, Reported::Done);
     assert_eq!(report(&messages, last, EVE, START).await, Reported::Done);
-    messages.close_report(TEA, ids[0], START).await;
+    messages.close_report(TEA, ids[0], START).await.unwrap();
     assert_eq!(report(&messages, last, BOB, START).await, Reported::Done);
 }
 
@@ -173,7 +176,7 @@ async fn reports_count_for_the_capacity_and_crowd_out_no_other_room_and_no_new_m
         assert_eq!(report(&messages, id, reporter, START).await, Reported::Done);
         filed.push(id);
 
-        assert!(messages.bytes().await <= CAPACITY, "after {nonce}");
+        assert!(messages.bytes().await.unwrap() <= CAPACITY, "after {nonce}");
     }
 
     assert_eq!(page_ids(&messages, CAKE, START).await, [quiet]);
@@ -191,12 +194,15 @@ async fn a_report_is_no_event_that_pages_could_notice() {
     let messages = log_of(500, 1 << 20);
     let id = post(&messages, TEA, 1, START).await;
     let nobody = &Ignored::NOBODY;
-    let before = messages.page(TEA, None, nobody, START).await;
-    let mut subscription = messages.subscribe(TEA).await;
+    let before = messages.page(TEA, None, nobody, START).await.unwrap();
+    let mut subscription = messages.subscribe(TEA).await.unwrap();
 
     report(&messages, id, BOB, START).await;
-    messages.close_report(TEA, id, START).await;
+    messages.close_report(TEA, id, START).await.unwrap();
 
-    assert_eq!(messages.page(TEA, None, nobody, START).await, before);
+    assert_eq!(
+        messages.page(TEA, None, nobody, START).await.unwrap(),
+        before
+    );
     assert!(!is_woken(&mut subscription).await);
 }

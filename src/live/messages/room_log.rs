@@ -204,6 +204,24 @@ impl RoomLog {
         self.state.is_empty() && self.reports.bytes() == 0 && self.subscriber_count() == 0
     }
 
+    /// Applies an event that another log has numbered.
+    pub(super) fn follow(&mut self, number: u64, at: SiteTime, event: Event) {
+        self.advance(at);
+        self.state.apply(number, at, event, &self.renderer);
+        self.wake();
+    }
+
+    /// Takes another state, which was read from another log.
+    pub(super) fn replace_state(&mut self, state: RoomState) {
+        self.state = state;
+        self.wake();
+    }
+
+    /// Drops messages whose text is gone.
+    pub(super) fn forget_husks(&mut self, husks: &[MessageId]) {
+        self.state.forget_husks(husks);
+    }
+
     /// Gives an event the next number, which it returns, and applies the event.
     fn push(&mut self, event: Event, at: SiteTime) -> u64 {
         let number = self.state.latest_event() + 1;

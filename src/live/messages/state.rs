@@ -4,7 +4,7 @@ use std::collections::{VecDeque, vec_deque};
 use std::sync::Arc;
 
 use super::cursor::Cursor;
-use super::event::{Event, NewMessage};
+use super::event::{Event, NewMessage, Replayed};
 use super::ignored::Ignored;
 use super::message::{Message, Renderer, lead_of};
 use super::nonces::{UsedNonce, UsedNonces};
@@ -136,7 +136,13 @@ impl RoomState {
         self.free_expired(at);
         self.latest_event = number;
         match event {
-            Event::Posted(new) => self.add(MessageId(number), at, &new, render),
+            Event::Posted(new) => {
+                let lead = lead_of(new.author, &new.text);
+                self.add(MessageId(number), at, &new, lead, render);
+            }
+            Event::Replayed(Replayed { new, lead }) => {
+                self.add(MessageId(number), at, &new, lead, render);
+            }
             Event::Deleted(message) => self.remove(message),
             Event::AuthorDeleted(author) => self.remove_where(|message| message.author == author),
             Event::Cleared => self.remove_where(|_| true),
@@ -144,6 +150,22 @@ impl RoomState {
             Event::RoomChanged => self.changed_at = number,
             Event::Evicted { through } => self.evict(through),
         }
+    }
+
+    /// Goes on after the event `number`, of which the state has all that is left. Cursors before it cannot be followed.
+    pub(super) fn resume_at(&mut self, number: u64) {
+        self.latest_event = number;
+        self.followable_from = number;
+    }
+
+    /// Drops these messages, whose text is gone because they have expired by another process's clock.
+    pub(super) fn forget_husks(&mut self, husks: &[MessageId]) {
+        if husks.is_empty() {
+            return;
+        }
+        self.ring.retain(|message| !husks.contains(&message.id));
+        self.bytes = self.ring.iter().map(|message| message.bytes()).sum();
+        self.find_first_deadline();
     }
 
     /// Frees what has expired. Changes no answer: reads pass over what has expired.
@@ -322,9 +344,10 @@ impl RoomState {
         self.latest_event
     }
 
-    fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, render: &Renderer) {
-        let namesake = self.namesake(new);
-        let message = Message::new(self.room, id, at, new, namesake, render);
+    fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, lead: u64, render: &Renderer) {
+        let namesake = self.namesake(new, lead);
+        let mut message = Message::new(self.room, id, at, new, namesake, render);
+        message.lead = lead;
         self.nonces
             .insert(new.nonce, &new.text, id, message.deadline);
         self.bytes += message.bytes();
@@ -335,8 +358,7 @@ impl RoomState {
 
     /// Returns the [`Message::namesake`] of a message that is about to be added, which no live message with
     /// the same author, first words and minute has. All messages in the ring are live while an event is applied.
-    fn namesake(&self, new: &NewMessage) -> u32 {
-        let lead = lead_of(new.author, &new.text);
+    fn namesake(&self, new: &NewMessage, lead: u64) -> u32 {
         let is_same = |message: &&Arc<Message>| message.lead == lead;
         let mut has_namesakes = false;
         let mut highest = 0;

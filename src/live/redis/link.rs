@@ -133,6 +133,13 @@ impl Link {
         &self.trips
     }
 
+    /// Waits until Redis answers, however long.
+    pub async fn up(&self) {
+        let is_up = |state: &LinkState| *state != LinkState::Down;
+        // The sender lives as long as this link.
+        drop(self.state.subscribe().wait_for(is_up).await);
+    }
+
     /// Returns the state of the link, and each later one.
     #[must_use]
     pub fn states(&self) -> watch::Receiver<LinkState> {
@@ -172,8 +179,8 @@ impl Link {
             .await
     }
 
-    /// Hears a channel from now on, in this session and all later ones. Returns the session in which the channel was
-    /// first heard. `heard` takes the place of an earlier handler.
+    /// Hears a channel from now on, in this session and all later ones, until [`Link::unsubscribe`] is called.
+    /// Returns the session in which the channel was first heard. `heard` takes the place of an earlier handler.
     ///
     /// # Errors
     /// When Redis does not answer in time. The channel is heard from the next session on.
@@ -186,6 +193,20 @@ impl Link {
         };
         self.trip(open.session, subscribed).await?;
         Ok(open.session)
+    }
+
+    /// Stops hearing a channel.
+    pub async fn unsubscribe(&self, channel: &str) {
+        self.channels().remove(channel);
+        let open = self.peek();
+        if let Some(mut open) = open
+            && !matches!(
+                timeout(self.timeout, open.sink.unsubscribe(channel)).await,
+                Ok(Ok(()))
+            )
+        {
+            self.break_session(open.session);
+        }
     }
 
     /// Has the driver end a session, whose connections do not work.

@@ -1,4 +1,4 @@
-//! The link to Redis, where live state other than messages is held when `--redis-url` is set.
+//! The link to Redis, where messages and other live state are held when `--redis-url` is set.
 //!
 //! - [`Link`] sends commands and scripts, and hears channels. It proves itself alive four times a second.
 //! - [`Keys`] has the names of all keys and channels.

@@ -122,8 +122,18 @@ pub(crate) async fn link_to(
     words: &[&str],
     clock: Arc<SiteClock>,
 ) -> Result<(Arc<Link>, Driver), LinkError> {
+    link_as("5eed", port, words, clock).await
+}
+
+/// Connects a link as another process of another site would.
+pub(crate) async fn link_as(
+    site: &str,
+    port: u16,
+    words: &[&str],
+    clock: Arc<SiteClock>,
+) -> Result<(Arc<Link>, Driver), LinkError> {
     let (url, config) = settings(port, words);
-    Link::connect(&url, &config, "5eed", clock).await
+    Link::connect(&url, &config, site, clock).await
 }
 
 /// Returns a clock that goes by itself.

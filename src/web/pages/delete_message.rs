@@ -37,7 +37,8 @@ pub async fn show(
 ) -> PageResult {
     let (room, message) = address.into_inner();
     let room = room_with_role(&state, &user, room, Role::Member).await?;
-    let Some(message) = messages::deletable(&state.core, user.user_id, &room, message).await else {
+    let Some(message) = messages::deletable(&state.core, user.user_id, &room, message).await?
+    else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };
     html(&DeleteMessagePage {
@@ -70,7 +71,7 @@ async fn delete(
 ) -> PageResult {
     let room = room_with_role(&state, &user, room, Role::Member).await?;
     state.core.limits.change(user.user_id).await?;
-    let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await else {
+    let Some(deleted) = messages::delete(&state.core, user.user_id, &room, message).await? else {
         return Err(AppError::NoSuchMessage { room: room.id });
     };
     if deleted.author == user.user_id {

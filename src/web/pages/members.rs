@@ -66,7 +66,7 @@ pub async fn show(
         let banned = moderation::banned(&state.core, room.id).await?;
         // The role may have changed while the database was asked.
         let room = room_with_role(&state, &user, room.id, Role::Moderator).await?;
-        let outside = moderation::authors_outside(&state.core, &room, &banned).await;
+        let outside = moderation::authors_outside(&state.core, &room, &banned).await?;
         (room, outside, banned)
     } else {
         (room, Vec::new(), Vec::new())

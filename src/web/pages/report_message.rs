@@ -74,7 +74,7 @@ pub async fn submit(
     if let Err(limited) = state.core.limits.report(user.user_id, room.id).await {
         return or_retry_form(Err(limited.into()), "reason", show_again);
     }
-    match reports::report(&state.core, user.user_id, room.id, message.id, reason).await {
+    match reports::report(&state.core, user.user_id, room.id, message.id, reason).await? {
         Reported::Done => Ok(see_other(room_done_url(room.id, "reported"))),
         Reported::NoSuchMessage => Err(AppError::NotReportable { room: room.id }),
         Reported::TooManyOpen => {
@@ -99,7 +99,7 @@ async fn subject(
     (room, message): (RoomId, MessageId),
 ) -> Result<Subject, AppError> {
     let room = room_with_role(state, user, room, Role::Member).await?;
-    let message = reports::reportable(&state.core, user.user_id, &room, message).await;
+    let message = reports::reportable(&state.core, user.user_id, &room, message).await?;
     let message = message.ok_or(AppError::NotReportable { room: room.id })?;
     let seen_by = reports::seen_by(&state.core, &room, user.user_id, message.author).await?;
     Ok(Subject {

@@ -1,0 +1,8 @@
+-- ARGV[4]: the room's version after the change. Every process reads the change from the feed and tells it.
+local told = call('HGET', META, 'changed')
+if told and tonumber(told) >= tonumber(ARGV[4]) then return summary() end
+call('HSET', META, 'changed', ARGV[4])
+expire()
+push('r ' .. text_of(at))
+save()
+return summary()

@@ -1,0 +1,5 @@
+if is_new then return summary() end
+local before = bytes + report_bytes
+expire()
+if bytes + report_bytes ~= before then save() end
+return summary()

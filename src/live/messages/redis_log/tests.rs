@@ -1,0 +1,524 @@
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use redis::{FromRedisValue, cmd};
+
+use crate::clock::{Clock, FixedClock};
+use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, Timestamp, UserId};
+use crate::live::ended_sessions::EndedSessions;
+use crate::live::messages::tests::{HOUR, START, TEA, is_woken, new_message, renderer};
+use crate::live::messages::{
+    Activity, Appended, Capacity, Ignored, Messages, NewMessage, Reported, Since, Wish,
+};
+use crate::live::redis::test_redis::{Proxy, TestRedis, link_to, site_clock};
+use crate::live::redis::{Link, LinkState, Unavailable};
+use crate::security::tokens::Token;
+
+/// Long enough for a busy machine, in tests that cut no link.
+const PATIENT: &[&str] = &["--link-timeout", "30s"];
+const QUICK: &[&str] = &["--link-timeout", "500ms"];
+const VERSION: i64 = 1;
+const SECOND: Duration = Duration::from_secs(1);
+/// A text that is found wherever it is.
+const MARKER: &str = "marmalade-on-the-ceiling";
+
+/// What one process has.
+struct Process {
+    messages: Messages,
+    link: Arc<Link>,
+    driver: tokio::task::JoinHandle<()>,
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.driver.abort();
+    }
+}
+
+impl Process {
+    async fn start(port: u16, words: &[&str], clock: &Arc<FixedClock>) -> Self {
+        Self::with(port, words, clock, 1 << 20).await
+    }
+
+    async fn with(port: u16, words: &[&str], clock: &Arc<FixedClock>, bytes: usize) -> Self {
+        let clock = site_clock(clock);
+        let (link, driver) = link_to(port, words, clock.clone()).await.unwrap();
+        let driver = tokio::spawn(driver.run());
+        let capacity = Capacity {
+            messages_per_room: 5,
+            bytes,
+        };
+        let messages =
+            Messages::on_redis(link.clone(), clock, capacity, Lifespan(HOUR), renderer());
+        Self {
+            messages,
+            link,
+            driver,
+        }
+    }
+
+    async fn tell_version(&self, version: i64) {
+        let room = self.messages.open(TEA).await.unwrap();
+        room.raise_version(version).await.unwrap();
+    }
+
+    async fn append_by(&self, version: i64, new: NewMessage, now: SiteTime) -> Appended {
+        let wish = Wish {
+            version,
+            message: new,
+            session: Token::received("").digest(),
+            session_ended: &AtomicBool::new(false),
+        };
+        self.messages.append(TEA, &wish, now).await.unwrap()
+    }
+
+    /// Posts a message whose author may post.
+    async fn post(&self, text: &str, nonce: u8, now: SiteTime) -> MessageId {
+        self.tell_version(VERSION).await;
+        let new = new_message(1, text, nonce, HOUR);
+        let appended = self.append_by(VERSION, new, now).await;
+        appended.message().unwrap()
+    }
+
+    /// Returns the texts that a page shows.
+    async fn page(&self, now: SiteTime) -> Result<Vec<String>, Unavailable> {
+        self.messages.catch_up(TEA).await?;
+        let page = self.messages.page(TEA, None, &Ignored::NOBODY, now).await?;
+        let text = |message: &Arc<crate::live::messages::Message>| message.text.as_str().to_owned();
+        Ok(page.messages.iter().map(text).collect())
+    }
+
+    async fn wait_for(&self, is_meant: impl Fn(LinkState) -> bool) {
+        let mut states = self.link.states();
+        states.wait_for(|state| is_meant(*state)).await.unwrap();
+    }
+}
+
+fn clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at(Timestamp(START.0)))
+}
+
+async fn two() -> (TestRedis, Process, Process) {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let one = Process::start(redis.port(), PATIENT, &clock).await;
+    let other = Process::start(redis.port(), PATIENT, &clock).await;
+    (redis, one, other)
+}
+
+async fn ask<T: FromRedisValue>(redis: &TestRedis, words: &[&str]) -> T {
+    let mut connection = redis.connect().await;
+    let mut command = cmd(words[0]);
+    command.arg(&words[1..]);
+    command.query_async(&mut connection).await.unwrap()
+}
+
+/// Returns the keys that contain the marker anywhere.
+async fn keys_with_marker(redis: &TestRedis) -> Vec<String> {
+    let keys: Vec<String> = ask(redis, &["KEYS", "*"]).await;
+    let mut found = Vec::new();
+    for key in keys {
+        // The serialized value, whatever its type is.
+        let dump: Vec<u8> = ask(redis, &["DUMP", &key]).await;
+        let reads: String = ask(redis, &["TYPE", &key]).await;
+        let plain: Vec<u8> = match reads.as_str() {
+            "string" => ask(redis, &["GET", &key]).await,
+            "hash" => {
+                let fields: Vec<Vec<u8>> = ask(redis, &["HGETALL", &key]).await;
+                fields.concat()
+            }
+            _ => dump,
+        };
+        let has_marker = |bytes: &[u8]| {
+            bytes
+                .windows(MARKER.len())
+                .any(|window| window == MARKER.as_bytes())
+        };
+        if has_marker(&plain) {
+            found.push(key);
+        }
+    }
+    found
+}
+
+#[tokio::test]
+async fn what_one_process_posts_and_deletes_wakes_and_reaches_the_other() {
+    let (_redis, one, other) = two().await;
+    let id = one.post("hello", 1, START).await;
+    assert_eq!(other.page(START).await.unwrap(), ["hello"]);
+
+    let mut waiting = other.messages.subscribe(TEA).await.unwrap();
+    assert!(one.messages.delete(TEA, id, START).await.unwrap());
+    waiting.changed().await.unwrap();
+    assert_eq!(other.page(START).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_page_goes_on_with_another_process_without_a_reset() {
+    let (_redis, one, other) = two().await;
+    one.post("first", 1, START).await;
+    let nobody = &Ignored::NOBODY;
+    let page = one.messages.page(TEA, None, nobody, START).await.unwrap();
+    let id = one.post("second", 2, START).await;
+
+    // This process has not heard of the room until now.
+    let since = other
+        .messages
+        .since(TEA, Some(page.cursor), nobody, START)
+        .await;
+    let Since::News { added, cursor, .. } = since.unwrap() else {
+        panic!("reset");
+    };
+    assert_eq!(added[0].id, id);
+    // And this one may not have heard of the second message.
+    let again = one.messages.since(TEA, Some(cursor), nobody, START).await;
+    assert!(matches!(again, Ok(Since::Nothing(_))));
+}
+
+#[tokio::test]
+async fn a_message_that_is_sent_to_two_processes_is_posted_once() {
+    let (_redis, one, other) = two().await;
+    let id = one.post("hello", 1, START).await;
+
+    assert_eq!(other.post("hello", 1, START).await, id);
+    let other_text = new_message(1, "bye", 1, HOUR);
+    assert_eq!(
+        other.append_by(VERSION, other_text, START).await,
+        Appended::NonceReused
+    );
+    assert_eq!(one.page(START).await.unwrap(), ["hello"]);
+}
+
+#[tokio::test]
+async fn nobody_posts_by_a_right_that_another_process_took_away() {
+    let (_redis, one, other) = two().await;
+    one.post("hello", 1, START).await;
+    other.tell_version(VERSION).await;
+    let mut waiting = other.messages.subscribe(TEA).await.unwrap();
+
+    one.messages.raise_version(TEA, VERSION + 1).await.unwrap();
+
+    let new = new_message(1, "too late", 2, HOUR);
+    assert_eq!(
+        other.append_by(VERSION, new.clone(), START).await,
+        Appended::Stale
+    );
+    waiting.changed().await.unwrap();
+    assert!(matches!(
+        other.append_by(VERSION + 1, new, START).await,
+        Appended::New(_)
+    ));
+}
+
+#[tokio::test]
+async fn nobody_posts_in_a_session_that_another_process_ended() {
+    let (_redis, one, other) = two().await;
+    other.tell_version(VERSION).await;
+    let session = Token::received("").digest();
+
+    let ended = EndedSessions::on_redis(Arc::clone(&one.link));
+    ended.tell(session, &[TEA]).await.unwrap();
+
+    let new = new_message(1, "hello", 1, HOUR);
+    assert_eq!(
+        other.append_by(VERSION, new, START).await,
+        Appended::SessionEnded
+    );
+}
+
+#[tokio::test]
+async fn a_text_is_gone_from_redis_when_its_message_goes_and_stays_in_a_report() {
+    let (redis, one, _other) = two().await;
+    let texts = async || -> Vec<String> { ask(&redis, &["KEYS", "*:text:*"]).await };
+
+    let id = one.post(MARKER, 1, START).await;
+    assert_eq!(keys_with_marker(&redis).await.len(), 1);
+    let reason = Reason::parse("Marmalade").unwrap();
+    let reported = one.messages.report(TEA, id, UserId(2), reason, START).await;
+    assert!(reported.is_ok());
+    one.messages.delete(TEA, id, START).await.unwrap();
+    assert_eq!(texts().await, [""; 0]);
+    let kept = keys_with_marker(&redis).await;
+    assert!(kept.len() == 1 && kept[0].ends_with(":reports"), "{kept:?}");
+    one.messages.close_report(TEA, id, START).await.unwrap();
+    assert_eq!(keys_with_marker(&redis).await, [""; 0]);
+
+    // Evicted, cleared, and by an author who is forgotten.
+    for nonce in 2..9 {
+        one.post(MARKER, nonce, START).await;
+    }
+    assert_eq!(texts().await.len(), 5);
+    one.messages.forget_person(UserId(1), START).await.unwrap();
+    assert_eq!(texts().await, [""; 0]);
+    one.post(MARKER, 20, START).await;
+    one.messages.clear(TEA, START).await.unwrap();
+    one.post(MARKER, 21, START).await;
+    one.messages.forget(TEA).await.unwrap();
+    assert_eq!(keys_with_marker(&redis).await, [""; 0]);
+    assert_eq!(one.messages.bytes().await, Ok(0));
+}
+
+#[tokio::test]
+async fn expired_texts_of_a_room_that_nobody_follows_are_swept_by_any_process() {
+    let redis = TestRedis::start();
+    let clock = clock();
+    let one = Process::start(redis.port(), PATIENT, &clock).await;
+    one.post(MARKER, 1, START).await;
+    let later = START.plus(SECOND * 60);
+    one.post(MARKER, 2, later).await;
+    drop(one);
+
+    let other = Process::start(redis.port(), PATIENT, &clock).await;
+    let texts = async || -> Vec<String> { ask(&redis, &["KEYS", "*:text:*"]).await };
+    for (now, left) in [
+        (SiteTime(START.plus(HOUR).0 - 1), 2),
+        (START.plus(HOUR), 1),
+        (later.plus(HOUR), 0),
+    ] {
+        other.messages.sweep(now).await.unwrap();
+        assert_eq!(texts().await.len(), left);
+    }
+    assert_eq!(other.messages.bytes().await, Ok(0));
+    let all = |activity: &Activity| activity.newest_first().collect::<Vec<_>>();
+    assert_eq!(other.messages.activity(later, all).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn a_shortened_lifespan_takes_texts_out_of_redis() {
+    let (redis, one, other) = two().await;
+    one.post(MARKER, 1, START).await;
+    other.page(START).await.unwrap();
+    let minute = SECOND * 60;
+
+    one.messages
+        .shorten(TEA, Lifespan(minute), START)
+        .await
+        .unwrap();
+
+    let before = SiteTime(START.plus(minute).0 - 1);
+    assert_eq!(other.page(before).await.unwrap(), [MARKER]);
+    assert_eq!(other.page(START.plus(minute)).await.unwrap(), [""; 0]);
+    other.messages.sweep(START.plus(minute)).await.unwrap();
+    assert_eq!(keys_with_marker(&redis).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn each_process_counts_the_messages_that_it_adds_and_takes_out() {
+    let (_redis, one, other) = two().await;
+    let later = START.plus(SECOND);
+    // A sixth message takes the place of the first.
+    for nonce in 1..=6 {
+        one.post("hello", nonce, START).await;
+    }
+    let id = other.post("last", 7, later).await;
+    other.messages.delete(TEA, id, later).await.unwrap();
+    other.messages.delete(TEA, id, later).await.unwrap();
+    let over = START.plus(HOUR);
+    one.messages.sweep(over).await.unwrap();
+    other.messages.sweep(over).await.unwrap();
+
+    let tally = one.messages.tally();
+    let counted = [tally.added, tally.evicted, tally.expired, tally.deleted];
+    assert_eq!(counted.map(|amount| amount.messages), [6, 1, 4, 0]);
+    assert_eq!(tally.added.bytes, 6 * tally.evicted.bytes);
+    let tally = other.messages.tally();
+    let counted = [tally.added, tally.evicted, tally.expired, tally.deleted];
+    assert_eq!(counted.map(|amount| amount.messages), [1, 1, 0, 1]);
+    assert_eq!(tally.added.bytes, tally.deleted.bytes);
+}
+
+#[tokio::test]
+async fn the_capacity_holds_for_all_processes_together() {
+    const CAPACITY: usize = 10_000;
+    let (redis, clock) = (TestRedis::start(), clock());
+    let one = Process::with(redis.port(), PATIENT, &clock, CAPACITY).await;
+    let other = Process::with(redis.port(), PATIENT, &clock, CAPACITY).await;
+    for nonce in 0..20 {
+        let poster = if nonce % 2 == 0 { &one } else { &other };
+        poster.post(&"x".repeat(1_000), nonce, START).await;
+        assert!(one.messages.bytes().await.unwrap() <= CAPACITY);
+    }
+    let shown = one.page(START).await.unwrap();
+    assert!(!shown.is_empty() && shown.len() < 5);
+    assert_eq!(other.page(START).await.unwrap(), shown);
+}
+
+#[tokio::test]
+async fn reports_are_the_same_on_all_processes() {
+    let (_redis, one, other) = two().await;
+    let id = one.post("hello", 1, START).await;
+    for (by, reason) in [(2, "Second"), (3, "Third")] {
+        let reason = Reason::parse(reason).unwrap();
+        let reported = one.messages.report(TEA, id, UserId(by), reason, START);
+        assert!(reported.await.is_ok());
+    }
+
+    let reports = other.messages.reports(TEA, START).await.unwrap();
+    assert_eq!(reports, one.messages.reports(TEA, START).await.unwrap());
+    assert_eq!(reports[0].message.text.as_str(), "hello");
+    let reasons: Vec<_> = reports[0].reasons().map(Reason::as_str).collect();
+    assert_eq!(reasons, ["Second", "Third"]);
+    one.messages.forget_person(UserId(2), START).await.unwrap();
+    let left = other.messages.reports(TEA, START).await.unwrap();
+    let reasons: Vec<_> = left[0].reasons().map(Reason::as_str).collect();
+    assert_eq!(reasons, ["Third"]);
+    let over = START.plus(HOUR);
+    assert_eq!(other.messages.reports(TEA, over).await, Ok(Vec::new()));
+}
+
+#[tokio::test]
+async fn all_processes_know_the_rooms_with_open_reports() {
+    let (redis, one, other) = two().await;
+    let reported = async |process: &Process, now| -> Vec<RoomId> {
+        let reported = process.messages.reported(now).await.unwrap();
+        reported.into_iter().map(|(room, _)| room).collect()
+    };
+    let report = async |id| {
+        let reason = Reason::parse("Rude").unwrap();
+        let reported = one.messages.report(TEA, id, UserId(2), reason, START).await;
+        assert_eq!(reported, Ok(Reported::Done));
+    };
+    let id = one.post("hello", 1, START).await;
+    assert!(reported(&other, START).await.is_empty());
+
+    report(id).await;
+    assert_eq!(reported(&other, START).await, [TEA]);
+    other.messages.close_report(TEA, id, START).await.unwrap();
+    assert!(reported(&one, START).await.is_empty());
+
+    report(id).await;
+    let deadline = START.plus(HOUR);
+    let before = SiteTime(deadline.0 - 1);
+    assert_eq!(reported(&other, before).await, [TEA]);
+    // A report that has expired is not shown, even before it is swept; then nothing is left of it.
+    assert!(reported(&other, deadline).await.is_empty());
+    other.messages.sweep(deadline).await.unwrap();
+    let left: Vec<String> = ask(&redis, &["KEYS", "*:reported"]).await;
+    assert_eq!(left, [""; 0]);
+
+    report(one.post("again", 2, START).await).await;
+    one.messages.forget(TEA).await.unwrap();
+    assert!(reported(&other, START).await.is_empty());
+}
+
+#[tokio::test]
+async fn a_redis_that_restarts_empty_begins_another_life_in_which_nothing_is_posted_by_old_versions()
+ {
+    let mut redis = TestRedis::start();
+    let clock = clock();
+    let one = Process::start(redis.port(), QUICK, &clock).await;
+    let id = one.post("hello", 1, START).await;
+    let nobody = &Ignored::NOBODY;
+    let page = one.messages.page(TEA, None, nobody, START).await.unwrap();
+    let handle = one.messages.open(TEA).await.unwrap();
+    let mut waiting = one.messages.subscribe(TEA).await.unwrap();
+
+    redis.kill();
+    one.wait_for(|state| state == LinkState::Down).await;
+    // Whoever waits is woken, and told.
+    waiting.changed().await.unwrap();
+    assert_eq!(one.page(START).await, Err(Unavailable));
+    let since = one.messages.since(TEA, Some(page.cursor), nobody, START);
+    assert_eq!(since.await, Err(Unavailable));
+    // No Redis starts again within the same millisecond.
+    clock.advance(SECOND);
+    redis.start_again();
+    one.wait_for(|state| state != LinkState::Down).await;
+
+    let new = new_message(1, "again", 2, HOUR);
+    assert_eq!(
+        one.append_by(VERSION, new.clone(), START).await,
+        Appended::Stale
+    );
+    // This version was read before a greater one may have been lost.
+    handle.raise_version(VERSION).await.unwrap();
+    assert_eq!(
+        one.append_by(VERSION, new.clone(), START).await,
+        Appended::Stale
+    );
+    one.tell_version(VERSION).await;
+    let again = one.append_by(VERSION, new, START.plus(SECOND)).await;
+    let again = again.message().unwrap();
+    assert!(again > id, "an id was given out twice");
+    let since = one.messages.since(TEA, Some(page.cursor), nobody, START);
+    let Ok(Since::Reset(reset)) = since.await else {
+        panic!("the page was not reset");
+    };
+    assert_eq!(reset.messages.len(), 1);
+    assert!(!reset.cursor.is_of_life_of(page.cursor));
+}
+
+#[tokio::test]
+async fn a_process_that_was_cut_off_serves_nothing_and_then_goes_on_with_what_it_missed() {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let proxy = Proxy::to(redis.port()).await;
+    let cut = Process::start(proxy.port, QUICK, &clock).await;
+    let other = Process::start(redis.port(), PATIENT, &clock).await;
+    other.post("before", 1, START).await;
+    let nobody = &Ignored::NOBODY;
+    let page = cut.messages.page(TEA, None, nobody, START).await.unwrap();
+    assert_eq!(page.messages.len(), 1);
+
+    proxy.cut();
+    cut.wait_for(|state| state == LinkState::Down).await;
+    other.post("meanwhile", 2, START).await;
+    let since = cut.messages.since(TEA, Some(page.cursor), nobody, START);
+    assert_eq!(since.await, Err(Unavailable));
+    proxy.mend();
+    cut.wait_for(|state| state != LinkState::Down).await;
+
+    let since = cut.messages.since(TEA, Some(page.cursor), nobody, START);
+    let Ok(Since::News { added, .. }) = since.await else {
+        panic!("the page was reset");
+    };
+    assert_eq!(added[0].text.as_str(), "meanwhile");
+    let mut waiting = cut.messages.subscribe(TEA).await.unwrap();
+    assert!(!is_woken(&mut waiting).await);
+    other.post("after", 3, START).await;
+    waiting.changed().await.unwrap();
+}
+
+#[tokio::test]
+async fn events_older_than_the_stream_leave_live_messages_in_place() {
+    let (_redis, one, other) = two().await;
+    one.post("the oldest", 1, START).await;
+    // Many more events than the stream keeps.
+    for version in 1..=200 {
+        one.messages.note_room_change(TEA, version).await.unwrap();
+    }
+
+    assert_eq!(other.page(START).await.unwrap(), ["the oldest"]);
+    assert_eq!(one.page(START).await.unwrap(), ["the oldest"]);
+    let length: usize = ask(&_redis, &["XLEN", "mirage:{5eed:r1}:stream"]).await;
+    assert!(length <= 6 * 5 + 64 + 5, "{length}");
+}
+
+#[tokio::test]
+async fn a_change_of_a_room_is_one_event_however_many_processes_tell_it() {
+    let (_redis, one, other) = two().await;
+    one.post("hello", 1, START).await;
+    let nobody = &Ignored::NOBODY;
+    let page = one.messages.page(TEA, None, nobody, START).await.unwrap();
+
+    one.messages.note_room_change(TEA, 7).await.unwrap();
+    let first = one.messages.since(TEA, Some(page.cursor), nobody, START);
+    let cursor = first.await.unwrap().cursor();
+    other.messages.note_room_change(TEA, 7).await.unwrap();
+    one.messages.catch_up(TEA).await.unwrap();
+
+    let second = one.messages.since(TEA, Some(cursor), nobody, START).await;
+    assert!(matches!(second, Ok(Since::Nothing(_))), "{second:?}");
+}
+
+#[tokio::test]
+async fn the_clock_of_a_process_that_starts_ends_nothing_early() {
+    let (redis, own) = (TestRedis::start(), clock());
+    let one = Process::start(redis.port(), PATIENT, &own).await;
+    one.post("hello", 1, START).await;
+    let ahead = Arc::new(FixedClock::at(Timestamp(START.0).plus(HOUR * 24)));
+    let clock = site_clock(&ahead);
+
+    let _linked = link_to(redis.port(), PATIENT, clock.clone()).await.unwrap();
+
+    assert_eq!(one.page(clock.site_time()).await.unwrap(), ["hello"]);
+}

@@ -1,0 +1,13 @@
+-- ARGV[4]: a version of the room. ARGV[5]: 1 if it was read from the database, so that the log knows it from now on.
+local told = math.max(tonumber(ARGV[4]), tonumber(call('HGET', META, 'told') or '0'))
+local known = call('HGET', META, 'version')
+if is_new then save() end
+call('HSET', META, 'told', text_of(told))
+if (known or ARGV[5] == '1') and (not known or tonumber(known) < told) then
+  call('HSET', META, 'version', text_of(told))
+end
+if ARGV[5] == '1' then call('HDEL', META, 'forgotten') end
+call('PEXPIRE', META, keep)
+-- Whoever waits in the room looks again at what they may read.
+if ARGV[5] ~= '1' then call('PUBLISH', CHANNEL, 'w') end
+return 1

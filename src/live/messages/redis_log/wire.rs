@@ -1,0 +1,109 @@
+//! The text form of events: what is in a room's stream, and what is told on its channel.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::domain::{Lifespan, MessageId, MessageText, NonceId, SiteTime, Timestamp, UserId};
+use crate::live::messages::event::{Event, NewMessage, Replayed};
+
+/// What a room's channel tells.
+#[derive(Debug)]
+pub(super) enum Told {
+    /// An event, and its number.
+    Event(u64, Entry),
+    /// Readers must look again at what they may read.
+    Wake,
+    /// The room was deleted.
+    Forgotten,
+}
+
+/// An event with its time.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) at: SiteTime,
+    pub(super) event: Event,
+    /// Whether the event posted a message whose text is gone.
+    pub(super) is_husk: bool,
+}
+
+impl Told {
+    pub(super) fn parse(payload: &[u8]) -> Option<Self> {
+        let payload = std::str::from_utf8(payload).ok()?;
+        match payload {
+            "w" => return Some(Self::Wake),
+            "f" => return Some(Self::Forgotten),
+            _ => {}
+        }
+        let (line, text) = payload.split_once('\n').unwrap_or((payload, ""));
+        let (number, record) = line.split_once(' ')?;
+        Some(Self::Event(
+            number.parse().ok()?,
+            Entry::parse(record, text)?,
+        ))
+    }
+}
+
+impl Entry {
+    /// Parses an event. `text` is the text of the message that it posted; empty if it is gone or there is none.
+    pub(super) fn parse(record: &str, text: &str) -> Option<Self> {
+        let mut fields = record.splitn(3, ' ');
+        let kind = fields.next()?;
+        let at = SiteTime(fields.next()?.parse().ok()?);
+        let rest = fields.next().unwrap_or_default();
+        let mut is_husk = false;
+        let event = match kind {
+            "p" => {
+                is_husk = text.is_empty();
+                Event::Replayed(replayed(rest, text)?)
+            }
+            "d" => Event::Deleted(MessageId(rest.parse().ok()?)),
+            "a" => Event::AuthorDeleted(UserId(rest.parse().ok()?)),
+            "c" => Event::Cleared,
+            "s" => Event::Shortened(span(rest)?),
+            "r" => Event::RoomChanged,
+            "e" => Event::Evicted {
+                through: MessageId(rest.parse().ok()?),
+            },
+            _ => return None,
+        };
+        Some(Self { at, event, is_husk })
+    }
+}
+
+fn replayed(fields: &str, text: &str) -> Option<Replayed> {
+    /// Stands for a text that is gone. It is never shown.
+    const GONE: &str = "-";
+    let mut fields = fields.splitn(6, ' ');
+    let author = UserId(fields.next()?.parse().ok()?);
+    let lifespan = span(fields.next()?)?;
+    let sent_at = Timestamp(fields.next()?.parse().ok()?);
+    let lead = u64::from_str_radix(fields.next()?, 16).ok()?;
+    let nonce = nonce(fields.next()?)?;
+    let author_name = Arc::from(fields.next()?);
+    let text = if text.is_empty() { GONE } else { text };
+    Some(Replayed {
+        new: NewMessage {
+            author,
+            author_name,
+            text: MessageText::parse(text).ok()?,
+            nonce,
+            lifespan,
+            sent_at,
+        },
+        lead,
+    })
+}
+
+fn span(millis: &str) -> Option<Lifespan> {
+    Some(Lifespan(Duration::from_millis(millis.parse().ok()?)))
+}
+
+fn nonce(hex: &str) -> Option<NonceId> {
+    let number = u128::from_str_radix(hex, 16).ok()?;
+    Some(number.to_be_bytes())
+}
+
+/// Returns a nonce as records have it.
+pub(super) fn nonce_text(nonce: NonceId) -> String {
+    format!("{:032x}", u128::from_be_bytes(nonce))
+}
