@@ -73,7 +73,9 @@ pub async fn send(
             Some(Role::Member) => room.slow_mode,
             _ => SlowMode::OFF,
         };
-        let counted = core.limits.message(author.user_id, room.id, slow_mode);
+        let counted = core
+            .limits
+            .message(author.user_id, room.id, slow_mode, nonce);
         match counted.await? {
             MessageCount::Allowed => {}
             MessageCount::TooMany(wait) => return Ok(Sent::TooMany(room, wait)),
@@ -421,8 +423,9 @@ pub async fn poll(
     if let Err(refused) = may_read(core, reader, room).await? {
         return Ok(refused);
     }
-    if wait_mode == WaitMode::Never {
-        // Whoever does not wait asks once, and is told all.
+    let asks_once = wait_mode == WaitMode::Never;
+    if asks_once {
+        // Whoever does not wait is told all.
         core.messages.catch_up(room).await?;
     }
     loop {
@@ -458,8 +461,9 @@ pub async fn poll(
             told = told.max(mark_seen(core, reader, room, shown));
         }
         if is_answer {
-            if is_idle {
-                // Whoever is told that nothing happened may ask another process next. News does not wait for this.
+            if is_idle || asks_once {
+                // Whoever is told that nothing happened may ask another process next. News that was waited for does not
+                // wait for this.
                 core.outbox.written(told).await;
             }
             let news = News {

@@ -11,7 +11,7 @@ use super::refusals::Refusals;
 use super::shared::SharedCounters;
 use crate::clock::Clock;
 use crate::config::Rates;
-use crate::domain::{ClientAddress, RoomId, SlowMode, UserId};
+use crate::domain::{ClientAddress, NonceId, RoomId, SlowMode, UserId};
 
 /// The rate limits of a server.
 pub struct Limits {
@@ -149,7 +149,8 @@ impl Limits {
     }
 
     /// Counts a message of `user` in `room`, whose slow mode for that person is `slow_mode`. Slow mode is the room
-    /// owner's setting, so it also applies when rate limits are off.
+    /// owner's setting, so it also applies when rate limits are off. On Redis, where several submissions of one form may
+    /// be on their way at once, those with one nonce are counted once.
     ///
     /// # Errors
     /// When the counters cannot be reached. The message must not be posted then.
@@ -158,10 +159,15 @@ impl Limits {
         user: UserId,
         room: RoomId,
         slow_mode: SlowMode,
+        nonce: NonceId,
     ) -> Result<MessageCount, Unavailable> {
         let counted = match &self.counters {
             Counters::Memory(memory) => memory.count_message(user, room, slow_mode, self.is_on),
-            Counters::Redis(shared) => shared.message(user, room, slow_mode, self.is_on).await?,
+            Counters::Redis(shared) => {
+                shared
+                    .message(user, room, slow_mode, nonce, self.is_on)
+                    .await?
+            }
         };
         self.refusals.note_message(counted);
         Ok(counted)

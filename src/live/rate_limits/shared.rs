@@ -15,7 +15,7 @@ use super::act::{Act, MessageCount};
 use super::room_tries::{FREE_TRIES, WINDOW};
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
-use crate::domain::{RoomId, SiteTime, SlowMode, UserId};
+use crate::domain::{NonceId, RoomId, SiteTime, SlowMode, UserId};
 
 /// How long a set that nobody counts in stays in Redis. Longer than any quota takes to be full again.
 const UNUSED_FOR: Duration = Duration::from_secs(7 * 86_400);
@@ -81,7 +81,7 @@ impl SharedCounters {
 
     pub(super) async fn count(&self, act: Act<'_>) -> Result<(), Limited> {
         let counts = self.counts_of(act);
-        match self.count_all(&counts).await? {
+        match self.count_all(&counts, "").await? {
             Some((_, too_many)) => Err(too_many.into()),
             None => Ok(()),
         }
@@ -92,8 +92,14 @@ impl SharedCounters {
         user: UserId,
         room: RoomId,
         slow_mode: SlowMode,
+        nonce: NonceId,
         is_on: bool,
     ) -> Result<MessageCount, Unavailable> {
+        let nonce = u128::from_be_bytes(nonce);
+        let once = self
+            .link
+            .keys()
+            .room(room, &format!("counted:{nonce:032x}"));
         let set = self.link.keys().room(room, "limits");
         let mut counts = Vec::with_capacity(3);
         if is_on {
@@ -108,7 +114,7 @@ impl SharedCounters {
         if counts.is_empty() {
             return Ok(MessageCount::Allowed);
         }
-        Ok(match self.count_all(&counts).await? {
+        Ok(match self.count_all(&counts, &once).await? {
             None => MessageCount::Allowed,
             Some((refused, wait)) if refused > rates => MessageCount::TooSoon(wait),
             Some((_, wait)) => MessageCount::TooMany(wait),
@@ -203,11 +209,16 @@ impl SharedCounters {
         }
     }
 
-    /// Counts with each limit in turn. Returns the number of the one that refuses, from 1, and the time to wait.
-    async fn count_all(&self, counts: &[Count]) -> Result<Option<(usize, TooMany)>, Unavailable> {
+    /// Counts with each limit in turn, unless the key `once` says that the act was counted. Returns the number of the limit
+    /// that refuses, from 1, and the time to wait.
+    async fn count_all(
+        &self,
+        counts: &[Count],
+        once: &str,
+    ) -> Result<Option<(usize, TooMany)>, Unavailable> {
         let mut call = self.count.prepare_invoke();
         call.arg(self.now()).arg(MAX_KEYS);
-        call.arg(micros(UNUSED_FOR) / 1_000);
+        call.arg(micros(UNUSED_FOR) / 1_000).arg(once);
         for count in counts {
             call.key(count.set.as_str()).arg(count.key.as_str());
             call.arg(micros(count.cell)).arg(micros(count.burst));

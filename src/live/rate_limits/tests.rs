@@ -24,6 +24,8 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Site {
     processes: Vec<Limits>,
     turn: Cell<usize>,
+    /// The nonce of the latest message.
+    nonces: Cell<u128>,
     clock: Arc<FixedClock>,
 }
 
@@ -33,6 +35,7 @@ impl Site {
         Self {
             processes,
             turn,
+            nonces: Cell::new(0),
             clock,
         }
     }
@@ -53,7 +56,10 @@ impl Site {
         room: RoomId,
         slow_mode: SlowMode,
     ) -> Result<(), Limited> {
-        match self.next().message(user, room, slow_mode).await? {
+        let nonce = self.nonces.get() + 1;
+        self.nonces.set(nonce);
+        let nonce = nonce.to_be_bytes();
+        match self.next().message(user, room, slow_mode, nonce).await? {
             MessageCount::Allowed => Ok(()),
             MessageCount::TooMany(wait) | MessageCount::TooSoon(wait) => Err(wait.into()),
         }
@@ -442,7 +448,7 @@ async fn nothing_limited_is_done_while_redis_does_not_answer() {
     let unavailable = Err(Limited::Unavailable(Unavailable));
     assert_eq!(limits.change(ADA).await, unavailable);
     assert_eq!(limits.password("ada", address(1)).await, unavailable);
-    let message = limits.message(ADA, TEA, SlowMode::OFF).await;
+    let message = limits.message(ADA, TEA, SlowMode::OFF, [1; 16]).await;
     assert_eq!(message, Err(Unavailable));
     assert!(limits.join(ADA, Some("tea".to_owned())).await.is_err());
 }
@@ -463,4 +469,19 @@ async fn redis_keeps_no_address_that_has_its_full_quota_again() {
     count.arg("mirage:{5eed}:limit:sign-up");
     let counted: usize = count.query_async(&mut connection).await.unwrap();
     assert_eq!(counted, 1);
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_to_all_processes_at_once_is_counted_once() {
+    let redis = TestRedis::start();
+    let site = on_redis(true, &redis, PATIENT).await;
+    let send = async |nonce| site.next().message(ADA, TEA, SlowMode::OFF, nonce).await;
+
+    for _ in 0..100 {
+        assert_eq!(send([1; 16]).await, Ok(MessageCount::Allowed));
+    }
+    let others = tries(async || site.message(ADA, TEA).await).await;
+    let refused = send([2; 16]).await;
+    assert!(matches!(refused, Ok(MessageCount::TooMany(_))), "{others}");
+    assert_eq!(send([1; 16]).await, Ok(MessageCount::Allowed));
 }
