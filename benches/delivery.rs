@@ -65,10 +65,11 @@ impl Side {
 
     /// Sends these messages to Mirage, one per room.
     async fn chat(&mut self, sends: &[(i64, Request, Person)], running: Stopwatch) {
-        // All clients of a room have the same cursor, so each received exactly this message.
+        // The cursors of all clients of a room name the same event, so each received exactly this message.
         for (room, cursors) in &self.deliver(sends, running).await {
+            let first = event(&cursors[0]);
             assert!(
-                cursors.iter().all(|cursor| *cursor == cursors[0]),
+                cursors.iter().all(|cursor| event(cursor) == first),
                 "room {room}: {cursors:?}"
             );
         }
@@ -256,6 +257,12 @@ async fn poll(to: &mut Connection, path: &str, cursor: &str, person: &Person) ->
     let poll = format!("{path}?after={cursor}&wait=0");
     let poll = Request::get(Purpose::Fetch, poll);
     to.ask(&poll, &person.cookie).await.expect("an answer")
+}
+
+/// Returns a cursor without the time of the answer, which is its last part.
+fn event(cursor: &str) -> &str {
+    let (event, _time) = cursor.rsplit_once('-').expect("a cursor");
+    event
 }
 
 fn cursor(answer: &Answer) -> &str {
