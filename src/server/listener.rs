@@ -15,11 +15,9 @@ use actix_service::{IntoServiceFactory, ServiceFactoryExt, fn_service, map_confi
 use actix_web::dev::AppConfig;
 use actix_web::middleware::from_fn;
 use actix_web::{App, web};
-use tracing_actix_web::TracingLogger;
 
 use crate::config::Config;
 use crate::web::connections::{self, Connection, Connections};
-use crate::web::request_log::RequestLog;
 use crate::web::state::WebState;
 use crate::web::{around, routes};
 
@@ -49,11 +47,9 @@ pub(super) fn serve(
     // Made here, once: made in `app`, each worker would have its own state.
     let state = web::Data::new(state);
     let app = move || {
-        // The middleware registered last is the outermost.
         App::new()
             .app_data(web::Data::clone(&state))
             .wrap(from_fn(around::answer))
-            .wrap(TracingLogger::<RequestLog>::new())
             .configure(|service| routes::configure(service, &state.cookie))
     };
     let workers = available_parallelism().map_or(1, NonZero::get);

@@ -1,17 +1,20 @@
 //! Starts the log.
 
-use std::io;
+use std::{fmt, io};
 
 use json_subscriber::JsonLayer;
-use tracing::Subscriber;
+use tracing::{Event, Subscriber};
 use tracing_subscriber::filter::{Directive, LevelFilter};
-use tracing_subscriber::fmt::time::SystemTime;
+use tracing_subscriber::fmt::format::Writer;
+use tracing_subscriber::fmt::time::{FormatTime, SystemTime};
+use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields, format};
 use tracing_subscriber::layer::SubscriberExt;
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt;
 use tracing_subscriber::{EnvFilter, Layer};
 
 use crate::config::{Config, LogFormat};
+use crate::web::request_log::RequestId;
 
 /// The part of actix that logs each malformed request as an error. `listener.rs` logs these at debug level.
 const HTTP_PARSER: &str = "actix_http::h1";
@@ -43,6 +46,31 @@ fn text<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
     tracing_subscriber::fmt::layer()
         .with_ansi(false)
         .with_writer(io::stderr)
+        .event_format(TextLine)
+}
+
+/// A line of text: the time, the level, the ID of the request that the event belongs to, and the event.
+struct TextLine;
+
+impl<S, N> FormatEvent<S, N> for TextLine
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    N: for<'a> FormatFields<'a> + 'static,
+{
+    fn format_event(
+        &self,
+        context: &FmtContext<'_, S, N>,
+        mut writer: Writer<'_>,
+        event: &Event<'_>,
+    ) -> fmt::Result {
+        SystemTime.format_time(&mut writer)?;
+        write!(writer, " {:>5} ", event.metadata().level())?;
+        if let Some(id) = RequestId::current() {
+            write!(writer, "request{{request_id={id}}}: ")?;
+        }
+        let rest = format().without_time().with_level(false);
+        rest.format_event(context, writer, event)
+    }
 }
 
 /// One flat object a line: `timestamp`, `level`, `target`, `message`, the event's fields, and the `request_id` of the
@@ -53,8 +81,10 @@ fn json<S: Subscriber + for<'a> LookupSpan<'a>>() -> impl Layer<S> {
         .with_timer("timestamp", SystemTime)
         .with_level("level")
         .with_target("target")
-        .with_flattened_event()
-        .with_top_level_flattened_span_list();
+        .with_flattened_event();
+    layer.add_dynamic_field("request_id", |_, _| {
+        RequestId::current().map(|id| id.to_string())
+    });
     layer
 }
 

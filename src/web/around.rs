@@ -3,21 +3,40 @@
 //! It is one middleware: each that actix calls costs every request an allocation, and moves the request and its answer
 //! once more.
 
+use std::pin::pin;
+
 use actix_web::Error;
 use actix_web::body::BoxBody;
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::middleware::Next;
 
+use crate::clock::Stopwatch;
 use crate::web::connections::{self, AnswerBody};
 use crate::web::error::AppError;
+use crate::web::request_log::{self, RequestId};
 use crate::web::{compression, error_page, headers, same_origin};
 
-/// Receives the body of a request, refuses what another site has sent, calls the handler, and adds to its answer what
-/// every answer has.
+/// Answers a request, and writes its log line.
 ///
 /// # Errors
 /// The errors of the handler that it does not answer itself.
 pub async fn answer(
+    request: ServiceRequest,
+    next: Next<BoxBody>,
+) -> Result<ServiceResponse<AnswerBody>, Error> {
+    let watch = Stopwatch::start();
+    let id = RequestId::of(request.request());
+    let answering = pin!(async {
+        let outcome = make(request, next).await;
+        request_log::write_line(watch, &outcome);
+        outcome
+    });
+    id.scope(answering).await
+}
+
+/// Receives the body of a request, refuses what another site has sent, calls the handler, and adds to its answer what
+/// every answer has.
+async fn make(
     mut request: ServiceRequest,
     next: Next<BoxBody>,
 ) -> Result<ServiceResponse<AnswerBody>, Error> {

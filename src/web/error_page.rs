@@ -7,7 +7,7 @@ use askama::Template;
 
 use crate::web::error::AppError;
 use crate::web::layout::{Layout, NavPage};
-use crate::web::request_log::request_id;
+use crate::web::request_log::RequestId;
 use crate::web::session::Visitor;
 use crate::web::state::state;
 
@@ -39,12 +39,11 @@ pub async fn add(response: ServiceResponse<BoxBody>) -> Result<ServiceResponse<B
     // The page must be shown even if the database is unreachable. Boxed because every waiting answer would otherwise
     // reserve memory for this future.
     let visitor = Box::pin(Visitor::of(request)).await.unwrap_or_default();
-    let id = request_id(request);
     let layout = Layout::new(state(request), visitor.user.as_ref(), NavPage::Other);
     let page = ErrorPage {
         layout,
         error,
-        request_id: id,
+        request_id: RequestId::current().map_or_else(String::new, |id| id.to_string()),
     };
     let mut answer = HttpResponse::build(error.status_code());
     for (name, value) in response.response().headers() {

@@ -3,13 +3,16 @@
 //! Routes are logged by their pattern, so that no link's secret reaches the log. Message text, passwords and
 //! cookies are never logged.
 
-use std::sync::Arc;
+use std::cell::RefCell;
+use std::fmt;
+use std::pin::Pin;
+use std::rc::Rc;
 
 use actix_web::body::MessageBody;
-use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::{Error, HttpMessage, HttpRequest};
-use tracing::{Level, Span};
-use tracing_actix_web::RootSpanBuilder;
+use actix_web::dev::ServiceResponse;
+use actix_web::{Error, HttpRequest};
+use tracing::Level;
+use uuid::Uuid;
 
 use crate::clock::Stopwatch;
 use crate::domain::ClientAddress;
@@ -21,24 +24,73 @@ const REQUEST_ID: &str = "x-request-id";
 /// The longest ID that is taken over, in bytes. nginx has 32, Caddy 36.
 const MAX_ID_LENGTH: usize = 64;
 
-/// The ID that a trusted proxy gave a request.
-#[derive(Debug, Clone)]
-struct ForwardedId(Arc<str>);
+thread_local! {
+    /// The ID of the request that this thread is working on.
+    ///
+    /// A span of `tracing` would hold the ID too, but it is formatted and registered before anybody knows whether the
+    /// request logs anything, which takes a fifth of the instructions of an idle poll.
+    static CURRENT: RefCell<Option<RequestId>> = const { RefCell::new(None) };
+}
 
-/// Returns the ID of a request in the log: that of a trusted proxy, or else a random one.
-#[must_use]
-pub fn request_id(request: &HttpRequest) -> String {
-    let extensions = request.extensions();
-    if let Some(ForwardedId(id)) = extensions.get() {
-        return id.to_string();
+/// The ID that all log lines of a request share.
+#[derive(Debug, Clone)]
+pub enum RequestId {
+    /// A random ID.
+    Own(Uuid),
+    /// The ID that a trusted proxy gave the request.
+    Forwarded(Rc<str>),
+}
+
+impl RequestId {
+    /// Returns the ID of a request that begins: that of a trusted proxy, or else a random one.
+    #[must_use]
+    pub fn of(request: &HttpRequest) -> Self {
+        forwarded_id(request).map_or_else(|| Self::Own(Uuid::new_v4()), Self::Forwarded)
     }
-    let own = extensions.get::<tracing_actix_web::RequestId>();
-    own.map(ToString::to_string).unwrap_or_default()
+
+    /// Returns the ID of the request that this thread is working on, if there is one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.with_borrow(Clone::clone)
+    }
+
+    /// Does `work` as part of the request with this ID.
+    pub fn scope<F: Future>(self, mut work: Pin<&mut F>) -> impl Future<Output = F::Output> {
+        std::future::poll_fn(move |context| {
+            let _scope = Scope::enter(self.clone());
+            work.as_mut().poll(context)
+        })
+    }
+}
+
+impl fmt::Display for RequestId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(id) => id.fmt(f),
+            Self::Forwarded(id) => id.fmt(f),
+        }
+    }
+}
+
+/// Makes a request the current one of this thread until dropped.
+struct Scope;
+
+impl Scope {
+    fn enter(id: RequestId) -> Self {
+        CURRENT.set(Some(id));
+        Self
+    }
+}
+
+impl Drop for Scope {
+    fn drop(&mut self) {
+        CURRENT.set(None);
+    }
 }
 
 /// Returns the ID of `request` if a trusted proxy sent one that cannot forge or break a line of the log: ASCII
 /// letters, digits, `-`, `_`, `.`, `:`, `=`, `+` and `/`, at most [`MAX_ID_LENGTH`] of them.
-fn forwarded_id(request: &HttpRequest) -> Option<ForwardedId> {
+fn forwarded_id(request: &HttpRequest) -> Option<Rc<str>> {
     let trusted = &state(request).core.config.trusted_proxies;
     if trusted.is_empty() {
         return None;
@@ -46,7 +98,7 @@ fn forwarded_id(request: &HttpRequest) -> Option<ForwardedId> {
     let id = request.headers().get(REQUEST_ID)?.to_str().ok()?;
     let peer = request.peer_addr()?;
     let is_proxy = ClientAddress::of_connection(peer.ip(), trusted).is_none();
-    (is_proxy && is_valid_id(id)).then(|| ForwardedId(id.into()))
+    (is_proxy && is_valid_id(id)).then(|| id.into())
 }
 
 fn is_valid_id(id: &str) -> bool {
@@ -54,64 +106,46 @@ fn is_valid_id(id: &str) -> bool {
     (1..=MAX_ID_LENGTH).contains(&id.len()) && id.bytes().all(is_allowed)
 }
 
-/// Writes the log line of a request.
-pub struct RequestLog;
-
-impl RootSpanBuilder for RequestLog {
-    fn on_request_start(request: &ServiceRequest) -> Span {
-        request.extensions_mut().insert(Stopwatch::start());
-        if let Some(ForwardedId(id)) = forwarded_id(request.request()) {
-            let span = tracing::info_span!("request", request_id = &*id);
-            request.extensions_mut().insert(ForwardedId(id));
-            return span;
+/// Writes the log line of a request that began with `watch`, and counts the request.
+pub fn write_line<B: MessageBody>(watch: Stopwatch, outcome: &Result<ServiceResponse<B>, Error>) {
+    let response = match outcome {
+        Ok(response) => response,
+        Err(error) => {
+            let status = error.as_response_error().status_code().as_u16();
+            tracing::error!(status, %error, "request failed");
+            return;
         }
-        let extensions = request.extensions();
-        let id = extensions.get::<tracing_actix_web::RequestId>().copied();
-        tracing::info_span!("request", request_id = id.map(tracing::field::display))
+    };
+    let request = response.request();
+    let status = response.status();
+    let method = request.method().as_str();
+    let pattern = request.match_pattern();
+    let route = pattern.as_deref().unwrap_or("(none)");
+    let duration = watch.elapsed();
+    let duration_ms = duration.as_secs_f64() * 1_000.0;
+    if let Some(counts) = &state(request).request_counts {
+        counts.count(pattern.as_deref(), request.method(), status, duration);
     }
-
-    fn on_request_end<B: MessageBody>(span: Span, outcome: &Result<ServiceResponse<B>, Error>) {
-        let _entered = span.enter();
-        let response = match outcome {
-            Ok(response) => response,
-            Err(error) => {
-                let status = error.as_response_error().status_code().as_u16();
-                tracing::error!(status, %error, "request failed");
-                return;
-            }
-        };
-        let request = response.request();
-        let status = response.status();
-        let method = request.method().as_str();
-        let pattern = request.match_pattern();
-        let route = pattern.as_deref().unwrap_or("(none)");
-        let began = request.extensions().get::<Stopwatch>().copied();
-        let duration = began.map(|watch| watch.elapsed()).unwrap_or_default();
-        let duration_ms = duration.as_secs_f64() * 1_000.0;
-        if let Some(counts) = &state(request).request_counts {
-            counts.count(pattern.as_deref(), request.method(), status, duration);
-        }
-        let status_code = status.as_u16();
-        // Scripts and monitors request these routes all the time, and would bury everything else.
-        if routes::is_quiet(route) && !status.is_server_error() {
-            tracing::event!(
-                Level::DEBUG,
-                method,
-                route,
-                status = status_code,
-                duration_ms,
-                "request completed"
-            );
-        } else {
-            tracing::event!(
-                Level::INFO,
-                method,
-                route,
-                status = status_code,
-                duration_ms,
-                "request completed"
-            );
-        }
+    let status_code = status.as_u16();
+    // Scripts and monitors request these routes all the time, and would bury everything else.
+    if routes::is_quiet(route) && !status.is_server_error() {
+        tracing::event!(
+            Level::DEBUG,
+            method,
+            route,
+            status = status_code,
+            duration_ms,
+            "request completed"
+        );
+    } else {
+        tracing::event!(
+            Level::INFO,
+            method,
+            route,
+            status = status_code,
+            duration_ms,
+            "request completed"
+        );
     }
 }
 
