@@ -7,6 +7,9 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 /// The memory for large bodies, in bytes.
 const LARGE_BODY_MEMORY: usize = 32 << 20;
 
+/// How many bytes a body may have for any route.
+pub const SHORT: usize = 8 * 1024;
+
 /// How many bytes the body of a request may have.
 #[derive(Debug, Clone, Copy)]
 pub struct BodyLimits {

@@ -5,16 +5,79 @@ use std::ops::Deref;
 use std::pin::Pin;
 
 use actix_web::dev::Payload;
-use actix_web::web::Form;
+use actix_web::http::header::CONTENT_TYPE;
+use actix_web::web::Bytes;
 use actix_web::{FromRequest, HttpRequest};
+use futures_util::StreamExt;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error, MapDeserializer};
 
 use crate::domain::{Mistake, UserId};
 use crate::web::error::AppError;
 use crate::web::session::Visitor;
 use crate::web::state::state;
+use crate::web::urlencoded::{self, Pair};
+
+/// The media type of forms.
+const FORM: &str = "application/x-www-form-urlencoded";
+
+type ExtractFuture<T> = Pin<Box<dyn Future<Output = Result<T, AppError>>>>;
+
+/// Extracts a form as a `T`, whose fields are texts.
+///
+/// The limits on its size are those of [`crate::web::connections::buffer_body`].
+pub struct Form<T>(T);
+
+impl<T> Deref for Form<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        &self.0
+    }
+}
+
+impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
+    type Error = AppError;
+    type Future = ExtractFuture<Self>;
+
+    fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
+        let is_form = is_form(request);
+        let payload = payload.take();
+        Box::pin(async move {
+            let body = read(is_form, payload).await?;
+            let form = urlencoded::collect(urlencoded::pairs(&body));
+            Ok(Self(form.map_err(|_repeated| AppError::BadRequest)?))
+        })
+    }
+}
+
+/// Returns whether a request says that it has a form. Forms are UTF-8, whatever `charset` it names (URL Standard,
+/// section 5).
+fn is_form(request: &HttpRequest) -> bool {
+    let media_type = request.headers().get(CONTENT_TYPE);
+    let media_type = media_type.and_then(|value| value.to_str().ok());
+    media_type.is_some_and(|value| {
+        let (media_type, _) = value.split_once(';').unwrap_or((value, ""));
+        media_type.trim().eq_ignore_ascii_case(FORM)
+    })
+}
+
+async fn read(is_form: bool, mut payload: Payload) -> Result<Bytes, AppError> {
+    if !is_form {
+        return Err(AppError::BadRequest);
+    }
+    let mut body = Bytes::new();
+    // The body is in one part, because it was received before.
+    while let Some(part) = payload.next().await {
+        let part = part.map_err(|_broken_off| AppError::BadRequest)?;
+        body = if body.is_empty() {
+            part
+        } else {
+            [body, part].concat().into()
+        };
+    }
+    Ok(body)
+}
 
 /// Extracts the form of a signed-in page, unless the page was made for another person than who is signed in now.
 ///
@@ -51,14 +114,15 @@ impl<T> Deref for OwnForm<T> {
 }
 
 impl<T: Fields> FromRequest for OwnForm<T> {
-    type Error = actix_web::Error;
-    type Future = Pin<Box<dyn Future<Output = Result<Self, actix_web::Error>>>>;
+    type Error = AppError;
+    type Future = ExtractFuture<Self>;
 
     fn from_request(request: &HttpRequest, payload: &mut Payload) -> Self::Future {
-        let sent = Form::<Vec<(String, String)>>::from_request(request, payload);
+        let payload = payload.take();
         let request = request.clone();
         Box::pin(async move {
-            let sent = sent.await?.into_inner();
+            let body = read(is_form(&request), payload).await?;
+            let sent: Vec<Pair<'_>> = urlencoded::pairs(&body).collect();
             if let Some(user) = Visitor::of(&request).await?.user
                 && is_made_for_another(value_of(&sent, "for"), user.user_id)
             {
@@ -70,12 +134,10 @@ impl<T: Fields> FromRequest for OwnForm<T> {
                     name: user.user_name.to_string(),
                     typed: typed::<T>(&sent),
                     page,
-                }
-                .into());
+                });
             }
-            let fields = MapDeserializer::<_, Error>::new(sent.into_iter());
-            let form = T::deserialize(fields).map_err(|_unreadable| AppError::BadRequest)?;
-            Ok(Self(form))
+            let form = urlencoded::collect(sent.into_iter());
+            Ok(Self(form.map_err(|_unreadable| AppError::BadRequest)?))
         })
     }
 }
@@ -86,14 +148,14 @@ pub fn is_made_for_another(made_for: &str, user: UserId) -> bool {
     !made_for.is_empty() && made_for != user.to_string()
 }
 
-fn value_of<'a>(sent: &'a [(String, String)], field: &str) -> &'a str {
+fn value_of<'a>(sent: &'a [Pair<'_>], field: &str) -> &'a str {
     sent.iter()
         .find(|(name, _)| name == field)
         .map_or("", |(_, value)| value)
 }
 
 /// Returns the texts that were typed into a form: label and text.
-fn typed<T: Fields>(sent: &[(String, String)]) -> Vec<(&'static str, String)> {
+fn typed<T: Fields>(sent: &[Pair<'_>]) -> Vec<(&'static str, String)> {
     let typed = T::TYPED
         .iter()
         .map(|(field, label)| (*label, value_of(sent, field).to_owned()));

@@ -28,3 +28,4 @@ pub mod routes;
 pub mod same_origin;
 pub mod session;
 pub mod state;
+pub mod urlencoded;

@@ -6,21 +6,20 @@ use std::ops::Deref;
 use std::str::FromStr;
 
 use actix_web::dev::Payload;
-use actix_web::web;
 use actix_web::{FromRequest, HttpRequest};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde::de::value::{Error, MapDeserializer};
 
 use crate::web::error::AppError;
+use crate::web::urlencoded;
 
 /// The maximum number of characters to search for: more than a name can have.
 const MAX_SEARCH: usize = 100;
 
 /// Extracts the query parameters as a `T`, whose fields are texts.
 ///
-/// If a parameter occurs more than once, the first counts: [`web::Query`] refuses such an address, although it may
-/// come from another site's link.
+/// If a parameter occurs more than once, the first counts: [`actix_web::web::Query`] refuses such an address, although it
+/// may come from another site's link.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Query<T>(pub T);
 
@@ -30,18 +29,14 @@ impl<T: DeserializeOwned> Query<T> {
     /// # Errors
     /// When a parameter cannot be parsed.
     pub fn parse(query: &str) -> Result<Self, AppError> {
-        if let Ok(all_different) = web::Query::<T>::from_query(query) {
-            return Ok(Self(all_different.into_inner()));
+        let pairs = || urlencoded::pairs(query.as_bytes());
+        if let Ok(all_different) = urlencoded::collect(pairs()) {
+            return Ok(Self(all_different));
         }
-        let parameters = web::Query::<Vec<(String, String)>>::from_query(query);
-        let mut parameters = parameters
-            .map_err(|_unreadable| AppError::BadRequest)?
-            .into_inner();
         let mut seen = HashSet::new();
-        parameters.retain(|(name, _)| seen.insert(name.clone()));
-        let map = MapDeserializer::<_, Error>::new(parameters.into_iter());
-        match T::deserialize(map) {
-            Ok(first_of_each) => Ok(Self(first_of_each)),
+        let first_of_each = pairs().filter(|(name, _)| seen.insert(name.clone()));
+        match urlencoded::collect(first_of_each) {
+            Ok(parsed) => Ok(Self(parsed)),
             Err(_) => Err(AppError::BadRequest),
         }
     }

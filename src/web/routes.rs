@@ -1,13 +1,13 @@
 //! The table of routes: every address that the server answers.
 
-use actix_web::error::{PathError, UrlencodedError};
+use actix_web::error::PathError;
 use actix_web::http::Method;
 use actix_web::http::header::LOCATION;
 use actix_web::middleware::from_fn;
-use actix_web::web::{self, FormConfig, PathConfig, ServiceConfig};
+use actix_web::web::{self, PathConfig, ServiceConfig};
 use actix_web::{FromRequest, Handler, HttpRequest, HttpResponse, Responder, Route, guard};
 
-use crate::web::body_limits::BodyLimits;
+use crate::web::body_limits::{self, BodyLimits};
 use crate::web::cookie::CookieConfig;
 use crate::web::error::{AppError, PageResult};
 use crate::web::pages::{
@@ -27,7 +27,7 @@ const FORM_LIMIT: usize = 64 * 1024;
 /// a message comes back with its length.
 const MESSAGE_FORM_LIMIT: usize = 1024 * 1024;
 /// The maximum size in bytes of a form with only names and passwords, which visitors may send without signing in.
-const PASSWORD_FORM_LIMIT: usize = 8 * 1024;
+const PASSWORD_FORM_LIMIT: usize = body_limits::SHORT;
 
 /// A row of the table of routes.
 pub struct Endpoint {
@@ -202,12 +202,11 @@ where
     Args: FromRequest + 'static,
     F::Output: Responder + 'static,
 {
-    let guard = guard::Any(guard::Get()).or(guard::Head());
     Endpoint {
         method: Method::GET,
         pattern,
         sets_cookie: false,
-        route: web::route().guard(guard).to(handler),
+        route: route(READ).to(handler),
     }
 }
 
@@ -221,20 +220,23 @@ where
         method: Method::POST,
         pattern,
         sets_cookie: false,
-        route: web::post().to(handler),
+        route: route(WRITE).to(handler),
     }
+}
+
+const READ: &[Method] = &[Method::GET, Method::HEAD];
+const WRITE: &[Method] = &[Method::POST];
+
+/// Makes a route for these methods. actix's own guards note in each request which methods they were asked for.
+fn route(methods: &'static [Method]) -> Route {
+    web::route().guard(guard::fn_guard(move |request| {
+        methods.contains(&request.head().method)
+    }))
 }
 
 /// Registers the table, and error pages for requests that match no route or cannot be parsed.
 pub fn configure(service: &mut ServiceConfig, cookie: &CookieConfig) {
-    service
-        .app_data(
-            FormConfig::default()
-                // `buffer_body` has limited the body already.
-                .limit(MESSAGE_FORM_LIMIT)
-                .error_handler(form_error),
-        )
-        .app_data(PathConfig::default().error_handler(path_error));
+    service.app_data(PathConfig::default().error_handler(path_error));
     let mut endpoints = table().into_iter().peekable();
     while let Some(first) = endpoints.next() {
         let pattern = first.pattern;
@@ -282,18 +284,6 @@ fn methods(method: &Method) -> String {
     } else {
         method.to_string()
     }
-}
-
-#[expect(
-    clippy::needless_pass_by_value,
-    reason = "the signature that actix asks for"
-)]
-fn form_error(error: UrlencodedError, _: &HttpRequest) -> actix_web::Error {
-    match error {
-        UrlencodedError::Overflow { .. } => AppError::TooLarge,
-        _ => AppError::BadRequest,
-    }
-    .into()
 }
 
 /// Returns the error for a path parameter that cannot be parsed: no such link, no such page of operators, or no such

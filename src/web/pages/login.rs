@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form};
+use actix_web::web::Data;
 use askama::Template;
 use serde::Deserialize;
 
@@ -13,7 +13,7 @@ use crate::services::sessions;
 use crate::urls::{account_reset_url, with_next};
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
-use crate::web::forms::Problems;
+use crate::web::forms::{Form, Problems};
 use crate::web::guards::count_password_attempt;
 use crate::web::layout::{Layout, NavPage};
 use crate::web::query::Query;

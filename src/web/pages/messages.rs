@@ -3,10 +3,11 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use super::room_view::{Arrival, Range, RoomPage};
 use crate::domain::{Audience, MessageId, MessageText, Mistake, RoomId};
@@ -18,7 +19,7 @@ use crate::services::rooms::{self, Access};
 use crate::urls::{login_url, room_checked_url, room_draft_url, room_sent_url, room_url};
 use crate::web::answers::{html_with, see_other, with_retry_after};
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::{Problems, is_made_for_another};
+use crate::web::forms::{Form, Problems, is_made_for_another};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
@@ -38,7 +39,8 @@ pub struct MessageForm {
     made_for: String,
     audience: String,
     /// Present if the button "Check for new messages" was pressed.
-    check: Option<String>,
+    #[serde(deserialize_with = "is_sent")]
+    check: bool,
     /// The latest message on the page.
     seen: String,
 }
@@ -50,12 +52,17 @@ impl MessageForm {
     }
 
     fn is_check(&self) -> bool {
-        self.check.is_some()
+        self.check
     }
 
     fn is_blank(&self) -> bool {
         self.text.trim().is_empty()
     }
+}
+
+/// Reads a field of which only its presence counts.
+fn is_sent<'de, D: Deserializer<'de>>(field: D) -> Result<bool, D::Error> {
+    IgnoredAny::deserialize(field).map(|_| true)
 }
 
 /// The page for a refused message when the room page cannot be shown. Gives the text back.

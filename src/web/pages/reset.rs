@@ -2,7 +2,7 @@
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::web::{Data, Form, Path};
+use actix_web::web::{Data, Path};
 use askama::Template;
 use serde::Deserialize;
 
@@ -14,7 +14,7 @@ use crate::urls::reset_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::client_address;
 use crate::web::error::{AppError, PageResult};
-use crate::web::forms::Problems;
+use crate::web::forms::{Form, Problems};
 use crate::web::guards::{choose_password, is_repeated};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::session::SessionCookie;
