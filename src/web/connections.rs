@@ -32,7 +32,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{CONTENT_LENGTH, HOST, HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use actix_web::http::uri::Authority;
 use actix_web::rt::net::TcpStream;
-use actix_web::rt::time::{Sleep, sleep, timeout};
+use actix_web::rt::time::{Instant, Sleep, sleep, sleep_until, timeout};
 use actix_web::web::{Bytes, BytesMut};
 use actix_web::{HttpMessage, HttpRequest};
 use ipnet::IpNet;
@@ -43,6 +43,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
 use crate::metrics::{Counter, Exposition, Kind};
+use crate::web::body_limits;
 use crate::web::error::AppError;
 use crate::web::session::Visitor;
 use crate::web::state::state;
@@ -172,7 +173,7 @@ impl Connections {
             timeouts: self.timeouts,
             has_written: false,
             has_head_begun: false,
-            idle: None,
+            idle: Timer::default(),
             blocked: None,
             permit,
         };
@@ -321,6 +322,38 @@ impl Exchange {
     }
 }
 
+/// A timer that every request starts anew, and that seldom ends.
+///
+/// The runtime's timer is left as it is when the end moves to a later time, and goes on when it ends too early.
+#[derive(Default)]
+struct Timer {
+    /// When the timer ends, if it runs.
+    end: Option<Instant>,
+    sleep: Option<Pin<Box<Sleep>>>,
+}
+
+impl Timer {
+    /// Waits until the timer ends. Starts it with this span if it does not run.
+    fn poll(&mut self, span: Duration, context: &mut Context<'_>) -> Poll<()> {
+        let end = *self.end.get_or_insert_with(|| Instant::now() + span);
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        if end < sleep.deadline() {
+            sleep.as_mut().reset(end);
+        }
+        loop {
+            ready!(sleep.as_mut().poll(context));
+            if end <= sleep.deadline() {
+                return Poll::Ready(());
+            }
+            sleep.as_mut().reset(end);
+        }
+    }
+
+    fn stop(&mut self) {
+        self.end = None;
+    }
+}
+
 /// A connection that limits how long the client may take for each step.
 pub struct Connection {
     /// The stream, limited to the bytes of the current read.
@@ -342,7 +375,7 @@ pub struct Connection {
     /// Whether a byte of the next request has arrived since the last write.
     has_head_begun: bool,
     /// Runs since the last write, or since the first byte of a request after it.
-    idle: Option<Pin<Box<Sleep>>>,
+    idle: Timer,
     /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
     permit: ConnectionPermit,
@@ -363,8 +396,7 @@ impl Connection {
         } else {
             self.keep_alive
         };
-        let idle = self.idle.get_or_insert_with(|| Box::pin(sleep(span)));
-        idle.as_mut().poll(context)
+        self.idle.poll(span, context)
     }
 
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -496,7 +528,7 @@ impl AsyncRead for Connection {
         this.chunk_left -= count;
         if stage == Stage::Waiting && this.has_written && !this.has_head_begun {
             this.has_head_begun = true;
-            this.idle = None;
+            this.idle.stop();
         }
         if let Some(left) = body_left {
             this.exchange.body_left.set(Some(left - count));
@@ -522,7 +554,7 @@ impl AsyncWrite for Connection {
         let this = self.get_mut();
         match Pin::new(this.stream.get_mut()).poll_write(context, bytes) {
             Poll::Ready(result) => {
-                this.idle = None;
+                this.idle.stop();
                 this.has_written = true;
                 this.has_head_begun = false;
                 // actix may not read again before the next request, so the timer has to start here.
@@ -674,16 +706,19 @@ async fn read_body(
 ) -> Result<Bytes, AppError> {
     let exchange = Exchange::of(request);
     let length = announced_length(request);
+    let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
     let mut is_unread = false;
     let limit = if is_refused {
         Err(AppError::BadRequest)
+    } else if !is_chunked && length <= body_limits::SHORT {
+        // Most bodies are short, and finding out which route they are for takes as long as routing.
+        Ok(body_limits::SHORT)
     } else {
         limit_for(request, length).await
     };
     let result = match limit {
         Err(error) => Err(error),
         Ok(limit) => {
-            let is_chunked = request.headers().contains_key(TRANSFER_ENCODING);
             // For actix, the rest of the connection is the body of a request for an upgrade. The upgrade is not served,
             // so it is ignored (RFC 9110, section 7.8).
             let is_endless = !is_chunked && request.headers().contains_key(UPGRADE);
