@@ -231,7 +231,10 @@ pub async fn public_list(
     page: usize,
 ) -> Result<RoomList, Fault> {
     let now = core.clock.site_time();
-    let searched = NameKeys::searched(search);
+    let searched = match search {
+        "" => String::new(),
+        search => NameKeys::searched(search),
+    };
     let public = core
         .public_rooms
         .get((), async || Ok::<_, Fault>(Some(read_public(core).await?)));
@@ -336,9 +339,10 @@ pub async fn own_list(core: &Core, user: UserId) -> Result<Vec<OwnRoom>, Fault> 
     let ignored = &settings.ignored;
     let now = core.clock.site_time();
     core.read_marks.refresh(user, now).await?;
+    let seen = core.read_marks.all_of(user);
     let mut own = Vec::with_capacity(rows.len());
     for room in rows {
-        let seen = core.read_marks.find(user, room.id);
+        let seen = seen.get(&room.id).copied();
         own.push(OwnRoom {
             new: core
                 .messages
@@ -391,31 +395,48 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside
     let settings = accounts::settings(core, user).await?;
     let now = core.clock.site_time();
     core.read_marks.load(user, now).await?;
-    let mut shown = Vec::with_capacity(own.len());
-    for (position, room) in own.iter().enumerate() {
+    let seen = core.read_marks.all_of(user);
+    let mut counted = Vec::with_capacity(own.len());
+    for room in own.iter() {
         let new = if room.id == current {
             0
         } else {
-            let seen = core.read_marks.find(user, room.id);
+            let seen = seen.get(&room.id).copied();
             core.messages
                 .new_for(room.id, user, &settings.ignored, seen, now)
                 .await?
         };
-        shown.push((position, room, new));
+        counted.push((room, new));
     }
-    shown.sort_by_key(|&(_, room, new)| (room.id != current, new == 0));
-    let others = shown.split_off(BESIDE.min(shown.len()));
-    shown.sort_by_key(|&(position, ..)| position);
-    let label = |(_, room, new): (usize, &RoomLabel, usize)| RoomBeside {
-        id: room.id,
-        name: room.name.clone(),
-        new,
+    let is_current = |room: &RoomLabel| room.id == current;
+    let with_news = counted.iter().filter(|(_, new)| *new > 0).count();
+    // How many rooms without news there is space for, besides the current room.
+    let mut space = BESIDE.saturating_sub(1 + with_news);
+    let mut space_for_news = BESIDE - 1;
+    let mut beside = Beside {
+        shown: Vec::with_capacity(BESIDE),
+        others: Vec::new(),
     };
-    let others = others.into_iter().filter(|&(.., new)| new > 0);
-    Ok(Beside {
-        shown: shown.into_iter().map(label).collect(),
-        others: others.map(|(_, room, new)| (room.id, new)).collect(),
-    })
+    for (room, new) in counted {
+        let space = if new > 0 {
+            &mut space_for_news
+        } else {
+            &mut space
+        };
+        if is_current(room) || *space > 0 {
+            if !is_current(room) {
+                *space -= 1;
+            }
+            beside.shown.push(RoomBeside {
+                id: room.id,
+                name: room.name.clone(),
+                new,
+            });
+        } else if new > 0 {
+            beside.others.push((room.id, new));
+        }
+    }
+    Ok(beside)
 }
 
 /// How many rooms one answer tells of: proxies refuse answers with long headers.

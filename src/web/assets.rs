@@ -40,6 +40,8 @@ pub struct Assets {
 /// One asset.
 pub struct Asset {
     name: &'static str,
+    /// The URL. An embedded asset's URL has its fingerprint, so it changes with the content.
+    url: String,
     /// Where the asset is served from.
     pub source: Source,
 }
@@ -74,10 +76,7 @@ impl Assets {
     /// When the folder lacks one of the files.
     pub fn load(folder: Option<&Path>) -> Result<Self, AssetsError> {
         let asset = |(name, content_type, plain)| match folder {
-            None => Ok(Asset {
-                name,
-                source: Source::Embedded(Embedded::new(content_type, plain)),
-            }),
+            None => Ok(Asset::embedded(name, Embedded::new(content_type, plain))),
             Some(folder) => Asset::in_folder(name, folder),
         };
         Ok(Self {
@@ -90,26 +89,26 @@ impl Assets {
 
     /// Returns the URL of the style sheet.
     #[must_use]
-    pub fn style_url(&self) -> String {
-        self.style.url()
+    pub fn style_url(&self) -> &str {
+        &self.style.url
     }
 
     /// Returns the URL of the room page's script.
     #[must_use]
-    pub fn script_url(&self) -> String {
-        self.script.url()
+    pub fn script_url(&self) -> &str {
+        &self.script.url
     }
 
     /// Returns the URL of the script for password fields.
     #[must_use]
-    pub fn password_script_url(&self) -> String {
-        self.password_script.url()
+    pub fn password_script_url(&self) -> &str {
+        &self.password_script.url
     }
 
     /// Returns the URL of the icon.
     #[must_use]
-    pub fn icon_url(&self) -> String {
-        self.icon.url()
+    pub fn icon_url(&self) -> &str {
+        &self.icon.url
     }
 
     /// Returns the asset of this name.
@@ -122,23 +121,23 @@ impl Assets {
 }
 
 impl Asset {
+    fn embedded(name: &'static str, embedded: Embedded) -> Self {
+        Self {
+            name,
+            url: format!("/assets/{name}?v={}", embedded.fingerprint),
+            source: Source::Embedded(embedded),
+        }
+    }
+
     fn in_folder(name: &'static str, folder: &Path) -> Result<Self, AssetsError> {
         let file = folder.join(name);
         match File::open(&file) {
             Ok(_) => Ok(Self {
                 name,
+                url: format!("/assets/{name}"),
                 source: Source::File(file),
             }),
             Err(error) => Err(AssetsError { file, error }),
-        }
-    }
-
-    /// Returns the URL. An embedded asset's URL has its fingerprint, so it changes with the content.
-    fn url(&self) -> String {
-        let name = self.name;
-        match &self.source {
-            Source::Embedded(embedded) => format!("/assets/{name}?v={}", embedded.fingerprint),
-            Source::File(_) => format!("/assets/{name}"),
         }
     }
 }

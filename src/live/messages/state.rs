@@ -199,11 +199,8 @@ impl RoomState {
             .range(..end)
             .rev()
             .filter(|message| message.is_live(now) && ignored.shows(message));
-        let mut messages: Vec<_> = newest_first
-            .by_ref()
-            .take(PAGE_SIZE)
-            .map(Arc::clone)
-            .collect();
+        let mut messages = Vec::with_capacity(end.min(PAGE_SIZE));
+        messages.extend(newest_first.by_ref().take(PAGE_SIZE).map(Arc::clone));
         messages.reverse();
         Page {
             messages,

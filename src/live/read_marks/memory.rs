@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
+
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
 
 /// The latest message that each person has been shown in each room.
@@ -38,6 +40,14 @@ impl Marks {
 
     pub(super) fn find(&self, user: UserId, room: RoomId) -> Option<MessageId> {
         self.lock().get(&(user, room)).map(|mark| mark.message)
+    }
+
+    pub(super) fn all_of(&self, user: UserId) -> HashMap<RoomId, MessageId> {
+        let marks = self.lock();
+        let theirs = marks.range((user, RoomId(i64::MIN))..=(user, RoomId(i64::MAX)));
+        theirs
+            .map(|((_, room), mark)| (*room, mark.message))
+            .collect()
     }
 
     pub(super) fn moved_since(&self, user: UserId, since: SiteTime) -> Vec<RoomId> {

@@ -135,6 +135,13 @@ impl SharedMarks {
         Some(mark.message)
     }
 
+    pub(super) fn all_of(&self, user: UserId) -> foldhash::HashMap<RoomId, MessageId> {
+        let copies = self.copies.lock();
+        let marks = copies.get(&user).map(|copy| &copy.marks);
+        let marks = marks.into_iter().flatten();
+        marks.map(|(room, mark)| (*room, mark.message)).collect()
+    }
+
     pub(super) fn moved_since(&self, user: UserId, since: SiteTime) -> Vec<RoomId> {
         let copies = self.copies.lock();
         let marks = copies.get(&user).map(|copy| &copy.marks);

@@ -3,7 +3,7 @@
 use std::fmt;
 
 use actix_web::web::Data;
-use askama::Template;
+use askama::{FastWritable, Template, Values};
 
 use crate::domain::UserId;
 use crate::live::rooms::Room;
@@ -98,19 +98,19 @@ struct Entry<'a> {
     reader: Option<UserId>,
 }
 
-impl fmt::Display for Entry<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl FastWritable for Entry<'_> {
+    fn write_into(&self, page: &mut dyn fmt::Write, values: &dyn Values) -> askama::Result<()> {
         let [start, rest @ ..] = self.pieces else {
             return Ok(());
         };
-        f.write_str(start)?;
+        page.write_str(start)?;
         for (position, piece) in rest.iter().enumerate() {
             match (position, self.reader) {
-                (0, _) => self.here.fmt(f)?,
-                (_, Some(reader)) => reader.fmt(f)?,
+                (0, _) => self.here.write_into(page, values)?,
+                (_, Some(reader)) => reader.0.write_into(page, values)?,
                 (_, None) => {}
             }
-            f.write_str(piece)?;
+            page.write_str(piece)?;
         }
         Ok(())
     }

@@ -400,25 +400,32 @@ fn lines(text: &str) -> usize {
 
 /// Groups messages by the day they were sent, and starts a group of its own at the first new message.
 fn group_by_day(
-    messages: Vec<Arc<Message>>,
+    mut messages: Vec<Arc<Message>>,
     is_new: impl Fn(&Message) -> bool,
 ) -> Vec<MessageGroup> {
-    let mut groups: Vec<MessageGroup> = Vec::new();
+    let mut starts = Vec::new();
     let mut day_before = None;
     let mut is_marked = false;
-    for message in messages {
+    for (position, message) in messages.iter().enumerate() {
         let day = message.sent_at.day_number();
         let begins_day = day_before.replace(day) != Some(day);
-        let begins_new = !is_marked && is_new(&message);
+        let begins_new = !is_marked && is_new(message);
         is_marked |= begins_new;
-        match groups.last_mut().filter(|_| !begins_day && !begins_new) {
-            Some(group) => group.messages.push(message),
-            None => groups.push(MessageGroup {
-                day: begins_day.then(|| message.sent_at.day()),
-                is_new: begins_new,
-                messages: vec![message],
-            }),
+        if begins_day || begins_new {
+            starts.push((position, begins_day, begins_new));
         }
     }
+    // From the end, so that no message moves more than once.
+    let groups = starts.into_iter().rev().map(|(start, begins_day, is_new)| {
+        let messages = messages.split_off(start);
+        let first = messages.first().filter(|_| begins_day);
+        MessageGroup {
+            day: first.map(|message| message.sent_at.day()),
+            is_new,
+            messages,
+        }
+    });
+    let mut groups: Vec<MessageGroup> = groups.collect();
+    groups.reverse();
     groups
 }
