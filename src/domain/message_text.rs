@@ -89,20 +89,36 @@ impl MessageText {
 /// Replaces line breaks of all kinds by `\n`, and characters that HTML forbids by U+FFFD. Bounds the number of marks on
 /// one character.
 pub(super) fn normalize(typed: &str) -> String {
-    let is_in_pair = |at: usize| typed.as_bytes().get(at + 1) == Some(&b'\n');
-    let chars = typed
+    // These stay as they are, and are copied many at a time. No mark counts on after one.
+    let is_plain = |byte: u8| matches!(byte, b'\n' | b' '..=b'~');
+    let mut text = String::with_capacity(typed.len());
+    let mut rest = typed;
+    while !rest.is_empty() {
+        let plain = rest.bytes().take_while(|byte| is_plain(*byte)).count();
+        let (plain, after) = rest.split_at(plain);
+        let special = after.bytes().take_while(|byte| !is_plain(*byte)).count();
+        let (special, after) = after.split_at(special);
+        text.push_str(plain);
+        text.extend(bound_marks(normalize_special(special, after)));
+        rest = after;
+    }
+    text
+}
+
+/// Normalizes the characters of `special`, which `after` follows.
+fn normalize_special(special: &str, after: &str) -> impl Iterator<Item = char> {
+    // Of the two characters of a line break, the second stays.
+    let is_in_pair = |at: usize| at + 1 == special.len() && after.starts_with('\n');
+    let chars = special
         .char_indices()
-        .filter(|&(at, c)| c != '\r' || !is_in_pair(at));
-    let chars = chars.map(|(_, c)| {
+        .filter(move |&(at, c)| c != '\r' || !is_in_pair(at));
+    chars.map(|(_, c)| {
         if is_line_break(c) {
             '\n'
         } else {
             replace_forbidden(c)
         }
-    });
-    let mut text = String::with_capacity(typed.len());
-    text.extend(bound_marks(chars));
-    text
+    })
 }
 
 /// Splits a text whose lines are separated by `\n` into segments.

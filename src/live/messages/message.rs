@@ -1,9 +1,10 @@
 //! A message and its HTML, which is made once for all readers.
 
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytestring::ByteString;
+use foldhash::fast::FixedState;
 
 use super::event::NewMessage;
 use crate::domain::{MessageId, MessageText, NonceId, RoomId, SiteTime, Timestamp, UserId};
@@ -141,7 +142,7 @@ impl Message {
 /// Returns the [`Message::lead`] of a message. Two that are alike by chance get a number too many in the names of
 /// their Delete links, which does no harm.
 pub(super) fn lead_of(author: UserId, text: &MessageText) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    let mut hasher = FixedState::default().build_hasher();
     author.hash(&mut hasher);
     for word in text.first_words().split_whitespace() {
         word.hash(&mut hasher);
