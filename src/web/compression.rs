@@ -9,10 +9,7 @@ use std::io;
 use actix_web::HttpRequest;
 use actix_web::body::{BodySize, BoxBody, MessageBody};
 use actix_web::dev::ServiceResponse;
-use actix_web::http::header::{
-    ACCEPT_ENCODING, AcceptEncoding, CONTENT_ENCODING, Encoding, Header, HeaderValue, Preference,
-    Quality, VARY,
-};
+use actix_web::http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, HeaderValue, VARY};
 use actix_web::web::Bytes;
 use libdeflater::{CompressionLvl, Compressor as Gzip};
 use zstd::bulk::Compressor as Zstd;
@@ -29,8 +26,8 @@ const ASSET_GZIP_LEVEL: i32 = 12;
 /// How much of the buffer is kept, in bytes: more than most pages have.
 const MAX_KEPT: usize = 256 * 1024;
 
-/// A content coding, the preferred one last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// A content coding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Coding {
     /// gzip, which every browser accepts.
     Gzip,
@@ -43,22 +40,25 @@ impl Coding {
     /// section 12.5.3).
     #[must_use]
     pub fn accepted(request: &HttpRequest) -> Option<Self> {
-        let accepted = AcceptEncoding::parse(request).ok()?;
-        let quality = |wanted: Encoding| {
-            let wanted = Preference::Specific(wanted);
-            let named = accepted.iter().find(|item| item.item == wanted);
-            let any = accepted.iter().find(|item| item.item == Preference::Any);
-            named.or(any).map_or(Quality::ZERO, |item| item.quality)
-        };
-        let plain = quality(Encoding::identity());
-        [
-            (quality(Encoding::gzip()), Self::Gzip),
-            (quality(Encoding::zstd()), Self::Zstd),
-        ]
-        .into_iter()
-        .filter(|(quality, _)| *quality > Quality::ZERO && *quality >= plain)
-        .max()
-        .map(|(_, coding)| coding)
+        const NAMES: [&str; 4] = ["gzip", "zstd", "identity", "*"];
+        let mut found = [None; NAMES.len()];
+        let lines = request.headers().get_all(ACCEPT_ENCODING);
+        let lines = lines.filter_map(|line| line.to_str().ok());
+        for (name, quality) in lines.flat_map(|line| line.split(',')).map(preference) {
+            for (known, found) in NAMES.iter().zip(&mut found) {
+                if name.eq_ignore_ascii_case(known) {
+                    found.get_or_insert(quality);
+                }
+            }
+        }
+        let [gzip, zstd, plain, any] = found;
+        let quality = |named: Option<f32>| named.or(any).unwrap_or(0.0);
+        let plain = quality(plain);
+        [(quality(gzip), Self::Gzip), (quality(zstd), Self::Zstd)]
+            .into_iter()
+            .filter(|(quality, _)| *quality > 0.0 && *quality >= plain)
+            .max_by(|(one, _), (other, _)| one.total_cmp(other))
+            .map(|(_, coding)| coding)
     }
 
     /// Returns the coding's name.
@@ -69,6 +69,17 @@ impl Coding {
             Self::Zstd => "zstd",
         }
     }
+}
+
+/// Parses an item of `Accept-Encoding`: its name, and how much the client likes it. What is unreadable is not liked.
+fn preference(item: &str) -> (&str, f32) {
+    let (name, parameter) = item.split_once(';').unwrap_or((item, "q=1"));
+    let parameter = parameter.trim();
+    let weight = parameter
+        .strip_prefix("q=")
+        .or_else(|| parameter.strip_prefix("Q="));
+    let quality = weight.and_then(|weight| weight.parse().ok());
+    (name.trim(), quality.unwrap_or(0.0))
 }
 
 /// Compresses the body of an answer if the body is long enough and not a stream, and the client accepts it.
