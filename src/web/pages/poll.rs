@@ -50,6 +50,15 @@ pub struct PollQuery {
     made_for: String,
 }
 
+/// Returns whether a request is a poll that waits if nothing has happened.
+#[must_use]
+pub fn may_wait(request: &HttpRequest) -> bool {
+    // As `room.js` writes them.
+    let never = ["&wait=0", "&hidden=1"];
+    let query = request.query_string();
+    request.path().ends_with("/poll") && !never.iter().any(|how| query.ends_with(how))
+}
+
 /// Answers a poll.
 ///
 /// **Who:** members. **Answers:** 200 with the messages added and removed after the cursor
