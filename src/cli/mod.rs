@@ -263,7 +263,7 @@ async fn set_operator(
 /// Copies the rows of an SQLite database to a new PostgreSQL database.
 async fn move_database(from: &Storage, to: &DatabaseUrl) -> Result<String, CommandError> {
     // A running server would make changes that are not copied.
-    let _lock = connection::lock(from).await?;
+    let _lock = connection::lock_file(from)?;
     let old = connection::open_existing(from).await?;
     let new = connection::open_new(to).await?;
     let copied = transfer::copy_all(&old, &new.writer).await;

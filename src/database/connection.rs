@@ -5,21 +5,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sea_orm::DatabaseConnection;
-use sea_orm::sqlx::PgConnection;
 
 use super::feed::Origin;
 use super::listener::{Subscriber, Subscription};
 pub use super::opened::{Connections, OpenError};
+pub use super::server_lock::Sharing;
 use super::{postgres, schema, sqlite};
 use crate::config::{DatabaseUrl, Storage};
 use crate::metrics::TimeSum;
 
-/// The lock that keeps other servers from using the same database, until it is dropped or the process ends.
+/// The lock that keeps other servers from using the same SQLite file, until it is dropped or the process ends.
+///
+/// A server on PostgreSQL holds its lock on the connection that hears notifications ([`Subscription::lock`]).
 #[derive(Debug)]
-pub struct ServerLock {
+pub struct FileLock {
     _file: Option<File>,
-    /// PostgreSQL frees a session's locks when its connection ends.
-    _connection: Option<PgConnection>,
 }
 
 /// Opens a server's database, creates an SQLite database if it does not exist, and runs its migrations.
@@ -35,38 +35,33 @@ pub async fn open(storage: &Storage) -> Result<Connections, OpenError> {
 }
 
 /// Subscribes to the changes of other processes, on a PostgreSQL database, and makes sure that they are heard. Reads and
-/// changes nothing.
+/// changes nothing, and locks nothing yet: call [`Subscription::lock`] next.
 ///
 /// # Errors
 /// When PostgreSQL cannot be reached, or its notifications do not arrive.
 pub async fn subscribe(
     storage: &Storage,
+    sharing: Sharing,
     origin: Origin,
 ) -> Result<Option<(Subscriber, Subscription)>, OpenError> {
     let DatabaseUrl::Postgres(options) = &storage.database_url else {
         return Ok(None);
     };
-    let subscriber = Subscriber::new(postgres::quiet(options), origin);
-    let subscription = subscriber.subscribe_and_check(&name(storage)).await?;
+    let subscriber = Subscriber::new(postgres::quiet(options), name(storage), sharing, origin);
+    let subscription = subscriber.subscribe_and_check().await?;
     Ok(Some((subscriber, subscription)))
 }
 
-/// Makes sure that no other server uses the database.
+/// Makes sure that no other server uses the database, if it is an SQLite file.
 ///
 /// # Errors
-/// When another server is using the database, or the database cannot be locked.
-pub async fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
-    let (mut file, mut connection) = (None, None);
-    match &storage.database_url {
-        DatabaseUrl::Sqlite(url) => file = sqlite::lock(url)?,
-        DatabaseUrl::Postgres(options) => {
-            connection = Some(postgres::lock(options, &name(storage)).await?);
-        }
-    }
-    Ok(ServerLock {
-        _file: file,
-        _connection: connection,
-    })
+/// When another server is using the database, or the file cannot be locked.
+pub fn lock_file(storage: &Storage) -> Result<FileLock, OpenError> {
+    let file = match &storage.database_url {
+        DatabaseUrl::Sqlite(url) => sqlite::lock(url)?,
+        DatabaseUrl::Postgres(_) => None,
+    };
+    Ok(FileLock { _file: file })
 }
 
 /// Opens the database that a server has created, for an operator's command. Leaves the schema as it is: a server of
@@ -76,13 +71,10 @@ pub async fn lock(storage: &Storage) -> Result<ServerLock, OpenError> {
 /// When the database cannot be opened, was not created yet, or was migrated by another version of Mirage.
 pub async fn open_existing(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
     let url = name(storage);
-    let applied = applied_migrations_of_existing(storage).await?;
+    let (database, applied) = open_created(storage, Purpose::Command).await?;
     schema::refuse_newer(&url, &applied)?;
     schema::refuse_older(&url, &applied)?;
-    match &storage.database_url {
-        DatabaseUrl::Sqlite(url) => sqlite::connect_existing(url).await,
-        DatabaseUrl::Postgres(options) => postgres::connect_for_command(options, &url).await,
-    }
+    Ok(database)
 }
 
 /// Opens a new PostgreSQL database and makes Mirage's tables in it. Tables of Mirage without rows may be there already.
@@ -94,9 +86,11 @@ pub async fn open_new(url: &DatabaseUrl) -> Result<Connections, OpenError> {
     let DatabaseUrl::Postgres(options) = url else {
         return Err(OpenError::NotEmpty { url: name });
     };
-    let is_ours = !postgres::applied_migrations(options, &name)
-        .await?
-        .is_empty();
+    let database = postgres::connect_for_command(options, &name).await?;
+    let applied = schema::applied_migrations(&database).await;
+    let is_ours = applied.map(|applied| !applied.is_empty());
+    drop(database.close().await);
+    let is_ours = is_ours.map_err(postgres::failed_query(&name))?;
     if !is_ours && postgres::has_tables(options, &name).await? {
         return Err(OpenError::NotEmpty { url: name });
     }
@@ -108,27 +102,47 @@ pub async fn open_new(url: &DatabaseUrl) -> Result<Connections, OpenError> {
 /// # Errors
 /// When the database cannot be opened, or no server has created it yet.
 pub async fn open_to_examine(storage: &Storage) -> Result<DatabaseConnection, OpenError> {
-    applied_migrations_of_existing(storage).await?;
-    match &storage.database_url {
-        DatabaseUrl::Sqlite(url) => sqlite::connect_read_only(url).await,
-        DatabaseUrl::Postgres(options) => {
-            postgres::connect_for_command(options, &name(storage)).await
-        }
-    }
+    Ok(open_created(storage, Purpose::Examine).await?.0)
 }
 
-/// Returns the migrations applied to a database that a server has created.
-async fn applied_migrations_of_existing(storage: &Storage) -> Result<Vec<String>, OpenError> {
-    let applied = match &storage.database_url {
-        DatabaseUrl::Sqlite(url) => sqlite::applied_migrations_of_existing(url).await?,
-        DatabaseUrl::Postgres(options) => {
-            postgres::applied_migrations(options, &name(storage)).await?
+/// What an existing database is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    /// To read and write.
+    Command,
+    /// To look at it or copy it.
+    Examine,
+}
+
+/// Opens a database that a server has created. Returns it with the migrations applied to it.
+async fn open_created(
+    storage: &Storage,
+    purpose: Purpose,
+) -> Result<(DatabaseConnection, Vec<String>), OpenError> {
+    let missing = || OpenError::Missing { url: name(storage) };
+    match &storage.database_url {
+        DatabaseUrl::Sqlite(url) => {
+            // Read before anything is opened to write, which would change a file that is not Mirage's.
+            let applied = sqlite::applied_migrations_of_existing(url).await?;
+            if applied.is_empty() {
+                return Err(missing());
+            }
+            let database = match purpose {
+                Purpose::Command => sqlite::connect_existing(url).await?,
+                Purpose::Examine => sqlite::connect_read_only(url).await?,
+            };
+            Ok((database, applied))
         }
-    };
-    if applied.is_empty() {
-        return Err(OpenError::Missing { url: name(storage) });
+        DatabaseUrl::Postgres(options) => {
+            let database = postgres::connect_for_command(options, &name(storage)).await?;
+            let applied = schema::applied_migrations(&database).await;
+            let applied = applied.map_err(postgres::failed_query(&name(storage)))?;
+            if applied.is_empty() {
+                return Err(missing());
+            }
+            Ok((database, applied))
+        }
     }
-    Ok(applied)
 }
 
 /// Returns a handle to the same connections that counts in `statements` each statement sent through it, and adds

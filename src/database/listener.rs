@@ -1,4 +1,5 @@
-//! Hearing PostgreSQL's notifications: changes of other processes, and this process's own heartbeat.
+//! Hearing PostgreSQL's notifications: changes of other processes, and this process's own heartbeat. The connection that
+//! hears them also holds the server's lock.
 
 use std::time::Duration;
 
@@ -8,12 +9,17 @@ use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::feed::{self, Change, Origin};
 use super::opened::OpenError;
+use super::postgres;
+use super::server_lock::{self, Sharing};
 
 /// How long a start waits to hear its own notification.
 const START_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long a new connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// How long to wait for PostgreSQL to end a connection.
+const END_TIME: Duration = Duration::from_millis(500);
 
 /// What the operator of a pooler must set.
 const POOLERS: &str = "A pooler such as pgbouncer needs pool_mode = session";
@@ -22,13 +28,31 @@ const POOLERS: &str = "A pooler such as pgbouncer needs pool_mode = session";
 #[derive(Clone)]
 pub struct Subscriber {
     options: PgConnectOptions,
+    /// The database's URL for messages, without its password.
+    url: String,
+    sharing: Sharing,
     origin: Origin,
 }
 
-/// A subscription to the notifications that concern a process.
+/// A subscription to the notifications that concern a process. Its connection also holds the server's lock.
 pub struct Subscription {
     listener: PgListener,
+    url: String,
+    sharing: Sharing,
     origin: Origin,
+    /// The process of PostgreSQL that holds the lock, once it is taken.
+    holder: Option<i32>,
+}
+
+/// The reason why a subscription was not made again.
+#[derive(Debug, thiserror::Error)]
+pub enum Lost {
+    /// PostgreSQL cannot be reached.
+    #[error(transparent)]
+    Deaf(#[from] Deaf),
+    /// Another server has taken the lock, or the lock cannot be taken.
+    #[error(transparent)]
+    Lock(#[from] OpenError),
 }
 
 /// What a subscription heard.
@@ -45,16 +69,48 @@ pub enum Heard {
 #[error("PostgreSQL's notifications cannot be heard: {0}")]
 pub struct Deaf(String);
 
+impl Deaf {
+    /// Returns the error of a PostgreSQL that does not answer in time.
+    #[must_use]
+    pub fn no_answer() -> Self {
+        Self("PostgreSQL does not answer".to_owned())
+    }
+}
+
 impl Subscriber {
-    pub(super) fn new(options: PgConnectOptions, origin: Origin) -> Self {
-        Self { options, origin }
+    pub(super) fn new(
+        options: PgConnectOptions,
+        url: String,
+        sharing: Sharing,
+        origin: Origin,
+    ) -> Self {
+        Self {
+            options,
+            url,
+            sharing,
+            origin,
+        }
+    }
+
+    /// Subscribes again, and takes the lock again that the process of PostgreSQL `holder` held.
+    ///
+    /// # Errors
+    /// When PostgreSQL cannot be reached, or another server has taken the lock.
+    pub async fn subscribe_again(&self, holder: Option<i32>) -> Result<Subscription, Lost> {
+        let mut subscription = self.subscribe().await?;
+        let mut patience = Duration::ZERO;
+        if let Some(holder) = holder {
+            let ended = server_lock::end_holder(&mut subscription.listener, holder).await;
+            if ended.map_err(|error| Deaf(error.to_string()))? {
+                patience = END_TIME;
+            }
+        }
+        subscription.lock(patience).await?;
+        Ok(subscription)
     }
 
     /// Subscribes on a new connection.
-    ///
-    /// # Errors
-    /// When PostgreSQL cannot be reached.
-    pub async fn subscribe(&self) -> Result<Subscription, Deaf> {
+    async fn subscribe(&self) -> Result<Subscription, Deaf> {
         let deaf = |error: sqlx::Error| Deaf(error.to_string());
         // A pool of its own, which is dropped with the subscription: its connection is never used for anything else.
         let pool = PgPoolOptions::new()
@@ -70,14 +126,19 @@ impl Subscriber {
         let heartbeats = heartbeat_channel(self.origin);
         let channels = [feed::CHANNEL, heartbeats.as_str()];
         listener.listen_all(channels).await.map_err(deaf)?;
-        let origin = self.origin;
-        Ok(Subscription { listener, origin })
+        Ok(Subscription {
+            listener,
+            url: self.url.clone(),
+            sharing: self.sharing,
+            origin: self.origin,
+            holder: None,
+        })
     }
 
     /// Subscribes, and makes sure that this process hears its own notifications: through some poolers, it never would.
-    pub(super) async fn subscribe_and_check(&self, url: &str) -> Result<Subscription, OpenError> {
+    pub(super) async fn subscribe_and_check(&self) -> Result<Subscription, OpenError> {
         let unheard = |reason: String| OpenError::Unheard {
-            url: url.to_owned(),
+            url: self.url.clone(),
             reason,
         };
         let subscription = self.subscribe().await;
@@ -107,6 +168,37 @@ impl Subscriber {
 }
 
 impl Subscription {
+    /// Takes the server's lock on this connection. Waits as long as `patience` for other servers to free it.
+    ///
+    /// # Errors
+    /// When another server holds the lock that long, or PostgreSQL fails.
+    pub async fn lock(&mut self, patience: Duration) -> Result<(), OpenError> {
+        let taken = server_lock::take(&mut self.listener, self.sharing, patience).await;
+        self.holder = taken.map_err(postgres::failed(&self.url))?;
+        match self.holder {
+            Some(_) => Ok(()),
+            None => Err(OpenError::InUse {
+                url: self.url.clone(),
+                advice: self.sharing.advice(),
+            }),
+        }
+    }
+
+    /// Returns the process of PostgreSQL that holds the lock, if it was taken.
+    #[must_use]
+    pub fn holder(&self) -> Option<i32> {
+        self.holder
+    }
+
+    /// Frees the lock, so that a server which waits for it need not wait for the end of the connection.
+    ///
+    /// # Errors
+    /// When the connection has ended, and the lock with it.
+    pub async fn unlock(mut self) -> Result<(), Deaf> {
+        let freed = server_lock::free(&mut self.listener).await;
+        freed.map_err(|error| Deaf(error.to_string()))
+    }
+
     /// Waits for the next notification. Can be cancelled.
     ///
     /// # Errors

@@ -14,6 +14,7 @@ mod opened;
 mod postgres;
 pub mod readers;
 mod schema;
+mod server_lock;
 pub mod site;
 mod sqlite;
 pub mod transaction;

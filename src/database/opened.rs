@@ -40,10 +40,12 @@ pub enum OpenError {
         url: String,
     },
     /// Another server is using the database.
-    #[error("another server is using the database {url}: one database serves one server")]
+    #[error("another server is using the database {url}: {advice}")]
     InUse {
         /// The URL of the database.
         url: String,
+        /// What the operator can do.
+        advice: &'static str,
     },
     /// The lock file beside the database cannot be created or locked.
     #[error("cannot lock {}: {error}", file.display())]

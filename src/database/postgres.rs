@@ -1,4 +1,4 @@
-//! Opening a PostgreSQL database: its connections and its locks.
+//! Opening a PostgreSQL database: its connections, and the lock of its migrations.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,10 +27,7 @@ const CHECKED_AFTER_IDLE: Duration = Duration::from_secs(1);
 /// How long a start waits for another process that is migrating the database.
 const MIGRATION_TIMEOUT: &str = "SET lock_timeout = '60s'";
 
-/// The advisory lock of a server, held as long as it runs. The numbers are the letters of `mirage`, and one of our own.
-const SERVER_LOCK: i64 = 0x6d69_7261_6765_0001;
-
-/// The advisory lock of a process that migrates the database.
+/// The advisory lock of a process that migrates the database. The numbers are the letters of `mirage`, and one of our own.
 const MIGRATION_LOCK: i64 = 0x6d69_7261_6765_0002;
 
 /// Settings of connections that only read. They commit nothing that has to last, so a commit waits for no disk.
@@ -61,49 +58,16 @@ pub(super) async fn open(options: &PgConnectOptions, url: &str) -> Result<Connec
     Ok(Connections { readers, writer })
 }
 
-/// Takes the lock of the one server that may use the database, on a connection of its own.
-pub(super) async fn lock(options: &PgConnectOptions, url: &str) -> Result<PgConnection, OpenError> {
-    let mut connection = connect(options, url).await?;
-    let row = sqlx::query("SELECT pg_try_advisory_lock($1)")
-        .bind(SERVER_LOCK)
-        .fetch_one(&mut connection)
-        .await
-        .map_err(failed(url))?;
-    if row.try_get(0).map_err(failed(url))? {
-        Ok(connection)
-    } else {
-        Err(OpenError::InUse {
-            url: url.to_owned(),
-        })
-    }
-}
-
 /// Connects to a database that exists, to read and write, one statement at a time.
 pub(super) async fn connect_for_command(
     options: &PgConnectOptions,
     url: &str,
 ) -> Result<DatabaseConnection, OpenError> {
     // With a connection made at once, a failure is told in the words of PostgreSQL, not as a time-out of the pool.
-    connect(options, url)
-        .await?
-        .close()
-        .await
-        .map_err(failed(url))?;
-    Ok(pool(options, 1, WRITER_SETTINGS).into())
-}
-
-/// Returns the migrations applied to a database, or none if it is not a database of Mirage. Does not write.
-pub(super) async fn applied_migrations(
-    options: &PgConnectOptions,
-    url: &str,
-) -> Result<Vec<String>, OpenError> {
     let mut connection = connect(options, url).await?;
     check_encoding(&mut connection, url).await?;
     connection.close().await.map_err(failed(url))?;
-    let database = DatabaseConnection::from(pool(options, 1, READER_SETTINGS));
-    let applied = schema::applied_migrations(&database).await;
-    database.close().await.map_err(failed_query(url))?;
-    applied.map_err(failed_query(url))
+    Ok(pool(options, 1, WRITER_SETTINGS).into())
 }
 
 /// Returns whether a database has tables, of Mirage or others.
@@ -175,14 +139,14 @@ async fn check_encoding(connection: &mut PgConnection, url: &str) -> Result<(), 
     })
 }
 
-fn failed(url: &str) -> impl Fn(sqlx::Error) -> OpenError {
+pub(super) fn failed(url: &str) -> impl Fn(sqlx::Error) -> OpenError {
     move |error| OpenError::Database {
         url: url.to_owned(),
         error: DbErr::Conn(RuntimeErr::SqlxError(Arc::new(error))),
     }
 }
 
-fn failed_query(url: &str) -> impl Fn(DbErr) -> OpenError {
+pub(super) fn failed_query(url: &str) -> impl Fn(DbErr) -> OpenError {
     move |error| OpenError::Database {
         url: url.to_owned(),
         error,

@@ -70,6 +70,7 @@ pub(super) fn lock(url: &str) -> Result<Option<File>, OpenError> {
         Ok(file) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(OpenError::InUse {
             url: url.to_owned(),
+            advice: "one SQLite file serves one server",
         }),
         Err(TryLockError::Error(error)) => Err(OpenError::Lock { file, error }),
     }

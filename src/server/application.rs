@@ -10,6 +10,7 @@ use actix_server::Server;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::live_state::LiveState;
@@ -19,7 +20,7 @@ use super::{background, listener, systemd};
 use crate::clock::{Clock, GuardedClock, SiteClock};
 use crate::config::{Config, RedisUrl, Switch};
 use crate::core::{Core, Probes};
-use crate::database::connection::{self, OpenError, ServerLock};
+use crate::database::connection::{self, FileLock, OpenError, Sharing};
 use crate::database::feed::{ChangeFeed, Origin};
 use crate::database::link::DatabaseLink;
 use crate::database::listener::{Subscriber, Subscription};
@@ -47,12 +48,14 @@ use crate::web::request_counts::RequestCounts;
 use crate::web::state::WebState;
 use crate::web::{message_html, routes};
 
-/// How often a process that takes over a socket tries to lock the database, in which time an earlier one stops: 15 s.
-const LOCK_TRIES: u32 = 600;
+/// How long a process that takes over a socket waits for the lock of the database, in which time an earlier one stops.
+const LOCK_WAIT: Duration = Duration::from_secs(15);
 /// How long a stopping process serves the connections that it has just accepted, before its workers stop.
 const HANDOVER: Duration = Duration::from_millis(100);
-/// The time between two tries.
+/// The time between two tries to lock an SQLite file.
 const LOCK_INTERVAL: Duration = Duration::from_millis(25);
+/// How long a stopping process waits until it has freed the lock of a PostgreSQL database.
+const UNLOCK_WAIT: Duration = Duration::from_secs(2);
 
 /// The reason why a server did not start, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
@@ -101,7 +104,7 @@ pub struct Application {
     driver: Option<Driver>,
     outbox: Option<Arc<SharedOutbox>>,
     /// Held until the database is closed.
-    _lock: ServerLock,
+    _lock: FileLock,
 }
 
 /// How this process learns of the changes of others.
@@ -110,6 +113,23 @@ enum Feed {
     Polled(ChangeFeed),
     /// PostgreSQL notifies it.
     Heard(Box<(DatabaseConnection, Subscriber, Subscription)>),
+}
+
+impl Feed {
+    /// Follows the changes of others until `leaving` is cancelled.
+    async fn follow(self, core: Arc<Core>, leaving: CancellationToken) {
+        match self {
+            Self::Polled(feed) => {
+                let following = background::follow_changes(core, feed);
+                leaving.run_until_cancelled(following).await;
+            }
+            Self::Heard(heard) => {
+                let (readers, subscriber, subscription) = *heard;
+                let subscribed = (subscriber, subscription);
+                Follower::new(core, readers, subscribed).run(leaving).await;
+            }
+        }
+    }
 }
 
 impl Application {
@@ -128,8 +148,17 @@ impl Application {
         let is_activated = inherited.is_some();
         let origin = Origin::random();
         // Before anything is locked or migrated.
-        let subscribed = connection::subscribe(&config.storage, origin).await?;
-        let lock = lock_database(&config, is_activated).await?;
+        let sharing = sharing(&config);
+        let mut subscribed = connection::subscribe(&config.storage, sharing, origin).await?;
+        let patience = if is_activated {
+            LOCK_WAIT
+        } else {
+            Duration::ZERO
+        };
+        let lock = lock_file(&config, patience).await?;
+        if let Some((_, subscription)) = &mut subscribed {
+            subscription.lock(patience).await?;
+        }
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
         let (clock, redis, driver) = connect_redis(&config, &connections.writer, clock).await?;
@@ -284,15 +313,9 @@ impl Application {
             tasks.spawn(async { drop(server.await) });
         }
         tasks.spawn(systemd::feed_watchdog(Arc::clone(&self.core)));
-        let core = Arc::clone(&self.core);
-        match self.feed {
-            Feed::Polled(feed) => tasks.spawn(background::follow_changes(core, feed)),
-            Feed::Heard(heard) => {
-                let (readers, subscriber, subscription) = *heard;
-                let subscribed = (subscriber, subscription);
-                tasks.spawn(Follower::new(core, readers, subscribed).run())
-            }
-        };
+        let leaving = CancellationToken::new();
+        let following = self.feed.follow(Arc::clone(&self.core), leaving.clone());
+        let mut following = tokio::spawn(following);
         if let Some(driver) = self.driver {
             tasks.spawn(driver.run());
         }
@@ -306,6 +329,10 @@ impl Application {
             // commands would be missed.
             ended = tasks.join_next() => {
                 tracing::error!(?ended, "a background task ended");
+                Err(io::Error::other("a background task ended"))
+            }
+            ended = &mut following => {
+                tracing::error!(?ended, "the change feed is not followed any more");
                 Err(io::Error::other("a background task ended"))
             }
             () = stop => {
@@ -335,6 +362,11 @@ impl Application {
                 tracing::warn!(%error, "failed to close the database");
             }
         }
+        // Last, because the next server waits for this.
+        leaving.cancel();
+        if !following.is_finished() {
+            drop(tokio::time::timeout(UNLOCK_WAIT, following).await);
+        }
         result
     }
 }
@@ -362,14 +394,24 @@ fn bind_metrics(address: SocketAddr) -> Result<TcpListener, StartupError> {
     })
 }
 
-/// Locks the database. A service manager that holds the socket may start this process while an earlier one ends: waits
+/// Returns whether the server can use its database beside others.
+fn sharing(config: &Config) -> Sharing {
+    if config.redis.redis_url.is_some() {
+        Sharing::Together
+    } else {
+        Sharing::Alone
+    }
+}
+
+/// Locks an SQLite file. A service manager that holds the socket may start this process while an earlier one ends: waits
 /// for that one then, as the connections do, in the socket's queue.
-async fn lock_database(config: &Config, is_activated: bool) -> Result<ServerLock, OpenError> {
-    let mut tries = if is_activated { LOCK_TRIES } else { 1 };
+async fn lock_file(config: &Config, patience: Duration) -> Result<FileLock, OpenError> {
+    let until = Instant::now() + patience;
     loop {
-        tries -= 1;
-        match connection::lock(&config.storage).await {
-            Err(OpenError::InUse { .. }) if tries > 0 => tokio::time::sleep(LOCK_INTERVAL).await,
+        match connection::lock_file(&config.storage) {
+            Err(OpenError::InUse { .. }) if Instant::now() < until => {
+                tokio::time::sleep(LOCK_INTERVAL).await;
+            }
             locked => return locked,
         }
     }

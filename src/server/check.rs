@@ -12,7 +12,7 @@ use rustix::process::Resource;
 use super::logging;
 use crate::cli::health;
 use crate::config::{Config, Persistence, Switch};
-use crate::database::connection::{self, OpenError};
+use crate::database::connection::{self, OpenError, Sharing};
 use crate::database::feed::Origin;
 use crate::database::verify::{self, Examined};
 use crate::live::redis;
@@ -151,7 +151,7 @@ fn check_database(report: &mut Report, config: &Config, examined: Result<Examine
 
 /// Makes sure that PostgreSQL's notifications arrive, which some poolers keep back.
 async fn check_notifications(report: &mut Report, config: &Config) {
-    match connection::subscribe(&config.storage, Origin::random()).await {
+    match connection::subscribe(&config.storage, Sharing::Together, Origin::random()).await {
         Ok(None) => {}
         Ok(Some(_)) => report.ok("the notifications of PostgreSQL arrive"),
         Err(error) => report.error(&error.to_string()),

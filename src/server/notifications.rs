@@ -7,11 +7,13 @@ use std::time::Duration;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, Sleep};
+use tokio_util::sync::CancellationToken;
 
 use crate::core::Core;
+use crate::database::connection::OpenError;
 use crate::database::feed;
 use crate::database::link::LinkState;
-use crate::database::listener::{Deaf, Heard, Subscriber, Subscription, send_heartbeat};
+use crate::database::listener::{Deaf, Heard, Lost, Subscriber, Subscription, send_heartbeat};
 use crate::domain::Timestamp;
 
 /// The time between two heartbeats.
@@ -29,13 +31,17 @@ pub(super) struct Follower {
     subscriber: Subscriber,
     timeout: Duration,
     subscription: Option<Subscription>,
+    /// The process of PostgreSQL that holds the server's lock, or held it last.
+    holder: Option<i32>,
+    /// Whether another server has taken the lock.
+    is_locked_out: bool,
     /// Whether the present subscription has heard anything.
     has_heard: bool,
     /// The wall clock when the feed was last known to be followed.
     followed_at: Timestamp,
     /// The heartbeat on its way, one at most. Says whether PostgreSQL has answered.
     beats: JoinSet<bool>,
-    subscribing: JoinSet<Option<Subscription>>,
+    subscribing: JoinSet<Result<Subscription, Lost>>,
 }
 
 impl Follower {
@@ -52,7 +58,9 @@ impl Follower {
             readers,
             subscriber,
             timeout,
+            holder: subscription.holder(),
             subscription: Some(subscription),
+            is_locked_out: false,
             has_heard: true,
             followed_at,
             beats: JoinSet::new(),
@@ -60,8 +68,17 @@ impl Follower {
         }
     }
 
-    /// Runs until aborted.
-    pub(super) async fn run(mut self) {
+    /// Runs until `leaving` is cancelled, and frees the server's lock then.
+    pub(super) async fn run(mut self, leaving: CancellationToken) {
+        let following = leaving.run_until_cancelled(self.follow());
+        following.await;
+        if let Some(subscription) = self.subscription {
+            // Otherwise, the lock ends with the connection.
+            drop(tokio::time::timeout(self.timeout, subscription.unlock()).await);
+        }
+    }
+
+    async fn follow(&mut self) {
         let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         // When PostgreSQL, and when the subscription, will have been silent for too long.
@@ -83,11 +100,7 @@ impl Follower {
                     self.take(heard, hears.as_mut());
                 }
                 Some(made) = self.subscribing.join_next() => {
-                    // A failure is tried again with the next heartbeat.
-                    if let Ok(Some(subscription)) = made {
-                        self.subscription = Some(subscription);
-                        self.extend(hears.as_mut());
-                    }
+                    self.begin_subscription(made.ok(), hears.as_mut());
                 }
                 () = &mut answers, if !answers.is_elapsed() => {}
                 () = &mut hears, if !hears.is_elapsed() => {}
@@ -108,10 +121,12 @@ impl Follower {
             });
         }
         if self.subscription.is_none() && self.subscribing.is_empty() {
-            let (subscriber, timeout) = (self.subscriber.clone(), self.timeout);
+            let (subscriber, timeout, holder) =
+                (self.subscriber.clone(), self.timeout, self.holder);
             self.subscribing.spawn(async move {
-                let subscribed = tokio::time::timeout(timeout, subscriber.subscribe()).await;
-                subscribed.ok().and_then(Result::ok)
+                let subscribing = subscriber.subscribe_again(holder);
+                let subscribed = tokio::time::timeout(timeout, subscribing).await;
+                subscribed.unwrap_or_else(|_| Err(Deaf::no_answer().into()))
             });
         }
         if number.is_multiple_of(HEARTBEATS_PER_DELETION) {
@@ -147,6 +162,30 @@ impl Follower {
         }
     }
 
+    /// Takes what became of subscribing again. A failure is tried again with the next heartbeat.
+    fn begin_subscription(
+        &mut self,
+        made: Option<Result<Subscription, Lost>>,
+        hears: Pin<&mut Sleep>,
+    ) {
+        match made {
+            Some(Ok(subscription)) => {
+                self.is_locked_out = false;
+                self.holder = subscription.holder();
+                self.subscription = Some(subscription);
+                self.extend(hears);
+            }
+            Some(Err(Lost::Lock(error @ OpenError::InUse { .. }))) => {
+                if !self.is_locked_out {
+                    tracing::error!(%error, "lost the database to another server");
+                }
+                self.is_locked_out = true;
+            }
+            Some(Err(error)) => tracing::debug!(%error, "failed to subscribe to the change feed"),
+            None => {}
+        }
+    }
+
     fn end_subscription(&mut self) {
         self.subscription = None;
         self.has_heard = false;
@@ -157,7 +196,8 @@ impl Follower {
         if is_unheard && self.subscription.is_some() {
             self.end_subscription();
         }
-        let state = if is_silent {
+        // Who does not hold the lock may serve nothing.
+        let state = if is_silent || self.is_locked_out {
             LinkState::Silent
         } else if self.has_heard && !is_unheard {
             LinkState::Up

@@ -2,10 +2,15 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mirage::clock::Clock;
+use mirage::config::Storage;
+use mirage::database::connection::{self, OpenError, Sharing};
+use mirage::database::feed::Origin;
 use mirage::database::link::LinkState;
+use mirage::database::listener::Subscription;
 use mirage::domain::RoomId;
 use mirage::services::operators;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,14 +19,14 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
 use crate::postgres::PostgresDatabase;
-use crate::support::{Browser, Page, Poll, TestApp, start_poll};
+use crate::support::{Browser, Page, Poll, TestApp, db_column, start_poll};
 
 /// How long after a cut nothing is served any more that needs the link: the link's timeout and a heartbeat.
-const NOTICED_WITHIN: Duration = Duration::from_secs(5);
+pub const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 
 /// What a proxy forwards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Forwarded {
+pub enum Forwarded {
     Everything,
     /// Everything but the connections that listen to notifications.
     Queries,
@@ -29,19 +34,23 @@ enum Forwarded {
 }
 
 /// A proxy in front of PostgreSQL.
-struct Proxy {
-    port: u16,
+pub struct Proxy {
+    pub port: u16,
     forwarded: watch::Sender<Forwarded>,
+    connections: Arc<AtomicUsize>,
 }
 
 impl Proxy {
-    async fn to(port: u16) -> Self {
+    pub async fn to(port: u16) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (forwarded, follow) = watch::channel(Forwarded::Everything);
+        let connections = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&connections);
         let server = SocketAddr::from(([127, 0, 0, 1], port));
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
+                count.fetch_add(1, Ordering::SeqCst);
                 let server = TcpStream::connect(server).await.unwrap();
                 // Turns true once the client has sent LISTEN.
                 let listens = Arc::new(watch::Sender::new(false));
@@ -55,10 +64,16 @@ impl Proxy {
         Self {
             port: own,
             forwarded,
+            connections,
         }
     }
 
-    fn forward(&self, what: Forwarded) {
+    /// The number of connections until now.
+    pub fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    pub fn forward(&self, what: Forwarded) {
         self.forwarded.send_replace(what);
     }
 }
@@ -110,6 +125,23 @@ impl Scene {
             ada,
             room,
         }
+    }
+
+    /// Ends the connection on which the server hears notifications and holds its lock.
+    async fn end_listener(&self) {
+        let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid) \
+                   WHERE datname = current_database() AND locktype = 'advisory' AND granted";
+        self.database.execute(end).await;
+    }
+
+    /// Takes the lock of a server without Redis, as another server would.
+    async fn take_lock(&self, patience: Duration) -> Result<Subscription, OpenError> {
+        let database_url = self.database.url().parse().unwrap();
+        let storage = Storage { database_url };
+        let subscribed = connection::subscribe(&storage, Sharing::Alone, Origin::random());
+        let (_, mut other) = subscribed.await.unwrap().unwrap();
+        other.lock(patience).await?;
+        Ok(other)
     }
 
     /// Waits until the server knows that the link is in this state.
@@ -220,10 +252,8 @@ async fn a_listener_that_postgres_ends_is_replaced() {
     let scene = Scene::spawn().await;
     let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
     let waiting = start_poll(app, ada, room).await;
-    let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
-               WHERE datname = current_database() AND query LIKE 'LISTEN%'";
 
-    scene.database.execute(end).await;
+    scene.end_listener().await;
 
     let poll = waiting.answer().await;
     assert_eq!((poll.status, wait_of(&poll)), (204, "0"));
@@ -233,6 +263,52 @@ async fn a_listener_that_postgres_ends_is_replaced() {
     let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
     assert!(deleted.unwrap());
     assert_eq!(waiting.answer().await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_server_takes_its_lock_again_with_its_next_connection() {
+    let scene = Scene::spawn().await;
+    for is_told in [true, false] {
+        if is_told {
+            scene.end_listener().await;
+            scene.reach(LinkState::Deaf).await;
+        } else {
+            // PostgreSQL does not know that the connection is cut, and keeps its lock.
+            scene.proxy.forward(Forwarded::Queries);
+            scene.reach(LinkState::Deaf).await;
+            scene.proxy.forward(Forwarded::Everything);
+        }
+        scene.reach(LinkState::Up).await;
+
+        let taken = scene.take_lock(Duration::ZERO).await;
+        assert!(matches!(taken, Err(OpenError::InUse { .. })), "{is_told}");
+    }
+}
+
+#[actix_web::test]
+async fn a_server_that_lost_its_lock_to_another_serves_nothing_until_that_has_stopped() {
+    let scene = Scene::spawn().await;
+    let (ada, room) = (&scene.ada, scene.room);
+    // The first in the queue when the server loses its connection.
+    let (other, ()) = tokio::join!(scene.take_lock(Duration::from_secs(60)), async {
+        while !is_lock_awaited(&scene.app).await {}
+        scene.end_listener().await;
+    });
+
+    scene.reach(LinkState::Silent).await;
+    ada.room(room).await.assert_status(503);
+    ada.get("/healthz").await.assert_status(503);
+
+    other.unwrap().unlock().await.unwrap();
+    scene.reach(LinkState::Up).await;
+    assert_eq!(ada.messages(room).await, ["hello"]);
+}
+
+/// Returns whether another server waits for the server's lock.
+pub async fn is_lock_awaited(app: &TestApp) -> bool {
+    let waiting = "SELECT mode FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+                   WHERE datname = current_database() AND locktype = 'advisory' AND NOT granted";
+    !db_column(app, waiting).await.is_empty()
 }
 
 fn wait_of(poll: &Poll) -> &str {

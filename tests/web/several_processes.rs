@@ -1,18 +1,21 @@
 //! Opening a PostgreSQL database, which several processes may do at once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mirage::clock::FixedClock;
 use mirage::config::{Command, DatabaseUrl, Storage};
-use mirage::database::connection::{self, OpenError};
+use mirage::database::connection::{self, OpenError, Sharing};
 use mirage::database::feed::Origin;
+use mirage::database::listener::Subscription;
 use mirage::database::transaction::{Decision, change};
 use mirage::server::application::Application;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use tokio::task::JoinSet;
 
+use crate::cut_links::{Proxy, is_lock_awaited};
 use crate::postgres::{Pooler, PostgresDatabase, PostgresServer, certificate_of_localhost};
-use crate::support::START;
+use crate::support::{START, TestApp};
 
 fn storage(database: &PostgresDatabase) -> Storage {
     let database_url: DatabaseUrl = database.url().parse().unwrap();
@@ -38,16 +41,89 @@ async fn several_processes_migrate_one_database_once() {
     connection::open_existing(&storage).await.unwrap();
 }
 
+/// Subscribes as a server does when it starts, with this setting.
+async fn subscribed(database: &PostgresDatabase, sharing: Sharing) -> Subscription {
+    let storage = storage(database);
+    let subscribed = connection::subscribe(&storage, sharing, Origin::random());
+    subscribed.await.unwrap().unwrap().1
+}
+
+/// Takes the lock without a wait. Returns the sentence for the operator if the server is refused.
+async fn locked(database: &PostgresDatabase, sharing: Sharing) -> Result<Subscription, String> {
+    let mut subscription = subscribed(database, sharing).await;
+    let locked = subscription.lock(Duration::ZERO).await;
+    locked.map_err(|error| error.to_string())?;
+    Ok(subscription)
+}
+
 #[actix_web::test]
-async fn a_second_server_is_refused() {
+async fn servers_share_a_database_only_if_they_share_a_redis() {
+    for (first, second, advice) in [
+        (Sharing::Together, Sharing::Together, None),
+        (Sharing::Alone, Sharing::Alone, Some("set --redis-url")),
+        (Sharing::Together, Sharing::Alone, Some("set --redis-url")),
+        (
+            Sharing::Alone,
+            Sharing::Together,
+            Some("that one has no --redis-url"),
+        ),
+    ] {
+        let database = PostgresDatabase::migrated().await;
+        let held = locked(&database, first).await.unwrap();
+
+        let refused = locked(&database, second).await.err();
+
+        let Some(advice) = advice else {
+            assert_eq!(refused, None);
+            continue;
+        };
+        let refused = refused.unwrap();
+        assert!(refused.contains("another server is using"), "{refused}");
+        assert!(refused.contains(advice), "{refused}");
+        held.unlock().await.unwrap();
+        locked(&database, second).await.unwrap();
+    }
+}
+
+#[actix_web::test]
+async fn a_server_without_redis_is_refused_beside_another_until_that_has_stopped() {
+    let database = Arc::new(PostgresDatabase::migrated().await);
+    let app = TestApp::through(Arc::clone(&database), database.port(), &[]).await;
+
+    let refused = built(&database, database.port()).await.unwrap_err();
+    assert!(refused.contains("set --redis-url"), "{refused}");
+
+    app.stop().await;
+    built(&database, database.port()).await.unwrap();
+}
+
+#[actix_web::test]
+async fn a_server_that_takes_over_gets_the_lock_as_soon_as_the_other_has_stopped() {
+    let database = Arc::new(PostgresDatabase::migrated().await);
+    let app = TestApp::through(Arc::clone(&database), database.port(), &[]).await;
+    let mut next = subscribed(&database, Sharing::Alone).await;
+    let waiting = tokio::spawn(async move { next.lock(Duration::from_secs(60)).await });
+    while !is_lock_awaited(&app).await {}
+
+    app.stop().await;
+
+    waiting.await.unwrap().unwrap();
+}
+
+#[actix_web::test]
+async fn a_command_connects_twice() {
     let database = PostgresDatabase::migrated().await;
-    let storage = storage(&database);
-    let lock = connection::lock(&storage).await.unwrap();
+    let proxy = Proxy::to(database.port()).await;
+    let database_url: DatabaseUrl = database.url_at(proxy.port).parse().unwrap();
 
-    let second = connection::lock(&storage).await;
+    let opened = connection::open_existing(&Storage { database_url }).await;
 
-    assert!(matches!(second, Err(OpenError::InUse { .. })));
-    drop(lock);
+    opened
+        .unwrap()
+        .execute_unprepared("SELECT 1")
+        .await
+        .unwrap();
+    assert_eq!(proxy.connections(), 2);
 }
 
 #[actix_web::test]
@@ -156,18 +232,20 @@ async fn a_link_with_tls_leads_to_the_right_server_or_nowhere() {
         &format!("ssl_cert_file={certificate}"),
         &format!("ssl_key_file={}", file("key.pem")),
     ]);
-    let lock = async |host: &str, parameters: &str| {
+    let link = async |host: &str, parameters: &str| {
         let port = server.port;
         let url = format!("postgres://mirage@{host}:{port}/postgres?{parameters}");
         let database_url = url.parse().unwrap();
-        connection::lock(&Storage { database_url }).await.map(drop)
+        let storage = Storage { database_url };
+        let subscribed = connection::subscribe(&storage, Sharing::Alone, Origin::random());
+        subscribed.await.map(drop)
     };
     let trusted = format!("sslmode=verify-full&sslrootcert={certificate}");
 
-    lock("localhost", &trusted).await.unwrap();
+    link("localhost", &trusted).await.unwrap();
     // The certificate is for another name, or signed by nobody whom the system trusts.
-    assert!(lock("127.0.0.1", &trusted).await.is_err());
-    assert!(lock("localhost", "sslmode=verify-full").await.is_err());
+    assert!(link("127.0.0.1", &trusted).await.is_err());
+    assert!(link("localhost", "sslmode=verify-full").await.is_err());
     drop(server);
     std::fs::remove_dir_all(folder).unwrap();
 }
