@@ -122,11 +122,12 @@ impl SharedOutbox {
             let Some(batch) = self.take() else {
                 continue;
             };
-            // What cannot be written now is told again by the next poll, or matters no longer.
+            let number = batch.number;
             if self.write(&batch).await.is_err() {
-                tracing::debug!("what polls told was not written");
+                tracing::debug!("what polls told is written later");
+                self.put_back(batch);
             }
-            self.written.send_replace(batch.number);
+            self.written.send_replace(number);
         }
     }
 
@@ -137,6 +138,25 @@ impl SharedOutbox {
         }
         let next = Batch::new(batch.number + 1);
         Some(std::mem::replace(&mut *batch, next))
+    }
+
+    /// Writes with the next batch what could not be written, because no poll tells it again.
+    fn put_back(&self, unwritten: Batch) {
+        let mut batch = self.batch();
+        for (room, people) in unwritten.seen {
+            let newer = batch.seen.entry(room).or_default();
+            for (user, seen) in people {
+                newer.entry(user).or_insert(seen);
+            }
+        }
+        if batch.read.is_empty() {
+            batch.life = unwritten.life;
+        }
+        if batch.life == unwritten.life {
+            for (mark, read) in unwritten.read {
+                batch.read.entry(mark).or_insert(read);
+            }
+        }
     }
 
     async fn write(&self, batch: &Batch) -> Result<(), Unavailable> {

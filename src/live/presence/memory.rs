@@ -37,6 +37,15 @@ impl Seen {
         is_due
     }
 
+    /// Lets nobody have been marked after `latest`.
+    pub(super) fn move_back_to(&self, latest: SiteTime) {
+        let mut rooms = self.lock();
+        let marks = rooms.values_mut().flat_map(HashMap::values_mut);
+        for seen in marks {
+            *seen = (*seen).min(latest);
+        }
+    }
+
     pub(super) fn count(&self, room: &Room, now: SiteTime) -> usize {
         let is_present = |(person, seen): &(&UserId, &SiteTime)| {
             room.role_of(**person).is_some() && now < seen.plus(PRESENT_FOR)

@@ -1,6 +1,7 @@
 //! Presence in Redis: a sorted set for each room, with the time at which each person was last seen.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use foldhash::HashSet;
@@ -21,6 +22,8 @@ pub(super) struct SharedPresence {
     outbox: Arc<SharedOutbox>,
     /// Whom this process has seen, and when it last told so.
     pub(super) told: Seen,
+    /// The life of Redis's memory that was last told anything, or 0.
+    life: AtomicU64,
 }
 
 impl SharedPresence {
@@ -29,10 +32,17 @@ impl SharedPresence {
             link,
             outbox,
             told: Seen::default(),
+            life: AtomicU64::new(0),
         }
     }
 
     pub(super) fn mark_seen(&self, room: RoomId, user: UserId, now: SiteTime) -> Ticket {
+        if let Some(session) = self.link.session()
+            && self.life.swap(session.life, Ordering::AcqRel) != session.life
+        {
+            // A Redis that lost its memory knows nothing of what was told before.
+            self.told.move_back_to(now.minus(TOLD_AGAIN));
+        }
         if self.told.mark_after(room, user, now, TOLD_AGAIN) {
             self.outbox.put_seen(room, user, now)
         } else {

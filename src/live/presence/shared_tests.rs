@@ -7,6 +7,7 @@ use foldhash::{HashMap, HashSet};
 
 use super::super::outbox::{Outbox, SharedOutbox, Ticket};
 use super::super::redis::test_redis::{TestRedis, link_to, site_clock};
+use super::super::redis::{Link, LinkState};
 use super::super::rooms::{ListEntry, Room};
 use super::Presence;
 use super::memory::PRESENT_FOR;
@@ -21,6 +22,7 @@ const DAY: Lifespan = Lifespan(Duration::from_secs(86_400));
 const PATIENT: &[&str] = &["--link-timeout", "30s"];
 
 struct Process {
+    link: Arc<Link>,
     presence: Presence,
     outbox: Outbox,
 }
@@ -34,8 +36,9 @@ impl Process {
         let shared = Arc::new(SharedOutbox::new(Arc::clone(&link), clock, DAY));
         tokio::spawn(Arc::clone(&shared).run());
         Self {
-            presence: Presence::on_redis(link, Arc::clone(&shared)),
+            presence: Presence::on_redis(Arc::clone(&link), Arc::clone(&shared)),
             outbox: Outbox::on_redis(shared),
+            link,
         }
     }
 
@@ -123,4 +126,24 @@ async fn a_page_that_polls_all_the_time_tells_nothing_new() {
     assert_eq!(process.presence.mark_seen(TEA, ADA, now), Ticket::NONE);
     let later = now.plus(Duration::from_secs(1));
     assert_ne!(process.presence.mark_seen(TEA, ADA, later), Ticket::NONE);
+}
+
+#[tokio::test]
+async fn a_redis_that_lost_its_memory_is_told_of_everybody_again() {
+    let mut redis = TestRedis::start();
+    let clock = Arc::new(FixedClock::at(Timestamp(1_795_352_700_000)));
+    let process = Process::start(&redis, &clock).await;
+    let now = clock.site_time();
+    process.mark_seen(TEA, ADA, now).await;
+    let life = process.link.session().unwrap().life;
+    redis.kill();
+    redis.start_again();
+    let is_next = |state: &LinkState| matches!(state, LinkState::Up(next) if next.life != life);
+    process.link.states().wait_for(is_next).await.unwrap();
+
+    assert!(process.people(TEA, now).await.is_empty());
+    process.mark_seen(TEA, ADA, now).await;
+
+    assert_eq!(process.people(TEA, now).await, people([ADA]));
+    assert_eq!(process.presence.mark_seen(TEA, ADA, now), Ticket::NONE);
 }

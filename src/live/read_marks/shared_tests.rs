@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::outbox::{Outbox, SharedOutbox};
-use super::super::redis::test_redis::{TestRedis, link_to, system_clock};
+use super::super::redis::test_redis::{Proxy, TestRedis, link_to, system_clock};
 use super::super::redis::{Link, LinkState};
 use super::ReadMarks;
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
@@ -24,8 +24,12 @@ struct Process {
 
 impl Process {
     async fn start(redis: &TestRedis) -> Self {
+        Self::start_at(redis.port(), PATIENT).await
+    }
+
+    async fn start_at(port: u16, words: &[&str]) -> Self {
         let clock = system_clock();
-        let linked = link_to(redis.port(), PATIENT, clock.clone()).await;
+        let linked = link_to(port, words, clock.clone()).await;
         let (link, driver) = linked.unwrap();
         tokio::spawn(driver.run());
         let shared = Arc::new(SharedOutbox::new(Arc::clone(&link), clock, DAY));
@@ -41,6 +45,10 @@ impl Process {
     async fn mark_read(&self, user: UserId, room: RoomId, message: u64) {
         let told = self.marks.mark_read(user, room, MessageId(message), NOW);
         self.outbox.written(told).await;
+    }
+
+    async fn reach(&self, is_meant: impl Fn(&LinkState) -> bool) {
+        self.link.states().wait_for(is_meant).await.unwrap();
     }
 
     async fn find(&self, user: UserId, room: RoomId) -> Option<u64> {
@@ -115,4 +123,46 @@ async fn marks_of_a_redis_that_lost_its_memory_are_forgotten() {
     assert_eq!(process.find(ADA, TEA).await, None);
     process.mark_read(ADA, TEA, 3).await;
     assert_eq!(process.find(ADA, TEA).await, Some(3));
+}
+
+#[tokio::test]
+async fn processes_agree_on_the_marks_of_a_redis_that_lost_its_memory() {
+    let mut redis = TestRedis::start();
+    let (one, other) = (Process::start(&redis).await, Process::start(&redis).await);
+    one.mark_read(ADA, TEA, 7).await;
+    assert_eq!(other.find(ADA, TEA).await, Some(7));
+    let life = other.link.session().unwrap().life;
+    redis.kill();
+    redis.start_again();
+    let is_next = |state: &LinkState| matches!(state, LinkState::Up(next) if next.life != life);
+
+    // Before the other process has looked at the marks again, it hears of one of the new life.
+    one.reach(is_next).await;
+    other.reach(is_next).await;
+    one.mark_read(ADA, TEA, 3).await;
+    other.marks.load(ADA, NOW).await.unwrap();
+
+    assert_eq!(other.marks.find(ADA, TEA), Some(MessageId(3)));
+    other.mark_read(ADA, TEA, 4).await;
+    assert_eq!(one.find(ADA, TEA).await, Some(4));
+}
+
+#[tokio::test]
+async fn a_mark_that_was_moved_during_a_cut_is_known_to_the_others_after_it() {
+    let redis = TestRedis::start();
+    let proxy = Proxy::to(redis.port()).await;
+    let cut = Process::start_at(proxy.port, &["--link-timeout", "500ms"]).await;
+    let other = Process::start(&redis).await;
+    cut.mark_read(ADA, TEA, 7).await;
+
+    proxy.cut();
+    // The link counts as up for a moment.
+    cut.mark_read(ADA, TEA, 8).await;
+    cut.reach(|state| *state == LinkState::Down).await;
+    assert_eq!(other.find(ADA, TEA).await, Some(7));
+    proxy.mend();
+
+    while other.find(ADA, TEA).await != Some(8) {
+        tokio::task::yield_now().await;
+    }
 }
