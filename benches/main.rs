@@ -18,6 +18,7 @@
 
 mod alike;
 mod bare;
+mod cluster;
 mod compare;
 mod compression;
 mod crowd;
@@ -55,6 +56,8 @@ const SPEED: [&str; 8] = [
 ];
 /// The parts about security and reliability, which run only by name.
 const SAFETY: [&str; 6] = ["signin", "alike", "slow", "soak", "full-disk", "slow-disk"];
+/// The parts about several processes, which run only by name.
+const SEVERAL: [&str; 1] = ["cluster"];
 
 /// The settings of all parts.
 pub struct Plan {
@@ -88,7 +91,7 @@ async fn main() -> ExitCode {
         .copied()
         .filter(|word| *word != "--quick")
         .collect();
-    let parts = [&SPEED[..], &SAFETY].concat();
+    let parts = [&SPEED[..], &SAFETY, &SEVERAL].concat();
     if let Some(unknown) = named.iter().find(|name| !parts.contains(name)) {
         eprintln!(
             "benches: there is no part {unknown}; the parts are {}",
@@ -122,6 +125,7 @@ async fn main() -> ExitCode {
             "soak" => soak::run(&plan).await,
             "full-disk" => full_disk::run(&plan).await,
             "slow-disk" => slow_disk::run(&plan).await,
+            "cluster" => cluster::run(&plan).await,
             other => panic!("{other} is not a part"),
         }
     }

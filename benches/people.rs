@@ -73,13 +73,17 @@ pub struct Dataset {
 }
 
 impl Dataset {
-    /// Creates an empty database in `folder`.
+    /// Creates an empty SQLite database in `folder`.
     pub async fn new(folder: &Path) -> Self {
-        std::fs::create_dir_all(folder).expect("a folder");
         let at = folder.display();
-        let storage = Storage {
-            database_url: DatabaseUrl::Sqlite(format!("sqlite://{at}/mirage.db?mode=rwc")),
-        };
+        let url = DatabaseUrl::Sqlite(format!("sqlite://{at}/mirage.db?mode=rwc"));
+        Self::in_database(folder, url).await
+    }
+
+    /// Makes the tables of an empty database, with the other files in `folder`.
+    pub async fn in_database(folder: &Path, database_url: DatabaseUrl) -> Self {
+        std::fs::create_dir_all(folder).expect("a folder");
+        let storage = Storage { database_url };
         let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
         let passwords = Passwords::new(Switch::On);
         let hash = passwords.hash(Requester::Person(UserId(0)), PlainPassword::typed(PASSWORD));

@@ -64,9 +64,16 @@ impl Server {
     /// in `folder`.
     pub async fn mirage(folder: &Path, flags: &[&str], environment: Environment) -> Self {
         let at = folder.display();
+        let sqlite = format!("--database-url=sqlite://{at}/mirage.db?mode=rwc");
+        let flags = [&[sqlite.as_str()], flags].concat();
+        Self::mirage_with(folder, &flags, environment).await
+    }
+
+    /// Starts Mirage with `limits=off` and `flags`, which name the database, and with secret and log file in `folder`.
+    pub async fn mirage_with(folder: &Path, flags: &[&str], environment: Environment) -> Self {
+        let at = folder.display();
         let mut words = vec![
             program("mirage").display().to_string(),
-            format!("--database-url=sqlite://{at}/mirage.db?mode=rwc"),
             format!("--secret-file={at}/mirage.key"),
             "--limits=off".to_owned(),
         ];
@@ -241,7 +248,7 @@ impl Server {
     }
 
     /// The processor time used so far, in hundredths of a second.
-    fn ticks(&self) -> u64 {
+    pub fn ticks(&self) -> u64 {
         let stat = self.read("stat");
         // The name of the program, in brackets, may contain spaces.
         let (_, fields) = stat.rsplit_once(") ").expect("the name of a process");

@@ -91,7 +91,9 @@ impl Load<'_> {
         span: Duration,
         right: &[Answer],
     ) -> Round {
-        let folder = dataset.folder().join("wrk");
+        // Several servers may be loaded at once.
+        let port = server.address.rsplit(':').next().unwrap_or_default();
+        let folder = dataset.folder().join(format!("wrk-{port}"));
         self.write_input(dataset, &folder, &server.address, span);
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/wrk.lua");
         let output = Command::new("wrk")
