@@ -6,10 +6,10 @@ use crate::program::Running;
 use crate::support::{Browser, PASSWORD};
 
 /// A text that every message contains.
-const MARKER: &str = "zqxjkvbp";
+pub const MARKER: &str = "zqxjkvbp";
 
 /// All files below a folder.
-fn files_in(folder: &Path) -> Vec<PathBuf> {
+pub fn files_in(folder: &Path) -> Vec<PathBuf> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
@@ -23,14 +23,14 @@ fn files_in(folder: &Path) -> Vec<PathBuf> {
 }
 
 /// The open files of a process, including deleted ones.
-fn files_of(process: u32) -> Vec<PathBuf> {
+pub fn files_of(process: u32) -> Vec<PathBuf> {
     let open = files_in(Path::new(&format!("/proc/{process}/fd")));
     let is_file = |path: &PathBuf| path.metadata().is_ok_and(|file| file.is_file());
     open.into_iter().filter(is_file).collect()
 }
 
 #[track_caller]
-fn assert_nowhere(files: &[PathBuf]) -> usize {
+pub fn assert_nowhere(files: &[PathBuf]) -> usize {
     let mut bytes = 0;
     for file in files {
         let held = std::fs::read(file).unwrap();

@@ -4,9 +4,9 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use mirage::config::Storage;
 use mirage::database::connection;
@@ -32,9 +32,9 @@ const TEMPLATE: &str = "mirage_template";
 /// A PostgreSQL server. Its end is the end of this value, or of the process.
 pub struct PostgresServer {
     pub port: u16,
-    /// The folder of its socket.
+    /// The folder of all its files, and of its socket.
     pub folder: PathBuf,
-    _keeper: Keeper,
+    keeper: Keeper,
 }
 
 impl PostgresServer {
@@ -92,12 +92,17 @@ impl PostgresServer {
         for setting in settings {
             server.args(["-c", setting]);
         }
-        let _keeper = start(server, "database system is ready to accept connections");
+        let keeper = start(server, "database system is ready to accept connections");
         Self {
             port,
             folder,
-            _keeper,
+            keeper,
         }
+    }
+
+    /// What it has logged since it was ready.
+    pub fn log(&self) -> String {
+        self.keeper.log.lock().unwrap().clone()
     }
 
     /// The URL of a database of this server.
@@ -146,12 +151,16 @@ fn kept(program: &Command, folder: &Path) -> Command {
 }
 
 /// The keeper of a program, which ends with this value.
-struct Keeper(Child);
+struct Keeper {
+    child: Child,
+    /// What the program has logged since it was ready.
+    log: Arc<Mutex<String>>,
+}
 
 impl Drop for Keeper {
     fn drop(&mut self) {
-        drop(self.0.stdin.take());
-        self.0.wait().unwrap();
+        drop(self.child.stdin.take());
+        self.child.wait().unwrap();
     }
 }
 
@@ -162,8 +171,15 @@ fn start(mut program: Command, ready: &str) -> Keeper {
     let mut log = BufReader::new(child.stderr.take().unwrap());
     wait_until_ready(&mut log, ready);
     // Its log must be read, or the program would wait for its reader.
-    std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-    Keeper(child)
+    let lines = Arc::<Mutex<String>>::default();
+    let heard = Arc::clone(&lines);
+    std::thread::spawn(move || {
+        let mut line = String::new();
+        while log.read_line(&mut line).is_ok_and(|length| length > 0) {
+            heard.lock().unwrap().push_str(&std::mem::take(&mut line));
+        }
+    });
+    Keeper { child, log: lines }
 }
 
 /// Reads the log of a program until it says that it is ready.

@@ -2,7 +2,9 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mirage::live::redis::LinkState;
@@ -11,29 +13,54 @@ use tempfile::TempDir;
 use crate::support::{Browser, TestApp, start_poll};
 
 /// A real `redis-server`, which is killed when this value is dropped.
-struct Redis {
+pub struct Redis {
     port: u16,
     folder: TempDir,
     server: Child,
+    log: Arc<Mutex<String>>,
 }
 
 impl Redis {
-    fn start() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+    pub fn start() -> Self {
+        let (folder, log) = (tempfile::tempdir().unwrap(), Arc::default());
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
             let port = listener.local_addr().unwrap().port();
             drop(listener);
-            if let Some(server) = spawn(port, &folder) {
+            if let Some(server) = spawn(port, &folder, &log) {
                 return Self {
                     port,
                     folder,
                     server,
+                    log,
                 };
             }
         }
         panic!("redis-server does not start");
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// The process ID.
+    pub fn id(&self) -> u32 {
+        self.server.id()
+    }
+
+    /// The folder to which it would write, if it wrote anything.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// What it has logged.
+    pub fn log(&self) -> String {
+        self.log.lock().unwrap().clone()
     }
 
     fn kill(&mut self) {
@@ -42,11 +69,11 @@ impl Redis {
     }
 
     fn start_again(&mut self) {
-        self.server = spawn(self.port, &self.folder).unwrap();
+        self.server = spawn(self.port, &self.folder, &self.log).unwrap();
     }
 
     async fn serve(&self, timeout: &str) -> TestApp {
-        let url = format!("--redis-url=redis://127.0.0.1:{}", self.port);
+        let url = format!("--redis-url={}", self.url());
         TestApp::with(&[&url, &format!("--link-timeout={timeout}")]).await
     }
 }
@@ -59,7 +86,7 @@ impl Drop for Redis {
 }
 
 /// Starts a server, and returns it when it accepts connections.
-fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
+fn spawn(port: u16, folder: &TempDir, log: &Arc<Mutex<String>>) -> Option<Child> {
     let mut server = Command::new("redis-server")
         .args(["--port", &port.to_string()])
         .args(["--bind", "127.0.0.1", "--logfile", ""])
@@ -70,11 +97,14 @@ fn spawn(port: u16, folder: &TempDir) -> Option<Child> {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let lines = BufReader::new(server.stdout.take().unwrap()).lines();
-    for line in lines.map_while(Result::ok) {
-        if line.contains("Ready to accept connections") {
-            return Some(server);
-        }
+    let mut lines = BufReader::new(server.stdout.take().unwrap())
+        .lines()
+        .map_while(Result::ok);
+    let is_ready = lines.any(|line| line.contains("Ready to accept connections"));
+    if is_ready {
+        let log = Arc::clone(log);
+        std::thread::spawn(move || lines.for_each(|line| log.lock().unwrap().push_str(&line)));
+        return Some(server);
     }
     server.wait().unwrap();
     None

@@ -144,6 +144,17 @@ impl TestApp {
         Self::with_postgres(files, database, "127.0.0.1:0", &flags).await
     }
 
+    /// Starts another server of the same site, with the same secret and clock. `flags` name its database and its Redis.
+    pub async fn beside(&self, flags: &[&str]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let secret = "mirage.key";
+        std::fs::copy(self.files.path().join(secret), folder.path().join(secret)).unwrap();
+        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let files = Files::in_folder(folder);
+        let clock = Arc::clone(&self.clock);
+        Self::start(files, clock, "127.0.0.1:0".to_owned(), flags).await
+    }
+
     /// Starts a server on a copy of this database file.
     pub async fn with_database(file: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
@@ -771,7 +782,7 @@ pub struct Poll {
 }
 
 impl Poll {
-    fn parse(page: Page) -> Self {
+    pub fn parse(page: Page) -> Self {
         Self {
             status: page.status.as_u16(),
             cursor: page.header("mirage-cursor").to_owned(),

@@ -1,0 +1,414 @@
+//! One site of three processes, on one PostgreSQL and one Redis: what happens when processes are killed or restarted while
+//! people send and read, and that no file of any of them has a message.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use proptest::prelude::RngExt;
+use reqwest::RequestBuilder;
+use tempfile::TempDir;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use crate::never_on_disk::{MARKER, assert_nowhere, files_in, files_of};
+use crate::postgres::{PostgresDatabase, PostgresServer};
+use crate::program::{Running, printed};
+use crate::redis::Redis;
+use crate::support::{Browser, PASSWORD, Page, Poll, is_long, seeded_rng};
+
+const SEED: u64 = 16;
+const PROCESSES: usize = 3;
+const SENDERS: usize = 4;
+/// How long a request, a start or a stop may take before the test treats it as hung.
+const HUNG: Duration = Duration::from_secs(60);
+
+/// The processes of a site.
+struct Site {
+    folder: TempDir,
+    flags: Vec<String>,
+    processes: Vec<Option<Running>>,
+    addresses: Arc<Addresses>,
+}
+
+/// Where the processes can be reached now.
+struct Addresses(Mutex<Vec<String>>);
+
+impl Addresses {
+    /// The address of a process, counted round and round.
+    fn of(&self, number: usize) -> String {
+        self.0.lock().unwrap()[number % PROCESSES].clone()
+    }
+}
+
+impl Site {
+    async fn start(database_url: &str, redis: &Redis) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let flags = [
+            format!("--database-url={database_url}"),
+            format!("--redis-url={}", redis.url()),
+            "--link-timeout=30s".to_owned(),
+            "--limits=off".to_owned(),
+            "--rooms-per-person=1000000".to_owned(),
+            "--max-messages=100000".to_owned(),
+            "--log=debug,hyper=off,sqlx=off".to_owned(),
+        ];
+        let mut site = Self {
+            folder,
+            flags: flags.to_vec(),
+            processes: Vec::new(),
+            addresses: Arc::new(Addresses(Mutex::new(Vec::new()))),
+        };
+        for _ in 0..PROCESSES {
+            let running = site.spawn().await;
+            let address = running.browser.address.clone();
+            site.addresses.0.lock().unwrap().push(address);
+            site.processes.push(Some(running));
+        }
+        site
+    }
+
+    async fn spawn(&self) -> Running {
+        let (folder, flags) = (self.folder.path().to_owned(), self.flags.clone());
+        let starting = tokio::task::spawn_blocking(move || {
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            Running::start(&folder, &flags)
+        });
+        tokio::time::timeout(HUNG, starting).await.unwrap().unwrap()
+    }
+
+    /// Ends a process by a signal, and starts another in its place. Returns the log of the one that ended.
+    async fn replace(&mut self, number: usize, signal: &'static str) -> String {
+        let running = self.processes[number].take().unwrap();
+        let ending = tokio::task::spawn_blocking(move || running.stop(signal));
+        let (_, log) = tokio::time::timeout(HUNG, ending).await.unwrap().unwrap();
+        let running = self.spawn().await;
+        let address = running.browser.address.clone();
+        self.addresses.0.lock().unwrap()[number] = address;
+        self.processes[number] = Some(running);
+        log
+    }
+
+    fn browser(&self) -> Browser {
+        Browser::new(&self.addresses.of(0))
+    }
+
+    async fn sign_up(&self, name: &str) -> Browser {
+        let browser = self.browser();
+        let form = [("name", name), ("password", PASSWORD)];
+        browser.post("/register", &form).await.assert_status(303);
+        browser
+    }
+
+    /// The room's messages as a process shows them, the newest 100.
+    async fn messages_at(&self, number: usize, browser: &Browser, room: i64) -> Vec<String> {
+        let address = self.addresses.of(number);
+        let browser = Browser {
+            address,
+            ..browser.clone()
+        };
+        browser.messages(room).await
+    }
+}
+
+/// Asks one process after the other until one answers, as a load balancer and `room.js` do. Returns the page, and the
+/// number of the process.
+async fn ask(
+    addresses: &Addresses,
+    first: usize,
+    request: impl Fn(&str) -> RequestBuilder,
+) -> (Page, usize) {
+    let asking = async {
+        for number in first.. {
+            let address = addresses.of(number);
+            let Ok(response) = request(&format!("http://{address}")).send().await else {
+                tokio::task::yield_now().await;
+                continue;
+            };
+            let (status, headers) = (response.status(), response.headers().clone());
+            // A process that is killed in the middle of an answer has given none.
+            if let Ok(body) = response.text().await {
+                let page = Page {
+                    status,
+                    headers,
+                    body,
+                };
+                return (page, number);
+            }
+        }
+        unreachable!("numbers do not end")
+    };
+    let answered = tokio::time::timeout(HUNG, asking).await;
+    answered.unwrap_or_else(|_| panic!("no process answers"))
+}
+
+/// What senders and readers share.
+struct Chat {
+    addresses: Arc<Addresses>,
+    room: i64,
+    /// The number of messages that were confirmed.
+    confirmed: watch::Sender<usize>,
+    has_ended: AtomicBool,
+    /// The number of messages at the end, once it is known.
+    total: AtomicUsize,
+}
+
+impl Chat {
+    /// Sends one message after the other, each until a process has confirmed it, and now and then makes a room. Returns
+    /// the texts.
+    async fn send(self: Arc<Self>, browser: Browser, name: String) -> (Vec<String>, Vec<String>) {
+        let (mut texts, mut rooms) = (Vec::new(), Vec::new());
+        let mut nonce = browser.nonce(self.room).await;
+        let path = format!("/rooms/{}/messages", self.room);
+        let mut process = 0;
+        while !self.has_ended.load(Ordering::SeqCst) {
+            let text = format!("{name} {}", texts.len());
+            let send = |site: &str| {
+                let form = [("text", text.as_str()), ("nonce", nonce.as_str())];
+                let request = browser.client.post(format!("{site}{path}"));
+                request.header("mirage-script", "1").form(&form)
+            };
+            let (page, by) = ask(&self.addresses, process, send).await;
+            page.assert_status(204);
+            page.header("mirage-nonce").clone_into(&mut nonce);
+            process = by + 1;
+            texts.push(text);
+            self.confirmed.send_modify(|confirmed| *confirmed += 1);
+            if texts.len() % 10 == 0 {
+                let room = format!("{name} {}", rooms.len());
+                let make = |site: &str| {
+                    let form = [("name", room.as_str()), ("kind", "public")];
+                    browser.client.post(format!("{site}/rooms/new")).form(&form)
+                };
+                let (page, by) = ask(&self.addresses, process, make).await;
+                // Without a nonce, the name is taken when an earlier try was carried out but not answered.
+                let status = page.status.as_u16();
+                let is_made = status == 303 || (status == 422 && by > process);
+                assert!(is_made, "{status}: {}", page.body);
+                rooms.push(room);
+            }
+        }
+        (texts, rooms)
+    }
+
+    /// Reads until all messages have come. Returns their texts in the order of the room.
+    async fn read(
+        self: Arc<Self>,
+        browser: Browser,
+        first: usize,
+        mut cursor: String,
+    ) -> Vec<String> {
+        let mut texts = Vec::new();
+        let mut process = first;
+        while texts.len() < self.total.load(Ordering::SeqCst) {
+            let path = format!("/rooms/{}/poll?after={cursor}", self.room);
+            let poll = |site: &str| browser.client.get(format!("{site}{path}"));
+            let (page, by) = ask(&self.addresses, process, poll).await;
+            process = by;
+            let poll = Poll::parse(page);
+            assert!(matches!(poll.status, 200 | 204), "{:?}", poll.page);
+            assert!(!poll.is_reset && poll.removed.is_empty(), "{poll:?}");
+            texts.extend(poll.added);
+            cursor = poll.cursor;
+        }
+        texts
+    }
+}
+
+/// A site where people chat until [`Load::end`].
+struct Load {
+    site: Site,
+    chat: Arc<Chat>,
+    senders: Vec<JoinHandle<(Vec<String>, Vec<String>)>>,
+    readers: Vec<JoinHandle<Vec<String>>>,
+    ada: Browser,
+    _database: PostgresDatabase,
+    _redis: Redis,
+}
+
+impl Load {
+    async fn begin() -> Self {
+        let (database, redis) = (PostgresDatabase::migrated().await, Redis::start());
+        let site = Site::start(&database.url(), &redis).await;
+        let ada = site.sign_up("ada").await;
+        let room = ada.create_public_room("Tea").await;
+        let chat = Arc::new(Chat {
+            addresses: Arc::clone(&site.addresses),
+            room,
+            confirmed: watch::Sender::new(0),
+            has_ended: AtomicBool::new(false),
+            total: AtomicUsize::new(usize::MAX),
+        });
+        let cursor = ada.cursor(room).await;
+        let readers = (0..PROCESSES).map(|first| {
+            let reading = Arc::clone(&chat).read(ada.clone(), first, cursor.clone());
+            tokio::spawn(reading)
+        });
+        let readers = readers.collect();
+        let mut senders = Vec::new();
+        for number in 0..SENDERS {
+            let name = format!("sender-{number}");
+            let browser = site.sign_up(&name).await;
+            browser.join(room).await;
+            senders.push(tokio::spawn(Arc::clone(&chat).send(browser, name)));
+        }
+        Self {
+            site,
+            chat,
+            senders,
+            readers,
+            ada,
+            _database: database,
+            _redis: redis,
+        }
+    }
+
+    /// Waits until `count` more messages are confirmed.
+    async fn wait_for(&self, count: usize) {
+        let mut confirmed = self.chat.confirmed.subscribe();
+        let enough = *confirmed.borrow() + count;
+        let waiting = confirmed.wait_for(|now| *now >= enough);
+        let waited = tokio::time::timeout(HUNG, waiting).await;
+        drop(waited.unwrap().unwrap());
+    }
+
+    /// Ends the chat. Every confirmed message must be there once, in one order for all, and so must every room.
+    async fn end(mut self) {
+        self.chat.has_ended.store(true, Ordering::SeqCst);
+        let (mut sent, mut made) = (Vec::new(), Vec::new());
+        for sender in self.senders {
+            let (texts, rooms) = sender.await.unwrap();
+            sent.extend(texts);
+            made.extend(rooms);
+        }
+        self.chat.total.store(sent.len(), Ordering::SeqCst);
+        // Readers that wait have to look again.
+        let last = "the last".to_owned();
+        self.ada.address = self.site.addresses.of(0);
+        self.ada
+            .send(self.chat.room, &last)
+            .await
+            .assert_status(303);
+        sent.push(last);
+        let mut orders = Vec::new();
+        for reader in self.readers {
+            let mut order = tokio::time::timeout(HUNG, reader).await.unwrap().unwrap();
+            // A reader may have gone before the last message.
+            order.retain(|text| text != "the last");
+            orders.push(order);
+        }
+        let (first, others) = orders.split_first().unwrap();
+        for other in others {
+            assert_eq!(first, other, "readers differ");
+        }
+        sent.retain(|text| text != "the last");
+        let mut read = first.clone();
+        read.sort();
+        sent.sort();
+        assert_eq!(read, sent, "confirmed messages are lost, or there twice");
+        let newest = &first[first.len().saturating_sub(99)..];
+        for number in 0..PROCESSES {
+            let shown = self
+                .site
+                .messages_at(number, &self.ada, self.chat.room)
+                .await;
+            assert_eq!(shown[..shown.len() - 1], *newest, "process {number}");
+        }
+        let flag = self.site.flags[0].as_str();
+        let listed = printed(self.site.folder.path(), &["room", "list", flag]);
+        let names = listed.lines().filter_map(|line| line.split('\t').next());
+        let mut names: Vec<_> = names.filter(|name| *name != "Tea").collect();
+        names.sort_unstable();
+        made.sort();
+        assert_eq!(names, made, "rooms");
+    }
+}
+
+#[actix_web::test]
+async fn what_was_confirmed_survives_the_kill_of_any_of_three_processes_exactly_once() {
+    let rounds = if is_long() { 1_000 } else { 50 };
+    let mut rng = seeded_rng(SEED);
+    let mut load = Load::begin().await;
+
+    for _ in 0..rounds {
+        load.wait_for(rng.random_range(0..10)).await;
+        let number = rng.random_range(0..PROCESSES);
+        load.site.replace(number, "-KILL").await;
+    }
+
+    load.wait_for(1).await;
+    let confirmed = *load.chat.confirmed.borrow();
+    load.end().await;
+    println!("{rounds} kills with seed {SEED}, {confirmed} messages");
+}
+
+#[actix_web::test]
+async fn a_rolling_restart_under_load_loses_nothing_and_resets_nobody() {
+    let mut load = Load::begin().await;
+
+    for number in 0..PROCESSES {
+        load.wait_for(20).await;
+        let log = load.site.replace(number, "-TERM").await;
+        assert!(!log.contains(" ERROR "), "{log}");
+    }
+
+    load.wait_for(20).await;
+    load.end().await;
+}
+
+#[actix_web::test]
+async fn messages_are_in_no_file_of_three_processes_postgresql_or_redis() {
+    const MESSAGES: usize = 300;
+    // Its files are searched, so it is not shared with other tests.
+    let postgres = PostgresServer::start();
+    postgres.execute("postgres", "CREATE DATABASE mirage").await;
+    let redis = Redis::start();
+    let site = Site::start(&postgres.url("mirage"), &redis).await;
+    let ada = site.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let bob = site.sign_up("bob").await;
+    bob.join(room).await;
+    for number in 0..MESSAGES {
+        let sender = Browser {
+            address: site.addresses.of(number),
+            ..ada.clone()
+        };
+        let text = format!("{MARKER} number {number}");
+        sender.send(room, &text).await.assert_status(303);
+    }
+    let choosing = bob.get(&format!("/rooms/{room}?report=1")).await;
+    let report = &choosing.attributes("#log a[aria-label^=Report]", "href")[0];
+    let sent = bob.post(report, &[("reason", MARKER)]).await;
+    sent.assert_status(303);
+    // A draft is held for a person who has been signed out.
+    let nonce = bob.nonce(room).await;
+    bob.post("/logout", &[("sign-out", "1")]).await;
+    let held = format!("{MARKER} held");
+    bob.send_with(room, &held, &nonce).await.assert_status(303);
+    postgres.execute("mirage", "CHECKPOINT").await;
+    assert!(site.messages_at(1, &ada, room).await[0].contains(MARKER));
+
+    let folders = [site.folder.path(), &postgres.folder, redis.folder()];
+    let mut files: Vec<_> = folders.into_iter().flat_map(files_in).collect();
+    // Not PostgreSQL's socket.
+    files.retain(|file| file.is_file());
+    assert!(files.iter().any(|file| is_within(file, "pg_wal")));
+    let processes = site.processes.iter().flatten().map(Running::id);
+    let open = processes.chain([redis.id()]).flat_map(files_of);
+    let in_use = assert_nowhere(&files) + assert_nowhere(&open.collect::<Vec<_>>());
+    assert!(!postgres.log().contains(MARKER) && !redis.log().contains(MARKER));
+    for running in site.processes.into_iter().flatten() {
+        let (code, log) = running.stop("-TERM");
+        assert_eq!(code, Some(0));
+        assert!(log.contains("request completed") && !log.contains(MARKER));
+    }
+    let left = assert_nowhere(&files_in(site.folder.path()));
+    println!(
+        "{MESSAGES} messages are not in {in_use} bytes of files in use, nor in {left} that are left"
+    );
+}
+
+fn is_within(file: &Path, folder: &str) -> bool {
+    file.components().any(|part| part.as_os_str() == folder)
+}
