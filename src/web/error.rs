@@ -17,6 +17,9 @@ use crate::urls::login_url;
 /// The `Retry-After` of [`AppError::Unavailable`], in seconds.
 const UNAVAILABLE_RETRY_S: u64 = 5;
 
+/// What operators are told about each other.
+pub const OPERATORS_ARE_EQUAL: &str = "Operators cannot suspend or delete each other or create reset links for each other. The person who runs this server can, with commands.";
+
 /// An error that ends a request. Shown as an error page, unless wrapped in [`StatusOnly`].
 #[derive(Debug)]
 pub enum AppError {
@@ -347,9 +350,7 @@ impl AppError {
                 "It has the maximum number of members. Try again when someone has left."
             }
             Self::NoSuchPerson { .. } => "They may have left. Nothing was changed.",
-            Self::IsOperator => {
-                "Operators cannot suspend or delete each other or create reset links for each other. Nothing was changed. The person who runs this server can, with commands."
-            }
+            Self::IsOperator => OPERATORS_ARE_EQUAL,
             Self::OwnsTooMany { .. } => {
                 "They already own the maximum number of rooms. Nothing was changed. Choose someone else."
             }

@@ -8,7 +8,7 @@ use crate::domain::UserId;
 use crate::services::operators::Standing;
 use crate::services::site_moderation::{self, Person, PublicRoom};
 use crate::web::answers::html;
-use crate::web::error::{AppError, PageResult};
+use crate::web::error::{AppError, OPERATORS_ARE_EQUAL, PageResult};
 use crate::web::layout::{Layout, NavPage};
 use crate::web::operator::Operator;
 use crate::web::query::Query;
