@@ -142,8 +142,9 @@ local function live_where(is_meant)
   return meant
 end
 
+-- After `expire`, so that the first message is a live one. Asking each would cost a full room half a millisecond a message.
 local function evict_oldest()
-  local oldest = live_where(function() return true end)[1]
+  local oldest = call('ZRANGE', ORDER, 0, 0)[1]
   if oldest then
     drop(oldest, 'evicted')
     push('e ' .. text_of(at) .. ' ' .. oldest)
