@@ -5,7 +5,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use foldhash::{HashMap, HashMapExt};
-use tokio::sync::OnceCell;
+use tokio::sync::{OnceCell, Semaphore};
+
+/// The maximum number of reads at once. A read takes kilobytes while it runs, which the allocator keeps for the process,
+/// and the database has no more connections for reading. The others wait for their turn in a few bytes.
+const MAX_READS: usize = 8;
 
 /// Values read from the database, by key.
 ///
@@ -15,6 +19,8 @@ pub struct Cache<K, V> {
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
     /// Whether nothing is held: changes of the rows may not be heard of.
     is_bypassed: AtomicBool,
+    /// The turns to read.
+    turns: Semaphore,
 }
 
 struct Slot<V> {
@@ -31,6 +37,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         Self {
             slots: Mutex::new(HashMap::new()),
             is_bypassed: AtomicBool::new(false),
+            turns: Semaphore::new(MAX_READS),
         }
     }
 
@@ -46,18 +53,16 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     ) -> Result<Option<Arc<V>>, E> {
         loop {
             if self.is_bypassed.load(Ordering::SeqCst) {
-                return Ok(Box::pin(read()).await?.map(Arc::new));
+                return Ok(self.read_in_turn(&read).await?.map(Arc::new));
             }
             let slot = self.slot(key);
             if let Some(Some(value)) = slot.value.get() {
                 slot.was_used.store(true, Ordering::Relaxed);
                 return Ok(Some(Arc::clone(value)));
             }
-            let value = slot
-                .value
-                // Boxed because the future is large and seldom needed, and every waiting caller would carry
-                // it.
-                .get_or_try_init(async || Ok::<_, E>(Box::pin(read()).await?.map(Arc::new)));
+            let value = slot.value.get_or_try_init(async || {
+                Ok::<_, E>(self.read_in_turn(&read).await?.map(Arc::new))
+            });
             let value = value.await;
             let mut slots = self.lock();
             let is_current = slots
@@ -71,6 +76,16 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
                 value => return value.cloned(),
             }
         }
+    }
+
+    async fn read_in_turn<E>(
+        &self,
+        read: &impl AsyncFn() -> Result<Option<V>, E>,
+    ) -> Result<Option<V>, E> {
+        // The semaphore is never closed.
+        let _turn = self.turns.acquire().await;
+        // Boxed because the future is large and seldom needed, and every waiting caller would carry it.
+        Box::pin(read()).await
     }
 
     /// Drops all values, and holds none until [`Cache::resume`] is called: callers read each value for themselves.
