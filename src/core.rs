@@ -355,6 +355,9 @@ impl Core {
     }
 }
 
+/// The pause before the rooms' logs are told again of a change that Redis refused.
+const TELL_AGAIN: Duration = Duration::from_millis(250);
+
 /// Tells the rooms' logs of a committed change, again each time Redis is back until it succeeds: what was deleted must
 /// not stay in a Redis that kept its memory.
 async fn tell_logs_at_last(core: Arc<Core>, change: Change) {
@@ -362,6 +365,7 @@ async fn tell_logs_at_last(core: Arc<Core>, change: Change) {
         && let Some(redis) = &core.redis
     {
         redis.up().await;
+        tokio::time::sleep(TELL_AGAIN).await;
     }
 }
 

@@ -31,10 +31,14 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_
 const CHANNELS_AT_ONCE: usize = 500;
 
 /// Raises the site's time, publishes a word, and returns the site's time, which never goes back.
+///
+/// A full Redis refuses no write after one that takes something out, and what has expired could not be freed without the
+/// link.
 const BEAT_SCRIPT: &str = "
 local mark = tonumber(redis.call('GET', KEYS[1]) or '0')
 local own = tonumber(ARGV[1])
 if own > mark then
+  redis.call('UNLINK', KEYS[1])
   redis.call('SET', KEYS[1], ARGV[1])
   mark = own
 end

@@ -103,6 +103,15 @@ impl Followed {
         latest.filter(|_| is_same_life).unwrap_or(0)
     }
 
+    /// Forgets which events were heard of in another life of Redis: their numbers are not comparable. Must be called before
+    /// the log is read, so that nothing is forgotten that the read may not contain.
+    pub(super) fn begin_read(&self, session: Session) {
+        let copy = self.lock();
+        if copy.session.is_none_or(|of| of.life != session.life) {
+            self.heard.store(0, Ordering::Release);
+        }
+    }
+
     /// Brings the copy up to date.
     pub(super) fn update(
         &self,
@@ -111,7 +120,9 @@ impl Followed {
         most: usize,
         renderer: &Renderer,
     ) -> Option<()> {
-        let (is_full, latest, base, kept, entries) = read;
+        let (is_full, latest, base, mut kept, entries) = read;
+        // Redis keeps them in no order.
+        kept.sort_unstable_by_key(|(number, ..)| *number);
         let mut copy = self.lock();
         if is_full == 0 && copy.log.is_none() {
             // The room was deleted in the meantime: the next reader reads all.
@@ -145,10 +156,8 @@ impl Followed {
             log.follow(number, entry.at, entry.event);
         }
         log.forget_husks(&husks);
-        if copy.session.is_none_or(|of| of.life != session.life) {
-            // Numbers of another life are not comparable.
-            self.heard.store(latest, Ordering::Release);
-        }
+        // A later event may have been heard of in the meantime.
+        self.heard.fetch_max(latest, Ordering::AcqRel);
         copy.session = Some(session);
         Some(())
     }

@@ -584,19 +584,39 @@ impl RedisLog {
             let room = RoomId(room.unwrap_or(0));
             rooms.entry(room).or_default().push(member);
         }
+        let mut swept = Ok(());
         for (room, members) in rooms {
-            let script = self.script(&self.scripts.sweep, room, now);
-            let fields: Vec<String> = self.link.script(&script).await?;
-            let summary = Summary::of(fields.into_iter());
-            // Entered before the old ones are taken out: a process that dies in between leaves one too many.
-            if let Some(next) = summary.next_deadline() {
-                self.enter_at(room, next).await?;
+            // What is refused for one room must not keep the texts of the others.
+            let of_room = self.sweep_room(room, &members, now).await;
+            swept = swept.and(of_room);
+            if self.link.session().is_none() {
+                break;
             }
-            self.account(room, summary, now).await?;
-            let mut remove = cmd("ZREM");
-            remove.arg(&key).arg(members);
-            let _: u64 = self.link.run(&remove).await?;
         }
+        swept
+    }
+
+    /// Sweeps a room, and takes out the entries of its deadlines that have passed.
+    async fn sweep_room(
+        &self,
+        room: RoomId,
+        passed: &[&str],
+        now: SiteTime,
+    ) -> Result<(), Unavailable> {
+        let script = self.script(&self.scripts.sweep, room, now);
+        let fields: Vec<String> = self.link.script(&script).await?;
+        let summary = Summary::of(fields.into_iter());
+        // Entered before the old ones are taken out: a process that dies in between leaves one too many, and so does a
+        // full Redis, which refuses the new one.
+        let entered = match summary.next_deadline() {
+            Some(next) => self.enter_at(room, next).await,
+            None => Ok(()),
+        };
+        self.account(room, summary, now).await?;
+        entered?;
+        let mut remove = cmd("ZREM");
+        remove.arg(self.link.keys().site("deadlines")).arg(passed);
+        let _: u64 = self.link.run(&remove).await?;
         Ok(())
     }
 
@@ -651,6 +671,7 @@ impl RedisLog {
                     .await?;
                 entry.is_subscribed.store(true, Ordering::Release);
             }
+            entry.begin_read(session);
             let mut script = self.script(&self.scripts.read, entry.id, self.clock.site_time());
             script.arg(entry.latest_in(session));
             let read: Read = self.link.script(&script).await?;

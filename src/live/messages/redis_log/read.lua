@@ -15,4 +15,6 @@ for _, entry in ipairs(call('XRANGE', STREAM, text_of(after + 1), '+')) do
   local id, record = string.match(entry[1], '^%d+'), entry[2][2]
   entries[#entries + 1] = {id, record, string.sub(record, 1, 1) == 'p' and text(id) or ''}
 end
+-- The stream may have gone, while readers of an empty room kept the rest.
+if is_full and #entries == 0 then base = n end
 return {is_full and 1 or 0, text_of(n), text_of(base), kept, entries}

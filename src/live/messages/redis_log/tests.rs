@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, cmd};
 
+use super::followed::Followed;
 use crate::clock::{Clock, FixedClock};
 use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, Timestamp, UserId};
 use crate::live::ended_sessions::EndedSessions;
@@ -12,7 +13,7 @@ use crate::live::messages::{
     Activity, Appended, Capacity, Ignored, Messages, NewMessage, Reported, Since, Wish,
 };
 use crate::live::redis::test_redis::{Proxy, TestRedis, link_to, site_clock};
-use crate::live::redis::{Link, LinkState, Unavailable};
+use crate::live::redis::{Link, LinkState, Session, Unavailable};
 use crate::security::tokens::Token;
 
 /// Long enough for a busy machine, in tests that cut no link.
@@ -480,16 +481,25 @@ async fn a_process_that_was_cut_off_serves_nothing_and_then_goes_on_with_what_it
 
 #[tokio::test]
 async fn events_older_than_the_stream_leave_live_messages_in_place() {
-    let (_redis, one, other) = two().await;
-    one.post("the oldest", 1, START).await;
+    let (redis, one, other) = two().await;
+    let texts = [
+        "the oldest",
+        "the next",
+        "the third",
+        "the fourth",
+        "the last",
+    ];
+    for (nonce, text) in (1..).zip(texts) {
+        one.post(text, nonce, START).await;
+    }
     // Many more events than the stream keeps.
     for version in 1..=200 {
         one.messages.note_room_change(TEA, version).await.unwrap();
     }
 
-    assert_eq!(other.page(START).await.unwrap(), ["the oldest"]);
-    assert_eq!(one.page(START).await.unwrap(), ["the oldest"]);
-    let length: usize = ask(&_redis, &["XLEN", "mirage:{5eed:r1}:stream"]).await;
+    assert_eq!(other.page(START).await.unwrap(), texts);
+    assert_eq!(one.page(START).await.unwrap(), texts);
+    let length: usize = ask(&redis, &["XLEN", "mirage:{5eed:r1}:stream"]).await;
     assert!(length <= 6 * 5 + 64 + 5, "{length}");
 }
 
@@ -521,4 +531,66 @@ async fn the_clock_of_a_process_that_starts_ends_nothing_early() {
     let _linked = link_to(redis.port(), PATIENT, clock.clone()).await.unwrap();
 
     assert_eq!(one.page(clock.site_time()).await.unwrap(), ["hello"]);
+}
+
+#[test]
+fn an_event_that_is_heard_of_while_the_log_is_read_is_not_forgotten() {
+    let session = Session { number: 1, life: 7 };
+    let followed = Followed::new(TEA);
+    followed.begin_read(session);
+    followed.hear_of(12);
+
+    let read = (1, 11, 11, Vec::new(), Vec::new());
+    followed.update(read, session, 5, &renderer()).unwrap();
+
+    assert!(!followed.is_current(session), "event 12 is missing");
+    followed.begin_read(session);
+    let read = (1, 12, 12, Vec::new(), Vec::new());
+    followed.update(read, session, 5, &renderer()).unwrap();
+    assert!(followed.is_current(session));
+
+    // A smaller number of another life is later.
+    let later = Session { number: 2, life: 8 };
+    followed.begin_read(later);
+    let read = (1, 3, 3, Vec::new(), Vec::new());
+    followed.update(read, later, 5, &renderer()).unwrap();
+    assert!(followed.is_current(later));
+}
+
+#[tokio::test]
+async fn a_full_redis_refuses_messages_and_frees_what_has_expired() {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let one = Process::start(redis.port(), PATIENT, &clock).await;
+    one.post(MARKER, 1, START).await;
+    one.post(MARKER, 2, START.plus(SECOND * 60)).await;
+    let _: String = ask(&redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
+
+    let wish = Wish {
+        version: VERSION,
+        message: new_message(1, "one too many", 3, HOUR),
+        session: Token::received("").digest(),
+        session_ended: &AtomicBool::new(false),
+    };
+    let refused = one.messages.append(TEA, &wish, START).await;
+    assert!(refused.is_err(), "{refused:?}");
+
+    // The link goes on: another second of the site's time is told.
+    clock.advance(SECOND);
+    let mut connection = redis.connect().await;
+    let mut time = cmd("GET");
+    time.arg("mirage:{5eed}:time");
+    while time.query_async::<i64>(&mut connection).await.unwrap() < START.plus(SECOND).0 {
+        tokio::task::yield_now().await;
+    }
+    // A process that starts can link, too, and the second message's next deadline cannot be entered.
+    let other = Process::start(redis.port(), PATIENT, &clock).await;
+    let texts = async || -> Vec<String> { ask(&redis, &["KEYS", "*:text:*"]).await };
+    let swept = other.messages.sweep(START.plus(HOUR)).await;
+    assert_eq!(swept, Err(Unavailable));
+    assert_eq!(texts().await.len(), 1);
+    other.messages.sweep(START.plus(HOUR * 2)).await.unwrap();
+    assert_eq!(texts().await, [""; 0]);
+    assert_eq!(other.messages.bytes().await, Ok(0));
+    let room = other.messages.open(TEA).await.unwrap();
+    room.raise_version(VERSION + 1).await.unwrap();
 }
