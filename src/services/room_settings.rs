@@ -127,6 +127,7 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
         // Exclusive, so that people who can join because of this change do not see the messages that it
         // deletes.
         let update = async {
+            let logs = Arc::clone(&core);
             let changed = core.change(async move |transaction| {
                 let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
                 let Some(found) = owned else {
@@ -140,10 +141,15 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
                 }
                 set_access(transaction, room, None).await?;
                 invites::delete_all(transaction, room).await?;
+                // Before the room is public: if they cannot be deleted, it stays private, and people who come by another
+                // process find none.
+                let now = logs.clock.site_time();
+                logs.messages.clear(room, now).await?;
                 commit_room_change(transaction, room).await
             });
             let changed = changed.await?;
             if changed == Changed::Done {
+                // Those that were sent meanwhile.
                 core.messages.clear(room, core.clock.site_time()).await?;
             }
             Ok(changed)
