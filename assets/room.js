@@ -403,7 +403,7 @@
 
   // Returns the milliseconds to rest.
   async function ask() {
-    const isWaiting = !document.hidden && !isHurried && performance.now() > crowdedUntil;
+    const isWaiting = !document.hidden && !isHurried && performance.now() >= crowdedUntil;
     isHurried = false;
     const isInterrupted = () => document.hidden || isHurried;
     const how = (isWaiting ? "" : "&wait=0") + (document.hidden ? "&hidden=1" : "");
