@@ -12,11 +12,10 @@ if tonumber(ARGV[3]) >= known then
   call('INCRBY', KEYS[3], string.format('%.0f', after - before))
   if after > 0 then
     call('ZADD', KEYS[1], ARGV[2], ARGV[1])
-    call('HSET', KEYS[2], ARGV[1], ARGV[3])
   else
     call('ZREM', KEYS[1], ARGV[1])
-    call('HSET', KEYS[2], ARGV[1], ARGV[3])
   end
+  call('HSET', KEYS[2], ARGV[1], ARGV[3])
   if ARGV[4] ~= '0' then
     call('HSET', KEYS[4], ARGV[1], ARGV[4] .. ' ' .. ARGV[5])
   end

@@ -9,7 +9,6 @@ if (known or ARGV[5] == '1') and (not known or tonumber(known) < told) then
   call('HSET', META, 'version', text_of(told))
 end
 if ARGV[5] == '1' then call('HDEL', META, 'forgotten') end
-call('PEXPIRE', META, keep)
 -- Whoever waits in the room looks again at what they may read.
 if ARGV[5] ~= '1' then call('PUBLISH', CHANNEL, 'w') end
 return 1
