@@ -64,6 +64,12 @@ pub(super) fn hello_by(author: i64, nonce: u8, lifespan: Duration) -> NewMessage
     new_message(author, "hello", nonce, lifespan)
 }
 
+/// Tells the log a version that was read from the database.
+async fn tell_version(messages: &Messages, room: RoomId, version: i64) {
+    let handle = messages.open(room).await.unwrap();
+    handle.raise_version(version).await.unwrap();
+}
+
 /// Appends by `version`, in a session that has not ended.
 async fn append_by(
     messages: &Messages,
@@ -88,13 +94,7 @@ pub(super) async fn append(
     new: NewMessage,
     now: SiteTime,
 ) -> Appended {
-    messages
-        .open(room)
-        .await
-        .unwrap()
-        .raise_version(VERSION)
-        .await
-        .unwrap();
+    tell_version(messages, room, VERSION).await;
     append_by(messages, VERSION, room, new, now).await
 }
 
@@ -787,13 +787,7 @@ async fn a_log_that_knows_no_version_refuses_a_message() {
 #[tokio::test]
 async fn a_message_by_an_older_version_is_refused() {
     let messages = large_log();
-    messages
-        .open(TEA)
-        .await
-        .unwrap()
-        .raise_version(3)
-        .await
-        .unwrap();
+    tell_version(&messages, TEA, 3).await;
 
     let by_older = append_by(&messages, 2, TEA, hello(1), START).await;
     assert_eq!(by_older, Appended::Stale);
@@ -805,13 +799,7 @@ async fn a_message_by_an_older_version_is_refused() {
 #[tokio::test]
 async fn a_message_by_a_newer_version_is_posted_and_does_not_raise_the_version() {
     let messages = large_log();
-    messages
-        .open(TEA)
-        .await
-        .unwrap()
-        .raise_version(3)
-        .await
-        .unwrap();
+    tell_version(&messages, TEA, 3).await;
 
     let by_newer = append_by(&messages, 5, TEA, hello(1), START).await;
     assert!(matches!(by_newer, Appended::New(_)));
