@@ -2,7 +2,8 @@
 //!
 //! A connection can be dead for long before its operating system says so, and a subscription is silent by nature. So
 //! each process publishes a word of its own, which must come back through its subscription. What was published
-//! before the word was heard before it comes back. The script that publishes the word also keeps the site's time.
+//! before the word was heard before it comes back, so that a request that must know all until now waits for the next word.
+//! The script that publishes the word also keeps the site's time.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -67,12 +68,10 @@ pub struct Driver {
     persistence: Persistence,
     clock: Arc<SiteClock>,
     beat: Script,
-    /// The channel of words.
+    /// A channel that all processes of the site hear, so that Redis can tell whether others run.
+    everyone: String,
+    /// The channel of this process's words.
     channel: String,
-    /// What this process's words begin with.
-    name: String,
-    /// The number of words until now.
-    words: u64,
     /// The number of sessions until now.
     sessions: u64,
     connected: Option<Connected>,
@@ -87,6 +86,7 @@ struct Connected {
 
 /// A word that has not come back.
 struct Word {
+    number: u64,
     text: String,
     /// When it was sent, by the link's stopwatch in milliseconds.
     sent_at: u64,
@@ -111,9 +111,11 @@ impl Link {
             persistence: config.redis_persistence,
             clock,
             beat: Script::new(BEAT_SCRIPT),
-            channel: link.keys().site("words"),
-            name: format!("{:016x}", u64::from_be_bytes(random_bytes())),
-            words: 0,
+            everyone: link.keys().site("words"),
+            channel: link.keys().site(&format!(
+                "words:{:016x}",
+                u64::from_be_bytes(random_bytes())
+            )),
             sessions: 0,
             connected: None,
             link: Arc::clone(&link),
@@ -212,7 +214,7 @@ impl Driver {
         // The first time, other processes may know the site's time better than this one.
         let follows = self.sessions == 0 && self.others_run(&mut commands).await?;
         let (mut sink, mut stream) = client.get_async_pubsub().await?.split();
-        sink.subscribe(&self.channel).await?;
+        sink.subscribe(&[&self.everyone, &self.channel]).await?;
         for channels in self.link.heard_channels().chunks(CHANNELS_AT_ONCE) {
             sink.subscribe(channels).await?;
         }
@@ -230,7 +232,8 @@ impl Driver {
         }
         // Nobody waits for what comes before the word: what a process holds is older than this session.
         while let Some(message) = stream.next().await {
-            if message.get_payload_bytes() == word.text.as_bytes() {
+            let is_word = message.get_channel_name() == self.channel;
+            if is_word && message.get_payload_bytes() == word.text.as_bytes() {
                 break;
             }
         }
@@ -255,16 +258,17 @@ impl Driver {
     /// Returns whether other processes of this site run. Redis knows without a clock: they listen for words.
     async fn others_run(&self, commands: &mut MultiplexedConnection) -> RedisResult<bool> {
         let mut command = cmd("PUBSUB");
-        command.arg("NUMSUB").arg(&self.channel);
+        command.arg("NUMSUB").arg(&self.everyone);
         let (_, listeners): (String, u64) = command.query_async(commands).await?;
         Ok(listeners > 0)
     }
 
     /// Publishes a word, and raises the site's time to `own_time`. The beat returns the site's time.
-    fn speak(&mut self, own_time: SiteTime, mut commands: MultiplexedConnection) -> (Word, Beat) {
-        self.words += 1;
+    fn speak(&self, own_time: SiteTime, mut commands: MultiplexedConnection) -> (Word, Beat) {
+        let number = self.link.next_word();
         let word = Word {
-            text: format!("{}:{}", self.name, self.words),
+            number,
+            text: number.to_string(),
             sent_at: self.link.time(),
         };
         let script = self.beat.clone();
@@ -276,6 +280,11 @@ impl Driver {
             beat.invoke_async(&mut commands).await
         });
         (word, beat)
+    }
+
+    fn say(&self, commands: &MultiplexedConnection) -> (Option<Word>, Option<Beat>) {
+        let (word, beat) = self.speak(self.clock.site_time(), commands.clone());
+        (Some(word), Some(beat))
     }
 
     /// Hears channels until there is an error or silence. Returns why.
@@ -306,6 +315,7 @@ impl Driver {
                         link.dispatch(channel, payload);
                     } else if let Some(own) = word.take_if(|own| own.text.as_bytes() == payload) {
                         link.hear_everything_until(own.sent_at);
+                        link.hear_word(own.number);
                     }
                 }
                 answer = answer_of(&mut beat) => {
@@ -325,9 +335,11 @@ impl Driver {
                         return "a word did not come back";
                     }
                     if word.is_none() && beat.is_none() {
-                        let (own, sent) = self.speak(self.clock.site_time(), commands.clone());
-                        (word, beat) = (Some(own), Some(sent));
+                        (word, beat) = self.say(&commands);
                     }
+                }
+                () = link.word_wanted(), if word.is_none() && beat.is_none() => {
+                    (word, beat) = self.say(&commands);
                 }
                 () = &mut broken => return "a command was not answered",
             }

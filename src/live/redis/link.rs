@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSubSink};
 use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::keys::Keys;
@@ -55,11 +55,22 @@ pub struct Link {
     /// By the stopwatch, in milliseconds: what was published before this time was heard.
     fresh_at: AtomicU64,
     channels: Mutex<HashMap<String, Handler>>,
+    words: Words,
     state: watch::Sender<LinkState>,
     /// The number of the latest session in which a command failed as on a broken connection.
     broken: watch::Sender<u64>,
     /// What was sent to Redis, for metrics.
     trips: Trips,
+}
+
+/// The words that this process publishes, and hears again.
+struct Words {
+    /// The number of the latest word that is published, from 1.
+    sent: AtomicU64,
+    /// The number of the latest word that came back.
+    heard: watch::Sender<u64>,
+    /// Somebody waits for a word.
+    wanted: Notify,
 }
 
 /// The connections of the open session.
@@ -81,6 +92,11 @@ impl Link {
             life: AtomicU64::new(0),
             fresh_at: AtomicU64::new(0),
             channels: Mutex::new(HashMap::new()),
+            words: Words {
+                sent: AtomicU64::new(0),
+                heard: watch::Sender::new(0),
+                wanted: Notify::new(),
+            },
             state: watch::Sender::new(LinkState::Down),
             broken: watch::Sender::new(0),
             trips: Trips::default(),
@@ -195,6 +211,26 @@ impl Link {
         Ok(open.session)
     }
 
+    /// Waits until all that was published before this call was heard. All who wait at the same time share one word, so
+    /// that many callers cost Redis no more than one.
+    ///
+    /// # Errors
+    /// When Redis does not answer in time.
+    pub async fn hear_all(&self) -> Result<(), Unavailable> {
+        let session = self.ready().await?;
+        let mut heard = self.words.heard.subscribe();
+        // An earlier word may have been published before what the caller wants to hear.
+        let next = self.words.sent.load(Ordering::SeqCst) + 1;
+        self.words.wanted.notify_one();
+        let is_heard = timeout(self.timeout, heard.wait_for(|heard| *heard >= next)).await;
+        // What was published between two sessions was not heard.
+        if is_heard.is_ok() && self.session() == Some(session) {
+            Ok(())
+        } else {
+            Err(Unavailable)
+        }
+    }
+
     /// Stops hearing a channel.
     pub async fn unsubscribe(&self, channel: &str) {
         self.channels().remove(channel);
@@ -271,6 +307,21 @@ impl Link {
     /// Returns the time by the link's stopwatch, in milliseconds.
     pub(super) fn time(&self) -> u64 {
         millis(self.stopwatch.elapsed())
+    }
+
+    /// Returns the number of the next word, which is about to be published.
+    pub(super) fn next_word(&self) -> u64 {
+        self.words.sent.fetch_add(1, Ordering::SeqCst) + 1
+    }
+
+    /// Notes that a word came back.
+    pub(super) fn hear_word(&self, number: u64) {
+        self.words.heard.send_replace(number);
+    }
+
+    /// Waits until somebody waits for a word.
+    pub(super) async fn word_wanted(&self) {
+        self.words.wanted.notified().await;
     }
 
     /// Begins a session that has heard everything since `time`.

@@ -267,3 +267,64 @@ async fn time_goes_on_where_it_was_left_or_at_the_clock_of_the_first_process_if_
         }
     }
 }
+
+#[tokio::test]
+async fn all_that_was_published_is_heard_by_those_who_wait_for_it() {
+    let redis = TestRedis::start();
+    let link = up(redis.port(), PATIENT).await;
+    let other = up(redis.port(), PATIENT).await;
+    let (handler, heard) = ear();
+    link.subscribe("tea", handler).await.unwrap();
+
+    for number in 1..=100 {
+        let _: u64 = other
+            .run(cmd("PUBLISH").arg("tea").arg(number))
+            .await
+            .unwrap();
+        link.hear_all().await.unwrap();
+        assert_eq!(heard.borrow().len(), number);
+    }
+}
+
+#[tokio::test]
+async fn those_who_wait_to_hear_all_at_once_share_few_words() {
+    let redis = TestRedis::start();
+    let link = up(redis.port(), PATIENT).await;
+    let mut connection = redis.connect().await;
+    let mut reset = cmd("CONFIG");
+    let _: () = reset
+        .arg("RESETSTAT")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+
+    let waits = (0..1_000).map(|_| link.hear_all());
+    futures_util::future::try_join_all(waits).await.unwrap();
+
+    let mut info = cmd("INFO");
+    let stats: String = info
+        .arg("commandstats")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let (_, publish) = stats.split_once("cmdstat_publish:calls=").unwrap();
+    let (calls, _) = publish.split_once(',').unwrap();
+    let calls: u32 = calls.parse().unwrap();
+    assert!((1..100).contains(&calls), "{calls}");
+}
+
+#[tokio::test]
+async fn nobody_hears_all_from_a_redis_that_is_silent() {
+    let redis = TestRedis::start();
+    let proxy = Proxy::to(redis.port()).await;
+    let link = up(proxy.port, QUICK).await;
+    link.hear_all().await.unwrap();
+
+    proxy.cut();
+    assert_eq!(link.hear_all().await, Err(Unavailable));
+    wait_for(&link, |state| state == LinkState::Down).await;
+
+    proxy.mend();
+    wait_for(&link, |state| state != LinkState::Down).await;
+    link.hear_all().await.unwrap();
+}

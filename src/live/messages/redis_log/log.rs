@@ -242,13 +242,11 @@ impl RedisLog {
         &self,
         room: RoomId,
     ) -> Result<(), Unavailable> {
-        let mut get = cmd("HGET");
-        get.arg(self.link.keys().room(room, "meta")).arg("n");
-        let latest: Option<u64> = self.link.run(&get).await?;
-        if let (Some(latest), Some(entry)) = (latest, self.find(room)) {
-            entry.hear_of(latest);
+        match self.find(room) {
+            Some(_) => self.link.hear_all().await,
+            // The room is read when it is asked for.
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// As [`RedisLog::catch_up`], if a page has seen more than this process.
