@@ -1,8 +1,9 @@
 //! `Core`: the database, the live state, the clock, the limits and the security parts, and the one way to
 //! change the database.
 
-use std::sync::Arc;
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use sea_orm::{
@@ -16,7 +17,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::database::entities::room_member;
 use crate::database::errors::{self, FromDatabase};
-use crate::database::feed::{Change, Origin};
+use crate::database::feed::{self, Change, Changes, Origin, TransactionId};
 use crate::database::link::{DatabaseLink, LinkState, no_answer};
 use crate::database::readers::Readers;
 use crate::database::transaction::{self, Decision};
@@ -37,8 +38,8 @@ use crate::metrics::TimeSum;
 use crate::security::nonces::Nonces;
 use crate::security::passwords::{HashingProbe, PasswordError, Passwords};
 
-/// The time until each process has read a change from the feed, or serves nothing because it cannot.
-const ALL_HAVE_HEARD: Duration = Duration::from_secs(2);
+/// How many transactions that other processes told of are remembered until the change feed tells of them, too.
+const MAX_TOLD: usize = 256;
 
 /// The state that services work on. Shared by all workers.
 pub struct Core {
@@ -52,6 +53,8 @@ pub struct Core {
     pub writer: DatabaseConnection,
     /// Names this process in the change feed.
     pub origin: Origin,
+    /// The latest transactions that other processes have told of.
+    pub told: Told,
     /// The link to Redis, if live state is shared with other processes.
     pub redis: Option<Arc<Link>>,
     /// What is known of the link to the database.
@@ -92,6 +95,26 @@ pub struct Core {
     pub stopping: CancellationToken,
     /// Counters and signals for tests.
     pub probes: Probes,
+}
+
+/// The latest transactions that other processes have told of through Redis. Their changes are not applied again when the
+/// change feed tells of them.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<VecDeque<TransactionId>>);
+
+impl Told {
+    fn note(&self, id: TransactionId) {
+        let mut told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if told.len() >= MAX_TOLD {
+            told.pop_front();
+        }
+        told.push_back(id);
+    }
+
+    fn knows(&self, id: TransactionId) -> bool {
+        let told = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        told.contains(&id)
+    }
 }
 
 /// Counters and signals that let tests and metrics observe work that no answer shows.
@@ -210,6 +233,30 @@ impl Core {
         drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
     }
 
+    /// Applies the changes of which a notification of the change feed tells, as [`Core::apply`] does.
+    pub fn apply_heard(self: &Arc<Self>, changes: Changes) {
+        let is_applied_here = self.told.knows(changes.id);
+        for change in changes.list {
+            if !is_applied_here {
+                self.apply_here(change);
+            }
+            drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+        }
+    }
+
+    /// Applies the changes that another process tells of through Redis, to what this process holds. That process tells the
+    /// rooms' logs, and answers nobody before this returns. Should it die first, the change feed tells of the changes.
+    pub fn apply_told(&self, text: &[u8]) {
+        let text = String::from_utf8_lossy(text);
+        let Some(changes) = feed::read_text(&text, self.origin) else {
+            return;
+        };
+        for change in changes.list {
+            self.apply_here(change);
+        }
+        self.told.note(changes.id);
+    }
+
     /// Applies a committed change to what this process holds.
     fn apply_here(&self, change: Change) {
         match change {
@@ -305,23 +352,46 @@ impl Core {
 }
 
 impl Core {
-    /// Applies the changes of this process, before anybody is answered. If Redis does not answer, waits until each
-    /// process has heard of them through the change feed, or serves nothing.
-    async fn publish(self: &Arc<Self>, changes: Vec<Change>) {
-        for change in &changes {
+    /// Applies the changes of this process, here and in all other processes, before anybody is answered. If Redis does
+    /// not answer, waits until each process has heard of them through the change feed, or serves nothing.
+    async fn publish(self: &Arc<Self>, changes: Changes) {
+        if changes.list.is_empty() {
+            return;
+        }
+        for change in &changes.list {
             self.apply_here(*change);
         }
+        let (is_told, are_applied) =
+            tokio::join!(self.tell_all_logs(&changes.list), self.tell_peers(&changes));
+        if let Some(redis) = &self.redis
+            && !(is_told && are_applied)
+        {
+            tracing::warn!("a change was not told in time through Redis");
+            tokio::time::sleep(redis.patience()).await;
+        }
+    }
+
+    /// Tells the rooms' logs of changes. Returns whether all were told.
+    async fn tell_all_logs(self: &Arc<Self>, changes: &[Change]) -> bool {
         let mut is_told = true;
         for change in changes {
-            is_told &= self.tell_ended_session(change).await.is_ok();
-            if self.tell_logs(change).await.is_err() {
+            is_told &= self.tell_ended_session(*change).await.is_ok();
+            if self.tell_logs(*change).await.is_err() {
                 is_told = false;
-                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), *change)));
             }
         }
-        if !is_told {
-            tracing::warn!("a change was not told to the rooms' logs in Redis in time");
-            tokio::time::sleep(ALL_HAVE_HEARD).await;
+        is_told
+    }
+
+    /// Waits until all other processes have applied changes. Returns whether they have been told.
+    async fn tell_peers(&self, changes: &Changes) -> bool {
+        match &self.redis {
+            Some(redis) => redis
+                .tell_peers(&changes.to_text(self.origin))
+                .await
+                .is_ok(),
+            None => true,
         }
     }
 

@@ -165,10 +165,50 @@ impl Origin {
     }
 }
 
+/// The id of a transaction in the change feed's notifications, by which a process knows changes that it was told of in
+/// another way, too.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TransactionId(u64);
+
+impl TransactionId {
+    /// Makes a random id.
+    #[must_use]
+    pub fn random() -> Self {
+        Self(u64::from_be_bytes(random_bytes()))
+    }
+}
+
+/// The changes of a transaction.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Changes {
+    /// The transaction.
+    pub id: TransactionId,
+    /// Some or all of its changes.
+    pub list: Vec<Change>,
+}
+
+impl Changes {
+    /// Returns the text that tells other processes of these changes.
+    #[must_use]
+    pub fn to_text(&self, origin: Origin) -> String {
+        text_of(origin, self.id, &self.list)
+    }
+}
+
+/// Returns the text that tells of these changes: a line with the origin and the transaction, and a line for each change.
+fn text_of(origin: Origin, id: TransactionId, changes: &[Change]) -> String {
+    let mut text = format!("{} {:016x}", origin.to_hex(), id.0);
+    for change in changes {
+        text.push('\n');
+        text.push_str(&change.to_line());
+    }
+    text
+}
+
 /// Writes `changes` to the feed, within the transaction that makes them.
 pub(super) async fn write(
     transaction: &impl ConnectionTrait,
-    changes: &[Change],
+    Changes { id, list: changes }: &Changes,
     origin: Origin,
     now: Timestamp,
 ) -> Result<(), DbErr> {
@@ -185,20 +225,14 @@ pub(super) async fn write(
         .await?;
     if transaction.get_database_backend() == DbBackend::Postgres {
         for some in changes.chunks(CHANGES_PER_NOTIFICATION) {
-            notify(transaction, some, origin).await?;
+            notify(transaction, text_of(origin, *id, some)).await?;
         }
     }
     Ok(())
 }
 
 /// Tells the other processes of changes, once they are committed.
-async fn notify(
-    transaction: &impl ConnectionTrait,
-    changes: &[Change],
-    origin: Origin,
-) -> Result<(), DbErr> {
-    let lines: Vec<String> = changes.iter().map(|change| change.to_line()).collect();
-    let text = format!("{}\n{}", origin.to_hex(), lines.join("\n"));
+async fn notify(transaction: &impl ConnectionTrait, text: String) -> Result<(), DbErr> {
     let statement = Statement::from_sql_and_values(
         transaction.get_database_backend(),
         "SELECT pg_notify($1, $2)",
@@ -208,13 +242,20 @@ async fn notify(
     Ok(())
 }
 
-/// Returns the changes that a notification tells of, or `None` if they are those of the process `own`.
-pub(super) fn read_notification(text: &str, own: Origin) -> Option<Vec<Change>> {
+/// Returns the changes that a text of [`Changes::to_text`] tells of, or `None` if they are those of the process `own`.
+#[must_use]
+pub fn read_text(text: &str, own: Origin) -> Option<Changes> {
     let mut lines = text.lines();
-    if lines.next() == Some(&own.to_hex()) {
+    let (origin, id) = lines.next()?.split_once(' ').unwrap_or_default();
+    if origin == own.to_hex() {
         return None;
     }
-    Some(lines.map(Change::from_line).collect())
+    let id = u64::from_str_radix(id, 16).map(TransactionId);
+    Some(Changes {
+        // Another version of Mirage may tell no id.
+        id: id.unwrap_or_else(|_| TransactionId::random()),
+        list: lines.map(Change::from_line).collect(),
+    })
 }
 
 /// Returns the changes of other processes since a time by the wall clock, in the order of their ids.
@@ -348,6 +389,22 @@ mod tests {
 
             assert_eq!(Change::from_row(&row.try_into_model().unwrap()), change);
             assert_eq!(Change::from_line(&change.to_line()), change);
+        }
+    }
+
+    #[test]
+    fn a_process_reads_the_changes_of_others_from_their_text() {
+        let (one, other) = (Origin::random(), Origin::random());
+        for list in [
+            vec![Change::RoomCreated(RoomId(7))],
+            vec![Change::RoomDeleted(RoomId(7)), session_ended(None)],
+        ] {
+            let id = TransactionId::random();
+            let changes = Changes { id, list };
+            let text = changes.to_text(one);
+
+            assert_eq!(read_text(&text, one), None);
+            assert_eq!(read_text(&text, other), Some(changes));
         }
     }
 }

@@ -7,7 +7,7 @@ use sea_orm::sqlx::postgres::{PgConnectOptions, PgConnection, PgListener, PgPool
 use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
-use super::feed::{self, Change, Origin};
+use super::feed::{self, Changes, Origin};
 use super::opened::OpenError;
 use super::postgres;
 use super::server_lock::{self, Sharing};
@@ -59,7 +59,7 @@ pub enum Lost {
 #[derive(Debug)]
 pub enum Heard {
     /// Changes of another process.
-    Changes(Vec<Change>),
+    Changes(Changes),
     /// This process's heartbeat, or a change of its own.
     Own,
 }
@@ -207,7 +207,7 @@ impl Subscription {
         // A cut is `None` or an error, depending on how the connection ended.
         match self.listener.try_recv().await {
             Ok(Some(notification)) if notification.channel() == feed::CHANNEL => {
-                let changes = feed::read_notification(notification.payload(), self.origin);
+                let changes = feed::read_text(notification.payload(), self.origin);
                 Ok(changes.map_or(Heard::Own, Heard::Changes))
             }
             Ok(Some(_)) => Ok(Heard::Own),

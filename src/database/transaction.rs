@@ -8,7 +8,7 @@ use sea_orm::{
 };
 
 use super::errors::{FromDatabase, is_conflict};
-use super::feed::{self, Change, Origin};
+use super::feed::{self, Change, Changes, Origin, TransactionId};
 use crate::domain::Timestamp;
 use crate::security::secret::random_bytes;
 
@@ -40,7 +40,7 @@ pub async fn change<T, E: FromDatabase>(
     origin: Origin,
     now: Timestamp,
     work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
-) -> Result<(T, Vec<Change>), E> {
+) -> Result<(T, Changes), E> {
     let mut attempt = 1;
     loop {
         match change_once(database, origin, now, &work).await {
@@ -60,16 +60,21 @@ async fn change_once<T, E: FromDatabase>(
     origin: Origin,
     now: Timestamp,
     work: &impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
-) -> Result<(T, Vec<Change>), E> {
+) -> Result<(T, Changes), E> {
     let transaction = begin(database).await?;
+    let id = TransactionId::random();
     match work(&transaction).await? {
-        Decision::Commit(outcome, changes) => {
+        Decision::Commit(outcome, list) => {
+            let changes = Changes { id, list };
             feed::write(&transaction, &changes, origin, now).await?;
             transaction.commit().await?;
             Ok((outcome, changes))
         }
         // Dropping the transaction rolls it back.
-        Decision::RollBack(outcome) => Ok((outcome, Vec::new())),
+        Decision::RollBack(outcome) => {
+            let list = Vec::new();
+            Ok((outcome, Changes { id, list }))
+        }
     }
 }
 

@@ -12,8 +12,8 @@ use super::redis::{Link, Unavailable};
 use crate::domain::RoomId;
 use crate::security::tokens::TokenDigest;
 
-/// How long Redis knows that a session has ended. All processes have heard of it or serve nothing after two seconds, and
-/// Redis's clock may step by a day.
+/// How long Redis knows that a session has ended. All processes have heard of it or serve nothing after seconds, and Redis's
+/// clock may step by a day.
 const KNOWN_FOR: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where the logs look whether a session has ended.

@@ -19,7 +19,7 @@ use super::notifications::Follower;
 use super::{background, listener, systemd};
 use crate::clock::{Clock, GuardedClock, SiteClock};
 use crate::config::{Config, RedisUrl, Switch};
-use crate::core::{Core, Probes};
+use crate::core::{Core, Probes, Told};
 use crate::database::connection::{self, FileLock, OpenError, Sharing};
 use crate::database::feed::{ChangeFeed, Origin};
 use crate::database::link::DatabaseLink;
@@ -195,6 +195,7 @@ impl Application {
             database,
             writer,
             origin,
+            told: Told::default(),
             redis,
             database_link: link,
             outbox: live.outbox,
@@ -222,6 +223,14 @@ impl Application {
             clock,
             config,
         });
+        if let Some(redis) = &core.redis {
+            let told = Arc::downgrade(&core);
+            redis.apply_told(Arc::new(move |text: &[u8]| {
+                if let Some(core) = told.upgrade() {
+                    core.apply_told(text);
+                }
+            }));
+        }
         warn_of_risks(&core.config);
         let metrics = core.config.metrics_bind.map(bind_metrics).transpose()?;
         let patterns = routes::table().into_iter().map(|endpoint| endpoint.pattern);
@@ -357,6 +366,9 @@ impl Application {
             metrics.stop(false).await;
         }
         tasks.abort_all();
+        if let Some(redis) = &self.core.redis {
+            redis.leave().await;
+        }
         for database in [self.core.database.connections(), &self.core.writer] {
             if let Err(error) = database.clone().close().await {
                 tracing::warn!(%error, "failed to close the database");

@@ -93,4 +93,5 @@ mod stopping;
 mod terminal;
 mod text_browser;
 mod three_processes;
+mod two_servers;
 mod w3m;

@@ -5,33 +5,36 @@
 //! before the word was heard before it comes back, so that a request that must know all until now waits for the next word.
 //! The script that publishes the word also keeps the site's time.
 
+use std::collections::HashSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use redis::aio::{MultiplexedConnection, PubSubStream};
-use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult, Script, cmd};
+use redis::{AsyncConnectionConfig, Client, Msg, RedisError, RedisResult, Script, cmd};
 use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::checks::{self, Refused};
 use super::keys::Keys;
-use super::link::{Link, Open, Session, is_cut, millis};
+use super::link::{BEAT, Link, Open, Session, is_cut, millis};
+use super::peers::GREETING;
 use crate::clock::{Clock, SiteClock};
 use crate::config::{Persistence, RedisConfig, RedisUrl};
 use crate::domain::SiteTime;
-use crate::security::secret::random_bytes;
 
-/// The time between two words.
-const BEAT: Duration = Duration::from_millis(250);
 /// The time between two looks at whether the link is down.
 const WATCH: Duration = Duration::from_millis(50);
 /// The shortest and the longest pause between two attempts to connect.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(20), Duration::from_secs(1));
+/// The longest wait for the answers to a greeting, if the link's timeout is not shorter. Redis may hold a connection whose
+/// process is cut off, and counts it as one that hears.
+const GREETING_TIME: Duration = Duration::from_secs(1);
 /// How many channels are subscribed to in one command.
 const CHANNELS_AT_ONCE: usize = 500;
 
-/// Raises the site's time, publishes a word, and returns the site's time, which never goes back.
+/// Raises the site's time, publishes a word, and returns the site's time, which never goes back. Says to the other processes
+/// that this one is alive, if its name is passed.
 ///
 /// A full Redis refuses no write after one that takes something out, and what has expired could not be freed without the
 /// link.
@@ -44,6 +47,9 @@ if own > mark then
   mark = own
 end
 redis.call('PUBLISH', ARGV[2], ARGV[3])
+if ARGV[5] ~= '' then
+  redis.call('PUBLISH', ARGV[4], ARGV[5])
+end
 return mark
 ";
 
@@ -68,13 +74,36 @@ pub struct Driver {
     persistence: Persistence,
     clock: Arc<SiteClock>,
     beat: Script,
-    /// A channel that all processes of the site hear, so that Redis can tell whether others run.
-    everyone: String,
-    /// The channel of this process's words.
-    channel: String,
+    channels: Channels,
     /// The number of sessions until now.
     sessions: u64,
     connected: Option<Connected>,
+}
+
+/// The channels that the driver itself hears.
+struct Channels {
+    /// Where processes say that they are alive. All of the site hear it, so that Redis can tell whether others run.
+    everyone: String,
+    /// This process's words.
+    words: String,
+    /// What processes tell all others.
+    told: String,
+    /// What the channels of answers begin with. The name of the process that told something follows.
+    answers: String,
+    /// The answers to this process.
+    own_answers: String,
+}
+
+/// What the driver itself heard.
+enum Heard {
+    /// The word that it waits for.
+    OwnWord,
+    /// The greeting was answered by the process with this name.
+    Greeted(String),
+    /// Another message for the driver, which was taken.
+    Taken,
+    /// A message on another channel.
+    Other,
 }
 
 /// A session that the driver listens in.
@@ -111,11 +140,7 @@ impl Link {
             persistence: config.redis_persistence,
             clock,
             beat: Script::new(BEAT_SCRIPT),
-            everyone: link.keys().site("words"),
-            channel: link.keys().site(&format!(
-                "words:{:016x}",
-                u64::from_be_bytes(random_bytes())
-            )),
+            channels: Channels::of(&link),
             sessions: 0,
             connected: None,
             link: Arc::clone(&link),
@@ -149,6 +174,20 @@ async fn connect_commands(client: &Client, limit: Duration) -> RedisResult<Multi
     client
         .get_multiplexed_async_connection_with_config(&config)
         .await
+}
+
+impl Channels {
+    fn of(link: &Link) -> Self {
+        let (keys, name) = (link.keys(), link.peers().name());
+        let answers = keys.site("answers:");
+        Self {
+            everyone: keys.site("words"),
+            words: keys.site(&format!("words:{name}")),
+            told: keys.site("told"),
+            own_answers: format!("{answers}{name}"),
+            answers,
+        }
+    }
 }
 
 impl Driver {
@@ -214,16 +253,23 @@ impl Driver {
         // The first time, other processes may know the site's time better than this one.
         let follows = self.sessions == 0 && self.others_run(&mut commands).await?;
         let (mut sink, mut stream) = client.get_async_pubsub().await?.split();
-        sink.subscribe(&[&self.everyone, &self.channel]).await?;
+        let own = [
+            &self.channels.everyone,
+            &self.channels.words,
+            &self.channels.told,
+            &self.channels.own_answers,
+        ];
+        sink.subscribe(&own).await?;
         for channels in self.link.heard_channels().chunks(CHANNELS_AT_ONCE) {
             sink.subscribe(channels).await?;
         }
+        self.greet(&mut commands, &mut stream).await?;
         let own_time = if follows {
             SiteTime(0)
         } else {
             self.clock.site_time()
         };
-        let (word, beat) = self.speak(own_time, commands.clone());
+        let (word, beat) = self.speak(own_time, true, commands.clone());
         let mark = SiteTime(beat.await?);
         if follows && mark != SiteTime(0) {
             self.clock.set(mark);
@@ -232,8 +278,7 @@ impl Driver {
         }
         // Nobody waits for what comes before the word: what a process holds is older than this session.
         while let Some(message) = stream.next().await {
-            let is_word = message.get_channel_name() == self.channel;
-            if is_word && message.get_payload_bytes() == word.text.as_bytes() {
+            if let Heard::OwnWord = self.take(&message, Some(&word.text), &commands) {
                 break;
             }
         }
@@ -258,13 +303,82 @@ impl Driver {
     /// Returns whether other processes of this site run. Redis knows without a clock: they listen for words.
     async fn others_run(&self, commands: &mut MultiplexedConnection) -> RedisResult<bool> {
         let mut command = cmd("PUBSUB");
-        command.arg("NUMSUB").arg(&self.everyone);
+        command.arg("NUMSUB").arg(&self.channels.everyone);
         let (_, listeners): (String, u64) = command.query_async(commands).await?;
         Ok(listeners > 0)
     }
 
-    /// Publishes a word, and raises the site's time to `own_time`. The beat returns the site's time.
-    fn speak(&self, own_time: SiteTime, mut commands: MultiplexedConnection) -> (Word, Beat) {
+    /// Greets the other processes, and waits for their answers.
+    async fn greet(
+        &self,
+        commands: &mut MultiplexedConnection,
+        stream: &mut PubSubStream,
+    ) -> RedisResult<()> {
+        let mut publish = cmd("PUBLISH");
+        publish.arg(&self.channels.told);
+        publish.arg(self.link.peers().message(GREETING, ""));
+        let hearing: usize = publish.query_async(commands).await?;
+        // This process hears it, too.
+        let others = hearing.saturating_sub(1);
+        let mut answered = HashSet::new();
+        let is_answered = async {
+            while answered.len() < others
+                && let Some(message) = stream.next().await
+            {
+                if let Heard::Greeted(name) = self.take(&message, None, commands) {
+                    answered.insert(name);
+                }
+            }
+        };
+        let limit = self.link.timeout().min(GREETING_TIME);
+        // Who does not answer is cut off.
+        drop(timeout(limit, is_answered).await);
+        Ok(())
+    }
+
+    /// Takes a message on a channel of the driver's own. `word` is the one that it waits for.
+    fn take(&self, message: &Msg, word: Option<&str>, commands: &MultiplexedConnection) -> Heard {
+        let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
+        let (peers, now) = (self.link.peers(), self.link.time());
+        if channel == self.channels.words {
+            if word.is_some_and(|word| word.as_bytes() == payload) {
+                return Heard::OwnWord;
+            }
+        } else if channel == self.channels.everyone {
+            peers.hear_alive(payload, now);
+        } else if channel == self.channels.told {
+            if let Some((asker, number)) = peers.hear_message(payload, now) {
+                self.answer(&asker, number, commands.clone());
+            }
+        } else if channel == self.channels.own_answers {
+            if let Some((name, GREETING)) = peers.hear_answer(payload, now) {
+                return Heard::Greeted(name);
+            }
+        } else {
+            return Heard::Other;
+        }
+        Heard::Taken
+    }
+
+    /// Answers what another process told, in a task of its own.
+    fn answer(&self, asker: &str, number: u64, mut commands: MultiplexedConnection) {
+        let mut publish = cmd("PUBLISH");
+        publish.arg(format!("{}{asker}", self.channels.answers));
+        publish.arg(self.link.peers().answer(number));
+        tokio::spawn(async move {
+            // If the connection is cut, the words notice, and the other process waits no longer than for them.
+            drop(publish.query_async::<()>(&mut commands).await);
+        });
+    }
+
+    /// Publishes a word, and raises the site's time to `own_time`. The beat returns the site's time. `says_alive`: also says
+    /// to the other processes that this one is alive.
+    fn speak(
+        &self,
+        own_time: SiteTime,
+        says_alive: bool,
+        mut commands: MultiplexedConnection,
+    ) -> (Word, Beat) {
         let number = self.link.next_word();
         let word = Word {
             number,
@@ -273,17 +387,28 @@ impl Driver {
         };
         let script = self.beat.clone();
         let time = self.link.keys().site("time");
-        let (channel, text) = (self.channel.clone(), word.text.clone());
+        let (channel, text) = (self.channels.words.clone(), word.text.clone());
+        let everyone = self.channels.everyone.clone();
+        let name = if says_alive {
+            self.link.peers().name().to_owned()
+        } else {
+            String::new()
+        };
         let beat = Box::pin(async move {
             let mut beat = script.key(time);
             beat.arg(own_time.0).arg(channel).arg(text);
+            beat.arg(everyone).arg(name);
             beat.invoke_async(&mut commands).await
         });
         (word, beat)
     }
 
-    fn say(&self, commands: &MultiplexedConnection) -> (Option<Word>, Option<Beat>) {
-        let (word, beat) = self.speak(self.clock.site_time(), commands.clone());
+    fn say(
+        &self,
+        says_alive: bool,
+        commands: &MultiplexedConnection,
+    ) -> (Option<Word>, Option<Beat>) {
+        let (word, beat) = self.speak(self.clock.site_time(), says_alive, commands.clone());
         (Some(word), Some(beat))
     }
 
@@ -303,6 +428,8 @@ impl Driver {
         let mut heard_at = link.time();
         let mut word: Option<Word> = None;
         let mut beat: Option<Beat> = None;
+        // A tick came while a word was on its way: the next one says that this process is alive.
+        let mut says_alive = false;
         loop {
             tokio::select! {
                 message = stream.next() => {
@@ -310,12 +437,18 @@ impl Driver {
                         return "the subscription ended";
                     };
                     heard_at = link.time();
-                    let (channel, payload) = (message.get_channel_name(), message.get_payload_bytes());
-                    if channel != self.channel {
-                        link.dispatch(channel, payload);
-                    } else if let Some(own) = word.take_if(|own| own.text.as_bytes() == payload) {
-                        link.hear_everything_until(own.sent_at);
-                        link.hear_word(own.number);
+                    let awaited = word.as_ref().map(|own| own.text.as_str());
+                    match self.take(&message, awaited, &commands) {
+                        Heard::OwnWord => {
+                            if let Some(own) = word.take() {
+                                link.hear_everything_until(own.sent_at);
+                                link.hear_word(own.number);
+                            }
+                        }
+                        Heard::Other => {
+                            link.dispatch(message.get_channel_name(), message.get_payload_bytes());
+                        }
+                        Heard::Greeted(_) | Heard::Taken => {}
                     }
                 }
                 answer = answer_of(&mut beat) => {
@@ -335,11 +468,15 @@ impl Driver {
                         return "a word did not come back";
                     }
                     if word.is_none() && beat.is_none() {
-                        (word, beat) = self.say(&commands);
+                        (word, beat) = self.say(true, &commands);
+                        says_alive = false;
+                    } else {
+                        says_alive = true;
                     }
                 }
                 () = link.word_wanted(), if word.is_none() && beat.is_none() => {
-                    (word, beat) = self.say(&commands);
+                    (word, beat) = self.say(says_alive, &commands);
+                    says_alive = false;
                 }
                 () = &mut broken => return "a command was not answered",
             }

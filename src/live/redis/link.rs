@@ -7,13 +7,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
 use redis::aio::{MultiplexedConnection, PubSubSink};
-use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation};
+use redis::{Cmd, FromRedisValue, Pipeline, RedisError, RedisResult, ScriptInvocation, cmd};
 use tokio::sync::{Notify, watch};
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use super::keys::Keys;
+use super::peers::{Peers, Told};
 use super::trips::Trips;
 use crate::clock::Stopwatch;
+
+/// The time between two words that nobody waits for.
+pub(super) const BEAT: Duration = Duration::from_millis(250);
 
 /// Redis did not answer in time, or refused a command.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -61,6 +65,8 @@ pub struct Link {
     broken: watch::Sender<u64>,
     /// What was sent to Redis, for metrics.
     trips: Trips,
+    /// The other processes of the site.
+    peers: Peers,
 }
 
 /// The words that this process publishes, and hears again.
@@ -100,6 +106,7 @@ impl Link {
             state: watch::Sender::new(LinkState::Down),
             broken: watch::Sender::new(0),
             trips: Trips::default(),
+            peers: Peers::new(millis(timeout + 2 * BEAT)),
         }
     }
 
@@ -298,8 +305,86 @@ impl Link {
     }
 }
 
+/// Telling the other processes of the site.
+impl Link {
+    /// Sets what applies a text that another process tells, before that process goes on. Only the first one counts.
+    pub fn apply_told(&self, apply: Handler) {
+        self.peers.apply_with(apply);
+    }
+
+    /// Tells a text to all other processes, and waits until each has applied it, or has been silent for so long that it
+    /// serves nothing that needs Redis; at most twice the link's timeout. Costs no round trip if there are none.
+    ///
+    /// # Errors
+    /// When Redis does not answer. Others may not have heard the text then.
+    pub async fn tell_peers(&self, text: &str) -> Result<(), Unavailable> {
+        // Without it, nobody knows who is alive.
+        self.ready().await?;
+        let Some(told) = self.peers.tell(self.time()) else {
+            return Ok(());
+        };
+        let mut publish = cmd("PUBLISH");
+        publish.arg(self.keys.site("told")).arg(told.message(text));
+        self.run::<()>(&publish).await?;
+        let is_applied = async {
+            while let Some(lapse) = told.next_lapse(self.time()) {
+                tokio::select! {
+                    () = told.complete.notified() => {}
+                    () = sleep(lapse.min(BEAT)) => self.drop_the_gone(&told).await,
+                }
+            }
+        };
+        if timeout(self.patience(), is_applied).await.is_err() {
+            tracing::warn!("another process has not applied a change in time");
+        }
+        Ok(())
+    }
+
+    /// Stops waiting for processes whose subscription has ended: they were killed, or know that their link is cut.
+    async fn drop_the_gone(&self, told: &Told<'_>) {
+        let mut listeners = cmd("PUBSUB");
+        listeners.arg("NUMSUB");
+        for name in told.missing() {
+            listeners.arg(self.keys.site(&format!("answers:{name}")));
+        }
+        match self.run::<Vec<(String, u64)>>(&listeners).await {
+            Ok(listeners) => {
+                for (channel, _) in listeners.iter().filter(|(_, number)| *number == 0) {
+                    let name = channel.rsplit(':').next().unwrap_or_default();
+                    self.peers.forget(name);
+                }
+            }
+            // Who is alive is not known then.
+            Err(Unavailable) => self.up().await,
+        }
+    }
+
+    /// Returns the time until each process has read a change from the change feed, or serves nothing because its links are
+    /// silent.
+    #[must_use]
+    pub fn patience(&self) -> Duration {
+        self.timeout * 2
+    }
+
+    /// Tells the other processes that this one serves nothing any more.
+    pub async fn leave(&self) {
+        if self.session().is_none() {
+            return;
+        }
+        let mut publish = cmd("PUBLISH");
+        publish.arg(self.keys.site("words"));
+        publish.arg(self.peers.farewell());
+        // If it is not told in time, they notice the silence.
+        drop(timeout(BEAT, self.run::<()>(&publish)).await);
+    }
+}
+
 /// What only the driver does.
 impl Link {
+    pub(super) fn peers(&self) -> &Peers {
+        &self.peers
+    }
+
     pub(super) fn timeout(&self) -> Duration {
         self.timeout
     }

@@ -3,6 +3,7 @@
 //! - [`Link`] sends commands and scripts, and hears channels. It proves itself alive four times a second.
 //! - [`Keys`] has the names of all keys and channels.
 //! - Before a connection is used, Redis is asked whether it could write anything to a disk ([`LinkError`]).
+//! - [`Link::tell_peers`] tells the site's other processes something, and waits until each has applied it.
 //! - [`Trips`] has counts of what was sent, for metrics.
 //!
 //! # How to use it
@@ -19,6 +20,7 @@ mod checks;
 mod driver;
 mod keys;
 mod link;
+mod peers;
 mod trips;
 
 pub use checks::Refused;
@@ -28,6 +30,8 @@ pub(super) use link::millis;
 pub use link::{Handler, Link, LinkState, Session, Unavailable};
 pub use trips::Trips;
 
+#[cfg(test)]
+mod peers_tests;
 #[cfg(test)]
 pub(crate) mod test_redis;
 #[cfg(test)]
