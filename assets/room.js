@@ -654,6 +654,11 @@
   forgetDraftsOfOthers();
   const all = messages();
   all.forEach(localise);
+  const lost = document.querySelector("#lost time");
+  if (lost) {
+    lost.textContent = new Date(lost.dateTime).toLocaleString(undefined, { dateStyle: "long", timeStyle: "short" });
+    lost.lang = lang;
+  }
   if (scrollY) inPlace(() => rebuild(all));
   else rebuild(all);
   dropExpired();

@@ -21,7 +21,7 @@ use crate::database::feed::{self, Change, Changes, Origin, TransactionId};
 use crate::database::link::{DatabaseLink, LinkState, no_answer};
 use crate::database::readers::Readers;
 use crate::database::transaction::{self, Decision};
-use crate::domain::{RoomId, SiteTime, UserId};
+use crate::domain::{RoomId, SiteTime, Timestamp, UserId};
 use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::ended_sessions::EndedSessions;
@@ -45,6 +45,8 @@ const MAX_TOLD: usize = 256;
 pub struct Core {
     /// The settings.
     pub config: Config,
+    /// When this process started.
+    pub started_at: Timestamp,
     /// The clock.
     pub clock: Arc<dyn Clock>,
     /// Accounts, rooms, memberships and sessions, to be read. These connections cannot write.
@@ -332,6 +334,18 @@ impl Core {
             | Change::SessionEnded { .. }
             | Change::AccountChanged(_)
             | Change::Unknown => Ok(()),
+        }
+    }
+}
+
+impl Core {
+    /// Returns since when messages are remembered: messages from before are lost, also those whose time was not up. `None`
+    /// if nobody knows.
+    #[must_use]
+    pub fn remembers_since(&self) -> Option<Timestamp> {
+        match &self.redis {
+            Some(redis) => redis.memory_began_at(),
+            None => Some(self.started_at),
         }
     }
 }

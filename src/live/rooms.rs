@@ -6,7 +6,9 @@ use foldhash::HashMap;
 
 use super::cache::Cache;
 use super::messages::Pulse;
-use crate::domain::{Audience, Language, Lifespan, Posting, Role, RoomId, SlowMode, UserId};
+use crate::domain::{
+    Audience, Language, Lifespan, Posting, Role, RoomId, SlowMode, Timestamp, UserId,
+};
 
 /// The rooms in use.
 pub type Rooms = Cache<RoomId, Room>;
@@ -34,6 +36,8 @@ pub struct Room {
     pub language: Option<Language>,
     /// Who may post.
     pub posting: Posting,
+    /// When the room was created.
+    pub created_at: Timestamp,
     /// The owner.
     pub owner: UserId,
     /// The members, the longest-standing first.

@@ -220,6 +220,7 @@ impl Application {
                 hashing: passwords.probe(),
             },
             passwords,
+            started_at: clock.now(),
             clock,
             config,
         });

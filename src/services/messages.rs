@@ -6,7 +6,9 @@ use super::accounts;
 use super::rooms::{self, Access};
 use super::sessions;
 use crate::core::{Core, Fault};
-use crate::domain::{Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, UserId};
+use crate::domain::{
+    Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, Timestamp, UserId,
+};
 use crate::live::messages::{
     Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Subscription, Wish,
 };
@@ -395,6 +397,15 @@ async fn since(
     let now = core.clock.site_time();
     let messages = &core.messages;
     Ok(messages.since(room, cursor, &settings.ignored, now).await?)
+}
+
+/// Returns the time before which messages of `room` were lost before their time was up, because the server has restarted;
+/// `None` if none can have been, or if the time of all of them would be up by now.
+#[must_use]
+pub fn lost_before(core: &Core, room: &Room) -> Option<Timestamp> {
+    let since = core.remembers_since()?;
+    let is_within_lifespan = core.clock.now() < since.plus(room.lifespan.0);
+    (room.created_at < since && is_within_lifespan).then_some(since)
 }
 
 /// Returns what happened in `room` after `cursor`, as soon as something happens.

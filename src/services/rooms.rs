@@ -573,6 +573,7 @@ async fn read(core: &Core, id: RoomId) -> Result<Option<Room>, Fault> {
         name: room.name,
         description: room.description,
         is_private: room.is_private,
+        created_at: room.created_at,
         owner: room.owner_id,
         members,
         entry: ListEntry::default(),

@@ -36,4 +36,10 @@ test('an open page receives messages again after the server was killed and resta
   await expect(messagesOf(bob)).toHaveText([/^ada: After the power cut/]);
   expect(await loadTimeOf(bob)).toBe(load);
   expect(await statusesOf(bob)).toContain('The server has restarted. Earlier messages are gone.');
+
+  // A page that is opened later says so, too, in the reader's time.
+  await bob.reload();
+  const lost = bob.locator('#lost');
+  await expect(lost).toHaveText(/^The server has restarted\. Messages sent before .+ are gone\.$/);
+  await expect(lost).not.toContainText('UTC');
 });

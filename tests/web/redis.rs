@@ -12,6 +12,8 @@ use tempfile::TempDir;
 
 use crate::support::{Browser, TestApp, start_poll};
 
+const MINUTE: Duration = Duration::from_secs(60);
+
 /// A real `redis-server`, which is killed when this value is dropped.
 pub struct Redis {
     port: u16,
@@ -165,6 +167,35 @@ async fn without_redis_nothing_is_sent_or_shown_and_the_text_is_kept() {
     assert_eq!(ada.messages(room).await, [""; 0], "Redis has forgotten");
     ada.send_with(room, "kept", &nonce).await.assert_status(303);
     assert_eq!(ada.messages(room).await, ["kept"]);
+}
+
+#[tokio::test]
+async fn a_room_says_since_when_it_remembers_after_redis_lost_its_memory_and_not_before() {
+    let mut redis = Redis::start();
+    let (app, ada, tea) = scene(&redis, "500ms").await;
+    app.clock.advance(MINUTE);
+    let app = app.restart().await;
+    let page = ada.room(tea).await;
+    assert_eq!(page.texts("#log .text"), ["hello"]);
+    assert!(!page.has("#lost"), "nothing is lost");
+
+    redis.kill();
+    wait_for(&app, |state| state == LinkState::Down).await;
+    app.clock.advance(MINUTE);
+    redis.start_again();
+    wait_for(&app, |state| state != LinkState::Down).await;
+
+    let says =
+        "The server has restarted. Messages sent before 22 November 2026 13:07 UTC are gone.";
+    assert_eq!(ada.room(tea).await.text("#lost"), says);
+    app.clock.advance(MINUTE);
+    let cake = ada.create_public_room("Cake").await;
+    assert!(!ada.room(cake).await.has("#lost"));
+    // The time is kept where the messages are.
+    let app = app.restart().await;
+    assert_eq!(ada.room(tea).await.text("#lost"), says);
+    app.clock.advance(24 * 60 * MINUTE);
+    assert!(!ada.room(tea).await.has("#lost"));
 }
 
 #[tokio::test]

@@ -1,8 +1,12 @@
 //! Restarts.
 
+use std::time::Duration;
+
 use sea_orm::{ConnectionTrait, Statement};
 
 use crate::support::{ROOM_PASSWORD, TestApp};
+
+const MINUTE: Duration = Duration::from_secs(60);
 
 #[actix_web::test]
 async fn accounts_rooms_memberships_and_sessions_survive_a_restart_and_messages_do_not() {
@@ -56,13 +60,75 @@ async fn an_open_page_can_still_receive_and_send_after_a_restart() {
 }
 
 #[actix_web::test]
+async fn after_a_restart_a_room_says_since_when_it_remembers() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let tea = ada.create_public_room("Tea").await;
+    ada.send(tea, "before").await.assert_status(303);
+    assert!(!ada.room(tea).await.has("#lost"));
+    app.clock.advance(MINUTE);
+
+    let app = app.restart().await;
+
+    app.clock.advance(MINUTE);
+    let page = ada.room(tea).await;
+    assert_eq!(
+        page.text("#lost"),
+        "The server has restarted. Messages sent before 22 November 2026 13:06 UTC are gone."
+    );
+    let time = page.attribute("#lost time", "datetime");
+    assert_eq!(time, "2026-11-22T13:06:00.000Z");
+    // Nothing was lost in a room that is younger.
+    let cake = ada.create_public_room("Cake").await;
+    assert!(!ada.room(cake).await.has("#lost"));
+    // What was lost would be gone by now in any case.
+    app.clock.advance(24 * 60 * MINUTE);
+    assert!(!ada.room(tea).await.has("#lost"));
+}
+
+#[actix_web::test]
+async fn where_messages_live_for_an_hour_nothing_is_said_an_hour_after_a_restart() {
+    let app = TestApp::with(&["--message-lifespan=1h"]).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    app.clock.advance(MINUTE);
+
+    let app = app.restart().await;
+
+    app.clock.advance(59 * MINUTE);
+    assert!(ada.room(room).await.has("#lost"));
+    app.clock.advance(MINUTE);
+    assert!(!ada.room(room).await.has("#lost"));
+}
+
+#[actix_web::test]
+async fn only_the_page_with_the_oldest_messages_says_that_earlier_ones_are_gone() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    app.clock.advance(MINUTE);
+    let app = app.restart().await;
+    for number in 0..101 {
+        let sent = ada.send(room, &number.to_string()).await;
+        sent.assert_status(303);
+    }
+
+    let newest = ada.room(room).await;
+
+    assert!(!newest.has("#lost"));
+    let older = newest.attribute("section > .onward a[href*='before=']", "href");
+    assert!(ada.get(older.trim_end_matches("#now")).await.has("#lost"));
+    drop(app);
+}
+
+#[actix_web::test]
 async fn message_ids_are_not_reused_after_a_restart() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     ada.send(room, "before").await;
     let before = ada.room(room).await.attribute("#log li", "id");
-    app.clock.advance(std::time::Duration::from_millis(1));
+    app.clock.advance(Duration::from_millis(1));
 
     let app = app.restart().await;
 

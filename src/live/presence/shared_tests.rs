@@ -67,6 +67,7 @@ fn room(id: RoomId, members: &[UserId]) -> Arc<Room> {
         slow_mode: SlowMode::OFF,
         language: None,
         posting: Posting::Everyone,
+        created_at: Timestamp(0),
         owner: ADA,
         members: Vec::new(),
         roles: members

@@ -21,7 +21,7 @@ use super::link::{BEAT, Link, Open, Session, is_cut, millis};
 use super::peers::GREETING;
 use crate::clock::{Clock, SiteClock};
 use crate::config::{Persistence, RedisConfig, RedisUrl};
-use crate::domain::SiteTime;
+use crate::domain::{SiteTime, Timestamp};
 
 /// The time between two looks at whether the link is down.
 const WATCH: Duration = Duration::from_millis(50);
@@ -33,13 +33,18 @@ const GREETING_TIME: Duration = Duration::from_secs(1);
 /// How many channels are subscribed to in one command.
 const CHANNELS_AT_ONCE: usize = 500;
 
-/// Raises the site's time, publishes a word, and returns the site's time, which never goes back. Says to the other processes
-/// that this one is alive, if its name is passed.
+/// Raises the site's time, publishes a word, and returns the site's time, which never goes back, and when the memory of the
+/// site began: now, if there is none. Says to the other processes that this one is alive, if its name is passed.
 ///
 /// A full Redis refuses no write after one that takes something out, and what has expired could not be freed without the
 /// link.
 const BEAT_SCRIPT: &str = "
-local mark = tonumber(redis.call('GET', KEYS[1]) or '0')
+local mark = redis.call('GET', KEYS[1])
+if not mark and redis.call('EXISTS', KEYS[2]) == 0 then
+  redis.call('UNLINK', KEYS[2])
+  redis.call('SET', KEYS[2], ARGV[6])
+end
+mark = tonumber(mark or '0')
 local own = tonumber(ARGV[1])
 if own > mark then
   redis.call('UNLINK', KEYS[1])
@@ -50,7 +55,7 @@ redis.call('PUBLISH', ARGV[2], ARGV[3])
 if ARGV[5] ~= '' then
   redis.call('PUBLISH', ARGV[4], ARGV[5])
 end
-return mark
+return {mark, redis.call('GET', KEYS[2])}
 ";
 
 /// The reason why a link was not made, as a sentence for the operator.
@@ -121,7 +126,10 @@ struct Word {
     sent_at: u64,
 }
 
-type Beat = Pin<Box<dyn Future<Output = RedisResult<i64>> + Send>>;
+/// The site's time, and when its memory began.
+type BeatAnswer = (i64, Option<i64>);
+
+type Beat = Pin<Box<dyn Future<Output = RedisResult<BeatAnswer>> + Send>>;
 
 impl Link {
     /// Connects to Redis, asks whether it is safe, and takes over the site's time. `site` is the site's key.
@@ -270,7 +278,7 @@ impl Driver {
             self.clock.site_time()
         };
         let (word, beat) = self.speak(own_time, true, commands.clone());
-        let mark = SiteTime(beat.await?);
+        let mark = self.note_memory(beat.await?);
         if follows && mark != SiteTime(0) {
             self.clock.set(mark);
         } else {
@@ -371,6 +379,12 @@ impl Driver {
         });
     }
 
+    /// Notes when Redis's memory began, and returns the site's time.
+    fn note_memory(&self, (mark, began_at): BeatAnswer) -> SiteTime {
+        self.link.set_memory_began_at(began_at.map(Timestamp));
+        SiteTime(mark)
+    }
+
     /// Publishes a word, and raises the site's time to `own_time`. The beat returns the site's time. `says_alive`: also says
     /// to the other processes that this one is alive.
     fn speak(
@@ -386,7 +400,11 @@ impl Driver {
             sent_at: self.link.time(),
         };
         let script = self.beat.clone();
-        let time = self.link.keys().site("time");
+        let (time, began) = (
+            self.link.keys().site("time"),
+            self.link.keys().site("began"),
+        );
+        let now = self.clock.now();
         let (channel, text) = (self.channels.words.clone(), word.text.clone());
         let everyone = self.channels.everyone.clone();
         let name = if says_alive {
@@ -396,8 +414,9 @@ impl Driver {
         };
         let beat = Box::pin(async move {
             let mut beat = script.key(time);
+            beat.key(began);
             beat.arg(own_time.0).arg(channel).arg(text);
-            beat.arg(everyone).arg(name);
+            beat.arg(everyone).arg(name).arg(now.0);
             beat.invoke_async(&mut commands).await
         });
         (word, beat)
@@ -454,7 +473,7 @@ impl Driver {
                 answer = answer_of(&mut beat) => {
                     beat = None;
                     match answer {
-                        Ok(mark) => self.clock.raise(SiteTime(mark)),
+                        Ok(answer) => self.clock.raise(self.note_memory(answer)),
                         Err(error) if is_cut(&error) => return "a word was not sent",
                         Err(error) => tracing::error!(%error, "Redis refused a word"),
                     }
@@ -485,7 +504,7 @@ impl Driver {
 }
 
 /// Waits for the answer to a beat, if there is one.
-async fn answer_of(beat: &mut Option<Beat>) -> RedisResult<i64> {
+async fn answer_of(beat: &mut Option<Beat>) -> RedisResult<BeatAnswer> {
     match beat {
         Some(beat) => beat.await,
         None => std::future::pending().await,

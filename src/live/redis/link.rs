@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use super::keys::Keys;
 use super::peers::{Peers, Told};
 use super::trips::Trips;
 use crate::clock::Stopwatch;
+use crate::domain::Timestamp;
 
 /// The time between two words that nobody waits for.
 pub(super) const BEAT: Duration = Duration::from_millis(250);
@@ -56,6 +57,8 @@ pub struct Link {
     number: AtomicU64,
     /// The life of the open session, or of the last one.
     life: AtomicU64,
+    /// When Redis's memory of this site began, by the wall clock; 0 if nobody knows.
+    began_at: AtomicI64,
     /// By the stopwatch, in milliseconds: what was published before this time was heard.
     fresh_at: AtomicU64,
     channels: Mutex<HashMap<String, Handler>>,
@@ -96,6 +99,7 @@ impl Link {
             open: RwLock::new(None),
             number: AtomicU64::new(0),
             life: AtomicU64::new(0),
+            began_at: AtomicI64::new(0),
             fresh_at: AtomicU64::new(0),
             channels: Mutex::new(HashMap::new()),
             words: Words {
@@ -122,6 +126,14 @@ impl Link {
         let number = self.number.load(Ordering::Acquire);
         let life = self.life.load(Ordering::Acquire);
         (number != 0 && self.age() < self.timeout).then_some(Session { number, life })
+    }
+
+    /// Returns when Redis's memory of this site began, by the wall clock: when the site first used this Redis, or was the
+    /// first to come back after Redis had lost its memory. `None` if nobody knows.
+    #[must_use]
+    pub fn memory_began_at(&self) -> Option<Timestamp> {
+        let began_at = self.began_at.load(Ordering::Acquire);
+        (began_at != 0).then_some(Timestamp(began_at))
     }
 
     /// Waits for a session, at most until the link has been silent for its timeout.
@@ -417,6 +429,12 @@ impl Link {
         self.hear_everything_until(time);
         self.number.store(session.number, Ordering::Release);
         self.state.send_replace(LinkState::Up(session));
+    }
+
+    /// Notes when Redis's memory of this site began.
+    pub(super) fn set_memory_began_at(&self, began_at: Option<Timestamp>) {
+        let began_at = began_at.map_or(0, |began_at| began_at.0);
+        self.began_at.store(began_at, Ordering::Release);
     }
 
     /// Notes that what was published before `time` was heard.

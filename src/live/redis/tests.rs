@@ -328,3 +328,32 @@ async fn nobody_hears_all_from_a_redis_that_is_silent() {
     wait_for(&link, |state| state != LinkState::Down).await;
     link.hear_all().await.unwrap();
 }
+
+#[tokio::test]
+async fn the_memory_of_a_site_begins_when_redis_has_none_of_it() {
+    let mut redis = TestRedis::start();
+    let clock = Arc::new(FixedClock::at(START));
+    let port = redis.port();
+    let begin = async || {
+        let linked = link_to(port, QUICK, site_clock(&clock)).await;
+        let (link, driver) = linked.unwrap();
+        tokio::spawn(driver.run());
+        link
+    };
+    let one = begin().await;
+    assert_eq!(one.memory_began_at(), Some(START));
+    clock.advance(DAY);
+    let other = begin().await;
+    assert_eq!(other.memory_began_at(), Some(START));
+
+    redis.kill();
+    wait_for(&one, |state| state == LinkState::Down).await;
+    clock.advance(DAY);
+    redis.start_again();
+    wait_for(&one, |state| state != LinkState::Down).await;
+    wait_for(&other, |state| state != LinkState::Down).await;
+
+    for link in [one, other] {
+        assert_eq!(link.memory_began_at(), Some(START.plus(2 * DAY)));
+    }
+}

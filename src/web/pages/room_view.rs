@@ -6,7 +6,9 @@ use std::sync::Arc;
 use askama::Template;
 use foldhash::HashSet;
 
-use crate::domain::{Audience, InviteLifetime, InviteUses, MessageId, Role, SiteTime, UserId};
+use crate::domain::{
+    Audience, InviteLifetime, InviteUses, MessageId, Role, SiteTime, Timestamp, UserId,
+};
 use crate::live::messages::Message;
 use crate::live::rooms::{Member, Room};
 use crate::services::accounts;
@@ -39,6 +41,8 @@ pub struct RoomPage<'a> {
     groups: Vec<MessageGroup>,
     /// The message that the link to older messages starts before.
     older: Option<MessageId>,
+    /// The time before which messages were lost too early, if the page begins there.
+    lost_before: Option<Timestamp>,
     /// Whether the page shows older messages instead of the newest.
     is_old: bool,
     latest: Option<MessageId>,
@@ -200,6 +204,7 @@ impl<'a> RoomPage<'a> {
             reader: user.user_id,
             session: user.digest.to_hex(),
             older: first.map(|message| message.id).filter(|_| page.has_older),
+            lost_before: messages::lost_before(&state.core, room).filter(|_| !page.has_older),
             is_old: before.is_some(),
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
