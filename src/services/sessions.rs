@@ -174,8 +174,12 @@ async fn evict_oldest(
     delete(transaction, &rows).await
 }
 
-/// Returns when a session was last used. Memory can be ahead of the database.
+/// Returns when a session was last used. Memory can be ahead of the database, but is not looked at where several processes
+/// serve the site: each has its own, and the answer would depend on which is asked.
 fn last_seen(core: &Core, digest: Option<TokenDigest>, row: &session::Model) -> Timestamp {
+    if core.redis.is_some() {
+        return row.last_seen;
+    }
     let live = digest.and_then(|digest| core.sessions.peek(digest));
     live.map_or(row.last_seen, |live| live.last_seen())
 }
@@ -244,21 +248,25 @@ pub struct OwnSession {
     pub last_seen: Timestamp,
 }
 
-/// Returns the sessions of `user` that have not expired, newest first.
+/// Returns the sessions of the person of `current` that have not expired, newest first.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn list(core: &Core, user: UserId) -> Result<Vec<OwnSession>, Fault> {
+pub async fn list(core: &Core, current: &LiveSession) -> Result<Vec<OwnSession>, Fault> {
     let now = core.clock.now();
     let rows = session::Entity::find()
-        .filter(session::Column::UserId.eq(user))
+        .filter(session::Column::UserId.eq(current.user_id))
         .order_by_desc(session::Column::CreatedAt)
         .order_by_asc(session::Column::KeyDigest)
         .all(&core.database)
         .await?;
     let listed = |row: session::Model| {
         let digest = TokenDigest::from_hex(&row.key_digest)?;
-        let last_seen = last_seen(core, Some(digest), &row);
+        let last_seen = if digest == current.digest {
+            current.last_seen()
+        } else {
+            last_seen(core, Some(digest), &row)
+        };
         let session = OwnSession {
             digest,
             browser: Browser::from_user_agent(&row.user_agent),

@@ -168,6 +168,23 @@ async fn a_session_ends_at_the_other_server_at_once() {
 }
 
 #[actix_web::test]
+async fn both_servers_say_alike_when_a_session_was_last_used() {
+    let site = Site::spawn().await;
+    let ada = site.one.sign_up("ada").await;
+    let phone = site.one.sign_in("ada", PASSWORD).await;
+    let there = site.at_other(&ada);
+    for asked in [&ada, &there] {
+        site.one.clock.advance(Duration::from_secs(600));
+        at(&asked.address, &phone).get("/rooms").await;
+
+        let sessions = ada.get("/account/sessions").await.texts(".sessions p");
+
+        let other = there.get("/account/sessions").await;
+        assert_eq!(other.texts(".sessions p"), sessions);
+    }
+}
+
+#[actix_web::test]
 async fn a_persons_settings_are_those_of_the_other_server_at_once() {
     let site = Site::spawn().await;
     let (ada, bob) = (site.one.sign_up("ada").await, site.one.sign_up("bob").await);

@@ -45,7 +45,7 @@ pub async fn show(
     user: CurrentUser,
     query: Query<SessionsQuery>,
 ) -> PageResult {
-    let sessions = sessions::list(&state.core, user.user_id).await?;
+    let sessions = sessions::list(&state.core, &user).await?;
     html(&SessionsPage {
         layout: Layout::new(&state, Some(&user), NavPage::Other),
         sessions: listed(sessions, user.digest),
