@@ -7,6 +7,7 @@ use bytestring::ByteString;
 use foldhash::fast::FixedState;
 
 use super::event::NewMessage;
+use super::namesakes;
 use crate::domain::{MessageId, MessageText, NonceId, RoomId, SiteTime, Timestamp, UserId};
 
 /// Renders a message whose [`Message::rendered`] is still empty.
@@ -119,7 +120,7 @@ impl Message {
     }
 
     /// Returns the bytes that the message takes in memory: itself, its texts, its place in the ring, its
-    /// nonce, what counts the answers that share its HTML, and the allocator's overhead for all of them.
+    /// nonce, its namesakes, what counts the answers that share its HTML, and the allocator's overhead for all of them.
     #[must_use]
     pub fn bytes(&self) -> usize {
         const ALLOCATION: usize = 2 * size_of::<usize>();
@@ -129,6 +130,7 @@ impl Message {
             + 2 * size_of::<usize>()
             + size_of::<Arc<Message>>()
             + NONCE
+            + namesakes::BYTES
             + 2 * SHARED
             + 6 * ALLOCATION;
         OVERHEAD

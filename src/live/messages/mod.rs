@@ -20,6 +20,7 @@ mod ignored;
 mod log;
 mod memory;
 mod message;
+mod namesakes;
 mod nonces;
 mod pulse;
 mod redis_log;

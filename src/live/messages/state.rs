@@ -7,6 +7,7 @@ use super::cursor::Cursor;
 use super::event::{Event, NewMessage, Replayed};
 use super::ignored::Ignored;
 use super::message::{Message, Renderer, lead_of};
+use super::namesakes::Namesakes;
 use super::nonces::{UsedNonce, UsedNonces};
 use super::tally::Tally;
 use crate::domain::{Lifespan, MessageId, NonceId, RoomId, SiteTime, UserId};
@@ -79,6 +80,8 @@ pub(super) struct RoomState {
     /// The messages, oldest first. Their deadlines need not be in this order: a message may have been
     /// sent with the longer lifespan while the room's lifespan was being shortened.
     ring: VecDeque<Arc<Message>>,
+    /// Counts the messages in the ring.
+    namesakes: Namesakes,
     /// In the order of their events.
     tombstones: VecDeque<Tombstone>,
     nonces: UsedNonces,
@@ -110,6 +113,7 @@ impl RoomState {
             life,
             max_messages,
             ring: VecDeque::new(),
+            namesakes: Namesakes::default(),
             tombstones: VecDeque::new(),
             nonces: UsedNonces::new(max_messages.saturating_mul(REMEMBERED)),
             latest_event: first_event,
@@ -163,7 +167,13 @@ impl RoomState {
         if husks.is_empty() {
             return;
         }
-        self.ring.retain(|message| !husks.contains(&message.id));
+        self.ring.retain(|message| {
+            let is_husk = husks.contains(&message.id);
+            if is_husk {
+                self.namesakes.remove(message.lead);
+            }
+            !is_husk
+        });
         self.bytes = self.ring.iter().map(|message| message.bytes()).sum();
         self.find_first_deadline();
     }
@@ -177,6 +187,7 @@ impl RoomState {
             let is_live = message.is_live(now);
             if !is_live {
                 self.bytes -= message.bytes();
+                self.namesakes.remove(message.lead);
                 self.tally.expired.add(message);
             }
             is_live
@@ -185,6 +196,7 @@ impl RoomState {
         self.nonces.free_expired(now);
         if self.ring.is_empty() {
             self.ring.shrink_to_fit();
+            self.namesakes.shrink();
             self.tombstones.shrink_to_fit();
         }
         self.find_first_deadline();
@@ -342,7 +354,8 @@ impl RoomState {
     }
 
     fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, lead: u64, render: &Renderer) {
-        let namesake = self.namesake(new, lead);
+        let minute = new.sent_at.minute_number();
+        let namesake = self.namesakes.add(lead, minute);
         let mut message = Message::new(self.room, id, at, new, namesake, render);
         message.lead = lead;
         self.nonces
@@ -351,22 +364,6 @@ impl RoomState {
         self.first_deadline = self.first_deadline.min(message.deadline);
         self.tally.added.add(&message);
         self.ring.push_back(Arc::new(message));
-    }
-
-    /// Returns the [`Message::namesake`] of a message that is about to be added, which no live message with
-    /// the same author, first words and minute has. All messages in the ring are live while an event is applied.
-    fn namesake(&self, new: &NewMessage, lead: u64) -> u32 {
-        let is_same = |message: &&Arc<Message>| message.lead == lead;
-        let mut has_namesakes = false;
-        let mut highest = 0;
-        for message in self.ring.iter().filter(is_same) {
-            has_namesakes = true;
-            if message.sent_at.minute_number() == new.sent_at.minute_number() {
-                // Alone with its words, it was not numbered, and counts as the first of its minute.
-                highest = highest.max(message.namesake.max(1));
-            }
-        }
-        if has_namesakes { highest + 1 } else { 0 }
     }
 
     fn remove(&mut self, message: MessageId) {
@@ -411,6 +408,7 @@ impl RoomState {
                 let message = message.with_deadline(deadline, render);
                 self.ring.push_back(Arc::new(message));
             } else {
+                self.namesakes.remove(message.lead);
                 self.tally.expired.add(&message);
             }
         }
@@ -425,6 +423,7 @@ impl RoomState {
     /// Remembers that `message`, which is out of the ring, went with the latest event.
     fn add_tombstone(&mut self, message: &Message) {
         self.bytes -= message.bytes();
+        self.namesakes.remove(message.lead);
         self.tombstones.push_back(Tombstone {
             event: self.latest_event,
             message: message.id,
