@@ -434,8 +434,7 @@ impl Core {
     /// Drops the held lists of rooms that contain `room`, whose name may have changed. A change of somebody's
     /// membership drops only their own list ([`Change::AccountChanged`]), so that the others need not read theirs again.
     fn forget_own_rooms_with(&self, room: RoomId) {
-        self.own_rooms
-            .forget_where(|own| own.iter().any(|label| label.id == room));
+        self.own_rooms.forget_where(|own| own.find(room).is_some());
     }
 }
 

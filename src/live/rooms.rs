@@ -96,7 +96,40 @@ impl Room {
 }
 
 /// The rooms of the people who are using the site.
-pub type OwnRooms = Cache<UserId, Vec<RoomLabel>>;
+pub type OwnRooms = Cache<UserId, RoomLabels>;
+
+/// A person's rooms.
+#[derive(Debug, Default)]
+pub struct RoomLabels {
+    by_name: Vec<RoomLabel>,
+    /// The positions in `by_name`, in the order of the rooms' ids.
+    by_id: Vec<usize>,
+}
+
+impl RoomLabels {
+    /// Makes the list of these rooms, which are sorted by name.
+    #[must_use]
+    pub fn new(by_name: Vec<RoomLabel>) -> Self {
+        let mut by_id: Vec<usize> = (0..by_name.len()).collect();
+        by_id.sort_unstable_by_key(|position| by_name.get(*position).map(|label| label.id));
+        Self { by_name, by_id }
+    }
+
+    /// Returns the rooms, sorted by name.
+    #[must_use]
+    pub fn by_name(&self) -> &[RoomLabel] {
+        &self.by_name
+    }
+
+    /// Returns a room of the list. Takes as long as it takes to halve the list until one room is left.
+    #[must_use]
+    pub fn find(&self, room: RoomId) -> Option<&RoomLabel> {
+        let label = |position: &usize| self.by_name.get(*position);
+        let id = |position: &usize| label(position).map(|label| label.id);
+        let found = self.by_id.binary_search_by_key(&Some(room), id).ok()?;
+        label(self.by_id.get(found)?)
+    }
+}
 
 /// A room in a person's list.
 #[derive(Debug, Clone)]

@@ -21,7 +21,7 @@ use crate::domain::{
     SiteTime, SlowMode, UserId,
 };
 use crate::live::done_forms::{Made, Turn};
-use crate::live::rooms::{ListEntry, Member, PublicName, PublicNames, Room, RoomLabel};
+use crate::live::rooms::{ListEntry, Member, PublicName, PublicNames, Room, RoomLabel, RoomLabels};
 
 /// The number of rooms on one page of the list of public rooms.
 const LIST_PAGE: usize = 50;
@@ -396,8 +396,8 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside
     let now = core.clock.site_time();
     core.read_marks.load(user, now).await?;
     let seen = core.read_marks.all_of(user);
-    let mut counted = Vec::with_capacity(own.len());
-    for room in own.iter() {
+    let mut counted = Vec::with_capacity(own.by_name().len());
+    for room in own.by_name() {
         let new = if room.id == current {
             0
         } else {
@@ -442,6 +442,10 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside
 /// How many rooms one answer tells of: proxies refuse answers with long headers.
 const TOLD_AT_ONCE: usize = 100;
 
+/// The most rooms of a person whose pulses are looked at one by one. Who is in more is told of the site's latest changes
+/// that are in their rooms.
+const LOOKED_AT: usize = 32;
+
 /// A change becomes visible a moment after its time. Rooms that changed within this many milliseconds before the last
 /// answer are told again, which does no harm.
 const TOLD_AGAIN: i64 = 1_000;
@@ -462,11 +466,10 @@ pub(super) async fn changed_elsewhere(
     let since = SiteTime(since.map_or(i64::MIN, |since| since.0.saturating_sub(TOLD_AGAIN)));
     core.read_marks.load(user, now).await?;
     let read = core.read_marks.moved_since(user, since);
-    let has_changed = |room: &&RoomLabel| {
-        room.id != current && (room.pulse.has_changed(since, now) || read.contains(&room.id))
-    };
-    let mut changed = own.iter().filter(has_changed).take(TOLD_AT_ONCE).peekable();
-    if changed.peek().is_none() {
+    let mut changed = changed(core, &own, read, since, now);
+    changed.retain(|room| room.id != current);
+    changed.truncate(TOLD_AT_ONCE);
+    if changed.is_empty() {
         return Ok(Vec::new());
     }
     let settings = accounts::settings(core, user).await?;
@@ -481,15 +484,37 @@ pub(super) async fn changed_elsewhere(
     Ok(counts)
 }
 
+/// Returns the rooms of `own` whose messages may have changed between `since` and `now`, and those in `read`.
+fn changed<'a>(
+    core: &Core,
+    own: &'a RoomLabels,
+    read: Vec<RoomId>,
+    since: SiteTime,
+    now: SiteTime,
+) -> Vec<&'a RoomLabel> {
+    let rooms = own.by_name();
+    if rooms.len() > LOOKED_AT
+        && let Some(mut changed) = core.messages.changed(since, now, rooms.len())
+    {
+        changed.extend(read);
+        changed.sort_unstable();
+        changed.dedup();
+        return changed.iter().filter_map(|room| own.find(*room)).collect();
+    }
+    let has_changed =
+        |room: &&RoomLabel| room.pulse.has_changed(since, now) || read.contains(&room.id);
+    rooms.iter().filter(has_changed).collect()
+}
+
 /// Returns the rooms of `user`, sorted by name. Costs no query while the list is held.
-async fn own_rooms(core: &Core, user: UserId) -> Result<Arc<Vec<RoomLabel>>, Fault> {
+async fn own_rooms(core: &Core, user: UserId) -> Result<Arc<RoomLabels>, Fault> {
     let held = core.own_rooms.get(user, async || {
         Ok::<_, Fault>(Some(read_own(core, user).await?))
     });
     Ok(held.await?.unwrap_or_default())
 }
 
-async fn read_own(core: &Core, user: UserId) -> Result<Vec<RoomLabel>, Fault> {
+async fn read_own(core: &Core, user: UserId) -> Result<RoomLabels, Fault> {
     let rows: Vec<(RoomId, String)> = room::Entity::find()
         .select_only()
         .column(room::Column::Id)
@@ -506,7 +531,7 @@ async fn read_own(core: &Core, user: UserId) -> Result<Vec<RoomLabel>, Fault> {
         id,
         name,
     };
-    Ok(rows.into_iter().map(label).collect())
+    Ok(RoomLabels::new(rows.into_iter().map(label).collect()))
 }
 
 /// Returns whether `user` is a member of any room.

@@ -46,6 +46,25 @@ impl Scene {
         }
     }
 
+    /// Makes bob a member of 120 more rooms, and then of another one.
+    async fn bring_into_very_many_rooms(&self) {
+        let bob = self.app.user_id("bob").await;
+        let rooms = "INSERT INTO rooms (name, folded_name, folded_skeleton, typed_skeleton, is_private, owner_id, \
+                     description, slow_mode, language, posting, version, created_at) \
+                     WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 120) \
+                     SELECT 'Room ' || n, 'room ' || n, 'r' || n, 'r' || n, FALSE, owner_id, \
+                     '', 0, '', posting, 0, created_at FROM numbers, (SELECT * FROM rooms WHERE name = 'Tea') tea";
+        self.app.execute(rooms).await;
+        let members = format!(
+            "INSERT INTO room_members (room_id, user_id, joined_at, role) \
+             SELECT id, {bob}, 0, 'member' FROM rooms WHERE name LIKE 'Room %'"
+        );
+        self.app.execute(&members).await;
+        // Joining a room drops the list that is held.
+        let last = self.ada.create_public_room("Last").await;
+        self.bob.join(last).await;
+    }
+
     /// Polls Tea for bob from the cursor of the answer before, and returns what the answer tells about other rooms.
     async fn told(&mut self) -> String {
         let poll = self.poll("").await;
@@ -201,21 +220,7 @@ async fn a_poll_that_may_not_wait_and_one_of_a_hidden_tab_tell_of_other_rooms_to
 #[actix_web::test]
 async fn an_answer_tells_of_a_hundred_rooms_at_most() {
     let mut scene = Scene::spawn().await;
-    let bob = scene.app.user_id("bob").await;
-    let rooms = "INSERT INTO rooms (name, folded_name, folded_skeleton, typed_skeleton, is_private, owner_id, \
-                 description, slow_mode, language, posting, version, created_at) \
-                 WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < 120) \
-                 SELECT 'Room ' || n, 'room ' || n, 'r' || n, 'r' || n, FALSE, owner_id, \
-                 '', 0, '', posting, 0, created_at FROM numbers, (SELECT * FROM rooms WHERE name = 'Tea') tea";
-    scene.app.execute(rooms).await;
-    let members = format!(
-        "INSERT INTO room_members (room_id, user_id, joined_at, role) \
-         SELECT id, {bob}, 0, 'member' FROM rooms WHERE name LIKE 'Room %'"
-    );
-    scene.app.execute(&members).await;
-    // Joining a room drops the list that is held.
-    let last = scene.ada.create_public_room("Last").await;
-    scene.bob.join(last).await;
+    scene.bring_into_very_many_rooms().await;
 
     let told = scene.told().await;
 
@@ -243,4 +248,29 @@ async fn a_member_who_leaves_or_is_removed_costs_the_others_no_query() {
 
         assert_eq!(scene.app.db_statements(), before, "removed: {is_removed}");
     }
+}
+
+#[actix_web::test]
+async fn somebody_in_very_many_rooms_is_told_of_those_that_changed() {
+    let mut scene = Scene::spawn().await;
+    scene.bring_into_very_many_rooms().await;
+    // What changed up to a second before an answer is told again.
+    scene.told().await;
+    scene.told().await;
+    assert_eq!(scene.told().await, "");
+
+    scene.ada.send(scene.cake, "one").await;
+    scene.ada.send(scene.tea, "one").await;
+    let other = scene.ada.create_public_room("Other").await;
+    scene.ada.send(other, "hello").await;
+    assert_eq!(scene.told().await, format!("{}=1", scene.cake));
+    assert_eq!(scene.told().await, "", "it has been told");
+
+    scene.bob.room(scene.cake).await;
+    assert_eq!(scene.told().await, format!("{}=0", scene.cake));
+    scene.ada.send(scene.pie, "one").await;
+    assert_eq!(scene.told().await, format!("{}=1", scene.pie));
+    scene.app.clock.advance(LIFESPAN);
+    let expired = format!("{}=0, {}=0", scene.cake, scene.pie);
+    assert_eq!(scene.told().await, expired);
 }

@@ -86,6 +86,17 @@ impl Messages {
         }
     }
 
+    /// Returns the rooms with a pulse for which [`Pulse::has_changed`] is true, some of them more than once, or `None` if
+    /// that is not known or if there are more than `most`. Takes as long as there are such rooms, however many others
+    /// there are.
+    #[must_use]
+    pub fn changed(&self, since: SiteTime, now: SiteTime, most: usize) -> Option<Vec<RoomId>> {
+        match &self.log {
+            Log::Memory(log) => log.changed(since, now, most),
+            Log::Redis(log) => log.changed(since, now, most),
+        }
+    }
+
     /// Returns how many messages this process has added and removed so far, by the reason.
     #[must_use]
     pub fn tally(&self) -> Tally {

@@ -168,6 +168,16 @@ impl MemoryLog {
         pulse
     }
 
+    /// Returns what [`Pulses::changed`] returns.
+    pub(super) fn changed(
+        &self,
+        since: SiteTime,
+        now: SiteTime,
+        most: usize,
+    ) -> Option<Vec<RoomId>> {
+        lock(&self.pulses).changed(since, now, most)
+    }
+
     /// Subscribes to a room's events.
     pub(super) fn subscribe(&self, room: RoomId) -> Subscription {
         loop {

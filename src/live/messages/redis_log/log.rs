@@ -279,6 +279,15 @@ impl RedisLog {
         pulse
     }
 
+    pub(in crate::live::messages) fn changed(
+        &self,
+        since: SiteTime,
+        now: SiteTime,
+        most: usize,
+    ) -> Option<Vec<RoomId>> {
+        lock(&self.pulses).changed(since, now, most)
+    }
+
     /// Returns the rooms with a live message.
     pub(in crate::live::messages) async fn activity(
         &self,
