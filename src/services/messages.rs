@@ -9,9 +9,7 @@ use crate::core::{Core, Fault};
 use crate::domain::{
     Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, Timestamp, UserId,
 };
-use crate::live::messages::{
-    Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Subscription, Wish,
-};
+use crate::live::messages::{Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Wish};
 use crate::live::outbox::Ticket;
 use crate::live::rate_limits::MessageCount;
 use crate::live::redis::Unavailable;
@@ -425,7 +423,6 @@ pub async fn poll(
 ) -> Result<Polled, Fault> {
     let wait_is_over = tokio::time::sleep(core.config.poll_wait);
     tokio::pin!(wait_is_over);
-    let mut subscription: Option<Subscription> = None;
     let mut permit = None;
     let mut told = Ticket::NONE;
     let told_at = cursor.map(Cursor::made_at);
@@ -439,6 +436,15 @@ pub async fn poll(
         // Whoever does not wait is told all.
         core.messages.catch_up(room).await?;
     }
+    let mut subscription = match wait_mode {
+        WaitMode::Never => None,
+        WaitMode::Wait => {
+            // Read before the wait, so that a message that reaches all who wait at once reads nothing.
+            rooms::hold_own(core, reader.user_id).await?;
+            // Before the messages are read, so that no event between the two is missed.
+            Some(core.messages.subscribe(room).await?)
+        }
+    };
     loop {
         core.check_link()?;
         // Without news of other processes, nobody waits, and no session is taken for granted.
@@ -490,7 +496,6 @@ pub async fn poll(
         }
         cursor = Some(since.cursor());
         let Some(subscribed) = &mut subscription else {
-            // Check again before waiting, because something may have happened before the subscription.
             subscription = Some(core.messages.subscribe(room).await?);
             continue;
         };

@@ -506,6 +506,14 @@ fn changed<'a>(
     rooms.iter().filter(has_changed).collect()
 }
 
+/// Makes sure that the list of the rooms of `user` is held.
+///
+/// # Errors
+/// When the database fails.
+pub(super) async fn hold_own(core: &Core, user: UserId) -> Result<(), Fault> {
+    own_rooms(core, user).await.map(drop)
+}
+
 /// Returns the rooms of `user`, sorted by name. Costs no query while the list is held.
 async fn own_rooms(core: &Core, user: UserId) -> Result<Arc<RoomLabels>, Fault> {
     let held = core.own_rooms.get(user, async || {

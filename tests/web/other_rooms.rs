@@ -274,3 +274,20 @@ async fn somebody_in_very_many_rooms_is_told_of_those_that_changed() {
     let expired = format!("{}=0, {}=0", scene.cake, scene.pie);
     assert_eq!(scene.told().await, expired);
 }
+
+#[actix_web::test]
+async fn the_answer_to_a_poll_that_waited_costs_no_query() {
+    let scene = Scene::spawn().await;
+    let carol = scene.app.sign_up("carol").await;
+    carol.join(scene.tea).await;
+    scene.ada.send(scene.tea, "first").await;
+    let cursor = scene.bob.cursor(scene.tea).await;
+    // Nobody has asked for carol's list of rooms before.
+    let waiting = start_poll_from(&scene.app, &carol, scene.tea, &cursor).await;
+    let before = scene.app.db_statements();
+
+    scene.ada.send(scene.tea, "second").await;
+
+    assert_eq!(waiting.answer().await.added, ["second"]);
+    assert_eq!(scene.app.db_statements(), before);
+}
