@@ -10,6 +10,7 @@
 //! the first connection until all clients wait. In Mirage it includes the cached sessions.
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
@@ -18,6 +19,7 @@ use crate::Plan;
 use crate::bare::{self, Constant};
 use crate::crowd::{Crowd, Wait};
 use crate::http::{Answer, Connection, Purpose, Request};
+use crate::instructions::{Counted, profiles};
 use crate::people::{Dataset, Person, text};
 use crate::server::{Environment, Server};
 use crate::table::{ms, percentile, print};
@@ -118,6 +120,17 @@ impl Side {
         cursors
     }
 
+    /// Says how late the first messages and the later ones were: the first ones find caches empty.
+    fn report(&self, name: &str) {
+        let (first, later) = self.spans.split_at(self.spans.len() / MESSAGES);
+        let p99 = |spans: &[Duration]| ms(percentile(spans, 0.99));
+        eprintln!(
+            "  {name}: p99 {} at first, {} later",
+            p99(first),
+            p99(later)
+        );
+    }
+
     fn row(&self) -> [String; 4] {
         [
             ms(percentile(&self.spans, 0.5)),
@@ -139,7 +152,6 @@ pub async fn run(plan: &Plan) {
             rooms
         };
         rows.push(deliver(plan, clients, rooms).await);
-        eprintln!("{clients} clients in {rooms} rooms");
     }
     print(
         &[
@@ -163,60 +175,144 @@ pub async fn run(plan: &Plan) {
     );
 }
 
-async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
-    let folder = plan.folder.join(format!("{clients}-{rooms}"));
-    let dataset = Dataset::new(&folder.join("mirage")).await;
-    let people = dataset.add_people(1, clients).await;
-    let groups: Vec<(i64, &[Person])> = (1..).zip(people.chunks(clients / rooms)).collect();
-    for (room, members) in &groups {
-        dataset.add_rooms(*room, 1, members).await;
-    }
-    dataset.close().await;
+/// Two servers whose clients have not come yet.
+struct Prepared {
+    dataset: Dataset,
+    groups: Vec<(i64, Vec<Person>)>,
+    mirage: Server,
+    bare: Server,
+    waits: Vec<Wait>,
+}
 
-    let server = Server::mirage(dataset.folder(), &[], Environment::Plain).await;
-    let running = Stopwatch::start();
-    let mut to = Connection::open(&server.address)
-        .await
-        .expect("a connection");
-    let mut waits = Vec::new();
-    let mut news = None;
-    for (room, members) in &groups {
-        let path = format!("/rooms/{room}/poll");
-        let before = poll(&mut to, &path, "", &members[0]).await;
-        dataset
-            .send_messages(&mut to, *room, &members[..1], 1)
-            .await;
-        // The response with a message, for the bare server.
-        let answer = poll(&mut to, &path, cursor(&before), &members[0]).await;
-        let cursor = cursor(&answer).to_owned();
-        news = Some(answer);
-        waits.extend(members.iter().map(|person| Wait {
-            room: *room,
-            path: path.clone(),
-            cursor: cursor.clone(),
-            cookie: person.cookie.clone(),
-        }));
+impl Prepared {
+    async fn new(plan: &Plan, clients: usize, rooms: usize, environment: Environment) -> Self {
+        let folder = plan.folder.join(format!("{clients}-{rooms}"));
+        let dataset = Dataset::new(&folder.join("mirage")).await;
+        let people = dataset.add_people(1, clients).await;
+        let groups = people.chunks(clients / rooms).map(<[Person]>::to_vec);
+        let groups: Vec<(i64, Vec<Person>)> = (1..).zip(groups).collect();
+        for (room, members) in &groups {
+            dataset.add_rooms(*room, 1, members).await;
+        }
+        dataset.close().await;
+
+        let mirage = Server::mirage(dataset.folder(), &[], environment).await;
+        let mut to = Connection::open(&mirage.address)
+            .await
+            .expect("a connection");
+        let mut waits = Vec::new();
+        let mut news = None;
+        for (room, members) in &groups {
+            let path = format!("/rooms/{room}/poll");
+            let before = poll(&mut to, &path, "", &members[0]).await;
+            dataset
+                .send_messages(&mut to, *room, &members[..1], 1)
+                .await;
+            // The response with a message, for the bare server.
+            let answer = poll(&mut to, &path, cursor(&before), &members[0]).await;
+            let cursor = cursor(&answer).to_owned();
+            news = Some(answer);
+            waits.extend(members.iter().map(|person| Wait {
+                room: *room,
+                path: path.clone(),
+                cursor: cursor.clone(),
+                cookie: person.cookie.clone(),
+            }));
+        }
+        let wait = Request::get(Purpose::Fetch, "/wait");
+        let news = Constant::of(&wait, &news.expect("a room"));
+        bare::write_answers(&folder.join("bare"), &[news]);
+        let bare = Server::bare(&folder.join("bare"), environment).await;
+        Self {
+            dataset,
+            groups,
+            mirage,
+            bare,
+            waits,
+        }
     }
-    let wait = Request::get(Purpose::Fetch, "/wait");
-    let news = Constant::of(&wait, &news.expect("a room"));
-    bare::write_answers(&folder.join("bare"), &[news]);
-    let bare_server = Server::bare(&folder.join("bare"), Environment::Plain).await;
-    let bare_waits = waits.iter().cloned().map(|wait| Wait {
-        path: format!("/wait/{}", wait.room),
-        ..wait
-    });
-    let sends = |number: usize| -> Vec<_> {
-        let send = |(room, members): &(i64, &'_ [Person])| {
-            let author = &members[0];
-            let send = Request::send(*room, &text(number), &dataset.nonce(author, *room));
-            (*room, send, author.clone())
-        };
-        groups.iter().map(send).collect()
+
+    fn bare_waits(&self) -> Vec<Wait> {
+        let waits = self.waits.iter().cloned().map(|wait| Wait {
+            path: format!("/wait/{}", wait.room),
+            ..wait
+        });
+        waits.collect()
+    }
+}
+
+/// One message for each room.
+fn sends(
+    dataset: &Dataset,
+    groups: &[(i64, Vec<Person>)],
+    number: usize,
+) -> Vec<(i64, Request, Person)> {
+    let send = |(room, members): &(i64, Vec<Person>)| {
+        let author = &members[0];
+        let send = Request::send(*room, &text(number), &dataset.nonce(author, *room));
+        (*room, send, author.clone())
     };
-    let mut bare_side = Side::new(bare_server, bare_waits.collect(), running).await;
+    groups.iter().map(send).collect()
+}
+
+/// Counts the instructions for each delivered message: the answer, the request that waits next, and a part of sending.
+pub async fn run_instructions(plan: &Plan) {
+    let running = Stopwatch::start();
+    let mut rows = Vec::new();
+    for (clients, rooms) in [(100, 1), (100, 10)] {
+        let prepared = Prepared::new(plan, clients, rooms, Environment::Callgrind).await;
+        let (waits, bare_waits) = (prepared.waits.clone(), prepared.bare_waits());
+        let (dataset, groups) = (prepared.dataset, prepared.groups);
+        let folder = plan.folder.join(format!("{clients}-{rooms}"));
+        let mut mirage = Side::new(prepared.mirage, waits, running).await;
+        let mut bare = Side::new(prepared.bare, bare_waits, running).await;
+        // The first message fills caches.
+        mirage.chat(&sends(&dataset, &groups, 0), running).await;
+        bare.wake(sends(&dataset, &groups, 0), running).await;
+        let mut counts = Vec::new();
+        for (side, name) in [(&mut mirage, "mirage"), (&mut bare, "bare")] {
+            side.server.wait_until_idle().await;
+            let profile = profiles().join(format!("{name}-delivery-{clients}-{rooms}"));
+            counted(&side.server, &folder.join(name)).reset();
+            for number in 1..=MESSAGES {
+                let sends = sends(&dataset, &groups, number);
+                if name == "mirage" {
+                    side.chat(&sends, running).await;
+                } else {
+                    side.wake(sends, running).await;
+                }
+            }
+            side.server.wait_until_idle().await;
+            let count = counted(&side.server, &folder.join(name)).total(&profile);
+            counts.push(count / (MESSAGES * clients) as u64);
+        }
+        rows.push(vec![
+            format!("{clients} in {rooms} rooms"),
+            counts[0].to_string(),
+            counts[1].to_string(),
+            format!("{:.2}", counts[1] as f64 / counts[0] as f64),
+        ]);
+    }
+    print(
+        &["instructions for each delivery", "Mirage", "bare", "ratio"],
+        &rows,
+    );
+}
+
+fn counted<'a>(server: &'a Server, folder: &'a Path) -> Counted<'a> {
+    Counted { server, folder }
+}
+
+async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
+    let running = Stopwatch::start();
+    let prepared = Prepared::new(plan, clients, rooms, Environment::Plain).await;
+    let (waits, bare_waits) = (prepared.waits.clone(), prepared.bare_waits());
+    let (dataset, groups) = (prepared.dataset, prepared.groups);
+    let sends = |number| sends(&dataset, &groups, number);
+    let mut bare_side = Side::new(prepared.bare, bare_waits, running).await;
     let mut mirage;
     if clients <= AT_ONCE {
-        mirage = Side::new(server, waits, running).await;
+        mirage = Side::new(prepared.mirage, waits, running).await;
         for number in 0..MESSAGES {
             mirage.server.wait_until_idle().await;
             bare_side.server.wait_until_idle().await;
@@ -230,7 +326,7 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
             bare_side.wake(sends(number), running).await;
         }
         bare_side.crowd.leave().await;
-        mirage = Side::new(server, waits, running).await;
+        mirage = Side::new(prepared.mirage, waits, running).await;
         for number in 0..MESSAGES {
             mirage.server.wait_until_idle().await;
             mirage.chat(&sends(number), running).await;
@@ -241,6 +337,9 @@ async fn deliver(plan: &Plan, clients: usize, rooms: usize) -> Vec<String> {
     } else {
         format!("{rooms} rooms")
     };
+    eprintln!("{clients} in {place}");
+    mirage.report("Mirage");
+    bare_side.report("bare");
     let mut row = vec![format!("{clients} in {place}")];
     row.extend(mirage.row());
     row.extend(bare_side.row());

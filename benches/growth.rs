@@ -11,6 +11,7 @@ use mirage::clock::Stopwatch;
 use crate::Plan;
 use crate::crowd::{Crowd, Wait, cursor};
 use crate::http::{Answer, Connection, Purpose, Request};
+use crate::instructions::Counted;
 use crate::people::{Dataset, Person};
 use crate::server::{Environment, Server};
 use crate::table::{median, mib, print};
@@ -18,6 +19,8 @@ use crate::wrk::{Action, Load};
 
 const ROUNDS: usize = 7;
 const ROUND: Duration = Duration::from_secs(1);
+/// The number of requests whose instructions are counted.
+const REQUESTS: usize = 500;
 /// The measured room, and the first of the other rooms.
 const ROOM: i64 = 1;
 const ELSEWHERE: i64 = 2;
@@ -90,7 +93,7 @@ impl Kind {
 const CHAT: &[Kind] = &[Kind::Poll, Kind::Send];
 
 impl Side {
-    async fn new(plan: &Plan, name: &str, size: Size) -> Self {
+    async fn new(plan: &Plan, name: &str, size: Size, environment: Environment) -> Self {
         let dataset = Dataset::new(&plan.folder.join(name)).await;
         let people = dataset.add_people(1, size.members).await;
         dataset.add_rooms(ROOM, size.rooms, &people).await;
@@ -104,7 +107,7 @@ impl Side {
         let outsider = outsider(&dataset, first + size.waiting as i64).await;
         dataset.close().await;
         let flag = format!("--max-messages={}", size.messages);
-        let server = Server::mirage(dataset.folder(), &[&flag], Environment::Plain).await;
+        let server = Server::mirage(dataset.folder(), &[&flag], environment).await;
         let mut to = Connection::open(&server.address)
             .await
             .expect("a connection");
@@ -115,6 +118,8 @@ impl Side {
             let writer = &people[size.writer..=size.writer];
             dataset.send_messages(&mut to, room, writer, 1).await;
         }
+        // A poll looks again at the other rooms that changed up to a second before its cursor.
+        tokio::time::sleep(Duration::from_secs(2)).await;
         let crowd = if others.is_empty() {
             None
         } else {
@@ -141,40 +146,116 @@ impl Side {
     async fn rate_of(&self, kind: Kind, span: Duration) -> f64 {
         // The last messages of the previous round may still be in flight.
         self.server.wait_until_idle().await;
+        let (load, status) = self.load(kind).await;
+        self.rate(load, status, span).await
+    }
+
+    /// Instructions per request of this kind.
+    async fn instructions_of(&self, kind: Kind, requests: usize) -> u64 {
+        self.server.wait_until_idle().await;
+        let (load, status) = self.load(kind).await;
+        // The first request may fill a cache.
+        let warm = load.once(&self.dataset, &self.server).await;
+        assert_eq!(warm[0].status, status, "{warm:?}");
+        let folder = self.dataset.folder();
+        let counted = Counted {
+            server: &self.server,
+            folder,
+        };
+        let profile = folder.join("profile");
+        counted
+            .count(&self.dataset, &load, warm[0].status, requests, &profile)
+            .await
+    }
+
+    /// Requests of this kind, and the status of their answers.
+    async fn load(&self, kind: Kind) -> (Load<'_>, u16) {
+        let one = &self.people[..1];
         match kind {
             Kind::Poll => {
                 let cursor = cursor(&self.server, ROOM, &self.people[0]).await;
                 let poll = format!("/rooms/{ROOM}/poll?after={cursor}&wait=0");
-                let poll = Action::Repeat(Request::get(Purpose::Fetch, poll));
-                self.rate(&self.people[..1], poll, 204, span).await
+                let action = Action::Repeat(Request::get(Purpose::Fetch, poll));
+                (
+                    Load {
+                        people: one,
+                        action,
+                    },
+                    204,
+                )
             }
-            Kind::Send => self.send_rate(span).await,
+            Kind::Send => {
+                let action = Action::Send(ROOM);
+                (
+                    Load {
+                        people: one,
+                        action,
+                    },
+                    204,
+                )
+            }
             Kind::List => {
-                let list = Action::Repeat(Request::get(Purpose::Page, "/rooms"));
-                let outsider = std::slice::from_ref(&self.outsider);
-                self.rate(outsider, list, 200, span).await
+                let action = Action::Repeat(Request::get(Purpose::Page, "/rooms"));
+                let people = std::slice::from_ref(&self.outsider);
+                (Load { people, action }, 200)
             }
         }
     }
 
     async fn send_rate(&self, span: Duration) -> f64 {
-        self.rate(&self.people[..1], Action::Send(ROOM), 204, span)
-            .await
+        let (load, status) = self.load(Kind::Send).await;
+        self.rate(load, status, span).await
     }
 
-    async fn rate(&self, people: &[Person], action: Action, status: u16, span: Duration) -> f64 {
-        let load = Load { people, action };
+    async fn rate(&self, load: Load<'_>, status: u16, span: Duration) -> f64 {
         let right: Vec<Answer> = load.once(&self.dataset, &self.server).await;
         assert_eq!(right[0].status, status, "{right:?}");
         load.round(&self.dataset, &self.server, span, &right).rate
     }
 }
 
+/// What is compared: its name, the kinds of requests, and the two sizes.
+type Comparison = (&'static str, &'static [Kind], Size, Size);
+
 /// Compares few with many of each thing, and then measures the memory of messages.
 pub async fn run(plan: &Plan) {
-    let few = |count: usize| if plan.is_quick { count / 10 } else { count };
     let mut rows = Vec::new();
-    for (name, kinds, little, much) in [
+    for (name, kinds, little, much) in comparisons(plan) {
+        let title = title(name, little, much);
+        eprintln!("{title}");
+        let (little, much) = sides(plan, name, little, much, Environment::Plain).await;
+        rows.extend(compare(plan, &title, kinds, &little, &much).await);
+    }
+    print(&["", "few, 1/s", "many, 1/s", "ratio", "target"], &rows);
+    messages(plan).await;
+}
+
+/// Compares the instructions per request with few and with many of each thing.
+pub async fn run_instructions(plan: &Plan) {
+    let requests = if plan.is_quick { 100 } else { REQUESTS };
+    let mut rows = Vec::new();
+    for (name, kinds, little, much) in comparisons(plan) {
+        let title = title(name, little, much);
+        eprintln!("{title}");
+        let (little, much) = sides(plan, name, little, much, Environment::Callgrind).await;
+        for kind in kinds {
+            let few = little.instructions_of(*kind, requests).await;
+            let many = much.instructions_of(*kind, requests).await;
+            let (kind, _) = kind.row();
+            rows.push(vec![
+                format!("{title}: {kind}"),
+                few.to_string(),
+                many.to_string(),
+                format!("{:.2}", few as f64 / many as f64),
+            ]);
+        }
+    }
+    print(&["instructions", "few", "many", "ratio"], &rows);
+}
+
+fn comparisons(plan: &Plan) -> [Comparison; 6] {
+    let few = |count: usize| if plan.is_quick { count / 10 } else { count };
+    [
         (
             "rooms",
             CHAT,
@@ -186,7 +267,7 @@ pub async fn run(plan: &Plan) {
         ),
         (
             "public rooms",
-            &[Kind::List][..],
+            &[Kind::List],
             Size {
                 rooms: LISTED,
                 ..LITTLE
@@ -239,21 +320,29 @@ pub async fn run(plan: &Plan) {
                 ..LITTLE
             },
         ),
-    ] {
-        let count = |size: Size| match name {
-            "rooms" | "public rooms" | "rooms a person" => size.rooms,
-            "memberships" => size.rooms * size.members,
-            "messages in the room" => size.messages,
-            _ => size.waiting,
-        };
-        let title = format!("{} and {} {name}", count(little), count(much));
-        eprintln!("{title}");
-        let little = Side::new(plan, &format!("{name}, little"), little).await;
-        let much = Side::new(plan, &format!("{name}, much"), much).await;
-        rows.extend(compare(plan, &title, kinds, &little, &much).await);
-    }
-    print(&["", "few, 1/s", "many, 1/s", "ratio", "target"], &rows);
-    messages(plan).await;
+    ]
+}
+
+fn title(name: &str, little: Size, much: Size) -> String {
+    let count = |size: Size| match name {
+        "rooms" | "public rooms" | "rooms a person" => size.rooms,
+        "memberships" => size.rooms * size.members,
+        "messages in the room" => size.messages,
+        _ => size.waiting,
+    };
+    format!("{} and {} {name}", count(little), count(much))
+}
+
+async fn sides(
+    plan: &Plan,
+    name: &str,
+    little: Size,
+    much: Size,
+    environment: Environment,
+) -> (Side, Side) {
+    let little = Side::new(plan, &format!("{name}, little"), little, environment).await;
+    let much = Side::new(plan, &format!("{name}, much"), much, environment).await;
+    (little, much)
 }
 
 async fn compare(

@@ -8,12 +8,15 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use actix_web::http::StatusCode;
+
 use crate::Plan;
 use crate::compare::{Kind, Setup};
 use crate::http::Connection;
 use crate::people::Dataset;
 use crate::server::{Environment, Server, program};
 use crate::table::print;
+use crate::wrk::Load;
 
 /// The number of requests of each kind.
 const REQUESTS: usize = 2_000;
@@ -24,8 +27,7 @@ pub async fn run(plan: &Plan) {
     let setup = Setup::new(plan, Environment::Callgrind).await;
     let kinds = setup.kinds().await;
     let bare = setup.bare(plan, &kinds, Environment::Callgrind).await;
-    let profiles = program("callgrind");
-    std::fs::create_dir_all(&profiles).expect("a folder for profiles");
+    let profiles = profiles();
     let mut rows = Vec::new();
     for kind in &kinds {
         let name = kind.name.replace([' ', ','], "-");
@@ -36,14 +38,14 @@ pub async fn run(plan: &Plan) {
             folder: &plan.folder.join("mirage"),
         };
         let mirage = of_mirage
-            .count(dataset, kind, requests, &profile("mirage"))
+            .count_kind(dataset, kind, requests, &profile("mirage"))
             .await;
         let of_bare = Counted {
             server: &bare.server,
             folder: &plan.folder.join("bare"),
         };
         let bare = of_bare
-            .count(dataset, kind, requests, &profile("bare"))
+            .count_kind(dataset, kind, requests, &profile("bare"))
             .await;
         eprintln!("{}: {mirage} and {bare}", kind.name);
         rows.push(vec![
@@ -75,11 +77,9 @@ pub async fn run_with_metrics(plan: &Plan) {
             server: &setup.mirage,
             folder: &plan.folder.join("mirage"),
         };
-        let profiles = program("callgrind");
-        std::fs::create_dir_all(&profiles).expect("a folder for profiles");
-        let profile = profiles.join(format!("idle-poll-{side}-metrics"));
+        let profile = profiles().join(format!("idle-poll-{side}-metrics"));
         let poll = poll.expect("the idle poll");
-        let count = counted.count(&setup.dataset, poll, requests, &profile);
+        let count = counted.count_kind(&setup.dataset, poll, requests, &profile);
         counts.push(count.await);
     }
     let [without, with] = counts[..] else {
@@ -98,40 +98,70 @@ pub async fn run_with_metrics(plan: &Plan) {
     );
 }
 
+/// The folder in which profiles are kept.
+pub fn profiles() -> PathBuf {
+    let profiles = program("callgrind");
+    std::fs::create_dir_all(&profiles).expect("a folder for profiles");
+    profiles
+}
+
 /// A server under callgrind.
-struct Counted<'a> {
-    server: &'a Server,
+pub struct Counted<'a> {
+    /// The server.
+    pub server: &'a Server,
     /// The folder that callgrind writes to.
-    folder: &'a Path,
+    pub folder: &'a Path,
 }
 
 impl Counted<'_> {
-    /// The instructions per request of this kind. Copies the profile to `profile`.
-    async fn count(
+    async fn count_kind(
         &self,
         dataset: &Dataset,
         kind: &Kind<'_>,
         requests: usize,
         profile: &Path,
     ) -> u64 {
+        let status = kind.right[0].status;
+        self.count(dataset, &kind.load, status, requests, profile)
+            .await
+    }
+
+    /// The instructions per request of this load, each of which is answered with `status`. Copies the profile to
+    /// `profile`.
+    pub async fn count(
+        &self,
+        dataset: &Dataset,
+        load: &Load<'_>,
+        status: StatusCode,
+        requests: usize,
+        profile: &Path,
+    ) -> u64 {
         let mut to = Connection::open(&self.server.address)
             .await
             .expect("a connection");
-        let written = kind.load.serialize(dataset, &self.server.address, requests);
-        // Resets the counters.
-        self.dump();
+        let written = load.serialize(dataset, &self.server.address, requests);
+        self.reset();
         for request in &written {
             let answer = to.exchange(request.as_bytes()).await.expect("an answer");
-            assert_eq!(answer.status, kind.right[0].status, "{answer:?}");
+            assert_eq!(answer.status, status, "{answer:?}");
         }
+        self.total(profile) / requests as u64
+    }
+
+    /// Counts from now on.
+    pub fn reset(&self) {
+        self.dump();
+    }
+
+    /// All instructions since [`Counted::reset`]. Copies the profile to `profile`.
+    pub fn total(&self, profile: &Path) -> u64 {
         let dump = self.dump();
         std::fs::copy(&dump, profile).expect("a copy of the profile");
         let text = std::fs::read_to_string(dump).expect("a profile");
         let total = text.lines().find_map(|line| line.strip_prefix("totals: "));
-        let total: u64 = total
+        total
             .and_then(|total| total.parse().ok())
-            .expect("the total");
-        total / requests as u64
+            .expect("the total")
     }
 
     /// Dumps the counts since the last dump to a file, and returns its path.

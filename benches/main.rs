@@ -58,6 +58,8 @@ const SPEED: [&str; 8] = [
 const SAFETY: [&str; 6] = ["signin", "alike", "slow", "soak", "full-disk", "slow-disk"];
 /// The parts about several processes, which run only by name.
 const SEVERAL: [&str; 1] = ["cluster"];
+/// The parts for whoever looks for the cause of a figure, which run only by name.
+const CAUSES: [&str; 2] = ["delivery-instructions", "growth-instructions"];
 
 /// The settings of all parts.
 pub struct Plan {
@@ -91,7 +93,7 @@ async fn main() -> ExitCode {
         .copied()
         .filter(|word| *word != "--quick")
         .collect();
-    let parts = [&SPEED[..], &SAFETY, &SEVERAL].concat();
+    let parts = [&SPEED[..], &SAFETY, &SEVERAL, &CAUSES].concat();
     if let Some(unknown) = named.iter().find(|name| !parts.contains(name)) {
         eprintln!(
             "benches: there is no part {unknown}; the parts are {}",
@@ -113,8 +115,10 @@ async fn main() -> ExitCode {
         match part {
             "compare" => compare::run(&plan).await,
             "delivery" => delivery::run(&plan).await,
+            "delivery-instructions" => delivery::run_instructions(&plan).await,
             "peers" => peers::run(&plan).await,
             "growth" => growth::run(&plan).await,
+            "growth-instructions" => growth::run_instructions(&plan).await,
             "slow" => slow::run(&plan).await,
             "start" => start::run(&plan).await,
             "instructions" => instructions::run(&plan).await,

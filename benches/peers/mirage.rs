@@ -63,6 +63,8 @@ impl Mirage {
             people: &self.people[..CONNECTIONS],
             action: Action::Repeat(request),
         };
+        // A page names who is in the room, so its length is not the same until everybody has come.
+        load.once(&self.dataset, &self.server).await;
         let right = load.once(&self.dataset, &self.server).await;
         load.round(&self.dataset, &self.server, span, &right).rate
     }

@@ -284,9 +284,10 @@ async fn the_answer_to_a_poll_that_waited_costs_no_query() {
     let cursor = scene.bob.cursor(scene.tea).await;
     // Nobody has asked for carol's list of rooms before.
     let waiting = start_poll_from(&scene.app, &carol, scene.tea, &cursor).await;
+    let nonce = scene.ada.nonce(scene.tea).await;
     let before = scene.app.db_statements();
 
-    scene.ada.send(scene.tea, "second").await;
+    scene.ada.send_with(scene.tea, "second", &nonce).await;
 
     assert_eq!(waiting.answer().await.added, ["second"]);
     assert_eq!(scene.app.db_statements(), before);
