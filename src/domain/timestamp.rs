@@ -27,24 +27,48 @@ impl Timestamp {
     /// Formats the time in RFC 3339, in UTC, for the HTML attribute `datetime`: `2026-11-22T13:05:00.123Z`.
     #[must_use]
     pub fn to_rfc3339(self) -> String {
-        let format = format_description!(
-            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z"
-        );
-        self.format(format)
+        let Some(time) = self.utc() else {
+            return String::new();
+        };
+        let (year, month, day) = time.to_calendar_date();
+        let (hour, minute, second, millisecond) = time.to_hms_milli();
+        let mut text = String::with_capacity("2026-11-22T13:05:00.123Z".len());
+        // Each message has such a time, and crate time reads a description of the format each time: 5 times as long.
+        for (number, digits, after) in [
+            (year.unsigned_abs(), 4, '-'),
+            (u8::from(month).into(), 2, '-'),
+            (day.into(), 2, 'T'),
+            (hour.into(), 2, ':'),
+            (minute.into(), 2, ':'),
+            (second.into(), 2, '.'),
+            (millisecond.into(), 3, 'Z'),
+        ] {
+            push_digits(&mut text, number, digits);
+            text.push(after);
+        }
+        text
     }
 
     /// Formats the time of day for people: `13:05 UTC`.
     #[must_use]
     pub fn time_of_day(self) -> String {
-        self.format(format_description!("[hour]:[minute] UTC"))
+        let Some(time) = self.utc() else {
+            return String::new();
+        };
+        let mut text = String::with_capacity("13:05 UTC".len());
+        push_digits(&mut text, time.hour().into(), 2);
+        text.push(':');
+        push_digits(&mut text, time.minute().into(), 2);
+        text.push_str(" UTC");
+        text
     }
 
     /// Formats the date for people: `22 November 2026`.
     #[must_use]
     pub fn day(self) -> String {
-        self.format(format_description!(
-            "[day padding:none] [month repr:long] [year]"
-        ))
+        let format = format_description!("[day padding:none] [month repr:long] [year]");
+        let written = self.utc().and_then(|time| time.format(format).ok());
+        written.unwrap_or_default()
     }
 
     /// Returns the number of whole days since 1970-01-01, in UTC.
@@ -59,11 +83,18 @@ impl Timestamp {
         self.0.div_euclid(60_000)
     }
 
-    fn format(self, format: &[time::format_description::BorrowedFormatItem<'_>]) -> String {
-        OffsetDateTime::from_unix_timestamp_nanos(i128::from(self.0) * 1_000_000)
-            .ok()
-            .and_then(|time| time.format(format).ok())
-            .unwrap_or_default()
+    /// Returns the date and time in UTC, or nothing for a year before -9999 or after 9999.
+    fn utc(self) -> Option<OffsetDateTime> {
+        let seconds = OffsetDateTime::from_unix_timestamp(self.0.div_euclid(1_000)).ok()?;
+        let millisecond = u16::try_from(self.0.rem_euclid(1_000)).ok()?;
+        seconds.replace_millisecond(millisecond).ok()
+    }
+}
+
+/// Appends the last `count` digits of `number`.
+fn push_digits(text: &mut String, number: u32, count: u32) {
+    for place in (0..count).rev() {
+        text.extend(char::from_digit(number / 10_u32.pow(place) % 10, 10));
     }
 }
 
@@ -167,6 +198,28 @@ mod tests {
         assert_eq!(time.to_rfc3339(), "2026-11-22T13:05:00.123Z");
         assert_eq!(time.time_of_day(), "13:05 UTC");
         assert_eq!(time.day(), "22 November 2026");
+    }
+
+    #[test]
+    fn any_timestamp_is_formatted_as_the_crate_time_formats_it() {
+        let format = format_description!(
+            "[year]-[month]-[day]T[hour]:[minute]:[second].[subsecond digits:3]Z [hour]:[minute] UTC"
+        );
+        for time in [
+            0,
+            -1,
+            951_782_399_999,
+            951_868_800_007,
+            4_107_542_399_090,
+            253_402_300_799_999,
+        ] {
+            let expected = OffsetDateTime::from_unix_timestamp_nanos(i128::from(time) * 1_000_000);
+
+            let time = Timestamp(time);
+            let written = format!("{} {}", time.to_rfc3339(), time.time_of_day());
+            assert_eq!(written, expected.unwrap().format(format).unwrap());
+        }
+        assert_eq!(Timestamp(i64::MAX).to_rfc3339(), "");
     }
 
     #[test]

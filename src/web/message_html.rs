@@ -1,6 +1,7 @@
 //! Renders messages as HTML, in one form for each kind of reader.
 
 use askama::Template;
+use bytestring::ByteString;
 
 use crate::domain::{RoomId, Segment};
 use crate::live::messages::{Message, Rendered};
@@ -17,10 +18,15 @@ struct MessageHtml<'a> {
 impl MessageHtml<'_> {
     /// Returns the first words of the message, for the name of its link.
     fn first_words(&self) -> String {
-        let words = self.message.text.first_words();
-        let is_all = words.len() == self.message.text.as_str().trim().len();
-        let mut words = words.split_whitespace().collect::<Vec<_>>().join(" ");
-        if !is_all {
+        let first = self.message.text.first_words();
+        let mut words = String::with_capacity(first.len() + '…'.len_utf8());
+        for word in first.split_whitespace() {
+            if !words.is_empty() {
+                words.push(' ');
+            }
+            words.push_str(word);
+        }
+        if first.len() < self.message.text.as_str().trim().len() {
             words.push('…');
         }
         words
@@ -48,6 +54,10 @@ enum Reader {
 
 /// Stands before and after what only the author is shown. No message has this character, which HTML forbids.
 const MARK: char = '\0';
+const MARK_BYTE: u8 = b'\0';
+
+/// More bytes than most messages have with the marks.
+const MARKED_CAPACITY: usize = 1024;
 
 /// Renders a message once for all its readers. The server passes this function to the message log.
 #[must_use]
@@ -57,21 +67,28 @@ pub fn render(message: &Message) -> Rendered {
         tracing::error!(%error, "message rendering failed");
         String::new()
     });
-    let mut for_others = String::with_capacity(marked.len());
-    let mut for_author = String::with_capacity(marked.len());
-    for (position, part) in marked.split(MARK).enumerate() {
-        for_author.push_str(part);
-        if position % 2 == 0 {
-            for_others.push_str(part);
-        }
-    }
-    for html in [&mut for_others, &mut for_author] {
-        html.shrink_to_fit();
-    }
     Rendered {
-        for_others: for_others.into(),
-        for_author: for_author.into(),
+        for_others: joined(parts(&marked).step_by(2)),
+        for_author: joined(parts(&marked)),
     }
+}
+
+/// Splits HTML at its marks. Every second part is only for the author.
+fn parts(marked: &str) -> impl Iterator<Item = &str> + Clone {
+    let ends = memchr::memchr_iter(MARK_BYTE, marked.as_bytes()).chain([marked.len()]);
+    let mut start = 0;
+    ends.map(move |end| {
+        let part = marked.get(start..end).unwrap_or_default();
+        start = end + 1;
+        part
+    })
+}
+
+/// Joins texts in exactly as much memory as they take.
+fn joined<'a>(parts: impl Iterator<Item = &'a str> + Clone) -> ByteString {
+    let mut html = String::with_capacity(parts.clone().map(str::len).sum());
+    html.extend(parts);
+    html.into()
 }
 
 /// Renders the message for a moderator, with a link to delete it. Rendered on each request, because moderators
@@ -93,12 +110,14 @@ pub fn render_for_reporter(message: &Message) -> Result<String, askama::Error> {
 
 fn html(message: &Message, reader: Reader) -> Result<String, askama::Error> {
     let room = message.room;
-    MessageHtml {
+    let html = MessageHtml {
         room,
         message,
         reader,
-    }
-    .render()
+    };
+    let mut text = String::with_capacity(MARKED_CAPACITY);
+    html.render_into(&mut text)?;
+    Ok(text)
 }
 
 #[cfg(test)]
