@@ -73,7 +73,9 @@ impl Coding {
 
 /// Parses an item of `Accept-Encoding`: its name, and how much the client likes it. What is unreadable is not liked.
 fn preference(item: &str) -> (&str, f32) {
-    let (name, parameter) = item.split_once(';').unwrap_or((item, "q=1"));
+    let Some((name, parameter)) = item.split_once(';') else {
+        return (item.trim(), 1.0);
+    };
     let parameter = parameter.trim();
     let weight = parameter
         .strip_prefix("q=")

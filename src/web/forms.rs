@@ -55,10 +55,12 @@ impl<T: DeserializeOwned + 'static> FromRequest for Form<T> {
 /// section 5).
 fn is_form(request: &HttpRequest) -> bool {
     let media_type = request.headers().get(CONTENT_TYPE);
-    let media_type = media_type.and_then(|value| value.to_str().ok());
     media_type.is_some_and(|value| {
-        let (media_type, _) = value.split_once(';').unwrap_or((value, ""));
-        media_type.trim().eq_ignore_ascii_case(FORM)
+        let mut parts = value.as_bytes().split(|byte| *byte == b';');
+        let media_type = parts.next().unwrap_or_default();
+        media_type
+            .trim_ascii()
+            .eq_ignore_ascii_case(FORM.as_bytes())
     })
 }
 

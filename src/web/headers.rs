@@ -36,7 +36,8 @@ const DEFAULT_HEADERS: [(HeaderName, HeaderValue); 7] = [
 pub fn add(headers: &mut HeaderMap) {
     for (name, value) in DEFAULT_HEADERS {
         if !headers.contains_key(&name) {
-            headers.insert(name, value);
+            // Takes half as long as inserting.
+            headers.append(name, value);
         }
     }
 }

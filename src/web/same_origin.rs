@@ -11,6 +11,9 @@ use actix_web::http::header::{HOST, HeaderMap, HeaderName, ORIGIN};
 use crate::config::PublicUrl;
 use crate::web::state::state;
 
+/// The header in which browsers say how the site that sends a request is related to this one.
+const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+
 /// Returns whether a request may change something: `false` if it is not GET, HEAD or OPTIONS and was sent by another
 /// site.
 #[must_use]
@@ -24,8 +27,7 @@ pub fn is_allowed(request: &HttpRequest) -> bool {
 }
 
 fn is_ours(headers: &HeaderMap, public_url: Option<&PublicUrl>) -> bool {
-    let sec_fetch_site = HeaderName::from_static("sec-fetch-site");
-    if let Some(site) = headers.get(sec_fetch_site) {
+    if let Some(site) = headers.get(SEC_FETCH_SITE) {
         return matches!(site.as_bytes(), b"same-origin" | b"none");
     }
     let Some(origin) = headers.get(ORIGIN) else {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use actix_web::http::StatusCode;
+use actix_web::http::header::HeaderName;
 use actix_web::web::{Data, Path};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
@@ -25,9 +26,9 @@ use crate::web::session::{CurrentUser, Visitor};
 use crate::web::state::WebState;
 
 /// The request header by which `room.js` asks for an answer without a page.
-const SCRIPT: &str = "Mirage-Script";
+const SCRIPT: HeaderName = HeaderName::from_static("mirage-script");
 /// The header with the nonce for the script's next message.
-const NONCE: &str = "Mirage-Nonce";
+const NONCE: HeaderName = HeaderName::from_static("mirage-nonce");
 
 /// The form as it was sent.
 #[derive(Debug, Default, Deserialize)]
