@@ -1,5 +1,6 @@
 //! The poll endpoint: returns what happened in a room since the last poll by `room.js`.
 
+use std::borrow::Cow;
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -7,7 +8,6 @@ use actix_web::http::StatusCode;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::web::{Bytes, Data};
 use actix_web::{HttpRequest, HttpResponse};
-use serde::Deserialize;
 
 use crate::domain::{Audience, MessageId, RoomId, UserId};
 use crate::live::messages::{Cursor, Message, Since};
@@ -15,9 +15,9 @@ use crate::services::messages::{self, News, Polled, Visibility, WaitMode};
 use crate::web::connections::end_on_hang_up;
 use crate::web::error::{AppError, StatusOnly};
 use crate::web::forms::is_made_for_another;
-use crate::web::query::Query;
 use crate::web::session::ScriptUser;
 use crate::web::state::WebState;
+use crate::web::urlencoded;
 
 /// The header with the cursor for the next poll.
 const CURSOR: HeaderName = HeaderName::from_static("mirage-cursor");
@@ -40,14 +40,32 @@ const TIME: HeaderName = HeaderName::from_static("mirage-time");
 const GONE_BYTES: usize = 48;
 
 /// The query parameters.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
-pub struct PollQuery {
-    after: String,
-    wait: String,
-    hidden: String,
-    #[serde(rename = "for")]
-    made_for: String,
+#[derive(Debug, Default)]
+struct PollQuery<'a> {
+    after: Cow<'a, str>,
+    wait: Cow<'a, str>,
+    hidden: Cow<'a, str>,
+    made_for: Cow<'a, str>,
+}
+
+impl<'a> PollQuery<'a> {
+    /// Parses the part of an address after the question mark, without copying what is not encoded.
+    fn parse(query: &'a str) -> Self {
+        let mut parsed = Self::default();
+        for (name, value) in urlencoded::pairs(query.as_bytes()) {
+            let parameter = match &*name {
+                "after" => &mut parsed.after,
+                "wait" => &mut parsed.wait,
+                "hidden" => &mut parsed.hidden,
+                "for" => &mut parsed.made_for,
+                _ => continue,
+            };
+            if parameter.is_empty() {
+                *parameter = value;
+            }
+        }
+        parsed
+    }
 }
 
 /// Returns whether a request is a poll that waits if nothing has happened.
@@ -74,7 +92,7 @@ pub async fn show(
     let room = request.match_info().get("room");
     let room = room.and_then(|room| room.parse().ok().map(RoomId));
     let room = room.ok_or(AppError::NoSuchRoom)?;
-    let query = Query::<PollQuery>::parse(request.query_string())?;
+    let query = PollQuery::parse(request.query_string());
     if is_made_for_another(&query.made_for, user.user_id) {
         let name = user.user_name.to_string();
         let (typed, page) = (Vec::new(), None);
@@ -182,4 +200,17 @@ fn fragment(added: &[Arc<Message>], removed: &[MessageId], reader: UserId) -> By
         html.push_str(message.html_for(reader));
     }
     html.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_of_repeated_parameters_counts() {
+        let query = PollQuery::parse("after=1-2%2D3&wait=0&other=&for=7&after=4-5-6&wait");
+
+        assert_eq!((&*query.after, &*query.wait), ("1-2-3", "0"));
+        assert_eq!((&*query.made_for, &*query.hidden), ("7", ""));
+    }
 }
