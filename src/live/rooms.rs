@@ -137,7 +137,7 @@ pub struct RoomLabel {
     /// The room's id.
     pub id: RoomId,
     /// The name as displayed.
-    pub name: String,
+    pub name: Arc<str>,
     /// When the room's messages last changed.
     pub pulse: Arc<Pulse>,
 }

@@ -261,8 +261,9 @@ pub async fn public_list(
             .filter(|room| matches_search(room));
         let others = matching.filter(|room| !activity.has(room.id));
         let ordered = active.chain(others).map(|room| room.id);
-        let on_page = ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE);
-        on_page.collect::<Vec<_>>()
+        let mut on_page = Vec::with_capacity(LIST_PAGE);
+        on_page.extend(ordered.skip((page - 1) * LIST_PAGE).take(LIST_PAGE));
+        on_page
     });
     let mut rooms = Vec::with_capacity(LIST_PAGE);
     for room in on_page.await? {
@@ -378,7 +379,7 @@ pub struct RoomBeside {
     /// The room's id.
     pub id: RoomId,
     /// The room's name.
-    pub name: String,
+    pub name: Arc<str>,
     /// The number of messages of other people that this person has not read.
     pub new: usize,
 }
@@ -429,7 +430,7 @@ pub async fn beside(core: &Core, user: UserId, current: RoomId) -> Result<Beside
             }
             beside.shown.push(RoomBeside {
                 id: room.id,
-                name: room.name.clone(),
+                name: Arc::clone(&room.name),
                 new,
             });
         } else if new > 0 {
@@ -534,10 +535,10 @@ async fn read_own(core: &Core, user: UserId) -> Result<RoomLabels, Fault> {
         .all(&core.database)
         .await?;
     let now = core.clock.site_time();
-    let label = |(id, name)| RoomLabel {
+    let label = |(id, name): (RoomId, String)| RoomLabel {
         pulse: core.messages.pulse(id, now),
         id,
-        name,
+        name: name.into(),
     };
     Ok(RoomLabels::new(rows.into_iter().map(label).collect()))
 }

@@ -66,9 +66,8 @@ impl<'a> Layout<'a> {
     }
 
     /// Returns the links of the navigation: address, text, and whether it is the current page.
-    #[must_use]
-    pub fn navigation(&self) -> Vec<(&'static str, &'static str, bool)> {
-        let signed_in = [
+    pub fn navigation(&self) -> impl Iterator<Item = (&'static str, &'static str, bool)> {
+        const SIGNED_IN: [(&str, &str, NavPage); 6] = [
             ("/rooms/mine", "Your rooms", NavPage::MyRooms),
             ("/rooms", "Public rooms", NavPage::PublicRooms),
             (
@@ -80,24 +79,21 @@ impl<'a> Layout<'a> {
             ("/account", "Your account", NavPage::Account),
             ("/site", "Site moderation", NavPage::Site),
         ];
-        let signed_out = [
+        const SIGNED_OUT: [(&str, &str, NavPage); 2] = [
             ("/register", "Create an account", NavPage::Register),
             ("/login", "Sign in", NavPage::Login),
         ];
         let links = if self.user.is_some() {
-            signed_in.as_slice()
+            SIGNED_IN.as_slice()
         } else {
-            &signed_out
+            &SIGNED_OUT
         };
-        let is_offered = |(_, _, page): &&(_, _, NavPage)| match page {
+        let is_offered = move |(_, _, page): &&(_, _, NavPage)| match page {
             NavPage::Register => self.is_sign_up_open,
             NavPage::Site => self.is_operator,
             _ => true,
         };
-        links
-            .iter()
-            .filter(is_offered)
-            .map(|&(address, text, page)| (address, text, page == self.current))
-            .collect()
+        let offered = links.iter().filter(is_offered);
+        offered.map(move |&(address, text, page)| (address, text, page == self.current))
     }
 }

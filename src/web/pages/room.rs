@@ -57,15 +57,16 @@ impl RoomQuery {
         if !self.report.is_empty() {
             return Arrival::Report;
         }
+        let minutes = self.reload.parse().ok();
         let reload = RELOADS
             .into_iter()
-            .find(|minutes| self.reload == minutes.to_string());
+            .find(|(every, _)| minutes == Some(*every));
         match (self.done.as_str(), reload) {
             ("created", _) => Arrival::Created,
             ("joined", _) => Arrival::Joined,
             ("deleted", _) => Arrival::Deleted,
             ("reported", _) => Arrival::Reported,
-            (_, Some(minutes)) => Arrival::Reload(minutes),
+            (_, Some(reload)) => Arrival::Reload(reload),
             _ if !self.sent.is_empty() => Arrival::Sent,
             _ if !self.after.is_empty() => Arrival::Check,
             _ if !self.held.is_empty() => Arrival::Draft,
@@ -137,7 +138,7 @@ pub async fn show(
         state.core.outbox.written(seen).await;
     }
     let mut answer = html(&page)?;
-    if let Arrival::Reload(minutes) = arrival {
+    if let Arrival::Reload((minutes, _)) = arrival {
         answer.headers_mut().insert(REFRESH, (minutes * 60).into());
     }
     Ok(answer)

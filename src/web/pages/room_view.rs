@@ -26,8 +26,12 @@ use crate::web::state::WebState;
 /// How many members the room page lists. The members page lists all.
 const MEMBERS_SHOWN: usize = 12;
 
-/// The reload intervals that the reading view offers, in minutes.
-pub const RELOADS: [u64; 3] = [1, 2, 5];
+/// The reload intervals that the reading view offers, in minutes and in words.
+pub const RELOADS: [(u64, &str); 3] = [
+    (1, "every minute"),
+    (2, "every 2 minutes"),
+    (5, "every 5 minutes"),
+];
 
 /// The room page.
 #[derive(Template)]
@@ -50,10 +54,11 @@ pub struct RoomPage<'a> {
     new: Option<usize>,
     /// The number of new messages that are older than this page.
     new_before: usize,
-    /// The people who have the room open.
-    here: HashSet<UserId>,
-    /// The members that the page lists: first those who are here, then the longest-standing.
-    members: Vec<&'a Member>,
+    /// The number of members who have the room open.
+    here_count: usize,
+    /// The members that the page lists, and whether they have the room open: first those who do, then the
+    /// longest-standing.
+    members: Vec<(&'a Member, bool)>,
     /// The reader's rooms that the page lists, and the number of new messages in the others.
     rooms: Beside,
     /// The time, which makes the address of the link "Check for new messages" unique: browsers send no request for
@@ -95,8 +100,8 @@ pub enum Arrival {
     Plain,
     /// By the button "Check for new messages", or by the link if the page has no box.
     Check,
-    /// In the reading view, which reloads itself every given number of minutes.
-    Reload(u64),
+    /// In the reading view, which reloads itself at one of [`RELOADS`].
+    Reload((u64, &'static str)),
     /// After creating the room.
     Created,
     /// After joining the room.
@@ -195,9 +200,7 @@ impl<'a> RoomPage<'a> {
             _ => 0,
         };
         let here = state.core.presence.people(room.id, now).await?;
-        let mut members: Vec<&Member> = room.members.iter().collect();
-        members.sort_by_cached_key(|member| !here.contains(&member.user_id));
-        members.truncate(MEMBERS_SHOWN);
+        let (members, here_count) = members_to_show(room, &here);
         Ok(Self {
             layout: Layout::new(state, Some(user), NavPage::Other),
             room,
@@ -209,7 +212,7 @@ impl<'a> RoomPage<'a> {
             latest: last.map(|message| message.id),
             new: seen.map(|_| new),
             new_before,
-            here,
+            here_count,
             members,
             rooms,
             now,
@@ -280,9 +283,10 @@ impl<'a> RoomPage<'a> {
         self.room.role_of(self.reader) >= Some(Role::Moderator)
     }
 
-    fn reload(&self) -> Option<u64> {
+    /// Returns the interval at which the page reloads itself, in words.
+    fn reload(&self) -> Option<&'static str> {
         match self.arrival {
-            Arrival::Reload(minutes) => Some(minutes),
+            Arrival::Reload((_, words)) => Some(words),
             _ => None,
         }
     }
@@ -325,15 +329,6 @@ impl<'a> RoomPage<'a> {
         })
     }
 
-    /// Returns a reload interval of the reading view in words.
-    fn every(&self, minutes: &u64) -> String {
-        if *minutes == 1 {
-            "every minute".to_owned()
-        } else {
-            format!("every {minutes} minutes")
-        }
-    }
-
     fn render_message<'m>(&self, message: &'m Message) -> Result<Cow<'m, str>, askama::Error> {
         let role = |user| self.room.role_of(user);
         let may_delete =
@@ -350,12 +345,6 @@ impl<'a> RoomPage<'a> {
     /// Whether the page has messages that are new to the reader.
     fn has_new(&self) -> bool {
         self.new.is_some_and(|new| new > 0)
-    }
-
-    /// Returns the number of members who have the room open.
-    fn here_count(&self) -> usize {
-        let is_here = |member: &&Member| self.here.contains(&member.user_id);
-        self.room.members.iter().filter(is_here).count()
     }
 
     /// Returns where the link to older messages leads.
@@ -381,7 +370,7 @@ impl<'a> RoomPage<'a> {
         // What kind of room it is, and how to follow it without a script.
         let facts = 3 + if self.is_live() { 3 } else { 0 };
         // Two members share a line if both have short names.
-        let members = self.members.iter().map(|member| lines(&member.name));
+        let members = self.members.iter().map(|(member, _)| lines(&member.name));
         let long: usize = members.clone().filter(|lines| *lines > 1).sum();
         let short = members.filter(|lines| *lines == 1).count().div_ceil(2);
         let text = facts + lines(&self.room.description) + long + short;
@@ -400,7 +389,30 @@ const LINE: usize = 15;
 
 /// Returns the number of lines that a text takes in a column beside the conversation, at most.
 fn lines(text: &str) -> usize {
-    text.chars().count().div_ceil(18)
+    const WIDTH: usize = 18;
+    // Counting characters takes longer, and most names are short.
+    if (1..=WIDTH).contains(&text.len()) {
+        return 1;
+    }
+    text.chars().count().div_ceil(WIDTH)
+}
+
+/// Returns the members that a room's page lists, with whether they have the room open, and how many members do.
+fn members_to_show<'a>(room: &'a Room, here: &HashSet<UserId>) -> (Vec<(&'a Member, bool)>, usize) {
+    let mut shown = Vec::with_capacity(2 * MEMBERS_SHOWN);
+    let mut others = Vec::with_capacity(MEMBERS_SHOWN);
+    let mut here_count = 0;
+    for member in &room.members {
+        let is_here = here.contains(&member.user_id);
+        here_count += usize::from(is_here);
+        let list = if is_here { &mut shown } else { &mut others };
+        if list.len() < MEMBERS_SHOWN {
+            list.push((member, is_here));
+        }
+    }
+    shown.append(&mut others);
+    shown.truncate(MEMBERS_SHOWN);
+    (shown, here_count)
 }
 
 /// Groups messages by the day they were sent, and starts a group of its own at the first new message.
@@ -422,7 +434,10 @@ fn group_by_day(
     }
     // From the end, so that no message moves more than once.
     let groups = starts.into_iter().rev().map(|(start, begins_day, is_new)| {
-        let messages = messages.split_off(start);
+        let messages = match start {
+            0 => std::mem::take(&mut messages),
+            start => messages.split_off(start),
+        };
         let first = messages.first().filter(|_| begins_day);
         MessageGroup {
             day: first.map(|message| message.sent_at.day()),
