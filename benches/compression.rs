@@ -77,5 +77,40 @@ fn codings() -> Vec<(String, Compress)> {
             }),
         ));
     }
+    codings.extend([25, 50, 100].map(in_pieces));
     codings
+}
+
+/// Compresses the messages of a page in pieces of `count`, which readers could share, and what is before and after them,
+/// each as a frame of its own.
+fn in_pieces(count: usize) -> (String, Compress) {
+    const MESSAGE: &str = "<li id=\"m";
+    let mut of_piece = zstd::bulk::Compressor::new(6).expect("a level");
+    let mut of_rest = zstd::bulk::Compressor::new(1).expect("a level");
+    let name = format!("zstd, level 6 for pieces of {count} messages, 1 for the rest");
+    let compress = move |page: &[u8], buffer: &mut [u8]| {
+        let text = std::str::from_utf8(page).expect("text");
+        let starts = text.match_indices(MESSAGE).map(|(at, _)| at);
+        let end = text.rfind(MESSAGE).map(|last| {
+            let (_, rest) = text.split_at(last);
+            last + rest.find("</ol>").expect("the end of the list")
+        });
+        let mut cuts = vec![0];
+        cuts.extend(starts.step_by(count).chain(end));
+        cuts.push(page.len());
+        let last = cuts.len() - 2;
+        let mut length = 0;
+        for (number, cut) in cuts.windows(2).enumerate() {
+            let compressor = match number {
+                0 => &mut of_rest,
+                number if number == last => &mut of_rest,
+                _ => &mut of_piece,
+            };
+            let piece = &page[cut[0]..cut[1]];
+            let written = compressor.compress_to_buffer(piece, &mut buffer[length..]);
+            length += written.expect("a shorter page");
+        }
+        length
+    };
+    (name, Box::new(compress))
 }
