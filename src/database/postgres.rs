@@ -34,9 +34,10 @@ const MIGRATION_LOCK: i64 = 0x6d69_7261_6765_0002;
 const READER_SETTINGS: &str =
     "SET default_transaction_read_only = on; SET synchronous_commit = off";
 
-/// Settings of connections that write. A client whose machine has died gives up its locks.
-const WRITER_SETTINGS: &str =
-    "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'";
+/// Settings of connections that write. A client whose machine has died gives up its locks. After a commit that fails
+/// because it met another, sqlx rolls back what has ended already, of which PostgreSQL would warn each time.
+const WRITER_SETTINGS: &str = "SET lock_timeout = '5s'; SET idle_in_transaction_session_timeout = '30s'; \
+     SET client_min_messages = 'error'";
 
 /// Opens a server's database, and runs its migrations. Several processes may start at once.
 pub(super) async fn open(options: &PgConnectOptions, url: &str) -> Result<Connections, OpenError> {
