@@ -104,6 +104,13 @@ impl LiveSession {
                 .is_ok()
     }
 
+    /// Notes that the database has a use of the session at `last_seen`, by this process or another.
+    pub fn note_stored_use(&self, last_seen: Timestamp) {
+        for known in [&self.last_seen, &self.last_seen_in_database] {
+            known.fetch_max(last_seen.0, Ordering::Relaxed);
+        }
+    }
+
     /// Takes a permit for a waiting poll, if the session has one left.
     #[must_use]
     pub fn poll_permit(&self) -> Option<PollPermit> {

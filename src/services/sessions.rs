@@ -213,14 +213,26 @@ pub async fn find(core: &Arc<Core>, key: &Token) -> Result<Option<Arc<LiveSessio
     };
     let now = core.clock.now();
     if has_expired(live.created_at, live.last_seen(), now) {
-        end(core, digest).await?;
-        return Ok(None);
+        note_use_elsewhere(core, &live).await?;
+        if has_expired(live.created_at, live.last_seen(), now) {
+            end(core, digest).await?;
+            return Ok(None);
+        }
     }
     if live.has_ended() {
         return Ok(None);
     }
     mark_used(core, &live, now);
     Ok(Some(live))
+}
+
+/// Notes in memory the last use that the database knows of: the session may have been used at another process.
+async fn note_use_elsewhere(core: &Core, live: &LiveSession) -> Result<(), Fault> {
+    let row = session::Entity::find_by_id(live.digest.to_hex());
+    if let Some(row) = row.one(&core.database).await? {
+        live.note_stored_use(row.last_seen);
+    }
+    Ok(())
 }
 
 /// Ends a session. Its waiting polls end, and its key stops working.
