@@ -375,8 +375,10 @@ impl Core {
         for change in &changes.list {
             self.apply_here(*change);
         }
-        let (is_told, are_applied) =
-            tokio::join!(self.tell_all_logs(&changes.list), self.tell_peers(&changes));
+        // The logs wake the polls that wait at other processes, which must know of the change by then: otherwise they would
+        // answer that messages are gone, not that the room or the reader's account is.
+        let are_applied = self.tell_peers(&changes).await;
+        let is_told = self.tell_all_logs(&changes.list).await;
         if let Some(redis) = &self.redis
             && !(is_told && are_applied)
         {
