@@ -79,7 +79,7 @@ async fn make_states() -> Vec<State> {
     add("/login", "empty", nobody.post("/login", &[]).await);
     let wrong = [("name", "nobody"), ("password", "wrong")];
     add("/login", "refused", nobody.post("/login", &wrong).await);
-    let crowd = app.core.probes.hashing.overload();
+    let crowd = app.overload();
     add("/login", "crowd", nobody.post("/login", &wrong).await);
     drop(crowd);
     let strict = TestApp::with(&[
@@ -441,7 +441,7 @@ async fn states_of_operators(app: &TestApp) -> Vec<State> {
     let link = olga.post(&path, &right).await;
     let reset = link
         .attribute("main p a", "href")
-        .replace(&olga.url(""), "");
+        .replace(&olga.shown_url(""), "");
     add("/site/people/{person}/reset-link", "created", link);
 
     let suspend = format!("{person}/suspend");

@@ -1,7 +1,8 @@
 //! Ignoring people.
 
 use crate::support::{
-    Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, dump, start_poll, start_poll_from,
+    Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, dump, is_cluster, start_poll,
+    start_poll_from,
 };
 
 const AT: &str = "/account/ignored";
@@ -175,7 +176,11 @@ async fn a_person_is_ignored_until_it_is_undone_in_the_account() {
     assert!(tea.ada.messages(tea.room).await.is_empty());
 
     tea.stop_ignoring_bob(&tea.ada).await;
-    assert_eq!(tea.ada.messages(tea.room).await, ["after the restart"]);
+    let messages = tea.ada.messages(tea.room).await;
+    // Messages in Redis outlive the restart.
+    let all = ["buy", "after the restart"];
+    let first = if is_cluster() { 0 } else { 1 };
+    assert_eq!(messages, all[first..]);
     let landed = tea.ada.get("/account/ignored?done=stopped").await;
     assert_eq!(landed.text(".done"), "No longer ignored.");
     assert!(!landed.has("main form"));
@@ -264,13 +269,15 @@ async fn an_ignored_account_that_is_deleted_leaves_nothing_behind() {
 async fn a_warm_poll_of_a_person_who_ignores_somebody_costs_no_query() {
     let tea = Tea::spawn().await;
     tea.ignore_bob(&tea.ada).await;
-    let cursor = tea.ada.cursor(tea.room).await;
+    // Each server holds what it has read.
+    let ada = tea.ada.at(&tea.app.address);
+    let cursor = ada.cursor(tea.room).await;
     let after = format!("?after={cursor}&wait=0");
-    tea.ada.poll(tea.room, &after).await;
+    ada.poll(tea.room, &after).await;
 
     tea.bob.send(tea.room, "buy").await.assert_status(303);
     let sent = tea.app.db_statements();
-    assert_eq!(tea.ada.poll(tea.room, &after).await.status, 204);
+    assert_eq!(ada.poll(tea.room, &after).await.status, 204);
 
     assert_eq!(tea.app.db_statements(), sent);
 }

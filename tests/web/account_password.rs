@@ -1,5 +1,3 @@
-use mirage::domain::RoomId;
-
 use crate::support::{PASSWORD, TestApp, start_poll_from};
 
 const AT: &str = "/account/password";
@@ -77,7 +75,7 @@ async fn changing_the_password_signs_out_other_browsers_and_ends_their_polls() {
         .await
         .assert_redirect("/login?next=/rooms");
     // Bob's poll in the same room keeps waiting.
-    assert_eq!(app.core.messages.subscriber_count(RoomId(room)), 1);
+    assert_eq!(app.waiting_polls(room), 1);
     ada.send(room, "hello").await.assert_status(303);
     assert_eq!(of_bob.answer().await.added, ["hello"]);
 }
@@ -120,13 +118,13 @@ async fn a_new_password_must_meet_the_sign_up_rules() {
             "This password is too common. Choose one that is harder to guess",
         ),
     ] {
-        let hashes = app.core.probes.hashing.computed();
+        let hashes = app.hashes();
         let form = [("current", PASSWORD), ("password", password)];
         let page = ada.post(AT, &form).await;
 
         page.assert_status(422).assert_problem("password", sentence);
         assert_eq!(page.attributes("main [type=password]", "value"), [""; 0]);
-        assert_eq!(app.core.probes.hashing.computed(), hashes);
+        assert_eq!(app.hashes(), hashes);
     }
     app.sign_in("kettle-club", PASSWORD).await;
 }

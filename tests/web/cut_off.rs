@@ -45,10 +45,7 @@ impl Scene {
 
     /// The same browser, which asks the server that is cut off.
     fn at_cut(&self, browser: &Browser) -> Browser {
-        Browser {
-            address: self.cut.address.clone(),
-            ..browser.clone()
-        }
+        browser.at(&self.cut.address)
     }
 
     /// Waits until the server that was cut off serves the room again.

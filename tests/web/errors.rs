@@ -224,8 +224,10 @@ async fn an_unavailable_database_gets_a_503_page() {
 async fn an_unavailable_database_during_session_lookup_gets_a_503_page() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
-    app.core.sessions.sweep();
-    app.core.sessions.sweep();
+    for core in app.cores() {
+        core.sessions.sweep();
+        core.sessions.sweep();
+    }
     app.close_database().await;
 
     let page = ada.get("/rooms").await;
@@ -283,8 +285,8 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
         (&olga, &suspend, &spam, "reason"),
         (&olga, "/site/sign-up-link", &spam[1..], "password"),
     ];
-    let hashes = app.core.probes.hashing.computed();
-    let crowd = app.core.probes.hashing.overload();
+    let hashes = app.hashes();
+    let crowd = app.overload();
 
     for (browser, path, form, field) in forms {
         let page = browser.post(path, form).await;
@@ -295,7 +297,7 @@ async fn under_overload_every_password_form_comes_back_filled_in() {
         }
     }
 
-    assert_eq!(app.core.probes.hashing.computed(), hashes);
+    assert_eq!(app.hashes(), hashes);
     drop(crowd);
     for (browser, path, form, _) in &forms[1..3] {
         let name = if *path == "/register" { "bob" } else { "eve" };

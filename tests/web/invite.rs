@@ -25,7 +25,9 @@ async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<se
         .exec(&app.core.writer)
         .await
         .unwrap();
-    app.core.rooms.forget(RoomId(room));
+    for core in app.cores() {
+        core.rooms.forget(RoomId(room));
+    }
 }
 
 async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {

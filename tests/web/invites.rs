@@ -72,7 +72,7 @@ async fn a_new_link_is_shown_once_with_a_qr_code() {
         "{title}"
     );
     let link = page.attribute("main h2 + p a", "href");
-    let token = link.strip_prefix(&ada.url("/invite/")).unwrap();
+    let token = link.strip_prefix(&ada.shown_url("/invite/")).unwrap();
     assert_eq!(token.len(), 43, "256 bits in base64");
     assert_eq!(page.text("main h2 + p a"), link);
     assert_eq!(qr_code_url(&page), link);

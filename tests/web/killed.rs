@@ -394,7 +394,7 @@ impl Group {
             .retain(|person| there.contains_key(&person.name));
         for person in &mut self.people {
             person.id = there.get(&person.name).copied();
-            person.browser.address = address.to_owned();
+            person.browser = person.browser.at(address);
             while person.is_to_sign_in {
                 let password = person.passwords.last();
                 let password = password.unwrap_or_else(|| panic!("{} cannot sign in", person.name));

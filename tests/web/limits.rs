@@ -42,18 +42,14 @@ async fn sign_in_attempts_are_limited_per_name_and_address() {
         let page = post_from("192.0.2.1", &thief, "/login", &wrong).await;
         page.assert_status(422);
     }
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
 
     let refused = post_from("192.0.2.1", &thief, "/login", &wrong).await;
     let with_the_password = post_from("192.0.2.1", &thief, "/login", &right).await;
 
     assert_rate_limited(&refused, "ADA", 30, "30 seconds");
     assert_rate_limited(&with_the_password, "ada", 30, "30 seconds");
-    assert_eq!(
-        app.core.probes.hashing.computed(),
-        hashes,
-        "nothing was hashed"
-    );
+    assert_eq!(app.hashes(), hashes, "nothing was hashed");
     ada.get("/rooms").await.assert_status(200);
     let elsewhere = post_from("192.0.2.2", &app.anonymous(), "/login", &right).await;
     elsewhere.assert_status(303);
@@ -80,7 +76,7 @@ async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
         guess("/account/password", &change).await.assert_status(422);
     }
     guess("/account/delete", &delete).await.assert_status(422);
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
 
     let sentence = "Too many attempts. Wait 30 seconds, then try again";
     for (path, form, field) in [
@@ -94,11 +90,7 @@ async fn password_guesses_while_signed_in_count_towards_the_sign_in_limit() {
 
     let right = [("name", "ada"), ("password", PASSWORD)];
     guess("/login", &right).await.assert_status(429);
-    assert_eq!(
-        app.core.probes.hashing.computed(),
-        hashes,
-        "nothing was hashed"
-    );
+    assert_eq!(app.hashes(), hashes, "nothing was hashed");
     let elsewhere = post_from(
         "192.0.2.2",
         &ada,
@@ -274,16 +266,12 @@ async fn attempts_to_join_private_rooms_are_limited_per_person() {
             .await
             .assert_status(403);
     }
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
 
     let page = bob.join_privately("Tea", ROOM_PASSWORD).await;
 
     assert_rate_limited(&page, "Tea", 60, "1 minute");
-    assert_eq!(
-        app.core.probes.hashing.computed(),
-        hashes,
-        "nothing was hashed"
-    );
+    assert_eq!(app.hashes(), hashes, "nothing was hashed");
     app.clock.advance(Duration::from_secs(60));
     bob.join_privately("Tea", ROOM_PASSWORD)
         .await
@@ -330,7 +318,7 @@ async fn wrong_passwords_of_others_keep_nobody_out_of_a_private_room() {
         let page = bob.join_privately("Tea", "open barley").await;
         page.assert_status(403);
     }
-    let overload = app.core.probes.hashing.overload();
+    let overload = app.overload();
     bob.join_privately("Tea", ROOM_PASSWORD)
         .await
         .assert_status(503);
@@ -356,17 +344,13 @@ async fn new_rooms_are_limited_per_person_and_hour() {
     for name in ["Tea", "Cake"] {
         room_from_redirect(&create(&ada, name).await);
     }
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
 
     let page = create(&ada, "Pie").await;
 
     assert_rate_limited(&page, "Pie", 1800, "30 minutes");
     assert!(page.has("#kind-private[checked]"));
-    assert_eq!(
-        app.core.probes.hashing.computed(),
-        hashes,
-        "nothing was hashed"
-    );
+    assert_eq!(app.hashes(), hashes, "nothing was hashed");
     room_from_redirect(&create(&bob, "Pie").await);
 }
 
@@ -382,18 +366,14 @@ async fn new_passwords_of_a_room_are_limited_per_person() {
     for _ in 0..2 {
         ada.post(&path, &form).await.assert_status(303);
     }
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
 
     let page = ada.post(&path, &form).await;
 
     let sentence = "Too many attempts. Wait 1 minute, then try again";
     page.assert_status(429).assert_problem("password", sentence);
     assert_eq!(page.header("retry-after"), "60");
-    assert_eq!(
-        app.core.probes.hashing.computed(),
-        hashes,
-        "nothing was hashed"
-    );
+    assert_eq!(app.hashes(), hashes, "nothing was hashed");
     app.clock.advance(Duration::from_secs(60));
     ada.post(&path, &form).await.assert_status(303);
 }

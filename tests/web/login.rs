@@ -27,7 +27,7 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer_for_the_same_w
     let app = TestApp::spawn().await;
     app.sign_up("ada").await;
     let attempt = async |name, password| {
-        let (hashes, statements) = (app.core.probes.hashing.computed(), app.db_statements());
+        let (hashes, statements) = (app.hashes(), app.db_statements());
         let page = app
             .anonymous()
             .post("/login", &[("name", name), ("password", password)])
@@ -35,7 +35,7 @@ async fn a_wrong_password_and_an_unknown_name_get_the_same_answer_for_the_same_w
         page.assert_status(422)
             .assert_problem("name", REFUSED)
             .assert_value("#name", name);
-        let hashes = app.core.probes.hashing.computed() - hashes;
+        let hashes = app.hashes() - hashes;
         let statements = app.db_statements() - statements;
         (page.body.replace(name, "NAME"), hashes, statements)
     };
@@ -192,10 +192,10 @@ async fn an_outdated_password_hash_is_upgraded_at_sign_in() {
     app.sign_in("ada", PASSWORD).await;
     let new = stored_hash(&app).await;
     assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
     app.sign_in("ada", PASSWORD).await;
     assert_eq!(stored_hash(&app).await, new);
-    assert_eq!(app.core.probes.hashing.computed() - hashes, 1);
+    assert_eq!(app.hashes() - hashes, 1);
 }
 
 #[actix_web::test]

@@ -11,6 +11,7 @@
     reason = "prints measurements for runs with --nocapture"
 )]
 
+mod keeper;
 mod postgres;
 mod redis_server;
 mod support;
@@ -93,5 +94,6 @@ mod stopping;
 mod terminal;
 mod text_browser;
 mod three_processes;
+mod turns;
 mod two_servers;
 mod w3m;

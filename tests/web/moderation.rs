@@ -260,7 +260,7 @@ async fn a_person_banned_from_a_private_room_sees_what_a_stranger_sees() {
     owner.ban(room, "banned", "Loud").await;
 
     assert_eq!(poll.answer().await.status, 404);
-    let hashes = app.core.probes.hashing.computed();
+    let hashes = app.hashes();
     let mine = banned.join_privately("Den", ROOM_PASSWORD).await;
     let theirs = stranger.join_privately("Den", "a wrong one").await;
     // Both the name and the id, in the field `for` of the forms.
@@ -271,7 +271,7 @@ async fn a_person_banned_from_a_private_room_sees_what_a_stranger_sees() {
     };
     assert_eq!((mine.status, theirs.status), (theirs.status, mine.status));
     assert_eq!(strip(mine, "banned"), strip(theirs, "stranger"));
-    assert_eq!(app.core.probes.hashing.computed() - hashes, 2);
+    assert_eq!(app.hashes() - hashes, 2);
 }
 
 #[actix_web::test]

@@ -271,9 +271,9 @@ async fn with_the_database_unavailable_the_text_comes_back() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
-    for _ in 0..2 {
-        app.core.sessions.sweep();
-        app.core.rooms.sweep();
+    for core in app.cores().chain(app.cores()) {
+        core.sessions.sweep();
+        core.rooms.sweep();
     }
     app.close_database().await;
 
@@ -290,6 +290,8 @@ async fn with_the_database_unavailable_members_already_in_the_room_can_chat() {
     let ada = app.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
+    // Each server has shown the room.
+    ada.room(room).await.assert_status(200);
     app.close_database().await;
 
     ada.send_with(room, "hello", &nonce)

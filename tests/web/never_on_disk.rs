@@ -46,10 +46,13 @@ pub fn assert_nowhere(files: &[PathBuf]) -> usize {
 /// Sends messages one after the other, as the script does.
 async fn send(browser: Browser, room: i64, messages: usize) {
     let mut nonce = browser.nonce(room).await;
-    let path = browser.url(&format!("/rooms/{room}/messages"));
+    let path = format!("/rooms/{room}/messages");
     for number in 0..messages {
         let text = format!("{MARKER} number {number}");
-        let request = browser.client.post(&path).header("mirage-script", "1");
+        let request = browser
+            .client
+            .post(browser.url(&path))
+            .header("mirage-script", "1");
         let form = [("text", text.as_str()), ("nonce", &nonce)];
         let page = Browser::answer(request.form(&form)).await;
         page.assert_status(204);
@@ -76,13 +79,11 @@ async fn messages_are_written_to_no_file_and_no_log_line() {
         sender.await.unwrap();
     }
     // A draft is stored, too, when a signed-out person sends a message.
-    let signed_out = Browser {
-        client: reqwest::Client::builder()
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .unwrap(),
-        ..ada.clone()
-    };
+    let mut signed_out = ada.clone();
+    signed_out.client = reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .unwrap();
     let nonce = ada.nonce(room).await;
     signed_out
         .send_with(room, &format!("{MARKER} held"), &nonce)

@@ -34,7 +34,7 @@ async fn the_page_of_a_new_public_room_says_which_address_to_share() {
     let room = ada.create_public_room("Kettle club").await;
     let page = ada.get(&format!("/rooms/{room}?done=created#now")).await;
 
-    let address = ada.url(&format!("/rooms/{room}"));
+    let address = ada.shown_url(&format!("/rooms/{room}"));
     assert_eq!(
         page.text(INVITATION),
         format!(
@@ -73,7 +73,7 @@ async fn the_button_on_the_page_of_a_new_private_room_makes_an_invite_link() {
     made.assert_status(200);
     assert_eq!(made.text(".done"), "Link 1 created.");
     let link = made.attribute("main h2 + p a", "href");
-    assert!(link.starts_with(&ada.url("/invite/")), "{link}");
+    assert!(link.starts_with(&ada.shown_url("/invite/")), "{link}");
     assert!(made.has("svg.qr"));
     assert_eq!(
         made.text(".qr + p"),
@@ -81,7 +81,7 @@ async fn the_button_on_the_page_of_a_new_private_room_makes_an_invite_link() {
     );
     let described = made.text("main li p");
     assert!(described.starts_with("Unlimited uses."), "{described}");
-    let path = link.strip_prefix(&ada.url("")).unwrap();
+    let path = link.strip_prefix(&ada.shown_url("")).unwrap();
     let bob = app.sign_up("bob").await;
     bob.accept(path).await.assert_status(303);
     bob.room(room).await.assert_status(200);

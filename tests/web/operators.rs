@@ -11,7 +11,9 @@ use mirage::domain::RoomId;
 use mirage::services::operators;
 use sea_orm::Database;
 
-use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
+use crate::support::{
+    Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, is_cluster, start_poll_from,
+};
 
 /// How soon a server must apply the changes of a command.
 const TWO_SECONDS: Duration = Duration::from_secs(2);
@@ -93,11 +95,16 @@ async fn a_deleted_account_disappears_from_a_running_server() {
             && bob.members(tea).await == ["cleo, owner", "bob (you)"]
     })
     .await;
-    assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
+    // Each server hears of a command by itself, and one may delete the messages before the other ends the session.
+    let ended = waiting.answer_within(TWO_SECONDS).await;
+    let is_told = is_cluster() && ended.status == 200 && ended.added.is_empty();
+    assert!(ended.status == 401 || is_told, "{ended:?}");
     assert_eq!(watching.answer_within(TWO_SECONDS).await.removed.len(), 1);
-    ada.get("/rooms")
-        .await
-        .assert_redirect("/login?next=/rooms");
+    wait_until(async || {
+        let pages = [ada.get("/rooms").await, ada.get("/rooms").await];
+        pages.iter().all(|page| page.status == 303)
+    })
+    .await;
     let form = [("name", "Ada"), ("password", PASSWORD)];
     let stranger = app.anonymous();
     stranger.post("/login", &form).await.assert_status(422);
@@ -235,7 +242,7 @@ async fn polling_the_change_feed_is_not_counted_as_request_statements() {
     .await;
 
     assert_eq!(app.db_statements(), before);
-    assert_eq!(app.core.messages.subscriber_count(RoomId(tea)), 0);
+    assert_eq!(app.waiting_polls(tea), 0);
 }
 
 #[actix_web::test]

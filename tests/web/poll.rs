@@ -113,7 +113,8 @@ async fn a_poll_reports_evicted_messages() {
 #[actix_web::test]
 async fn a_warm_poll_makes_no_database_query() {
     let app = TestApp::spawn().await;
-    let ada = app.sign_up("ada").await;
+    // Each server holds what it has read.
+    let ada = app.sign_up("ada").await.at(&app.address);
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
     let before = app.db_statements();
@@ -185,6 +186,8 @@ async fn a_session_has_at_most_four_waiting_polls() {
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
+    // Each server counts the polls that wait at it.
+    let ada = ada.at(&app.address);
     let cursor = ada.cursor(room).await;
     let mut waiting = Vec::new();
     for _ in 0..4 {

@@ -1,12 +1,11 @@
 //! PostgreSQL servers for tests, from Debian's packages, in temporary folders on free ports.
 
-use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
+use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Sender, channel};
-use std::sync::{Arc, Mutex, OnceLock};
 
 use mirage::config::Storage;
 use mirage::database::connection;
@@ -14,17 +13,7 @@ use sea_orm::sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tempfile::TempDir;
 use tokio::runtime;
 
-/// Starts a program beside the test, and waits for the end of its own input: the test's end, however it ends. Then
-/// stops the program and deletes its folder. SIGQUIT ends PostgreSQL at once; pgbouncer before 1.23 ignores it here,
-/// and ends at once on SIGTERM.
-const KEEPER: &str = r#"
-folder=$1
-shift
-"$@" </dev/null &
-read -r _
-kill -QUIT $! && { kill -TERM $!; wait $!; }
-rm -rf "$folder"
-"#;
+use crate::keeper::{Keeper, kept, start};
 
 /// The database from which each test's is copied.
 const TEMPLATE: &str = "mirage_template";
@@ -44,6 +33,8 @@ impl PostgresServer {
             "fsync=off",
             "full_page_writes=off",
             "synchronous_commit=off",
+            // A test's database is dropped before it is worth the work.
+            "autovacuum=off",
         ])
     }
 
@@ -102,7 +93,7 @@ impl PostgresServer {
 
     /// What it has logged since it was ready.
     pub fn log(&self) -> String {
-        self.keeper.log.lock().unwrap().clone()
+        self.keeper.log()
     }
 
     /// The URL of a database of this server.
@@ -139,60 +130,6 @@ impl Pooler {
         pooler.arg(folder.join("pgbouncer.ini"));
         let _keeper = start(pooler, "process up");
         Self { port, _keeper }
-    }
-}
-
-/// Returns a command that keeps `program`, to which its arguments are to be added, until its own input ends.
-fn kept(program: &Command, folder: &Path) -> Command {
-    let mut keeper = Command::new("sh");
-    keeper.args(["-c", KEEPER, "keeper"]).arg(folder);
-    keeper.arg(program.get_program()).args(program.get_args());
-    keeper
-}
-
-/// The keeper of a program, which ends with this value.
-struct Keeper {
-    child: Child,
-    /// What the program has logged since it was ready.
-    log: Arc<Mutex<String>>,
-}
-
-impl Drop for Keeper {
-    fn drop(&mut self) {
-        drop(self.child.stdin.take());
-        self.child.wait().unwrap();
-    }
-}
-
-/// Starts a program, and returns once its log says that it is ready.
-fn start(mut program: Command, ready: &str) -> Keeper {
-    program.stdin(Stdio::piped()).stderr(Stdio::piped());
-    let mut child = program.spawn().unwrap();
-    let mut log = BufReader::new(child.stderr.take().unwrap());
-    wait_until_ready(&mut log, ready);
-    // Its log must be read, or the program would wait for its reader.
-    let lines = Arc::<Mutex<String>>::default();
-    let heard = Arc::clone(&lines);
-    std::thread::spawn(move || {
-        let mut line = String::new();
-        while log.read_line(&mut line).is_ok_and(|length| length > 0) {
-            heard.lock().unwrap().push_str(&std::mem::take(&mut line));
-        }
-    });
-    Keeper { child, log: lines }
-}
-
-/// Reads the log of a program until it says that it is ready.
-fn wait_until_ready(log: &mut impl BufRead, ready: &str) {
-    let mut lines = String::new();
-    loop {
-        let mut line = String::new();
-        let length = log.read_line(&mut line).unwrap();
-        assert_ne!(length, 0, "the program has ended:\n{lines}");
-        if line.contains(ready) {
-            return;
-        }
-        lines.push_str(&line);
     }
 }
 

@@ -48,14 +48,14 @@ async fn every_reason_for_refusal_gets_the_same_answer_for_the_same_work() {
     bob.join_privately("Cake", ROOM_PASSWORD).await;
     ada.ban(cake, "bob", "Crumbs").await;
     let attempt = async |name: &str, password| {
-        let (hashes, statements) = (app.core.probes.hashing.computed(), app.db_statements());
+        let (hashes, statements) = (app.hashes(), app.db_statements());
         let page = bob.join_privately(name, password).await;
         page.assert_status(403)
             .assert_problem("name", REFUSED)
             .assert_value("#name", name);
         let value = format!("value=\"{}\"", page.attribute("#name", "value"));
         assert_eq!(page.texts("#name").len(), 1);
-        let hashes = app.core.probes.hashing.computed() - hashes;
+        let hashes = app.hashes() - hashes;
         let statements = app.db_statements() - statements;
         (page.body.replace(&value, ""), hashes, statements)
     };
@@ -113,10 +113,10 @@ async fn a_successful_join_also_computes_one_hash() {
     ada.create_private_room("Tea").await;
     ada.create_public_room("Cake").await;
     let hashes = async |browser: &Browser, name, password| {
-        let before = app.core.probes.hashing.computed();
+        let before = app.hashes();
         let page = browser.join_privately(name, password).await;
         page.assert_status(303);
-        app.core.probes.hashing.computed() - before
+        app.hashes() - before
     };
 
     assert_eq!(hashes(&bob, "Tea", ROOM_PASSWORD).await, 1, "new member");

@@ -113,8 +113,10 @@ fn spawn(port: u16, folder: &TempDir, log: &Arc<Mutex<String>>) -> Option<Child>
 }
 
 async fn wait_for(app: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
-    let mut states = app.core.redis.as_ref().unwrap().states();
-    states.wait_for(|state| is_meant(*state)).await.unwrap();
+    for core in app.cores() {
+        let mut states = core.redis.as_ref().unwrap().states();
+        states.wait_for(|state| is_meant(*state)).await.unwrap();
+    }
 }
 
 /// A server with a room that has one message.

@@ -265,6 +265,8 @@ async fn a_warm_room_page_costs_no_query() {
     let tea = ada.create_public_room("Tea").await;
     let cake = bob.create_public_room("Cake").await;
     ada.join(cake).await;
+    // Each server holds what it has read.
+    let ada = ada.at(&app.address);
     ada.room(tea).await.assert_status(200);
     bob.send(cake, "one").await.assert_status(303);
     let before = app.db_statements();
@@ -318,6 +320,8 @@ async fn a_person_banned_while_the_page_is_made_is_shown_no_later_message() {
     let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
+    // The page is that of the server whose cache waits.
+    let bob = bob.at(&app.address);
     bob.room(room).await.assert_status(200);
     let (ada_id, bob_id) = (app.user_id("ada").await, app.user_id("bob").await);
     // Making the page waits for Bob's settings.

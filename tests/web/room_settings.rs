@@ -332,7 +332,8 @@ async fn making_a_room_private_sets_a_password_and_keeps_its_members() {
 #[actix_web::test]
 async fn the_list_of_public_rooms_follows_each_change_and_is_cached_between() {
     let (app, owner, _, room) = public_room(&[]).await;
-    let reader = app.sign_up("reader").await;
+    // Each server holds a list.
+    let reader = app.sign_up("reader").await.at(&app.address);
     let listed = async || {
         let names = reader.get("/rooms").await.texts(".rooms h2");
         let before = app.db_statements();

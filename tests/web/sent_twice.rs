@@ -120,7 +120,7 @@ async fn a_form_is_done_once_when_its_browser_hangs_up_and_sends_it_again() {
         let form = sign_up_form("ada", PASSWORD, &sent);
         first.post(REGISTER, &form).await
     });
-    while app.core.probes.hashing.computed() == 0 {
+    while app.hashes() == 0 {
         tokio::task::yield_now().await;
     }
     first.abort();
@@ -311,7 +311,7 @@ async fn a_form_that_is_shown_again_because_the_server_is_busy_can_still_be_repe
     let nonce = nonce_at(&browser, REGISTER).await;
     let form = sign_up_form("ada", PASSWORD, &nonce);
     let first = browser.post(REGISTER, &form).await;
-    let crowd = app.core.probes.hashing.overload();
+    let crowd = app.overload();
 
     let busy = app.anonymous().post(REGISTER, &form).await;
 

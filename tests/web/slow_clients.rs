@@ -3,7 +3,6 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use mirage::domain::RoomId;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{sleep, timeout};
@@ -298,7 +297,7 @@ async fn a_client_that_hangs_up_ends_its_polls() {
     );
     let until_polls = async |count| {
         let counting = async {
-            while app.core.messages.subscriber_count(RoomId(room)) != count {
+            while app.waiting_polls(room) != count {
                 sleep(Duration::from_millis(1)).await;
             }
         };

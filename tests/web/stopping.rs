@@ -4,7 +4,6 @@ use std::fmt::Write;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
-use mirage::domain::RoomId;
 use mirage::security::secret::Secret;
 use mirage::security::tokens::Token;
 use mirage::web::cookie::CookieConfig;
@@ -50,14 +49,14 @@ async fn two_thousand_waiting_polls_are_answered_at_once_on_shutdown() {
     let cursor = ada.cursor(room).await;
     let cookies = add_sessions(&app, "ada", POLLS / POLLS_PER_BROWSER).await;
     let client = reqwest::Client::new();
-    let url = ada.url(&format!("/rooms/{room}/poll?after={cursor}"));
+    let path = format!("/rooms/{room}/poll?after={cursor}");
     let mut polls = JoinSet::new();
     for number in 0..POLLS {
         let cookie = &cookies[number / POLLS_PER_BROWSER];
-        let request = client.get(&url).header("cookie", cookie);
+        let request = client.get(ada.url(&path)).header("cookie", cookie);
         polls.spawn(async move { request.send().await.unwrap().status() });
     }
-    while app.core.messages.subscriber_count(RoomId(room)) < POLLS {
+    while app.waiting_polls(room) < POLLS {
         let ended = polls.try_join_next();
         assert!(ended.is_none(), "a poll ended early: {ended:?}");
         tokio::task::yield_now().await;

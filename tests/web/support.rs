@@ -3,19 +3,19 @@
 use std::fmt::Debug;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mirage::clock::{Clock, FixedClock};
-use mirage::config::Command;
+use mirage::config::{Command, Config};
 use mirage::core::Core;
 use mirage::database::entities::user;
 use mirage::domain::{RoomId, Timestamp, UserId};
-use mirage::server::application::Application;
+use mirage::server::application::{Application, StartupError};
 use mirage::services::operators::{self, OperatorSet};
 use mirage::urls;
 use proptest::test_runner::{RngAlgorithm, TestRng};
-use reqwest::header::{HeaderMap, LOCATION};
+use reqwest::header::{HOST, HeaderMap, HeaderValue, LOCATION};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
 use sea_orm::{
@@ -23,10 +23,12 @@ use sea_orm::{
     QueryFilter, Statement,
 };
 use tempfile::TempDir;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use crate::postgres::PostgresDatabase;
+use crate::redis_server;
 
 /// The time at which the clock of every test starts: 2026-11-22T13:05:00Z.
 pub const START: Timestamp = Timestamp(1_795_352_700_000);
@@ -80,7 +82,7 @@ enum TestDatabase {
     Postgres(Arc<PostgresDatabase>),
 }
 
-/// Returns whether the tests run on PostgreSQL (`MIRAGE_TEST_BACKEND=cluster`).
+/// Returns whether the tests run on two servers with PostgreSQL and Redis (`MIRAGE_TEST_BACKEND=cluster`).
 #[expect(clippy::disallowed_methods, reason = "a test has no settings")]
 pub fn is_cluster() -> bool {
     match std::env::var("MIRAGE_TEST_BACKEND").as_deref() {
@@ -90,15 +92,64 @@ pub fn is_cluster() -> bool {
     }
 }
 
-/// A server on a free port, with its own database.
+/// An address of a free port.
+const ANY_PORT: &str = "127.0.0.1:0";
+
+/// A site with its own database: one server on a free port or, with `MIRAGE_TEST_BACKEND=cluster`, two servers, of which
+/// each browser asks the other one in turn.
 pub struct TestApp {
+    /// The address of the first server, and of the site.
     pub address: String,
+    /// The core of the first server.
     pub core: Arc<Core>,
     pub clock: Arc<FixedClock>,
-    files: Files,
+    servers: Vec<Server>,
+    files: Arc<Files>,
     flags: Vec<String>,
-    stop: CancellationToken,
-    running: JoinHandle<std::io::Result<()>>,
+    /// The number of browsers until now: every second one begins with the second server.
+    browsers: AtomicUsize,
+}
+
+/// A server in a thread of its own, which stops when this value is dropped.
+struct Server {
+    address: String,
+    core: Arc<Core>,
+    stop: DropGuard,
+    ended: oneshot::Receiver<std::io::Result<()>>,
+}
+
+impl Server {
+    /// Starts a server that keeps `files` until it has ended.
+    async fn start(config: Config, clock: Arc<FixedClock>, files: Arc<Files>) -> Self {
+        let (start, started) = oneshot::channel();
+        let (end, ended) = oneshot::channel();
+        let stop = CancellationToken::new();
+        let stopped = stop.clone().cancelled_owned();
+        let serve = async move {
+            let application = match Application::build(config, clock).await {
+                Ok(application) => application,
+                Err(error) => {
+                    drop(start.send(Err(error)));
+                    return;
+                }
+            };
+            let address = format!("127.0.0.1:{}", application.port());
+            drop(start.send(Ok((address, Arc::clone(application.core())))));
+            let result = application.run_until_stopped(stopped).await;
+            drop(files);
+            drop(end.send(result));
+        };
+        // Were it a task of the test, it would end with the test's runtime, but not its workers and their connections.
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(serve));
+        let started: Result<_, StartupError> = started.await.unwrap();
+        let (address, core) = started.unwrap();
+        Self {
+            address,
+            core,
+            stop: stop.drop_guard(),
+            ended,
+        }
+    }
 }
 
 impl TestApp {
@@ -106,19 +157,23 @@ impl TestApp {
         Self::with(&[]).await
     }
 
-    /// Starts a server with these command-line flags.
+    /// Starts a site with these command-line flags.
     pub async fn with(flags: &[&str]) -> Self {
-        let clock = Arc::new(FixedClock::at(START));
-        let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let files = Files::new().await;
-        Self::start(files, clock, "127.0.0.1:0".to_owned(), flags).await
+        let mut flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
+        let mut binds = vec![ANY_PORT];
+        if is_cluster() {
+            binds.push(ANY_PORT);
+            if !flags.iter().any(|flag| flag.starts_with("--redis-url")) {
+                flags.push(redis_server::shared());
+            }
+        }
+        Self::start(Files::new().await, new_clock(), &binds, flags).await
     }
 
     /// Starts a server with SQLite, whatever the other tests run on.
     pub async fn with_sqlite() -> Self {
-        let clock = Arc::new(FixedClock::at(START));
         let files = Files::in_folder(tempfile::tempdir().unwrap());
-        Self::start(files, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
+        Self::start(files, new_clock(), &[ANY_PORT], Vec::new()).await
     }
 
     /// Starts a server with the files of another one, but with this database.
@@ -128,12 +183,11 @@ impl TestApp {
         bind: &str,
         flags: &[&str],
     ) -> Self {
-        let clock = Arc::new(FixedClock::at(START));
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let folder = files.folder;
         let database = TestDatabase::Postgres(database);
         let files = Files { folder, database };
-        Self::start(files, clock, bind.to_owned(), flags).await
+        Self::start(files, new_clock(), &[bind], flags).await
     }
 
     /// Starts a server with a new PostgreSQL database through a proxy that listens at this port.
@@ -141,7 +195,7 @@ impl TestApp {
         let url = format!("--database-url={}", database.url_at(port));
         let flags = [&[url.as_str()], flags].concat();
         let files = Files::in_folder(tempfile::tempdir().unwrap());
-        Self::with_postgres(files, database, "127.0.0.1:0", &flags).await
+        Self::with_postgres(files, database, ANY_PORT, &flags).await
     }
 
     /// Starts another server of the same site, with the same secret and clock. `flags` name its database and its Redis.
@@ -151,38 +205,41 @@ impl TestApp {
         std::fs::copy(self.files.path().join(secret), folder.path().join(secret)).unwrap();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let files = Files::in_folder(folder);
-        let clock = Arc::clone(&self.clock);
-        Self::start(files, clock, "127.0.0.1:0".to_owned(), flags).await
+        Self::start(files, Arc::clone(&self.clock), &[ANY_PORT], flags).await
     }
 
     /// Starts a server on a copy of this database file.
     pub async fn with_database(file: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(file, folder.path().join("mirage.db")).unwrap();
-        let clock = Arc::new(FixedClock::at(START));
         let files = Files::in_folder(folder);
-        Self::start(files, clock, "127.0.0.1:0".to_owned(), Vec::new()).await
+        Self::start(files, new_clock(), &[ANY_PORT], Vec::new()).await
     }
 
-    async fn start(files: Files, clock: Arc<FixedClock>, bind: String, flags: Vec<String>) -> Self {
-        let line = Self::command_line(&files, &bind, &flags);
-        let Ok(Command::Serve(config)) = Command::parse(line) else {
-            panic!("{flags:?} are not the flags of a server")
-        };
-        let shared: Arc<dyn Clock> = clock.clone();
-        let application = Application::build(*config, shared).await.unwrap();
-        let address = format!("127.0.0.1:{}", application.port());
-        let core = Arc::clone(application.core());
-        let stop = CancellationToken::new();
-        let running = tokio::spawn(application.run_until_stopped(stop.clone().cancelled_owned()));
+    /// Starts a server at each of the addresses.
+    async fn start(
+        files: Files,
+        clock: Arc<FixedClock>,
+        binds: &[&str],
+        flags: Vec<String>,
+    ) -> Self {
+        let files = Arc::new(files);
+        let mut servers = Vec::new();
+        for bind in binds {
+            let line = Self::command_line(&files, bind, &flags);
+            let Ok(Command::Serve(config)) = Command::parse(line) else {
+                panic!("{flags:?} are not the flags of a server")
+            };
+            servers.push(Server::start(*config, Arc::clone(&clock), Arc::clone(&files)).await);
+        }
         Self {
-            address,
-            core,
+            address: servers[0].address.clone(),
+            core: Arc::clone(&servers[0].core),
             clock,
+            servers,
             files,
             flags,
-            stop,
-            running,
+            browsers: AtomicUsize::new(0),
         }
     }
 
@@ -217,27 +274,44 @@ impl TestApp {
         self.files.database_url()
     }
 
-    /// Stops the server, as SIGTERM does, and returns what it keeps.
+    /// Stops the servers, as SIGTERM does, and returns what they keep.
     pub async fn stop(self) -> Files {
-        self.stop.cancel();
-        self.running.await.unwrap().unwrap();
-        self.files
+        let Self { servers, files, .. } = self;
+        let mut ends = Vec::new();
+        for server in servers {
+            drop(server.stop);
+            ends.push(server.ended);
+        }
+        for ended in ends {
+            ended.await.unwrap().unwrap();
+        }
+        Arc::into_inner(files).unwrap()
     }
 
-    /// Restarts the server with the same database, at the same address.
+    /// Restarts the servers with the same database, at the same addresses.
     pub async fn restart(self) -> Self {
-        let (clock, address, flags) = (
-            Arc::clone(&self.clock),
-            self.address.clone(),
-            self.flags.clone(),
-        );
+        let (clock, flags) = (Arc::clone(&self.clock), self.flags.clone());
+        let addresses = self.addresses();
         let files = self.stop().await;
-        Self::start(files, clock, address, flags).await
+        let binds: Vec<&str> = addresses.iter().map(String::as_str).collect();
+        Self::start(files, clock, &binds, flags).await
+    }
+
+    /// The addresses of the servers.
+    pub fn addresses(&self) -> Vec<String> {
+        let addresses = self.servers.iter().map(|server| server.address.clone());
+        addresses.collect()
+    }
+
+    /// The cores of the servers.
+    pub fn cores(&self) -> impl Iterator<Item = &Arc<Core>> {
+        self.servers.iter().map(|server| &server.core)
     }
 
     /// Returns a browser that is not signed in.
     pub fn anonymous(&self) -> Browser {
-        Browser::new(&self.address)
+        let first = self.browsers.fetch_add(1, Ordering::SeqCst);
+        Browser::in_turns(&self.address, self.addresses(), first)
     }
 
     /// Creates an account and returns a browser signed in to it.
@@ -273,19 +347,16 @@ impl TestApp {
         named.one(&self.core.database).await.unwrap().unwrap().id
     }
 
-    /// Closes the server's connections to the database, so that every statement fails.
+    /// Closes the servers' connections to the database, so that every statement fails.
     pub async fn close_database(&self) {
-        self.core
-            .database
-            .connections()
-            .clone()
-            .close()
-            .await
-            .unwrap();
-        self.core.writer.clone().close().await.unwrap();
+        for core in self.cores() {
+            let readers = core.database.connections().clone();
+            readers.close().await.unwrap();
+            core.writer.clone().close().await.unwrap();
+        }
     }
 
-    /// Runs a statement on the database while the server runs. Opens a new connection, because the open ones
+    /// Runs a statement on the database while the servers run. Opens a new connection, because the open ones
     /// may have cached an older schema.
     pub async fn execute(&self, sql: &str) {
         let database = Database::connect(self.database_url()).await.unwrap();
@@ -325,8 +396,58 @@ impl TestApp {
 
     /// The number of statements sent to the database so far, without those that poll the change feed.
     pub fn db_statements(&self) -> u64 {
-        self.core.probes.statements.load(Ordering::SeqCst)
+        let counts = self.cores().map(|core| &core.probes.statements);
+        counts.map(|count| count.load(Ordering::SeqCst)).sum()
     }
+
+    /// The number of password hashes computed so far.
+    pub fn hashes(&self) -> u64 {
+        let hashing = self.cores().map(|core| &core.probes.hashing);
+        hashing.map(|hashing| hashing.computed()).sum()
+    }
+
+    /// Leaves no room for further password hashes, until the value is dropped.
+    #[must_use]
+    pub fn overload(&self) -> Vec<impl Sized + use<>> {
+        let hashing = self.cores().map(|core| &core.probes.hashing);
+        hashing.map(|hashing| hashing.overload().unwrap()).collect()
+    }
+
+    /// The number of polls that wait in a room.
+    pub fn waiting_polls(&self, room: i64) -> usize {
+        let logs = self.cores().map(|core| &core.messages);
+        logs.map(|messages| messages.subscriber_count(RoomId(room)))
+            .sum()
+    }
+
+    /// Tells when memory is swept next.
+    pub fn next_sweep(&self) -> Sweep {
+        let cores = self.cores();
+        Sweep(cores.map(|core| core.probes.sweeps.subscribe()).collect())
+    }
+}
+
+/// The next sweep of memory by each server.
+pub struct Sweep(Vec<watch::Receiver<()>>);
+
+impl Sweep {
+    /// Waits for the first sweep by each server that ends after this call. A server sweeps within 10 s.
+    pub async fn done(mut self) {
+        let swept = async {
+            for sweeps in &mut self.0 {
+                sweeps.mark_unchanged();
+            }
+            for sweeps in &mut self.0 {
+                sweeps.changed().await.unwrap();
+            }
+        };
+        let within = tokio::time::timeout(Duration::from_secs(10), swept);
+        within.await.unwrap();
+    }
+}
+
+fn new_clock() -> Arc<FixedClock> {
+    Arc::new(FixedClock::at(START))
 }
 
 /// Creates a sign-up link, as the operator's command does, and returns its path.
@@ -405,24 +526,60 @@ pub fn seeded_rng(seed: u64) -> TestRng {
 #[derive(Clone)]
 pub struct Browser {
     pub client: Client,
+    /// The address of the site.
     pub address: String,
+    servers: Arc<Turns>,
+}
+
+/// The servers of a site, each of which gets a request in turn, as behind a load balancer.
+struct Turns {
+    addresses: Vec<String>,
+    next: AtomicUsize,
 }
 
 impl Browser {
     /// Returns a browser for the server at this address, not signed in.
     pub fn new(address: &str) -> Self {
+        Self::in_turns(address, vec![address.to_owned()], 0)
+    }
+
+    /// Returns a browser, not signed in, for a site with this address, whose servers have these. The first request goes
+    /// to the server of this number.
+    fn in_turns(site: &str, addresses: Vec<String>, first: usize) -> Self {
+        // Pages have the site's address from this header, whichever server makes them.
+        let host = HeaderValue::from_str(site).unwrap();
         let client = Client::builder()
             .cookie_store(true)
+            .default_headers(HeaderMap::from_iter([(HOST, host)]))
             .redirect(redirect::Policy::none())
             .timeout(Duration::from_secs(60))
             .build();
+        let next = AtomicUsize::new(first);
         Self {
             client: client.unwrap(),
-            address: address.to_owned(),
+            address: site.to_owned(),
+            servers: Arc::new(Turns { addresses, next }),
         }
     }
 
+    /// Returns the same browser, with the same cookies, but for the server at this address alone.
+    pub fn at(&self, address: &str) -> Self {
+        let only = Self::new(address);
+        Self {
+            client: self.client.clone(),
+            ..only
+        }
+    }
+
+    /// The URL to which the next request goes: each time, that of the other server.
     pub fn url(&self, path: &str) -> String {
+        let addresses = &self.servers.addresses;
+        let turn = self.servers.next.fetch_add(1, Ordering::SeqCst);
+        format!("http://{}{path}", addresses[turn % addresses.len()])
+    }
+
+    /// The URL that pages show.
+    pub fn shown_url(&self, path: &str) -> String {
         format!("http://{}{path}", self.address)
     }
 
@@ -487,7 +644,7 @@ impl Browser {
         let page = self.create_invite(room, life, uses).await;
         page.assert_status(200);
         let link = page.attribute("main h2 + p a", "href");
-        let path = link.strip_prefix(&self.url("")).unwrap();
+        let path = link.strip_prefix(&self.shown_url("")).unwrap();
         path.to_owned()
     }
 
@@ -756,7 +913,7 @@ pub async fn start_poll_from(
     room: i64,
     cursor: &str,
 ) -> WaitingPoll {
-    let waiting = || app.core.messages.subscriber_count(RoomId(room));
+    let waiting = || app.waiting_polls(room);
     let before = waiting();
     let (browser, query) = (browser.clone(), format!("?after={cursor}"));
     let poll = tokio::spawn(async move { browser.poll(room, &query).await });

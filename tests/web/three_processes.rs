@@ -103,11 +103,7 @@ impl Site {
 
     /// The room's messages as a process shows them, the newest 100.
     async fn messages_at(&self, number: usize, browser: &Browser, room: i64) -> Vec<String> {
-        let address = self.addresses.of(number);
-        let browser = Browser {
-            address,
-            ..browser.clone()
-        };
+        let browser = browser.at(&self.addresses.of(number));
         browser.messages(room).await
     }
 }
@@ -285,7 +281,7 @@ impl Load {
         self.chat.total.store(sent.len(), Ordering::SeqCst);
         // Readers that wait have to look again.
         let last = "the last".to_owned();
-        self.ada.address = self.site.addresses.of(0);
+        self.ada = self.ada.at(&self.site.addresses.of(0));
         self.ada
             .send(self.chat.room, &last)
             .await
@@ -370,10 +366,7 @@ async fn messages_are_in_no_file_of_three_processes_postgresql_or_redis() {
     let bob = site.sign_up("bob").await;
     bob.join(room).await;
     for number in 0..MESSAGES {
-        let sender = Browser {
-            address: site.addresses.of(number),
-            ..ada.clone()
-        };
+        let sender = ada.at(&site.addresses.of(number));
         let text = format!("{MARKER} number {number}");
         sender.send(room, &text).await.assert_status(303);
     }

@@ -39,14 +39,7 @@ impl Site {
 
     /// The same browser, which asks the other server.
     fn at_other(&self, browser: &Browser) -> Browser {
-        at(&self.other.address, browser)
-    }
-}
-
-fn at(address: &str, browser: &Browser) -> Browser {
-    Browser {
-        address: address.to_owned(),
-        ..browser.clone()
+        browser.at(&self.other.address)
     }
 }
 
@@ -175,7 +168,7 @@ async fn both_servers_say_alike_when_a_session_was_last_used() {
     let there = site.at_other(&ada);
     for asked in [&ada, &there] {
         site.one.clock.advance(Duration::from_secs(600));
-        at(&asked.address, &phone).get("/rooms").await;
+        phone.at(&asked.address).get("/rooms").await;
 
         let sessions = ada.get("/account/sessions").await.texts(".sessions p");
 
@@ -306,7 +299,7 @@ async fn a_server_that_is_cut_off_holds_up_changes_only_until_it_serves_nothing(
     let room = ada.create_private_room("Den").await;
     let joined = bob.join_privately("Den", ROOM_PASSWORD).await;
     joined.assert_status(303);
-    let there = at(&cut.address, &bob);
+    let there = bob.at(&cut.address);
     there.room(room).await.assert_status(200);
 
     for proxy in [&to_redis, &to_database] {
@@ -340,7 +333,7 @@ async fn a_server_that_does_not_hear_the_change_feed_holds_up_no_change() {
     let database_url = database_flag(&database, proxy.port);
     let deaf = whole.beside(&[&redis_url, &database_url]).await;
     let ada = whole.sign_up("ada").await;
-    let there = at(&deaf.address, &ada);
+    let there = ada.at(&deaf.address);
     let room = ada.create_public_room("Tea").await;
     let waiting = start_poll(&deaf, &there, room).await;
     there.get("/rooms/mine").await.assert_status(200);
