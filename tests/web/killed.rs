@@ -1,21 +1,21 @@
-//! Crash safety: the server is killed at random moments while people change data. After a restart, every
-//! confirmed change is there, and every unconfirmed change is there completely or not at all.
+//! Crash safety: the server, or one of three, is killed at random moments while people change data. After a restart,
+//! every confirmed change is there, and every unconfirmed change is there completely or not at all.
 //!
 //! All runs share one database, so the changes of a run must also survive the kills after it.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use mirage::clock::Stopwatch;
 use proptest::prelude::RngExt;
 use proptest::test_runner::TestRng;
-use sea_orm::{ConnectionTrait, Database, DatabaseConnection, QueryResult, Statement};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, DbBackend, QueryResult, Statement};
 use tokio::sync::watch;
 
-use crate::program::Running;
+use crate::postgres::PostgresDatabase;
+use crate::processes::{HUNG, Site};
+use crate::redis_server;
 use crate::support::{Browser, PASSWORD, is_long, seeded_rng};
 
 const SEED: u64 = 10;
@@ -28,14 +28,14 @@ const GROUPS: usize = 5;
 const ACTING: usize = 5;
 
 /// Flags without rate limits, and with a log of nothing but warnings and the address.
-const FLAGS: [&str; 3] = [
+const FLAGS: [&str; 5] = [
     "--limits=off",
+    // A connection that the server closes when a request is on its way looks like a kill.
+    "--keep-alive=1min",
     "--rooms-per-person=1000000",
+    "--link-timeout=30s",
     "--log=warn,mirage=info,mirage::web::request_log=warn",
 ];
-
-/// How long the server may take to start before the test treats it as hung.
-const HUNG: Duration = Duration::from_secs(60);
 
 /// The expected or actual state of the database, as sentences.
 type Facts = BTreeSet<String>;
@@ -79,7 +79,7 @@ enum Password {
     Change,
 }
 
-/// The server was killed before it answered the request.
+/// The server that was asked was killed before it answered the request.
 struct Unanswered;
 
 struct Person {
@@ -94,13 +94,13 @@ struct Person {
 }
 
 impl Person {
-    fn new(name: &str, address: &str) -> Self {
+    fn new(name: &str, addresses: &[String]) -> Self {
         Self {
             name: name.to_owned(),
             id: None,
             passwords: vec![PASSWORD.to_owned()],
             is_to_sign_in: true,
-            browser: Browser::new(address),
+            browser: Browser::new(&addresses[0]).among(addresses.to_vec()),
         }
     }
 }
@@ -121,7 +121,8 @@ struct Answered {
 
 /// The state that the groups of a run share.
 struct Run {
-    address: String,
+    /// The addresses of the servers.
+    addresses: Vec<String>,
     /// Rooms that people of any group may join.
     rooms: Vec<Room>,
     answered: watch::Sender<Answered>,
@@ -129,9 +130,9 @@ struct Run {
 }
 
 impl Run {
-    fn new(running: &Running, rooms: Vec<Room>) -> Self {
+    fn new(site: &Site, rooms: Vec<Room>) -> Self {
         Self {
-            address: running.browser.address.clone(),
+            addresses: site.addresses.all(),
             rooms,
             answered: watch::Sender::default(),
             is_killed: AtomicBool::new(false),
@@ -166,7 +167,7 @@ impl Group {
         }
     }
 
-    /// Sends random requests one after the other until the server is killed.
+    /// Sends random requests one after the other, to each server in turn, until one is not answered.
     async fn act(mut self, run: Arc<Run>, password: Option<Password>) -> Self {
         let at = self.pick(3);
         for step in 0.. {
@@ -232,7 +233,7 @@ impl Group {
 
     async fn sign_up(&mut self, run: &Run) -> Result<(), Unanswered> {
         let name = self.new_name("person");
-        self.people.push(Person::new(&name, &run.address));
+        self.people.push(Person::new(&name, &run.addresses));
         let change = Change {
             kind: "sign-up",
             removed: vec![],
@@ -388,13 +389,13 @@ impl Group {
 
     /// Resumes from the database after a restart: drops people whose account was not created, and signs in
     /// people with a new account or password.
-    async fn resume(&mut self, address: &str, found: &Found) {
+    async fn resume(&mut self, site: &Site, found: &Found) {
         let there = &found.people;
         self.people
             .retain(|person| there.contains_key(&person.name));
         for person in &mut self.people {
             person.id = there.get(&person.name).copied();
-            person.browser = person.browser.at(address);
+            person.browser = person.browser.among(site.addresses.all());
             while person.is_to_sign_in {
                 let password = person.passwords.last();
                 let password = password.unwrap_or_else(|| panic!("{} cannot sign in", person.name));
@@ -438,16 +439,17 @@ async fn query<T>(
     rows.iter().map(read).collect()
 }
 
-async fn read_database(folder: &Path) -> Found {
-    let url = format!("sqlite://{}/data/mirage.db?mode=rw", folder.display());
+async fn read_database(url: &str) -> Found {
     let database = Database::connect(url).await.unwrap();
     let text = |row: &QueryResult, column: usize| row.try_get_by_index::<String>(column).unwrap();
     let number = |row: &QueryResult, column: usize| row.try_get_by_index::<i64>(column).unwrap();
 
-    let integrity = query(&database, "PRAGMA integrity_check", |row| text(row, 0)).await;
-    assert_eq!(integrity, ["ok"]);
-    let dangling = query(&database, "PRAGMA foreign_key_check", |row| text(row, 0)).await;
-    assert_eq!(dangling, [""; 0]);
+    if database.get_database_backend() == DbBackend::Sqlite {
+        let integrity = query(&database, "PRAGMA integrity_check", |row| text(row, 0)).await;
+        assert_eq!(integrity, ["ok"]);
+        let dangling = query(&database, "PRAGMA foreign_key_check", |row| text(row, 0)).await;
+        assert_eq!(dangling, [""; 0]);
+    }
     let without_owner = "SELECT name FROM rooms WHERE NOT EXISTS (SELECT 1 FROM room_members \
                          WHERE room_id = rooms.id AND user_id = rooms.owner_id)";
     let without_owner = query(&database, without_owner, |row| text(row, 0)).await;
@@ -485,26 +487,15 @@ async fn read_database(folder: &Path) -> Found {
     }
 }
 
-/// Starts the server on the files in `folder`, and returns the time to its first answer, too.
-async fn start(folder: &Path) -> (Running, Duration) {
-    let watch = Stopwatch::start();
-    let folder = folder.to_owned();
-    let starting = tokio::task::spawn_blocking(move || Running::start(&folder, &FLAGS));
-    let running = tokio::time::timeout(HUNG, starting).await;
-    let running = running.unwrap().unwrap();
-    let answer = tokio::time::timeout(HUNG, running.browser.get("/healthz")).await;
-    answer.unwrap().assert_status(200);
-    (running, watch.elapsed())
-}
-
-/// Lets the groups act, kills the server at a random moment, and returns the groups as they are then.
+/// Lets the groups act, kills one of the servers at a random moment, and returns the groups as they are then, with the
+/// number of the server.
 async fn act_and_kill(
-    running: Running,
+    site: &mut Site,
     run: Run,
     groups: Vec<Group>,
     number: usize,
     rng: &mut TestRng,
-) -> Vec<Group> {
+) -> (Vec<Group>, usize) {
     let run = Arc::new(run);
     let tasks = groups.into_iter().map(|group| {
         // Hashing is slow, so only one group uses a password, in every other run.
@@ -536,24 +527,40 @@ async fn act_and_kill(
     tokio::time::sleep(Duration::from_micros(rng.random_range(0..5_000))).await;
 
     run.is_killed.store(true, Ordering::SeqCst);
-    let kill = tokio::task::spawn_blocking(move || running.stop("-KILL"));
+    let killed = rng.random_range(0..site.processes.len());
+    let log = site.end(killed, "-KILL").await;
+    assert_eq!(log, "", "the server logged a problem before the kill");
     let mut groups = Vec::new();
     for task in tasks {
         groups.push(task.await.unwrap());
     }
-    let (_, log) = kill.await.unwrap();
-    assert_eq!(log, "", "the server logged a problem before the kill");
-    groups
+    (groups, killed)
 }
 
 #[actix_web::test]
 async fn confirmed_changes_survive_a_kill_at_any_moment() {
+    let site = Site::start(1, &FLAGS.map(str::to_owned)).await;
+    let folder = site.folder.path().display();
+    let url = format!("sqlite://{folder}/data/mirage.db?mode=rw");
+    assert_confirmed_changes_survive_kills(site, &url).await;
+}
+
+#[actix_web::test]
+async fn confirmed_changes_survive_a_kill_of_any_of_three_processes() {
+    let database = PostgresDatabase::migrated().await;
+    let mut flags = FLAGS.map(str::to_owned).to_vec();
+    flags.push(format!("--database-url={}", database.url()));
+    flags.push(redis_server::shared());
+    let site = Site::start(3, &flags).await;
+    assert_confirmed_changes_survive_kills(site, &database.url()).await;
+}
+
+/// Kills one of the servers again and again, and looks for all changes in the database with this URL.
+async fn assert_confirmed_changes_survive_kills(mut site: Site, url: &str) {
     let runs = if is_long() { 1_000 } else { 50 };
-    let folder = tempfile::tempdir().unwrap();
     let mut rng = seeded_rng(SEED);
-    let (mut running, _) = start(folder.path()).await;
     let mut groups: Vec<_> = (0..GROUPS).map(Group::new).collect();
-    let run = Run::new(&running, Vec::new());
+    let run = Run::new(&site, Vec::new());
     for group in &mut groups {
         for _ in 0..3 {
             assert!(group.sign_up(&run).await.is_ok());
@@ -562,20 +569,19 @@ async fn confirmed_changes_survive_a_kill_at_any_moment() {
     let mut starts = Vec::new();
     // By kind, the requests in flight at a kill: how many were committed, and how many were not.
     let mut lost: BTreeMap<&str, [usize; 2]> = BTreeMap::new();
-    let mut found = read_database(folder.path()).await;
+    let mut found = read_database(url).await;
 
     for number in 0..runs {
         for group in &mut groups {
-            group.resume(&running.browser.address, &found).await;
+            group.resume(&site, &found).await;
         }
         let rooms = newest(&found.rooms, 60);
-        let run = Run::new(&running, rooms);
-        groups = act_and_kill(running, run, groups, number, &mut rng).await;
+        let run = Run::new(&site, rooms);
+        let killed;
+        (groups, killed) = act_and_kill(&mut site, run, groups, number, &mut rng).await;
 
-        let took;
-        (running, took) = start(folder.path()).await;
-        starts.push(took);
-        found = read_database(folder.path()).await;
+        starts.push(site.start_again(killed).await);
+        found = read_database(url).await;
         let mut expected = Facts::new();
         for group in &mut groups {
             if let Some(change) = group.in_flight.take() {
@@ -598,7 +604,7 @@ async fn confirmed_changes_survive_a_kill_at_any_moment() {
         );
     }
     for group in &mut groups {
-        group.resume(&running.browser.address, &found).await;
+        group.resume(&site, &found).await;
     }
 
     let mut answered: BTreeMap<&str, usize> = BTreeMap::new();

@@ -13,6 +13,7 @@
 
 mod keeper;
 mod postgres;
+mod processes;
 mod redis_server;
 mod support;
 

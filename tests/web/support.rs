@@ -564,10 +564,16 @@ impl Browser {
 
     /// Returns the same browser, with the same cookies, but for the server at this address alone.
     pub fn at(&self, address: &str) -> Self {
-        let only = Self::new(address);
+        self.among(vec![address.to_owned()])
+    }
+
+    /// Returns the same browser, with the same cookies, but for the servers at these addresses, in turn.
+    pub fn among(&self, addresses: Vec<String>) -> Self {
+        let next = AtomicUsize::new(0);
         Self {
             client: self.client.clone(),
-            ..only
+            address: addresses[0].clone(),
+            servers: Arc::new(Turns { addresses, next }),
         }
     }
 

@@ -2,18 +2,17 @@
 //! people send and read, and that no file of any of them has a message.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use proptest::prelude::RngExt;
 use reqwest::RequestBuilder;
-use tempfile::TempDir;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use crate::never_on_disk::{MARKER, assert_nowhere, files_in, files_of};
 use crate::postgres::{PostgresDatabase, PostgresServer};
+use crate::processes::{Addresses, HUNG, Site};
 use crate::program::{Running, printed};
 use crate::redis::Redis;
 use crate::support::{Browser, PASSWORD, Page, Poll, is_long, seeded_rng};
@@ -21,91 +20,32 @@ use crate::support::{Browser, PASSWORD, Page, Poll, is_long, seeded_rng};
 const SEED: u64 = 16;
 const PROCESSES: usize = 3;
 const SENDERS: usize = 4;
-/// How long a request, a start or a stop may take before the test treats it as hung.
-const HUNG: Duration = Duration::from_secs(60);
 
-/// The processes of a site.
-struct Site {
-    folder: TempDir,
-    flags: Vec<String>,
-    processes: Vec<Option<Running>>,
-    addresses: Arc<Addresses>,
+/// Starts the processes of a site without limits, which log all they do.
+async fn start_site(database_url: &str, redis: &Redis) -> Site {
+    let flags = [
+        format!("--database-url={database_url}"),
+        format!("--redis-url={}", redis.url()),
+        "--link-timeout=30s".to_owned(),
+        "--limits=off".to_owned(),
+        "--rooms-per-person=1000000".to_owned(),
+        "--max-messages=100000".to_owned(),
+        "--log=debug,hyper=off,sqlx=off".to_owned(),
+    ];
+    Site::start(PROCESSES, &flags).await
 }
 
-/// Where the processes can be reached now.
-struct Addresses(Mutex<Vec<String>>);
-
-impl Addresses {
-    /// The address of a process, counted round and round.
-    fn of(&self, number: usize) -> String {
-        self.0.lock().unwrap()[number % PROCESSES].clone()
-    }
+async fn sign_up(site: &Site, name: &str) -> Browser {
+    let browser = Browser::new(&site.addresses.of(0));
+    let form = [("name", name), ("password", PASSWORD)];
+    browser.post("/register", &form).await.assert_status(303);
+    browser
 }
 
-impl Site {
-    async fn start(database_url: &str, redis: &Redis) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        let flags = [
-            format!("--database-url={database_url}"),
-            format!("--redis-url={}", redis.url()),
-            "--link-timeout=30s".to_owned(),
-            "--limits=off".to_owned(),
-            "--rooms-per-person=1000000".to_owned(),
-            "--max-messages=100000".to_owned(),
-            "--log=debug,hyper=off,sqlx=off".to_owned(),
-        ];
-        let mut site = Self {
-            folder,
-            flags: flags.to_vec(),
-            processes: Vec::new(),
-            addresses: Arc::new(Addresses(Mutex::new(Vec::new()))),
-        };
-        for _ in 0..PROCESSES {
-            let running = site.spawn().await;
-            let address = running.browser.address.clone();
-            site.addresses.0.lock().unwrap().push(address);
-            site.processes.push(Some(running));
-        }
-        site
-    }
-
-    async fn spawn(&self) -> Running {
-        let (folder, flags) = (self.folder.path().to_owned(), self.flags.clone());
-        let starting = tokio::task::spawn_blocking(move || {
-            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-            Running::start(&folder, &flags)
-        });
-        tokio::time::timeout(HUNG, starting).await.unwrap().unwrap()
-    }
-
-    /// Ends a process by a signal, and starts another in its place. Returns the log of the one that ended.
-    async fn replace(&mut self, number: usize, signal: &'static str) -> String {
-        let running = self.processes[number].take().unwrap();
-        let ending = tokio::task::spawn_blocking(move || running.stop(signal));
-        let (_, log) = tokio::time::timeout(HUNG, ending).await.unwrap().unwrap();
-        let running = self.spawn().await;
-        let address = running.browser.address.clone();
-        self.addresses.0.lock().unwrap()[number] = address;
-        self.processes[number] = Some(running);
-        log
-    }
-
-    fn browser(&self) -> Browser {
-        Browser::new(&self.addresses.of(0))
-    }
-
-    async fn sign_up(&self, name: &str) -> Browser {
-        let browser = self.browser();
-        let form = [("name", name), ("password", PASSWORD)];
-        browser.post("/register", &form).await.assert_status(303);
-        browser
-    }
-
-    /// The room's messages as a process shows them, the newest 100.
-    async fn messages_at(&self, number: usize, browser: &Browser, room: i64) -> Vec<String> {
-        let browser = browser.at(&self.addresses.of(number));
-        browser.messages(room).await
-    }
+/// The room's messages as a process shows them, the newest 100.
+async fn messages_at(site: &Site, number: usize, browser: &Browser, room: i64) -> Vec<String> {
+    let browser = browser.at(&site.addresses.of(number));
+    browser.messages(room).await
 }
 
 /// Asks one process after the other until one answers, as a load balancer and `room.js` do. Returns the page, and the
@@ -153,9 +93,13 @@ struct Chat {
 impl Chat {
     /// Sends one message after the other, each until a process has confirmed it, and now and then makes a room. Returns
     /// the texts.
-    async fn send(self: Arc<Self>, browser: Browser, name: String) -> (Vec<String>, Vec<String>) {
+    async fn send(
+        self: Arc<Self>,
+        browser: Browser,
+        mut nonce: String,
+        name: String,
+    ) -> (Vec<String>, Vec<String>) {
         let (mut texts, mut rooms) = (Vec::new(), Vec::new());
-        let mut nonce = browser.nonce(self.room).await;
         let path = format!("/rooms/{}/messages", self.room);
         let mut process = 0;
         while !self.has_ended.load(Ordering::SeqCst) {
@@ -226,8 +170,8 @@ struct Load {
 impl Load {
     async fn begin() -> Self {
         let (database, redis) = (PostgresDatabase::migrated().await, Redis::start());
-        let site = Site::start(&database.url(), &redis).await;
-        let ada = site.sign_up("ada").await;
+        let site = start_site(&database.url(), &redis).await;
+        let ada = sign_up(&site, "ada").await;
         let room = ada.create_public_room("Tea").await;
         let chat = Arc::new(Chat {
             addresses: Arc::clone(&site.addresses),
@@ -245,9 +189,12 @@ impl Load {
         let mut senders = Vec::new();
         for number in 0..SENDERS {
             let name = format!("sender-{number}");
-            let browser = site.sign_up(&name).await;
+            let browser = sign_up(&site, &name).await;
             browser.join(room).await;
-            senders.push(tokio::spawn(Arc::clone(&chat).send(browser, name)));
+            // Before any process is killed.
+            let nonce = browser.nonce(room).await;
+            let sending = Arc::clone(&chat).send(browser, nonce, name);
+            senders.push(tokio::spawn(sending));
         }
         Self {
             site,
@@ -305,10 +252,7 @@ impl Load {
         assert_eq!(read, sent, "confirmed messages are lost, or there twice");
         let newest = &first[first.len().saturating_sub(99)..];
         for number in 0..PROCESSES {
-            let shown = self
-                .site
-                .messages_at(number, &self.ada, self.chat.room)
-                .await;
+            let shown = messages_at(&self.site, number, &self.ada, self.chat.room).await;
             assert_eq!(shown[..shown.len() - 1], *newest, "process {number}");
         }
         let flag = self.site.flags[0].as_str();
@@ -360,10 +304,10 @@ async fn messages_are_in_no_file_of_three_processes_postgresql_or_redis() {
     let postgres = PostgresServer::start();
     postgres.execute("postgres", "CREATE DATABASE mirage").await;
     let redis = Redis::start();
-    let site = Site::start(&postgres.url("mirage"), &redis).await;
-    let ada = site.sign_up("ada").await;
+    let site = start_site(&postgres.url("mirage"), &redis).await;
+    let ada = sign_up(&site, "ada").await;
     let room = ada.create_public_room("Tea").await;
-    let bob = site.sign_up("bob").await;
+    let bob = sign_up(&site, "bob").await;
     bob.join(room).await;
     for number in 0..MESSAGES {
         let sender = ada.at(&site.addresses.of(number));
@@ -380,7 +324,7 @@ async fn messages_are_in_no_file_of_three_processes_postgresql_or_redis() {
     let held = format!("{MARKER} held");
     bob.send_with(room, &held, &nonce).await.assert_status(303);
     postgres.execute("mirage", "CHECKPOINT").await;
-    assert!(site.messages_at(1, &ada, room).await[0].contains(MARKER));
+    assert!(messages_at(&site, 1, &ada, room).await[0].contains(MARKER));
 
     let folders = [site.folder.path(), &postgres.folder, redis.folder()];
     let mut files: Vec<_> = folders.into_iter().flat_map(files_in).collect();

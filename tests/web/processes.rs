@@ -1,0 +1,90 @@
+//! One or several processes of a site, which a test kills or restarts.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+use tempfile::TempDir;
+
+use crate::program::Running;
+
+/// How long a request, a start or a stop may take before a test treats it as hung.
+pub const HUNG: Duration = Duration::from_secs(60);
+
+/// The processes of a site, with their files in one folder.
+pub struct Site {
+    pub folder: TempDir,
+    pub flags: Vec<String>,
+    pub processes: Vec<Option<Running>>,
+    pub addresses: Arc<Addresses>,
+}
+
+/// Where the processes can be reached now.
+pub struct Addresses(Mutex<Vec<String>>);
+
+impl Addresses {
+    /// The address of a process, counted round and round.
+    pub fn of(&self, number: usize) -> String {
+        let addresses = self.0.lock().unwrap();
+        addresses[number % addresses.len()].clone()
+    }
+
+    pub fn all(&self) -> Vec<String> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+impl Site {
+    /// Starts as many processes with these flags.
+    pub async fn start(count: usize, flags: &[String]) -> Self {
+        let mut site = Self {
+            folder: tempfile::tempdir().unwrap(),
+            flags: flags.to_vec(),
+            processes: Vec::new(),
+            addresses: Arc::new(Addresses(Mutex::new(Vec::new()))),
+        };
+        for _ in 0..count {
+            let running = site.spawn().await;
+            let address = running.browser.address.clone();
+            site.addresses.0.lock().unwrap().push(address);
+            site.processes.push(Some(running));
+        }
+        site
+    }
+
+    async fn spawn(&self) -> Running {
+        let (folder, flags) = (self.folder.path().to_owned(), self.flags.clone());
+        let starting = tokio::task::spawn_blocking(move || {
+            let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+            Running::start(&folder, &flags)
+        });
+        tokio::time::timeout(HUNG, starting).await.unwrap().unwrap()
+    }
+
+    /// Ends a process by a signal. Returns its log.
+    pub async fn end(&mut self, number: usize, signal: &'static str) -> String {
+        let running = self.processes[number].take().unwrap();
+        let ending = tokio::task::spawn_blocking(move || running.stop(signal));
+        let (_, log) = tokio::time::timeout(HUNG, ending).await.unwrap().unwrap();
+        log
+    }
+
+    /// Starts a process in the place of one that has ended. Returns the time to its first answer.
+    pub async fn start_again(&mut self, number: usize) -> Duration {
+        let watch = Stopwatch::start();
+        let running = self.spawn().await;
+        let answer = tokio::time::timeout(HUNG, running.browser.get("/healthz")).await;
+        answer.unwrap().assert_status(200);
+        let address = running.browser.address.clone();
+        self.addresses.0.lock().unwrap()[number] = address;
+        self.processes[number] = Some(running);
+        watch.elapsed()
+    }
+
+    /// Ends a process by a signal, and starts another in its place. Returns the log of the one that ended.
+    pub async fn replace(&mut self, number: usize, signal: &'static str) -> String {
+        let log = self.end(number, signal).await;
+        self.start_again(number).await;
+        log
+    }
+}
