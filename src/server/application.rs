@@ -188,7 +188,7 @@ impl Application {
                 .await
                 .or(Err(LinkError::Silent))?,
         };
-        let messages = messages_of(&config, redis.as_ref(), &clock);
+        let messages = messages_of(&config, redis.as_ref(), &clock, &secret);
         let passwords = Passwords::new(config.limits);
         let core = Arc::new(Core {
             messages,
@@ -431,7 +431,12 @@ async fn lock_file(config: &Config, patience: Duration) -> Result<FileLock, Open
 }
 
 /// Makes the rooms' logs, in memory or on Redis.
-fn messages_of(config: &Config, redis: Option<&Arc<Link>>, clock: &Arc<dyn Clock>) -> Messages {
+fn messages_of(
+    config: &Config,
+    redis: Option<&Arc<Link>>,
+    clock: &Arc<dyn Clock>,
+    secret: &Secret,
+) -> Messages {
     let capacity = Capacity {
         messages_per_room: config.max_messages,
         bytes: config.buffer_bytes,
@@ -441,7 +446,8 @@ fn messages_of(config: &Config, redis: Option<&Arc<Link>>, clock: &Arc<dyn Clock
         Some(link) => {
             let longest = Lifespan(config.message_lifespan);
             let (link, clock) = (Arc::clone(link), Arc::clone(clock));
-            Messages::on_redis(link, clock, capacity, longest, renderer)
+            let key = secret.key("texts of messages");
+            Messages::on_redis(link, clock, capacity, longest, &key, renderer)
         }
         None => {
             let life = u64::from_be_bytes(random_bytes());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::domain::{Lifespan, MessageId, MessageText, NonceId, Timestamp, UserId};
+use crate::domain::{Lifespan, MessageId, MessageText, NonceId, SiteTime, Timestamp, UserId};
 
 /// A message that has no number and no deadline yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -26,8 +26,8 @@ pub struct NewMessage {
 pub(super) struct Replayed {
     /// The message. Its text may be gone.
     pub(super) new: NewMessage,
-    /// The [`Message::lead`](super::Message::lead) of the text that the message was posted with.
-    pub(super) lead: u64,
+    /// The [`Message::namesake`](super::Message::namesake) that the log has set.
+    pub(super) namesake: u32,
 }
 
 /// An event of a room's log.
@@ -39,6 +39,13 @@ pub(super) enum Event {
     Replayed(Replayed),
     /// A message was deleted.
     Deleted(MessageId),
+    /// A message was deleted or evicted, perhaps by another process.
+    Removed {
+        /// The message. A state that was read after the event does not have it.
+        message: MessageId,
+        /// The message's deadline.
+        deadline: SiteTime,
+    },
     /// All messages of an author were deleted.
     AuthorDeleted(UserId),
     /// All messages were deleted.

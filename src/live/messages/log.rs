@@ -53,17 +53,20 @@ impl Messages {
         }
     }
 
-    /// Follows the logs on Redis. No message lives longer than `longest`. Must be called within a runtime.
+    /// Follows the logs on Redis. No message lives longer than `longest`. All processes must have the same `key`, by which
+    /// texts are compared. Must be called within a runtime.
     #[must_use]
     pub fn on_redis(
         link: Arc<Link>,
         clock: Arc<dyn Clock>,
         capacity: Capacity,
         longest: Lifespan,
+        key: &[u8; 32],
         renderer: Renderer,
     ) -> Self {
+        let log = RedisLog::new(link, clock, capacity, longest, key, renderer);
         Self {
-            log: Log::Redis(RedisLog::new(link, clock, capacity, longest, renderer)),
+            log: Log::Redis(log),
         }
     }
 

@@ -93,6 +93,8 @@ enum Step {
     Forget {
         room: usize,
     },
+    /// Another process takes the place of the one that follows the log on Redis.
+    Restart,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -129,6 +131,7 @@ fn step() -> impl Strategy<Value = Step> {
         4 => room().prop_map(|room| Step::ClockToDeadline { room }),
         4 => Just(Step::Sweep),
         1 => room().prop_map(|room| Step::Forget { room }),
+        1 => Just(Step::Restart),
     ]
 }
 
@@ -299,10 +302,54 @@ struct Follower {
     changes: usize,
 }
 
+impl Follower {
+    fn take(&mut self, since: Since, now: SiteTime) {
+        self.cursor = Some(since.cursor());
+        match since {
+            Since::Nothing(_) => {}
+            Since::News { added, removed, .. } => {
+                self.shown.retain(|(id, _)| !removed.contains(id));
+                self.shown.extend(id_and_deadline(&added));
+            }
+            Since::Reset(page) => {
+                self.shown = id_and_deadline(&page.messages);
+                let first = page.messages.first().map(|message| message.id);
+                self.from = first.filter(|_| page.has_older);
+            }
+        }
+        self.shown.retain(|(_, deadline)| now < *deadline);
+    }
+
+    /// Returns what the page must show.
+    fn expected(&self, model: &ModelRoom, now: SiteTime) -> Vec<(MessageId, SiteTime)> {
+        let mut live = model.live(now);
+        live.retain(|said| Some(said.id) >= self.from);
+        live.retain(|said| !self.ignores.contains(&said.author));
+        expected(&live)
+    }
+
+    /// Returns the same page, without its subscription.
+    fn page(&self) -> Self {
+        Self {
+            room: self.room,
+            waits: false,
+            subscription: None,
+            cursor: self.cursor,
+            shown: self.shown.clone(),
+            ignores: self.ignores.clone(),
+            is_ignoring_anew: self.is_ignoring_anew,
+            from: self.from,
+            changes: self.changes,
+        }
+    }
+}
+
 struct World {
     messages: Messages,
     /// The log as another process sees it, if it is on Redis.
     elsewhere: Option<Messages>,
+    /// The port of Redis and the name of the site.
+    site: (u16, String),
     clock: Arc<FixedClock>,
     links: Vec<Arc<Link>>,
     drivers: Vec<tokio::task::JoinHandle<()>>,
@@ -326,6 +373,24 @@ fn drive<T>(future: impl Future<Output = T>) -> T {
         Poll::Ready(output) => output,
         Poll::Pending => panic!("the log waits"),
     }
+}
+
+/// Starts a process that follows the logs of a site on Redis.
+fn process(
+    (port, site): &(u16, String),
+    clock: &Arc<FixedClock>,
+    capacity: Capacity,
+) -> (Messages, Arc<Link>, tokio::task::JoinHandle<()>) {
+    let clock = site_clock(clock);
+    let patient = ["--link-timeout", "30s"];
+    let linked = link_as(site, *port, &patient, clock.clone());
+    let (link, driver) = drive(linked).unwrap();
+    let driver = RUNTIME.get().unwrap().spawn(driver.run());
+    let longest = Lifespan(Duration::from_secs(100));
+    let messages = drive(async {
+        Messages::on_redis(link.clone(), clock, capacity, longest, &[7; 32], renderer())
+    });
+    (messages, link, driver)
 }
 
 fn run<T>(future: impl Future<Output = Result<T, Unavailable>>) -> T {
@@ -361,22 +426,12 @@ impl World {
 
     fn on_redis(capacity: Capacity, redis: &TestRedis, site: &str) -> Self {
         let clock = Arc::new(FixedClock::at(Timestamp(START.0)));
-        let process = || {
-            let clock = site_clock(&clock);
-            let patient = ["--link-timeout", "30s"];
-            let linked = link_as(site, redis.port(), &patient, clock.clone());
-            let (link, driver) = drive(linked).unwrap();
-            let driver = RUNTIME.get().unwrap().spawn(driver.run());
-            let longest = Lifespan(Duration::from_secs(100));
-            let messages = drive(async {
-                Messages::on_redis(link.clone(), clock, capacity, longest, renderer())
-            });
-            (messages, link, driver)
-        };
-        let (messages, link, driver) = process();
-        let (other, other_link, other_driver) = process();
+        let site = (redis.port(), site.to_owned());
+        let (messages, link, driver) = process(&site, &clock, capacity);
+        let (other, other_link, other_driver) = process(&site, &clock, capacity);
         Self {
             elsewhere: Some(other),
+            site,
             clock,
             links: vec![link, other_link],
             drivers: vec![driver, other_driver],
@@ -384,10 +439,21 @@ impl World {
         }
     }
 
+    /// Another process takes the place of the second one.
+    fn restart(&mut self) {
+        if self.elsewhere.is_some() {
+            let (messages, link, driver) = process(&self.site, &self.clock, self.capacity);
+            self.elsewhere = Some(messages);
+            self.links[1] = link;
+            std::mem::replace(&mut self.drivers[1], driver).abort();
+        }
+    }
+
     fn of(capacity: Capacity, messages: Messages) -> Self {
         Self {
             messages,
             elsewhere: None,
+            site: (0, String::new()),
             clock: Arc::new(FixedClock::at(Timestamp(START.0))),
             links: Vec::new(),
             drivers: Vec::new(),
@@ -504,6 +570,7 @@ impl World {
                     follower.subscription = None;
                 }
             }
+            Step::Restart => self.restart(),
         }
     }
 
@@ -648,7 +715,18 @@ impl World {
         let since = run(messages.since(room, follower.cursor, &ignored, now));
         if let Some(elsewhere) = &self.elsewhere {
             let other = run(elsewhere.since(room, follower.cursor, &ignored, now));
-            assert_eq!(other, since, "two processes differ");
+            // A process that began to follow later may not be able to tell what went.
+            let is_reset = |since: &Since| matches!(since, Since::Reset(_));
+            if !is_reset(&other) && !is_reset(&since) {
+                assert_eq!(other, since, "two processes differ");
+            }
+            let mut page = follower.page();
+            page.take(other, now);
+            assert_eq!(
+                page.shown,
+                page.expected(model, now),
+                "a follower was misled elsewhere"
+            );
         }
 
         if is_quiet && !std::mem::take(&mut follower.is_ignoring_anew) {
@@ -656,35 +734,17 @@ impl World {
         }
         let has_changed = follower.changes < model.changes;
         follower.changes = model.changes;
-        follower.cursor = Some(match since {
-            Since::Nothing(cursor) => {
-                assert!(!has_changed);
-                cursor
-            }
-            Since::News {
-                added,
-                removed,
-                is_changed,
-                cursor,
-            } => {
-                assert_eq!(is_changed, has_changed);
-                follower.shown.retain(|(id, _)| !removed.contains(id));
-                follower.shown.extend(id_and_deadline(&added));
-                cursor
-            }
-            Since::Reset(page) => {
-                follower.shown = id_and_deadline(&page.messages);
-                let first = page.messages.first().map(|message| message.id);
-                follower.from = first.filter(|_| page.has_older);
-                page.cursor
-            }
-        });
-        follower.shown.retain(|(_, deadline)| now < *deadline);
-
-        let mut live = model.live(now);
-        live.retain(|said| Some(said.id) >= follower.from);
-        live.retain(|said| !follower.ignores.contains(&said.author));
-        assert_eq!(follower.shown, expected(&live), "a follower was misled");
+        match &since {
+            Since::Nothing(_) => assert!(!has_changed),
+            Since::News { is_changed, .. } => assert_eq!(*is_changed, has_changed),
+            Since::Reset(_) => {}
+        }
+        follower.take(since, now);
+        assert_eq!(
+            follower.shown,
+            follower.expected(model, now),
+            "a follower was misled"
+        );
     }
 
     fn delete(&mut self, room: usize, behind: u64) {

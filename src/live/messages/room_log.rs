@@ -211,6 +211,16 @@ impl RoomLog {
         self.wake();
     }
 
+    /// Goes on after the event `number` of another log: the state has all that happened until then.
+    pub(super) fn resume_at(&mut self, number: u64) {
+        self.state.resume_at(number);
+    }
+
+    /// Makes cursors before the event `number` unfollowable.
+    pub(super) fn forget_before(&mut self, number: u64) {
+        self.state.forget_before(number);
+    }
+
     /// Takes another state, which was read from another log.
     pub(super) fn replace_state(&mut self, state: RoomState) {
         self.state = state;

@@ -142,12 +142,23 @@ impl RoomState {
         match event {
             Event::Posted(new) => {
                 let lead = lead_of(new.author, &new.text);
-                self.add(MessageId(number), at, &new, lead, render);
+                let namesake = self.namesakes.add(lead, new.sent_at.minute_number());
+                let id = MessageId(number);
+                let deadline = self.add(id, at, &new, namesake, render);
+                self.nonces.insert(new.nonce, &new.text, id, deadline);
             }
-            Event::Replayed(Replayed { new, lead }) => {
-                self.add(MessageId(number), at, &new, lead, render);
+            // The log that took the message has numbered it, and remembers its nonce.
+            Event::Replayed(Replayed { new, namesake }) => {
+                self.add(MessageId(number), at, &new, namesake, render);
             }
             Event::Deleted(message) => self.remove(message),
+            Event::Removed { message, deadline } => {
+                if self.find(message, at).is_some() {
+                    self.remove(message);
+                } else if at < deadline {
+                    self.bury(message, deadline);
+                }
+            }
             Event::AuthorDeleted(author) => self.remove_where(|message| message.author == author),
             Event::Cleared => self.remove_where(|_| true),
             Event::Shortened(lifespan) => self.shorten(lifespan, at, render),
@@ -156,10 +167,31 @@ impl RoomState {
         }
     }
 
-    /// Goes on after the event `number`, of which the state has all that is left. Cursors before it cannot be followed.
-    pub(super) fn resume_at(&mut self, number: u64) {
+    /// Notes an event that happened before the messages were read that the state is about to be given, so that cursors
+    /// before it can be followed if pages can be told what went.
+    pub(super) fn remember(&mut self, number: u64, now: SiteTime, event: &Event) {
         self.latest_event = number;
-        self.followable_from = number;
+        match *event {
+            Event::Removed { message, deadline } if now < deadline => self.bury(message, deadline),
+            Event::RoomChanged => self.changed_at = number,
+            // Which messages went, and how many, was not read.
+            Event::Deleted(_)
+            | Event::AuthorDeleted(_)
+            | Event::Cleared
+            | Event::Shortened(_)
+            | Event::Evicted { .. } => self.forget_before(number),
+            Event::Removed { .. } | Event::Posted(_) | Event::Replayed(_) => {}
+        }
+    }
+
+    /// Goes on after the event `number`: the state has all that happened until then.
+    pub(super) fn resume_at(&mut self, number: u64) {
+        self.latest_event = self.latest_event.max(number);
+    }
+
+    /// Makes cursors before the event `number` unfollowable.
+    pub(super) fn forget_before(&mut self, number: u64) {
+        self.followable_from = self.followable_from.max(number);
     }
 
     /// Drops these messages, whose text is gone because they have expired by another process's clock.
@@ -353,17 +385,22 @@ impl RoomState {
         self.latest_event
     }
 
-    fn add(&mut self, id: MessageId, at: SiteTime, new: &NewMessage, lead: u64, render: &Renderer) {
-        let minute = new.sent_at.minute_number();
-        let namesake = self.namesakes.add(lead, minute);
-        let mut message = Message::new(self.room, id, at, new, namesake, render);
-        message.lead = lead;
-        self.nonces
-            .insert(new.nonce, &new.text, id, message.deadline);
+    /// Adds a message, and returns its deadline.
+    fn add(
+        &mut self,
+        id: MessageId,
+        at: SiteTime,
+        new: &NewMessage,
+        namesake: u32,
+        render: &Renderer,
+    ) -> SiteTime {
+        let message = Message::new(self.room, id, at, new, namesake, render);
+        let deadline = message.deadline;
         self.bytes += message.bytes();
-        self.first_deadline = self.first_deadline.min(message.deadline);
+        self.first_deadline = self.first_deadline.min(deadline);
         self.tally.added.add(&message);
         self.ring.push_back(Arc::new(message));
+        deadline
     }
 
     fn remove(&mut self, message: MessageId) {
@@ -396,9 +433,6 @@ impl RoomState {
     }
 
     fn shorten(&mut self, lifespan: Lifespan, at: SiteTime, render: &Renderer) {
-        if !self.is_shortened_by(lifespan, at) {
-            return;
-        }
         let messages = std::mem::take(&mut self.ring);
         for message in messages {
             let deadline = shortened(&message, lifespan);
@@ -424,10 +458,16 @@ impl RoomState {
     fn add_tombstone(&mut self, message: &Message) {
         self.bytes -= message.bytes();
         self.namesakes.remove(message.lead);
+        self.bury(message.id, message.deadline);
+    }
+
+    /// Remembers that a message went with the latest event, before its deadline.
+    fn bury(&mut self, message: MessageId, deadline: SiteTime) {
+        self.first_deadline = self.first_deadline.min(deadline);
         self.tombstones.push_back(Tombstone {
             event: self.latest_event,
-            message: message.id,
-            deadline: message.deadline,
+            message,
+            deadline,
         });
         if self.tombstones.len() > self.max_messages.saturating_mul(REMEMBERED)
             && let Some(dropped) = self.tombstones.pop_front()

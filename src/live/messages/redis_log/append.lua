@@ -1,6 +1,7 @@
--- ARGV from 4: version, session, nonce, digest of the text, author, lifespan, time of sending, lead, bytes, name, text.
+-- ARGV from 4: version, session, nonce, digest of the text, author, lifespan, time of sending, its minute, the
+-- message's lead, bytes, name, text.
 local version, session, nonce, digest = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
-local author, lifespan, size = ARGV[8], ARGV[9], tonumber(ARGV[12])
+local author, lifespan, size = ARGV[8], ARGV[9], tonumber(ARGV[13])
 if call('EXISTS', P .. 'ended:' .. session) == 1 then return {'ended'} end
 local known = call('HGET', META, 'version')
 if not known or tonumber(known) > version then return {'stale'} end
@@ -13,21 +14,36 @@ if used then
   end
 end
 expire()
-while call('ZCARD', ORDER) >= most do evict_oldest() end
+evict(call('ZCARD', ORDER) + 1 - most)
 local deadline = at + tonumber(lifespan)
-local record = table.concat({'p', text_of(at), author, lifespan, ARGV[10], ARGV[11], nonce, ARGV[13]}, ' ')
 local id = text_of(n + 1)
-call('SET', P .. 'text:' .. id, ARGV[14], 'PX', keep)
+
+-- The number of the message among its author's live ones with the same first words, from 1 in each minute; 0 if there is
+-- none. Members of AUTHORS are in the order of their ids, so the last one of a minute has the highest number.
+local lead = author .. ':' .. ARGV[12]
+local minute = lead .. ':' .. ARGV[11]
+local namesake = 0
+if call('ZRANGEBYLEX', AUTHORS, '[' .. lead .. ':', '(' .. lead .. ';', 'LIMIT', 0, 1)[1] then
+  local last = call('ZREVRANGEBYLEX', AUTHORS, '(' .. minute .. ';', '[' .. minute .. ':', 'LIMIT', 0, 1)[1]
+  local live = last and call('HGET', LIVE, string.match(last, '%d+$'))
+  namesake = live and math.max(tonumber(string.match(live, '%d+$')), 1) + 1 or 1
+end
+
+local record = table.concat({'p', text_of(at), author, lifespan, ARGV[10], ARGV[14]}, ' ')
+call('SET', P .. 'text:' .. id, ARGV[15], 'PX', keep)
 call('ZADD', ORDER, id, id)
 call('ZADD', DEADLINES, text_of(deadline), id)
-call('HSET', LIVE, id, author .. ' ' .. text_of(at) .. ' ' .. text_of(size))
+call('ZADD', AUTHORS, 0, minute .. ':' .. id)
+call('HSET', LIVE, id, table.concat({minute, text_of(at), text_of(size), text_of(namesake)}, ' '))
 call('HSET', NONCES, nonce, id .. ' ' .. digest .. ' ' .. text_of(deadline))
 call('ZADD', NONCE_ORDER, id, nonce)
 if call('ZCARD', NONCE_ORDER) > 2 * most then
-  call('HDEL', NONCES, call('ZPOPMIN', NONCE_ORDER)[1])
+  local oldest = call('ZPOPMIN', NONCE_ORDER)
+  call('HDEL', NONCES, oldest[1])
+  call('ZREM', ENDS, 'n' .. text_of(tonumber(oldest[2])))
 end
 bytes = bytes + size
 count('added', size)
-push(record, ARGV[14])
+push(record, text_of(namesake), ARGV[15])
 save()
 return {'new', id, unpack(summary())}

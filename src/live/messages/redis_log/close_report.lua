@@ -1,7 +1,6 @@
 -- ARGV[4]: the message.
-local value = call('HGET', REPORTS, ARGV[4])
-if value then
-  drop_report(ARGV[4], value)
+if call('HEXISTS', REPORTS, ARGV[4]) == 1 then
+  drop_report(ARGV[4])
   save()
 end
 return summary()

@@ -2,7 +2,8 @@
 local id = ARGV[4]
 if not is_live(id) then return {'0', unpack(summary())} end
 expire()
-drop(id, 'deleted')
-push('d ' .. text_of(at) .. ' ' .. id)
+local record = removal(id)
+drop({id}, 'deleted')
+push('d ' .. record)
 save()
 return {'1', unpack(summary())}

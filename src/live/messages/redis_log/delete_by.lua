@@ -1,30 +1,42 @@
 -- ARGV[4]: the author. ARGV[5]: 1 if the author's account was deleted, and reports of and by them go, too.
+-- Returns 1 if the script must be run again.
 local author = ARGV[4]
 local has_changed = false
 if ARGV[5] == '1' then
-  each_report(function(id, value)
-    local own = id .. ':' .. author
-    local size = call('HSTRLEN', REASONS, own)
-    if call('HDEL', REASONS, own) == 1 then
+  for _, id in ipairs(call('HKEYS', REPORTS)) do
+    local own = reasons_of(id)
+    local size = call('HSTRLEN', own, author)
+    if call('HDEL', own, author) == 1 then
       report_bytes = report_bytes - size
       has_changed = true
     end
-    local left = false
-    for _, field in ipairs(call('HKEYS', REASONS)) do
-      if string.match(field, '^%d+') == id then left = true end
-    end
-    if not left or string.match(value, '^%d+ %d+ p %d+ (%-?%d+) ') == author then
-      drop_report(id, value)
+    local reported = string.match(call('HGET', REPORTS, id), '^%d+ %d+ p %d+ (%-?%d+) ')
+    if reported == author or call('EXISTS', own) == 0 then
+      drop_report(id)
       has_changed = true
     end
-  end)
+  end
+  call('HDEL', REPORTERS, author)
 end
-local theirs = live_where(function(id) return author_of(id) == author end)
-if theirs[1] then
+local theirs, removals = {}, {}
+local members = call('ZRANGEBYLEX', AUTHORS, '[' .. author .. ':', '(' .. author .. ';', 'LIMIT', 0, AT_ONCE)
+for _, member in ipairs(members) do
+  local id = string.match(member, '%d+$')
+  if is_live(id) then
+    theirs[#theirs + 1] = id
+    removals[#removals + 1] = removal(id)
+  end
+end
+local has_more = #members == AT_ONCE
+if theirs[1] or has_more then
   expire()
-  for _, id in ipairs(theirs) do drop(id, 'deleted') end
-  push('a ' .. text_of(at) .. ' ' .. author)
+  drop(theirs, 'deleted')
   has_changed = true
 end
+if has_more then
+  for _, record in ipairs(removals) do push('d ' .. record) end
+elseif theirs[1] then
+  push('a ' .. text_of(at) .. ' ' .. author)
+end
 if has_changed then save() end
-return summary()
+return {has_more and '1' or '0', unpack(summary())}

@@ -31,17 +31,77 @@ struct LocalCopy {
     log: Option<RoomLog>,
     /// The session in which the copy was last brought up to date.
     session: Option<Session>,
+    /// The latest event when the copy was opened. Messages may have gone by events until then that the copy did not see.
+    opened_at: u64,
+    /// Messages whose text was gone when their events were read, until all later events are read.
+    husks: Vec<MessageId>,
+    /// How often the copy was let go.
+    times_let_go: u64,
 }
 
-/// What the read script returns: whether it is everything, the latest number, the number from which the stream goes
-/// on, messages that are older than the stream, and events.
-pub(super) type Read = (
+/// A piece of a room, as the script that opens it returns it. See `open.lua`.
+pub(super) type Piece = (
+    u64,
     u8,
     u64,
     u64,
-    Vec<(u64, String, i64, String)>,
-    Vec<(u64, String, String)>,
+    u64,
+    u64,
+    Vec<(u64, String)>,
+    Vec<(u64, String, i64, u32, String)>,
 );
+
+/// Events, as the script that reads them returns them. See `read.lua`.
+pub(super) type Events = (u8, u64, u64, Vec<(u64, String, u32, String)>);
+
+/// A copy that is being opened, piece by piece.
+pub(super) struct Opening {
+    state: Option<RoomState>,
+    room: RoomId,
+    life: u64,
+    most: usize,
+    /// The event as of which the room is read, or 0 before the first piece.
+    pub(super) through: u64,
+    /// The last event and the last message of the pieces so far.
+    pub(super) read_through: (u64, u64),
+    /// The latest event when the last piece was read.
+    latest: u64,
+}
+
+impl Opening {
+    pub(super) fn new(room: RoomId, session: Session, most: usize) -> Self {
+        Self {
+            state: None,
+            room,
+            life: session.life,
+            most,
+            through: 0,
+            read_through: (0, 0),
+            latest: 0,
+        }
+    }
+
+    /// Adds a piece that was read at `now`. Returns whether it is the last one, or `None` if it cannot be parsed.
+    pub(super) fn add(&mut self, piece: Piece, now: SiteTime, renderer: &Renderer) -> Option<bool> {
+        let (through, is_last, latest, base, event, message, events, messages) = piece;
+        let (room, life, most) = (self.room, self.life, self.most);
+        let new = || RoomState::new(room, life, base, most);
+        let state = self.state.get_or_insert_with(new);
+        // Events that were not read may have left the stream since the piece before.
+        state.forget_before(base);
+        for (number, record) in events {
+            let entry = Entry::parse(&record, 0, "")?;
+            state.remember(number, now, &entry.event);
+        }
+        for (number, record, deadline, namesake, text) in messages {
+            let mut entry = Entry::parse(&record, namesake, &text)?;
+            set_deadline(&mut entry, SiteTime(deadline));
+            state.apply(number, entry.at, entry.event, renderer);
+        }
+        (self.through, self.read_through, self.latest) = (through, (event, message), latest);
+        Some(is_last == 1)
+    }
+}
 
 impl Followed {
     pub(super) fn new(id: RoomId) -> Self {
@@ -50,6 +110,9 @@ impl Followed {
             copy: Mutex::new(LocalCopy {
                 log: None,
                 session: None,
+                opened_at: 0,
+                husks: Vec::new(),
+                times_let_go: 0,
             }),
             heard: AtomicU64::new(0),
             loading: tokio::sync::Mutex::new(()),
@@ -69,7 +132,9 @@ impl Followed {
         let copy = self.lock();
         let heard = self.heard.load(Ordering::Acquire);
         let has_all = |log: &RoomLog| log.state().latest_event() >= heard;
-        copy.session == Some(session) && copy.log.as_ref().is_some_and(has_all)
+        copy.session == Some(session)
+            && copy.husks.is_empty()
+            && copy.log.as_ref().is_some_and(has_all)
     }
 
     /// Notes that there is an event with this number.
@@ -82,13 +147,14 @@ impl Followed {
     pub(super) fn hear(&self, number: u64, entry: Entry, session: Option<Session>) -> SiteTime {
         self.hear_of(number);
         let mut copy = self.lock();
+        let copy = &mut *copy;
         let is_of_session = session.is_some() && copy.session == session;
         let Some(log) = &mut copy.log else {
             return SiteTime(i64::MIN);
         };
         let latest = log.state().latest_event();
         if is_of_session && number == latest + 1 {
-            log.follow(number, entry.at, entry.event);
+            follow(log, number, entry, copy.opened_at);
         } else if number > latest || !is_of_session {
             log.wake();
         }
@@ -104,62 +170,73 @@ impl Followed {
     }
 
     /// Forgets which events were heard of in another life of Redis: their numbers are not comparable. Must be called before
-    /// the log is read, so that nothing is forgotten that the read may not contain.
-    pub(super) fn begin_read(&self, session: Session) {
+    /// the log is read, so that nothing is forgotten that the read may not contain. Returns what [`Followed::install`]
+    /// must be told.
+    pub(super) fn begin_read(&self, session: Session) -> u64 {
         let copy = self.lock();
         if copy.session.is_none_or(|of| of.life != session.life) {
             self.heard.store(0, Ordering::Release);
         }
+        copy.times_let_go
     }
 
-    /// Brings the copy up to date.
-    pub(super) fn update(
+    /// Takes a copy that was opened since [`Followed::begin_read`] returned `begun`, unless the room was deleted meanwhile.
+    /// The copy is current when it has all events until the last piece was read.
+    pub(super) fn install(
         &self,
-        read: Read,
+        opened: Opening,
         session: Session,
-        most: usize,
+        begun: u64,
         renderer: &Renderer,
-    ) -> Option<()> {
-        let (is_full, latest, base, mut kept, entries) = read;
-        // Redis keeps them in no order.
-        kept.sort_unstable_by_key(|(number, ..)| *number);
+    ) {
         let mut copy = self.lock();
-        if is_full == 0 && copy.log.is_none() {
-            // The room was deleted in the meantime: the next reader reads all.
-            return Some(());
+        let Some(mut state) = opened.state.filter(|_| copy.times_let_go == begun) else {
+            return;
+        };
+        state.resume_at(opened.through);
+        match &mut copy.log {
+            Some(log) => log.replace_state(state),
+            None => copy.log = Some(RoomLog::new(state, SiteTime(0), renderer)),
         }
-        if is_full == 1 {
-            let mut state = RoomState::new(self.id, session.life, base, most);
-            for (number, record, deadline, text) in kept {
-                let mut entry = Entry::parse(&record, &text)?;
-                set_deadline(&mut entry, SiteTime(deadline));
-                if !entry.is_husk {
-                    state.apply(number, entry.at, entry.event, renderer);
-                }
-            }
-            state.resume_at(base);
-            match &mut copy.log {
-                Some(log) => log.replace_state(state),
-                None => copy.log = Some(RoomLog::new(state, SiteTime(0), renderer)),
-            }
-        }
-        let log = copy.log.as_mut()?;
-        let mut husks = Vec::new();
-        for (number, record, text) in entries {
-            let entry = Entry::parse(&record, &text)?;
+        copy.husks.clear();
+        copy.opened_at = opened.latest;
+        // A later event may have been heard of in the meantime.
+        self.hear_of(opened.latest);
+        copy.session = Some(session);
+    }
+
+    /// Brings the copy up to date with events that were read at `now`. Returns whether these were all, or `None` if they
+    /// cannot be parsed.
+    pub(super) fn update(&self, events: Events, session: Session, now: SiteTime) -> Option<bool> {
+        let (_, latest, through, events) = events;
+        let mut copy = self.lock();
+        let copy = &mut *copy;
+        let Some(log) = &mut copy.log else {
+            // The room was deleted in the meantime: the next reader opens it again.
+            return Some(true);
+        };
+        // Before any event is applied: until the last one is, nobody is shown the copy.
+        self.hear_of(latest);
+        // Once, instead of with each event.
+        let now = log.advance(now);
+        log.free_expired(now);
+        for (number, record, namesake, text) in events {
+            let entry = Entry::parse(&record, namesake, &text)?;
             if number <= log.state().latest_event() {
                 continue;
             }
             if entry.is_husk {
-                husks.push(MessageId(number));
+                copy.husks.push(MessageId(number));
             }
-            log.follow(number, entry.at, entry.event);
+            follow(log, number, entry, copy.opened_at);
         }
-        log.forget_husks(&husks);
-        // A later event may have been heard of in the meantime.
-        self.heard.fetch_max(latest, Ordering::AcqRel);
-        copy.session = Some(session);
-        Some(())
+        log.resume_at(through);
+        let is_all = through >= latest;
+        if is_all {
+            log.forget_husks(&std::mem::take(&mut copy.husks));
+            copy.session = Some(session);
+        }
+        Some(is_all)
     }
 
     /// Lets the copy go, and closes its subscriptions.
@@ -167,11 +244,26 @@ impl Followed {
         let mut copy = self.lock();
         copy.log = None;
         copy.session = None;
+        copy.husks.clear();
+        copy.times_let_go += 1;
         self.heard.store(0, Ordering::Release);
     }
 
     fn lock(&self) -> MutexGuard<'_, LocalCopy> {
         self.copy.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Applies the next event to a copy that was opened when `opened_at` was the latest event.
+fn follow(log: &mut RoomLog, number: u64, entry: Entry, opened_at: u64) {
+    let is_of_many = matches!(
+        entry.event,
+        Event::AuthorDeleted(_) | Event::Cleared | Event::Evicted { .. }
+    );
+    log.follow(number, entry.at, entry.event);
+    if is_of_many && number <= opened_at {
+        // Some of the messages may have gone before they were read: no page can be told which.
+        log.forget_before(number);
     }
 }
 

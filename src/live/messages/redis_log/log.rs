@@ -1,14 +1,17 @@
 //! The logs of all rooms on Redis.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::future::ready;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use futures_util::{StreamExt, stream};
+use hmac::{Hmac, Mac};
 use redis::{Script, ScriptInvocation, cmd};
-use sha2::{Digest, Sha256};
+use sha2::Sha256;
 
-use super::followed::{Followed, Read};
+use super::followed::{Events, Followed, Opening, Piece};
 use super::scripts::Scripts;
 use super::wire::{Entry, Told, nonce_text};
 use crate::clock::Clock;
@@ -25,12 +28,17 @@ use crate::live::messages::state::{NEVER, Newest, RoomState};
 use crate::live::messages::subscription::Subscription;
 use crate::live::messages::tally::{Amount, Held, Tally, Totals};
 use crate::live::redis::{Handler, Link, LinkState, Session, Unavailable};
+use crate::security::secret::hmac;
 
 /// How much later than the longest lifespan Redis would drop a key by itself. Redis goes by its own clock, which may be
 /// set by a day.
 const TTL_MARGIN: Duration = Duration::from_secs(2 * 86_400);
 /// How many due rooms one sweep takes at most.
 const SWEPT_AT_ONCE: usize = 10_000;
+/// In how many rooms a process changes something at once.
+const ROOMS_AT_ONCE: usize = 16;
+/// How many entries for the sweep one scan looks at.
+const SCANNED_AT_ONCE: usize = 2_000;
 /// Deadlines are entered for the sweep by this fraction of the lifespan: rooms are visited a little too early instead
 /// of once for each message.
 const ENTRIES_PER_LIFESPAN: i64 = 64;
@@ -38,6 +46,10 @@ const ENTRIES_PER_LIFESPAN: i64 = 64;
 const SHORTENED_VISIT: Duration = Duration::from_secs(4);
 /// How often a reader tries to get a copy of a room that is deleted again and again.
 const MAX_READS: usize = 4;
+/// The most events and messages that are read from a room at once, so that Redis answers everybody else in between.
+const READ_AT_ONCE: usize = 500;
+/// No process tells the site after this time what a room took before.
+const LATE: Duration = Duration::from_secs(3_600);
 
 /// The logs of all rooms on Redis. See the module's documentation for the keys.
 pub(in crate::live::messages) struct RedisLog {
@@ -48,14 +60,16 @@ pub(in crate::live::messages) struct RedisLog {
     /// For how long unused keys stay, in milliseconds.
     keep_ms: u128,
     renderer: Renderer,
+    /// Has read the key of the digests of texts.
+    digests: Hmac<Sha256>,
     rooms: RwLock<HashMap<RoomId, Arc<Followed>>>,
     pulses: Mutex<Pulses>,
     /// What this process's scripts did.
     totals: Totals,
 }
 
-/// The open reports of a room by message, and the reasons by message and reporter.
-type OpenReports = (Vec<(u64, String)>, Vec<(String, String)>);
+/// A report as Redis has it: the message, the report with its copy of the message, and the reasons by reporter.
+type StoredReport = (u64, String, Vec<(i64, String)>);
 
 /// The number of fields that a script returns of the room.
 const SUMMARY_FIELDS: usize = 15;
@@ -71,6 +85,7 @@ impl RedisLog {
         clock: Arc<dyn Clock>,
         capacity: Capacity,
         longest: Lifespan,
+        key: &[u8; 32],
         renderer: Renderer,
     ) -> Arc<Self> {
         let log = Arc::new(Self {
@@ -80,6 +95,7 @@ impl RedisLog {
             capacity,
             keep_ms: (longest.0 + TTL_MARGIN).as_millis(),
             renderer,
+            digests: hmac(key),
             rooms: RwLock::new(HashMap::new()),
             pulses: Mutex::new(Pulses::default()),
             totals: Totals::default(),
@@ -113,11 +129,12 @@ impl RedisLog {
             .arg(wish.version)
             .arg(wish.session.to_hex())
             .arg(nonce_text(new.nonce))
-            .arg(digest(text))
+            .arg(self.digest(new.nonce, text))
             .arg(new.author.0)
             .arg(millis(new.lifespan))
             .arg(new.sent_at.0)
-            .arg(format!("{:x}", lead_of(new.author, &new.text)))
+            .arg(new.sent_at.minute_number())
+            .arg(format!("{:x}", lead_of(new.author, &new.text) >> 32))
             .arg(bytes)
             .arg(&*new.author_name)
             .arg(text);
@@ -383,7 +400,7 @@ impl RedisLog {
     ) -> Result<(), Unavailable> {
         let mut script = self.script(&self.scripts.delete_by, room, now);
         script.arg(author.0).arg(u8::from(is_account_deleted));
-        self.change(room, &script, now).await
+        self.change_in_parts(room, &script, now).await
     }
 
     /// Deletes all messages and reports of a person in all rooms.
@@ -392,13 +409,28 @@ impl RedisLog {
         person: UserId,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
-        let mut range = cmd("ZRANGE");
-        range.arg(self.link.keys().site("bytes")).arg(0).arg(-1);
-        let rooms: Vec<i64> = self.link.run(&range).await?;
-        for room in rooms {
-            self.delete_by(person, RoomId(room), true, now).await?;
+        let rooms = self.rooms_with_deadlines().await?;
+        all(rooms
+            .into_iter()
+            .map(|room| self.delete_by(person, room, true, now)))
+        .await
+    }
+
+    /// Returns all rooms that have a message, a report or a used nonce: they are entered for the sweep before they have.
+    async fn rooms_with_deadlines(&self) -> Result<BTreeSet<RoomId>, Unavailable> {
+        let mut rooms = BTreeSet::new();
+        let mut cursor = 0_u64;
+        loop {
+            let mut scan = cmd("ZSCAN");
+            scan.arg(self.link.keys().site("deadlines")).arg(cursor);
+            scan.arg("COUNT").arg(SCANNED_AT_ONCE);
+            let (next, entries): (u64, Vec<(String, f64)>) = self.link.run(&scan).await?;
+            rooms.extend(entries.iter().map(|(entry, _)| room_of(entry)));
+            cursor = next;
+            if cursor == 0 {
+                return Ok(rooms);
+            }
         }
-        Ok(())
     }
 
     pub(in crate::live::messages) async fn clear(
@@ -407,7 +439,7 @@ impl RedisLog {
         now: SiteTime,
     ) -> Result<(), Unavailable> {
         let script = self.script(&self.scripts.clear, room, now);
-        self.change(room, &script, now).await
+        self.change_in_parts(room, &script, now).await
     }
 
     pub(in crate::live::messages) async fn shorten(
@@ -419,10 +451,21 @@ impl RedisLog {
         // The new deadlines may be earlier than any that was entered. The sweep visits the room soon even if this
         // process dies before it enters the first of them.
         self.enter_at(room, now.plus(SHORTENED_VISIT).0).await?;
-        let mut script = self.script(&self.scripts.shorten, room, now);
-        script.arg(millis(lifespan));
-        self.change(room, &script, now).await?;
-        match self.look(room, now).await?.next_deadline() {
+        let (mut last, mut has_moved) = ("0".to_owned(), "0".to_owned());
+        let next_deadline = loop {
+            let mut script = self.script(&self.scripts.shorten, room, now);
+            script.arg(millis(lifespan)).arg(last).arg(has_moved);
+            let mut answer = self.link.script::<Vec<String>>(&script).await?.into_iter();
+            last = answer.next().unwrap_or_default();
+            has_moved = answer.next().unwrap_or_default();
+            let summary = Summary::of(answer);
+            let next_deadline = summary.next_deadline();
+            self.account(room, summary, now).await?;
+            if last == "0" {
+                break next_deadline;
+            }
+        };
+        match next_deadline {
             Some(next) => self.enter_at(room, next).await,
             None => Ok(()),
         }
@@ -442,13 +485,12 @@ impl RedisLog {
     pub(in crate::live::messages) async fn forget(&self, room: RoomId) -> Result<(), Unavailable> {
         let now = self.clock.site_time();
         let script = self.script(&self.scripts.forget, room, now);
-        let fields: Vec<String> = self.link.script(&script).await?;
+        self.change_in_parts(room, &script, now).await?;
         if let Some(entry) = self.find(room) {
             entry.let_go();
             entry.told_in.store(0, Ordering::Release);
         }
-        self.account(room, Summary::of(fields.into_iter()), now)
-            .await
+        Ok(())
     }
 
     pub(in crate::live::messages) async fn report(
@@ -482,11 +524,11 @@ impl RedisLog {
         now: SiteTime,
     ) -> Result<Vec<Report>, Unavailable> {
         let script = self.script(&self.scripts.reports, room, now);
-        let (open, reasons): OpenReports = self.link.script(&script).await?;
-        let mut reports: Vec<(u64, Report)> = open
+        let open: Vec<StoredReport> = self.link.script(&script).await?;
+        let reports = open
             .iter()
-            .filter_map(|(id, value)| self.report_of(room, MessageId(*id), value, &reasons))
-            .collect();
+            .filter_map(|stored| self.report_of(room, stored));
+        let mut reports: Vec<(u64, Report)> = reports.collect();
         reports.sort_by_key(|(number, _)| *number);
         Ok(reports.into_iter().map(|(_, report)| report).collect())
     }
@@ -515,28 +557,30 @@ impl RedisLog {
     fn report_of(
         &self,
         room: RoomId,
-        id: MessageId,
-        value: &str,
-        reasons: &[(String, String)],
+        (id, value, reasons): &StoredReport,
     ) -> Option<(u64, Report)> {
         let (line, text) = value.split_once('\n')?;
         let mut fields = line.splitn(3, ' ');
         let number = fields.next()?.parse().ok()?;
         let deadline = SiteTime(fields.next()?.parse().ok()?);
-        let entry = Entry::parse(fields.next()?, text)?;
+        let entry = Entry::parse(fields.next()?, 0, text)?;
         let Event::Replayed(posted) = entry.event else {
             return None;
         };
-        let message = Message::new(room, id, entry.at, &posted.new, 0, &self.renderer);
+        let message = Message::new(
+            room,
+            MessageId(*id),
+            entry.at,
+            &posted.new,
+            0,
+            &self.renderer,
+        );
         let mut given: Vec<(u64, UserId, Reason)> = reasons
             .iter()
-            .filter_map(|(field, reason)| {
-                let (of, by) = field.split_once(':')?;
+            .filter_map(|(by, reason)| {
                 let (number, reason) = reason.split_once(' ')?;
-                let is_of_this = of.parse() == Ok(id.0);
-                let by = UserId(by.parse().ok()?);
-                let number = number.parse().ok()?;
-                is_of_this.then_some((number, by, Reason::parse(reason).ok()?))
+                let reason = Reason::parse(reason).ok()?;
+                Some((number.parse().ok()?, UserId(*by), reason))
             })
             .collect();
         given.sort_by_key(|(number, ..)| *number);
@@ -581,38 +625,46 @@ impl RedisLog {
 
     async fn sweep_redis(&self, now: SiteTime) -> Result<(), Unavailable> {
         let key = self.link.keys().site("deadlines");
-        let mut due = cmd("ZRANGEBYSCORE");
-        due.arg(&key).arg("-inf").arg(now.0);
-        due.arg("LIMIT").arg(0).arg(SWEPT_AT_ONCE);
-        let due: Vec<String> = self.link.run(&due).await?;
-        let mut rooms: BTreeMap<RoomId, Vec<&str>> = BTreeMap::new();
-        for member in &due {
-            let room = member.split(':').next().and_then(|id| id.parse().ok());
-            let room = RoomId(room.unwrap_or(0));
-            rooms.entry(room).or_default().push(member);
-        }
-        let mut swept = Ok(());
-        for (room, members) in rooms {
+        let mut range = cmd("ZRANGEBYSCORE");
+        range.arg(&key).arg("-inf").arg(now.0);
+        range.arg("LIMIT").arg(0).arg(SWEPT_AT_ONCE);
+        loop {
+            let due: Vec<String> = self.link.run(&range).await?;
+            let is_last = due.len() < SWEPT_AT_ONCE;
+            let mut rooms: BTreeMap<RoomId, Vec<String>> = BTreeMap::new();
+            for entry in due {
+                rooms.entry(room_of(&entry)).or_default().push(entry);
+            }
+            let rooms = rooms.into_iter();
             // What is refused for one room must not keep the texts of the others.
-            let of_room = self.sweep_room(room, &members, now).await;
-            swept = swept.and(of_room);
-            if self.link.session().is_none() {
-                break;
+            all(rooms.map(|(room, entries)| self.sweep_room(room, entries, now))).await?;
+            // Entries that could not be taken out would be found again.
+            if is_last {
+                return Ok(());
             }
         }
-        swept
     }
 
     /// Sweeps a room, and takes out the entries of its deadlines that have passed.
     async fn sweep_room(
         &self,
         room: RoomId,
-        passed: &[&str],
+        passed: Vec<String>,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
+        if self.link.session().is_none() {
+            return Err(Unavailable);
+        }
         let script = self.script(&self.scripts.sweep, room, now);
-        let fields: Vec<String> = self.link.script(&script).await?;
-        let summary = Summary::of(fields.into_iter());
+        let summary = loop {
+            let fields: Vec<String> = self.link.script(&script).await?;
+            let summary = Summary::of(fields.into_iter());
+            if summary.next_deadline().is_none_or(|next| next > now.0) {
+                break summary;
+            }
+            // One script takes out a part.
+            self.account(room, summary, now).await?;
+        };
         // Entered before the old ones are taken out: a process that dies in between leaves one too many, and so does a
         // full Redis, which refuses the new one.
         let entered = match summary.next_deadline() {
@@ -678,17 +730,68 @@ impl RedisLog {
                     .await?;
                 entry.is_subscribed.store(true, Ordering::Release);
             }
-            entry.begin_read(session);
-            let mut script = self.script(&self.scripts.read, entry.id, self.clock.site_time());
-            script.arg(entry.latest_in(session));
-            let read: Read = self.link.script(&script).await?;
-            // What was read in another session may be of another life.
-            if self.link.session() == Some(session) {
-                let most = self.capacity.messages_per_room;
-                if entry.update(read, session, most, &self.renderer).is_none() {
-                    tracing::error!(room = %entry.id, "cannot read the room's log in Redis");
-                    return Err(Unavailable);
+            let begun = entry.begin_read(session);
+            let latest = entry.latest_in(session);
+            let is_read = match latest {
+                0 => Some(false),
+                _ => self.read_events(entry, session, latest).await?,
+            };
+            match is_read {
+                Some(true) => return Ok(()),
+                Some(false) if self.link.session() == Some(session) => {
+                    self.open_copy(entry, session, begun).await?;
                 }
+                // There are more events, or the session has ended.
+                _ => {}
+            }
+        }
+    }
+
+    /// Reads events after `latest`. Returns whether the copy has all events now, or `Some(false)` if the copy must be opened
+    /// anew, or `None` if this is to be done again.
+    async fn read_events(
+        &self,
+        entry: &Followed,
+        session: Session,
+        latest: u64,
+    ) -> Result<Option<bool>, Unavailable> {
+        let now = self.clock.site_time();
+        let mut script = self.script(&self.scripts.read, entry.id, now);
+        script.arg(latest).arg(READ_AT_ONCE);
+        let events: Events = self.link.script(&script).await?;
+        // What was read in another session may be of another life.
+        if self.link.session() != Some(session) {
+            return Ok(None);
+        }
+        if events.0 == 0 {
+            return Ok(Some(false));
+        }
+        let updated = entry.update(events, session, now);
+        let is_all = updated.ok_or_else(|| unreadable(entry.id))?;
+        Ok(is_all.then_some(true))
+    }
+
+    /// Reads all that is left of a room.
+    async fn open_copy(
+        &self,
+        entry: &Followed,
+        session: Session,
+        begun: u64,
+    ) -> Result<(), Unavailable> {
+        let mut opening = Opening::new(entry.id, session, self.capacity.messages_per_room);
+        loop {
+            let now = self.clock.site_time();
+            let mut script = self.script(&self.scripts.open, entry.id, now);
+            let (event, message) = opening.read_through;
+            script.arg(opening.through).arg(event).arg(message);
+            script.arg(READ_AT_ONCE);
+            let piece: Piece = self.link.script(&script).await?;
+            if self.link.session() != Some(session) {
+                return Ok(());
+            }
+            let added = opening.add(piece, now, &self.renderer);
+            if added.ok_or_else(|| unreadable(entry.id))? {
+                entry.install(opening, session, begun, &self.renderer);
                 return Ok(());
             }
         }
@@ -737,6 +840,23 @@ impl RedisLog {
             .await
     }
 
+    /// Runs a script that changes a room until it says that it has done all.
+    async fn change_in_parts(
+        &self,
+        room: RoomId,
+        script: &ScriptInvocation<'_>,
+        now: SiteTime,
+    ) -> Result<(), Unavailable> {
+        loop {
+            let mut answer = self.link.script::<Vec<String>>(script).await?.into_iter();
+            let is_all = answer.next().is_none_or(|has_more| has_more != "1");
+            self.account(room, Summary::of(answer), now).await?;
+            if is_all {
+                return Ok(());
+            }
+        }
+    }
+
     /// Tells the site what a room takes, and takes the oldest of the largest rooms until all are within the capacity.
     async fn account(
         &self,
@@ -755,13 +875,14 @@ impl RedisLog {
             }
             let keys = self.link.keys();
             let mut script = self.scripts.account.key(keys.site("bytes"));
-            for part in ["revisions", "total", "activity", "reported"] {
+            for part in ["revisions", "total", "activity", "reported", "emptied"] {
                 script.key(keys.site(part));
             }
             script.arg(room.0);
             for field in summary.told_to_the_site() {
                 script.arg(field);
             }
+            script.arg(now.0).arg(now.minus(LATE).0);
             let (total, largest): (usize, String) = self.link.script(&script).await?;
             let largest = largest.parse().ok().map(RoomId);
             let taken = (*room, summary.fields.first().cloned());
@@ -774,6 +895,16 @@ impl RedisLog {
             let fields: Vec<String> = self.link.script(&shrink).await?;
             changed = (largest, Summary::of(fields.into_iter()));
         }
+    }
+
+    /// Tells a text from others with the same nonce. Whoever reads Redis cannot guess the text by its digest.
+    fn digest(&self, nonce: NonceId, text: &str) -> String {
+        let mut keyed = self.digests.clone();
+        keyed.update(&nonce);
+        keyed.update(text.as_bytes());
+        let digest = keyed.finalize().into_bytes();
+        let first = digest.first_chunk().copied().unwrap_or_default();
+        format!("{:016x}", u64::from_be_bytes(first))
     }
 
     fn script<'a>(&self, script: &'a Script, room: RoomId, now: SiteTime) -> ScriptInvocation<'a> {
@@ -900,11 +1031,25 @@ fn newest_of(told: &str) -> Option<Newest> {
     })
 }
 
-/// Tells a text from others with the same nonce.
-fn digest(text: &str) -> String {
-    let digest = Sha256::digest(text.as_bytes());
-    let first = digest.first_chunk().copied().unwrap_or_default();
-    format!("{:016x}", u64::from_be_bytes(first))
+/// Does this in all rooms, in some at once, even if it fails in one.
+async fn all<F>(changes: impl Iterator<Item = F>) -> Result<(), Unavailable>
+where
+    F: Future<Output = Result<(), Unavailable>>,
+{
+    let changes = stream::iter(changes).buffer_unordered(ROOMS_AT_ONCE);
+    let add = |all: Result<(), Unavailable>, one| ready(all.and(one));
+    changes.fold(Ok(()), add).await
+}
+
+/// Returns the room of an entry for the sweep.
+fn room_of(entry: &str) -> RoomId {
+    let room = entry.split(':').next().and_then(|id| id.parse().ok());
+    RoomId(room.unwrap_or(0))
+}
+
+fn unreadable(room: RoomId) -> Unavailable {
+    tracing::error!(%room, "cannot read the room's log in Redis");
+    Unavailable
 }
 
 fn millis(lifespan: Lifespan) -> i64 {

@@ -9,14 +9,22 @@
 //! | key | what it is |
 //! |---|---|
 //! | `meta` | a hash: `n`, the number of the latest event; `base`, the number through which events are no longer in the stream; `at`, the latest time; `bytes` and `report_bytes`; `rev`, which grows with each change of these; `version`, the room's version if it is known; `told`, the greatest version that anybody told; `changed`, the version of the latest change of the room itself |
-//! | `stream` | the events, by number, without any text |
+//! | `stream` | the events, by number, without anything that is derived from a text: entries stay in memory after they are deleted |
 //! | `text:ID` | the text of a live message. Unlinked when the message goes |
-//! | `order`, `deadlines`, `live` | the live messages: by number, by deadline, and their author, time and bytes |
+//! | `order`, `deadlines`, `live` | the live messages: by number, by deadline, and their place in `authors`, time, bytes and namesake |
+//! | `authors` | the live messages by author, lead and minute |
 //! | `kept` | the events of live messages that are older than the stream |
-//! | `nonces`, `nonce-order` | what each used nonce led to: message, hash of the text, first deadline |
+//! | `nonces`, `nonce-order` | what each used nonce led to: message, keyed digest of the text, first deadline |
 //! | `ended:DIGEST` | a session that ended a moment ago |
-//! | `reports`, `reasons` | the open reports, with their copy of the message, and who gave which reason |
-//! | `events` | the channel: each event with its number, and with the text of a new message; `w` when readers must look again at what they may read; `f` when the room was deleted |
+//! | `reports`, `reasons:ID`, `reporters` | the open reports, with their copy of the message; who gave which reason; how many reports each person has open |
+//! | `ends` | the ends of reports (`r` and the message), and of nonces that outlive their message (`n` and the message) |
+//! | `events` | the channel: each event with its number, and with the namesake and the text of a new message; `w` when readers must look again at what they may read; `f` when the room was deleted |
+//!
+//! A script names them by the prefix that is its only key: all have the prefix's hash tag, and no script knows which
+//! messages it will take out.
+//!
+//! The cost of a script does not depend on how many messages the room has. What concerns many messages is done in parts
+//! of at most a thousand: Redis answers nobody else meanwhile, and a process that gets no answer serves nothing.
 //!
 //! # The keys of the site
 //!
@@ -26,15 +34,16 @@
 //! |---|---|
 //! | `deadlines` | a sorted set of `ROOM:TIME`, by the time at which the sweep must visit the room. Entered before the message is appended; the sweep enters the next time before it takes the old one out. A visit too early does no harm, and each entry is a member of its own, so a sweep takes out none that was entered since it looked |
 //! | `bytes`, `revisions`, `total` | the bytes of each room, the revision that they are of, and their sum. Told after each change; an older revision changes nothing |
+//! | `emptied` | the rooms without bytes, by the time when that was told. An hour later, their revisions are forgotten |
 //! | `activity` | for each room with live messages, the newest one's time and deadline |
 //! | `reported` | the rooms with open reports, as of the last change of each |
 //! | `time`, `words` | see [`redis`](crate::live::redis) |
 //!
 //! # How a process follows a room
 //!
-//! It subscribes to the room's channel, reads all that is left of the room with one script (`read.lua`), and then
-//! applies each event that the channel tells, if it is the next one. After a gap, and in each new session of the link,
-//! it reads the events that it has missed. It serves nothing from its copy unless the link has heard everything until
+//! It subscribes to the room's channel, opens the room (`open.lua` returns the live messages, and which went a moment ago,
+//! in pieces), and then applies each event that the channel tells, if it is the next one. After a gap, and in each new
+//! session of the link, it reads the events that it has missed (`read.lua`). It serves nothing from its copy unless the link has heard everything until
 //! a moment ago, and the copy has all events that the process knows to exist: those that it added itself, and those
 //! that a page's cursor names.
 //!
@@ -57,5 +66,9 @@ mod wire;
 
 pub(super) use log::RedisLog;
 
+#[cfg(test)]
+mod gone_tests;
+#[cfg(test)]
+mod scale_tests;
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,13 @@
 local P = KEYS[1]
 local META, STREAM, CHANNEL = P .. 'meta', P .. 'stream', P .. 'events'
 local ORDER, DEADLINES, LIVE, KEPT = P .. 'order', P .. 'deadlines', P .. 'live', P .. 'kept'
+local AUTHORS, ENDS = P .. 'authors', P .. 'ends'
 local NONCES, NONCE_ORDER = P .. 'nonces', P .. 'nonce-order'
-local REPORTS, REASONS = P .. 'reports', P .. 'reasons'
+local REPORTS, REPORTERS = P .. 'reports', P .. 'reporters'
+-- No script takes out more messages, or moves more events out of the stream, than this. So none takes long.
+local AT_ONCE, TRIMMED = 1000, 64
+-- How many values one command is given.
+local VALUES = 500
 -- The site's time in milliseconds, the most messages of a room, and how long an unused key stays.
 local now, most, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local call = redis.call
@@ -28,17 +33,16 @@ local function save()
   rev = rev + 1
   call('HSET', META, 'n', text_of(n), 'base', text_of(base), 'at', text_of(at), 'bytes', text_of(bytes),
     'report_bytes', text_of(report_bytes), 'rev', text_of(rev))
-  for _, key in ipairs({META, STREAM, ORDER, DEADLINES, LIVE, KEPT, NONCES, NONCE_ORDER, REPORTS, REASONS}) do
+  for _, key in ipairs({META, STREAM, ORDER, DEADLINES, LIVE, KEPT, AUTHORS, ENDS, NONCES, NONCE_ORDER, REPORTS,
+    REPORTERS}) do
     call('PEXPIRE', key, keep)
   end
 end
 
 -- Moves the oldest events out of the stream. Of those, messages that still live are kept by themselves.
 local function trim()
-  local window = 6 * most + 64
-  local over = call('XLEN', STREAM) - window
-  if over < most then return end
-  for _, entry in ipairs(call('XRANGE', STREAM, '-', '+', 'COUNT', over)) do
+  if call('XLEN', STREAM) < 2 * most + 64 + TRIMMED then return end
+  for _, entry in ipairs(call('XRANGE', STREAM, '-', '+', 'COUNT', TRIMMED)) do
     local id = string.match(entry[1], '^%d+')
     if string.sub(entry[2][2], 1, 1) == 'p' and call('ZSCORE', ORDER, id) then
       call('HSET', KEPT, id, entry[2][2])
@@ -48,11 +52,13 @@ local function trim()
   call('XTRIM', STREAM, 'MINID', text_of(base + 1) .. '-0')
 end
 
--- Adds an event, and tells all who follow the room. The text is told, but not stored with the event.
-local function push(record, text)
+-- Adds an event, and tells all who follow the room. What is derived from a message's text is told, but not stored with
+-- the event: entries of a stream stay in memory after they are deleted.
+local function push(record, namesake, text)
   n = n + 1
   call('XADD', STREAM, text_of(n) .. '-0', 'e', record)
-  call('PUBLISH', CHANNEL, text_of(n) .. ' ' .. record .. (text and ('\n' .. text) or ''))
+  local told = text and ('\n' .. namesake .. '\n' .. text) or ''
+  call('PUBLISH', CHANNEL, text_of(n) .. ' ' .. record .. told)
   trim()
   return text_of(n)
 end
@@ -64,52 +70,79 @@ local function count(what, size)
   counted[1], counted[2] = counted[1] + 1, counted[2] + size
 end
 
--- Takes a message out of memory.
-local function drop(id, why)
-  call('UNLINK', P .. 'text:' .. id)
-  local live = call('HGET', LIVE, id)
-  if live then
-    local size = tonumber(string.match(live, '%d+$'))
-    bytes = bytes - size
-    count(why, size)
-  end
-  call('HDEL', LIVE, id)
-  call('HDEL', KEPT, id)
-  call('ZREM', ORDER, id)
-  call('ZREM', DEADLINES, id)
+-- Calls `work` with at most VALUES of a list's items at a time.
+local function in_parts(list, work)
+  for from = 1, #list, VALUES do work({unpack(list, from, math.min(from + VALUES - 1, #list))}) end
 end
 
-local function drop_report(id, value)
-  report_bytes = report_bytes - #value
-  call('HDEL', REPORTS, id)
-  for _, field in ipairs(call('HKEYS', REASONS)) do
-    if string.match(field, '^%d+') == id then
-      report_bytes = report_bytes - call('HSTRLEN', REASONS, field)
-      call('HDEL', REASONS, field)
+-- Forgets the nonces that led to these messages, if they end by now, or enters when they end: a message may go before.
+local function release_nonces(ids)
+  for _, id in ipairs(ids) do
+    local nonce = call('ZRANGEBYSCORE', NONCE_ORDER, id, id)[1]
+    local used = nonce and call('HGET', NONCES, nonce)
+    if used then
+      local until_time = string.match(used, '%d+$')
+      if at < tonumber(until_time) then
+        call('ZADD', ENDS, until_time, 'n' .. id)
+      else
+        call('HDEL', NONCES, nonce)
+        call('ZREM', NONCE_ORDER, nonce)
+      end
     end
   end
 end
 
--- Calls `work` with the id, the value and the deadline of each report.
-local function each_report(work)
-  local reports = call('HGETALL', REPORTS)
-  for i = 1, #reports, 2 do
-    local deadline = tonumber(string.match(reports[i + 1], '^%d+ (%d+)'))
-    work(reports[i], reports[i + 1], deadline)
+-- Takes messages out of memory.
+local function drop(all, why)
+  in_parts(all, function(ids)
+    local texts, by_author = {}, {}
+    for i, live in ipairs(call('HMGET', LIVE, unpack(ids))) do
+      texts[i] = P .. 'text:' .. ids[i]
+      if live then
+        local key, size = string.match(live, '^(%S+) %d+ (%d+)')
+        by_author[#by_author + 1] = key .. ':' .. ids[i]
+        bytes = bytes - tonumber(size)
+        count(why, tonumber(size))
+      end
+    end
+    call('UNLINK', unpack(texts))
+    call('HDEL', LIVE, unpack(ids))
+    call('HDEL', KEPT, unpack(ids))
+    call('ZREM', ORDER, unpack(ids))
+    call('ZREM', DEADLINES, unpack(ids))
+    if by_author[1] then call('ZREM', AUTHORS, unpack(by_author)) end
+    release_nonces(ids)
+  end)
+end
+
+local function reasons_of(id) return P .. 'reasons:' .. id end
+
+local function drop_report(id)
+  local value = call('HGET', REPORTS, id)
+  if not value then return end
+  report_bytes = report_bytes - #value
+  call('HDEL', REPORTS, id)
+  call('ZREM', ENDS, 'r' .. id)
+  local reasons = call('HGETALL', reasons_of(id))
+  call('UNLINK', reasons_of(id))
+  for i = 1, #reasons, 2 do
+    report_bytes = report_bytes - #reasons[i + 1]
+    if call('HINCRBY', REPORTERS, reasons[i], -1) < 1 then call('HDEL', REPORTERS, reasons[i]) end
   end
 end
 
 -- Takes what has expired out of memory.
 local function expire()
-  for _, id in ipairs(call('ZRANGEBYSCORE', DEADLINES, '-inf', text_of(at))) do drop(id, 'expired') end
-  each_report(function(id, value, deadline)
-    if deadline <= at then drop_report(id, value) end
-  end)
-  for _, nonce in ipairs(call('ZRANGE', NONCE_ORDER, 0, 63)) do
-    local used = call('HGET', NONCES, nonce)
-    if used and at < tonumber(string.match(used, '%d+$')) then break end
-    call('HDEL', NONCES, nonce)
-    call('ZREM', NONCE_ORDER, nonce)
+  local due = {'-inf', text_of(at), 'LIMIT', 0, AT_ONCE}
+  drop(call('ZRANGEBYSCORE', DEADLINES, unpack(due)), 'expired')
+  for _, member in ipairs(call('ZRANGEBYSCORE', ENDS, unpack(due))) do
+    local id = string.sub(member, 2)
+    if string.sub(member, 1, 1) == 'r' then
+      drop_report(id)
+    else
+      call('ZREM', ENDS, member)
+      release_nonces({id})
+    end
   end
 end
 
@@ -123,9 +156,8 @@ local function is_live(id)
   return deadline ~= nil and at < deadline
 end
 
-local function author_of(id)
-  local live = call('HGET', LIVE, id)
-  return live and string.match(live, '^%-?%d+') or nil
+local function has_live()
+  return call('ZCOUNT', DEADLINES, '(' .. text_of(at), '+inf') > 0
 end
 
 local function posted_at(id)
@@ -133,22 +165,34 @@ local function posted_at(id)
   return live and tonumber(string.match(live, ' (%d+) ')) or 0
 end
 
--- Returns the ids of the live messages that are meant, oldest first.
-local function live_where(is_meant)
-  local meant = {}
-  for _, id in ipairs(call('ZRANGE', ORDER, 0, -1)) do
-    if is_live(id) and is_meant(id) then meant[#meant + 1] = id end
-  end
-  return meant
+-- Returns the record of a live message's event.
+local function record_of(id)
+  local entry = call('XRANGE', STREAM, id .. '-0', id .. '-0')[1]
+  return entry and entry[2][2] or call('HGET', KEPT, id)
 end
 
--- After `expire`, so that the first message is a live one. Asking each would cost a full room half a millisecond a message.
-local function evict_oldest()
-  local oldest = call('ZRANGE', ORDER, 0, 0)[1]
-  if oldest then
-    drop(oldest, 'evicted')
-    push('e ' .. text_of(at) .. ' ' .. oldest)
-  end
+-- Returns what the event of a message's removal says: its deadline, until which pages have to be told.
+local function removal(id) return text_of(at) .. ' ' .. id .. ' ' .. text_of(deadline_of(id)) end
+
+-- Evicts the oldest messages. After `expire`, so that these are live.
+local function evict(many)
+  if many < 1 then return end
+  local oldest = call('ZRANGE', ORDER, 0, math.min(many, AT_ONCE) - 1)
+  if not oldest[1] then return end
+  -- Of several, when the room is given a smaller capacity, the event says only the last.
+  local record = oldest[2] and text_of(at) .. ' ' .. oldest[#oldest] or removal(oldest[1])
+  drop(oldest, 'evicted')
+  push('e ' .. record)
+end
+
+-- Deletes the oldest messages, if there are more than one script may take out. Returns whether there are.
+local function thin_out()
+  if call('ZCARD', ORDER) <= AT_ONCE then return false end
+  local oldest = call('ZRANGE', ORDER, 0, AT_ONCE - 1)
+  drop(oldest, 'deleted')
+  push('e ' .. text_of(at) .. ' ' .. oldest[#oldest])
+  save()
+  return true
 end
 
 -- Returns what the site is told of the room: its bytes, the revision that they are of, the newest live message's time
@@ -156,17 +200,19 @@ end
 -- tally.
 local function summary()
   local newest, newest_deadline, next_deadline = 0, 0, 0
-  for _, id in ipairs(call('ZREVRANGE', ORDER, 0, -1)) do
+  -- Those that have expired since the last sweep are passed over.
+  for place = 0, has_live() and AT_ONCE or -1 do
+    local id = call('ZREVRANGE', ORDER, place, place)[1]
+    if not id then break end
     if is_live(id) then
       newest, newest_deadline = posted_at(id), deadline_of(id)
       break
     end
   end
-  local first = call('ZRANGE', DEADLINES, 0, 0, 'WITHSCORES')
-  if first[2] then next_deadline = tonumber(first[2]) end
-  each_report(function(_, _, deadline)
-    if next_deadline == 0 or deadline < next_deadline then next_deadline = deadline end
-  end)
+  for _, key in ipairs({DEADLINES, ENDS}) do
+    local first = tonumber(call('ZRANGE', key, 0, 0, 'WITHSCORES')[2] or nil)
+    if first and (next_deadline == 0 or first < next_deadline) then next_deadline = first end
+  end
   local told = {text_of(bytes + report_bytes), text_of(rev), text_of(newest), text_of(newest_deadline),
     text_of(next_deadline), text_of(n), text_of(call('HLEN', REPORTS))}
   for _, what in ipairs({'added', 'expired', 'evicted', 'deleted'}) do

@@ -1,21 +1,34 @@
--- ARGV[4]: the lifespan in milliseconds.
+-- ARGV from 4: the lifespan in milliseconds; the last message that was looked at before, or 0; and 1 if a message's
+-- deadline was moved before. Returns the last two for the next part, or 0 if this was the last one. Readers are told when
+-- all deadlines are moved.
 local lifespan = tonumber(ARGV[4])
-each_report(function(id, value, deadline)
-  local posted = tonumber(string.match(value, '^%d+ %d+ p (%d+) '))
-  if posted + lifespan < deadline then
-    local shorter = string.gsub(value, '^(%d+) %d+', '%1 ' .. text_of(posted + lifespan))
+local reports = call('HGETALL', REPORTS)
+for i = 1, #reports, 2 do
+  local id, value = reports[i], reports[i + 1]
+  local deadline, posted = string.match(value, '^%d+ (%d+) p (%d+) ')
+  local earlier = tonumber(posted) + lifespan
+  if earlier < tonumber(deadline) then
+    local shorter = string.gsub(value, '^(%d+) %d+', '%1 ' .. text_of(earlier))
     report_bytes = report_bytes + #shorter - #value
     call('HSET', REPORTS, id, shorter)
+    call('ZADD', ENDS, text_of(earlier), 'r' .. id)
   end
-end)
-local moved = live_where(function(id) return posted_at(id) + lifespan < deadline_of(id) end)
+end
+local moved, has_moved = {}, ARGV[6] == '1'
+local ids = call('ZRANGEBYSCORE', ORDER, '(' .. ARGV[5], '+inf', 'LIMIT', 0, AT_ONCE)
+for _, id in ipairs(ids) do
+  local earlier = posted_at(id) + lifespan
+  if is_live(id) and earlier < deadline_of(id) then moved[#moved + 1] = {text_of(earlier), id} end
+end
 if moved[1] then
   expire()
-  for _, id in ipairs(moved) do
-    call('ZADD', DEADLINES, text_of(posted_at(id) + lifespan), id)
-  end
+  for _, deadline in ipairs(moved) do call('ZADD', DEADLINES, unpack(deadline)) end
+  has_moved = true
+end
+local is_last = #ids < AT_ONCE
+if is_last and has_moved then
   expire()
   push('s ' .. text_of(at) .. ' ' .. ARGV[4])
 end
 save()
-return summary()
+return {is_last and '0' or ids[#ids], has_moved and '1' or '0', unpack(summary())}

@@ -5,16 +5,15 @@ if call('ZCARD', ORDER) == 0 then bytes = 0 end
 if call('HLEN', REPORTS) == 0 then report_bytes = 0 end
 if bytes + report_bytes == before then
   if report_bytes > bytes then
-    local oldest, oldest_value, oldest_number
-    each_report(function(id, value)
-      local number = tonumber(string.match(value, '^%d+'))
-      if not oldest_number or number < oldest_number then
-        oldest, oldest_value, oldest_number = id, value, number
-      end
-    end)
-    drop_report(oldest, oldest_value)
+    local oldest, oldest_number
+    local reports = call('HGETALL', REPORTS)
+    for i = 1, #reports, 2 do
+      local number = tonumber(string.match(reports[i + 1], '^%d+'))
+      if not oldest_number or number < oldest_number then oldest, oldest_number = reports[i], number end
+    end
+    drop_report(oldest)
   else
-    evict_oldest()
+    evict(1)
   end
 end
 save()

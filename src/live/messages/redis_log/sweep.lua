@@ -1,4 +1,3 @@
-if is_new then return summary() end
 local before = bytes + report_bytes
 expire()
 if bytes + report_bytes ~= before then save() end

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use redis::{FromRedisValue, cmd};
 
-use super::followed::Followed;
+use super::followed::{Followed, Opening};
+use super::wire::Entry;
 use crate::clock::{Clock, FixedClock};
 use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, Timestamp, UserId};
 use crate::live::ended_sessions::EndedSessions;
@@ -17,16 +18,18 @@ use crate::live::redis::{Link, LinkState, Session, Unavailable};
 use crate::security::tokens::Token;
 
 /// Long enough for a busy machine, in tests that cut no link.
-const PATIENT: &[&str] = &["--link-timeout", "30s"];
+pub(super) const PATIENT: &[&str] = &["--link-timeout", "30s"];
 const QUICK: &[&str] = &["--link-timeout", "500ms"];
 const VERSION: i64 = 1;
-const SECOND: Duration = Duration::from_secs(1);
+pub(super) const SECOND: Duration = Duration::from_secs(1);
+/// An hour after the start, when messages of the start expire.
+pub(super) const HOUR_ON: SiteTime = SiteTime(START.0 + 3_600_000);
 /// A text that is found wherever it is.
 const MARKER: &str = "marmalade-on-the-ceiling";
 
 /// What one process has.
-struct Process {
-    messages: Messages,
+pub(super) struct Process {
+    pub(super) messages: Messages,
     link: Arc<Link>,
     driver: tokio::task::JoinHandle<()>,
 }
@@ -38,20 +41,34 @@ impl Drop for Process {
 }
 
 impl Process {
-    async fn start(port: u16, words: &[&str], clock: &Arc<FixedClock>) -> Self {
+    pub(super) async fn start(port: u16, words: &[&str], clock: &Arc<FixedClock>) -> Self {
         Self::with(port, words, clock, 1 << 20).await
     }
 
     async fn with(port: u16, words: &[&str], clock: &Arc<FixedClock>, bytes: usize) -> Self {
-        let clock = site_clock(clock);
-        let (link, driver) = link_to(port, words, clock.clone()).await.unwrap();
-        let driver = tokio::spawn(driver.run());
         let capacity = Capacity {
             messages_per_room: 5,
             bytes,
         };
-        let messages =
-            Messages::on_redis(link.clone(), clock, capacity, Lifespan(HOUR), renderer());
+        Self::of(port, words, clock, capacity).await
+    }
+
+    /// With rooms of this many messages.
+    pub(super) async fn holding(port: u16, clock: &Arc<FixedClock>, messages: usize) -> Self {
+        let capacity = Capacity {
+            messages_per_room: messages,
+            bytes: 1 << 30,
+        };
+        Self::of(port, PATIENT, clock, capacity).await
+    }
+
+    async fn of(port: u16, words: &[&str], clock: &Arc<FixedClock>, capacity: Capacity) -> Self {
+        let clock = site_clock(clock);
+        let (link, driver) = link_to(port, words, clock.clone()).await.unwrap();
+        let driver = tokio::spawn(driver.run());
+        let longest = Lifespan(HOUR);
+        let key = [7; 32];
+        let messages = Messages::on_redis(link.clone(), clock, capacity, longest, &key, renderer());
         Self {
             messages,
             link,
@@ -60,22 +77,36 @@ impl Process {
     }
 
     async fn tell_version(&self, version: i64) {
-        let room = self.messages.open(TEA).await.unwrap();
+        self.tell_version_of(TEA, version).await;
+    }
+
+    pub(super) async fn tell_version_of(&self, room: RoomId, version: i64) {
+        let room = self.messages.open(room).await.unwrap();
         room.raise_version(version).await.unwrap();
     }
 
     async fn append_by(&self, version: i64, new: NewMessage, now: SiteTime) -> Appended {
+        self.append_to(TEA, version, new, now).await
+    }
+
+    pub(super) async fn append_to(
+        &self,
+        room: RoomId,
+        version: i64,
+        new: NewMessage,
+        now: SiteTime,
+    ) -> Appended {
         let wish = Wish {
             version,
             message: new,
             session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
         };
-        self.messages.append(TEA, &wish, now).await.unwrap()
+        self.messages.append(room, &wish, now).await.unwrap()
     }
 
     /// Posts a message whose author may post.
-    async fn post(&self, text: &str, nonce: u8, now: SiteTime) -> MessageId {
+    pub(super) async fn post(&self, text: &str, nonce: u8, now: SiteTime) -> MessageId {
         self.tell_version(VERSION).await;
         let new = new_message(1, text, nonce, HOUR);
         let appended = self.append_by(VERSION, new, now).await;
@@ -83,7 +114,7 @@ impl Process {
     }
 
     /// Returns the texts that a page shows.
-    async fn page(&self, now: SiteTime) -> Result<Vec<String>, Unavailable> {
+    pub(super) async fn page(&self, now: SiteTime) -> Result<Vec<String>, Unavailable> {
         self.messages.catch_up(TEA).await?;
         let page = self.messages.page(TEA, None, &Ignored::NOBODY, now).await?;
         let text = |message: &Arc<crate::live::messages::Message>| message.text.as_str().to_owned();
@@ -96,18 +127,18 @@ impl Process {
     }
 }
 
-fn clock() -> Arc<FixedClock> {
+pub(super) fn clock() -> Arc<FixedClock> {
     Arc::new(FixedClock::at(Timestamp(START.0)))
 }
 
-async fn two() -> (TestRedis, Process, Process) {
+pub(super) async fn two() -> (TestRedis, Process, Process) {
     let (redis, clock) = (TestRedis::start(), clock());
     let one = Process::start(redis.port(), PATIENT, &clock).await;
     let other = Process::start(redis.port(), PATIENT, &clock).await;
     (redis, one, other)
 }
 
-async fn ask<T: FromRedisValue>(redis: &TestRedis, words: &[&str]) -> T {
+pub(super) async fn ask<T: FromRedisValue>(redis: &TestRedis, words: &[&str]) -> T {
     let mut connection = redis.connect().await;
     let mut command = cmd(words[0]);
     command.arg(&words[1..]);
@@ -500,7 +531,7 @@ async fn events_older_than_the_stream_leave_live_messages_in_place() {
     assert_eq!(other.page(START).await.unwrap(), texts);
     assert_eq!(one.page(START).await.unwrap(), texts);
     let length: usize = ask(&redis, &["XLEN", "mirage:{5eed:r1}:stream"]).await;
-    assert!(length <= 6 * 5 + 64 + 5, "{length}");
+    assert!(length <= 2 * 5 + 64 + 64, "{length}");
 }
 
 #[tokio::test]
@@ -537,24 +568,63 @@ async fn the_clock_of_a_process_that_starts_ends_nothing_early() {
 fn an_event_that_is_heard_of_while_the_log_is_read_is_not_forgotten() {
     let session = Session { number: 1, life: 7 };
     let followed = Followed::new(TEA);
-    followed.begin_read(session);
+    let begun = followed.begin_read(session);
     followed.hear_of(12);
 
-    let read = (1, 11, 11, Vec::new(), Vec::new());
-    followed.update(read, session, 5, &renderer()).unwrap();
+    followed.install(opened(session, 11), session, begun, &renderer());
 
     assert!(!followed.is_current(session), "event 12 is missing");
     followed.begin_read(session);
-    let read = (1, 12, 12, Vec::new(), Vec::new());
-    followed.update(read, session, 5, &renderer()).unwrap();
+    let read = (1, 12, 12, Vec::new());
+    assert_eq!(followed.update(read, session, START), Some(true));
     assert!(followed.is_current(session));
 
     // A smaller number of another life is later.
     let later = Session { number: 2, life: 8 };
-    followed.begin_read(later);
-    let read = (1, 3, 3, Vec::new(), Vec::new());
-    followed.update(read, later, 5, &renderer()).unwrap();
+    let begun = followed.begin_read(later);
+    followed.install(opened(later, 3), later, begun, &renderer());
     assert!(followed.is_current(later));
+}
+
+#[test]
+fn a_room_that_is_deleted_while_it_is_opened_is_opened_again() {
+    let session = Session { number: 1, life: 7 };
+    let followed = Followed::new(TEA);
+    let begun = followed.begin_read(session);
+    followed.let_go();
+
+    followed.install(opened(session, 11), session, begun, &renderer());
+
+    assert!(!followed.is_current(session));
+}
+
+#[test]
+fn nobody_is_shown_a_message_whose_text_is_gone_while_later_events_are_read() {
+    let session = Session { number: 1, life: 7 };
+    let followed = Followed::new(TEA);
+    let begun = followed.begin_read(session);
+    followed.install(opened(session, 11), session, begun, &renderer());
+    let record = format!("p {} 1 3600000 {} Ann", START.0, START.0);
+    let first = (1, 13, 12, vec![(12, record, 0, String::new())]);
+    assert_eq!(followed.update(first, session, START), Some(false));
+
+    // The other event is heard before it is read.
+    let entry = Entry::parse(&format!("r {}", START.0), 0, "").unwrap();
+    followed.hear(13, entry, Some(session));
+    assert!(!followed.is_current(session));
+
+    let rest = (1, 13, 13, Vec::new());
+    assert_eq!(followed.update(rest, session, START), Some(true));
+    assert!(followed.is_current(session));
+    assert_eq!(followed.with_log(|log| log.state().size()), Some(0));
+}
+
+/// Returns an empty room as of an event.
+fn opened(session: Session, event: u64) -> Opening {
+    let mut opening = Opening::new(TEA, session, 5);
+    let piece = (event, 1, event, event, event, 0, Vec::new(), Vec::new());
+    assert_eq!(opening.add(piece, START, &renderer()), Some(true));
+    opening
 }
 
 #[tokio::test]

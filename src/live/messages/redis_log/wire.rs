@@ -34,18 +34,20 @@ impl Told {
             "f" => return Some(Self::Forgotten),
             _ => {}
         }
-        let (line, text) = payload.split_once('\n').unwrap_or((payload, ""));
+        let (line, of_message) = payload.split_once('\n').unwrap_or((payload, "0\n"));
+        let (namesake, text) = of_message.split_once('\n')?;
         let (number, record) = line.split_once(' ')?;
         Some(Self::Event(
             number.parse().ok()?,
-            Entry::parse(record, text)?,
+            Entry::parse(record, namesake.parse().ok()?, text)?,
         ))
     }
 }
 
 impl Entry {
-    /// Parses an event. `text` is the text of the message that it posted; empty if it is gone or there is none.
-    pub(super) fn parse(record: &str, text: &str) -> Option<Self> {
+    /// Parses an event. `namesake` and `text` are those of the message that it posted; the text is empty if it is gone or
+    /// there is none.
+    pub(super) fn parse(record: &str, namesake: u32, text: &str) -> Option<Self> {
         let mut fields = record.splitn(3, ' ');
         let kind = fields.next()?;
         let at = SiteTime(fields.next()?.parse().ok()?);
@@ -54,15 +56,18 @@ impl Entry {
         let event = match kind {
             "p" => {
                 is_husk = text.is_empty();
-                Event::Replayed(replayed(rest, text)?)
+                Event::Replayed(replayed(rest, namesake, text)?)
             }
-            "d" => Event::Deleted(MessageId(rest.parse().ok()?)),
+            "d" => removed(rest)?,
             "a" => Event::AuthorDeleted(UserId(rest.parse().ok()?)),
             "c" => Event::Cleared,
             "s" => Event::Shortened(span(rest)?),
             "r" => Event::RoomChanged,
-            "e" => Event::Evicted {
-                through: MessageId(rest.parse().ok()?),
+            "e" => match rest.parse() {
+                Ok(through) => Event::Evicted {
+                    through: MessageId(through),
+                },
+                Err(_) => removed(rest)?,
             },
             _ => return None,
         };
@@ -70,15 +75,21 @@ impl Entry {
     }
 }
 
-fn replayed(fields: &str, text: &str) -> Option<Replayed> {
+fn removed(fields: &str) -> Option<Event> {
+    let (message, deadline) = fields.split_once(' ')?;
+    Some(Event::Removed {
+        message: MessageId(message.parse().ok()?),
+        deadline: SiteTime(deadline.parse().ok()?),
+    })
+}
+
+fn replayed(fields: &str, namesake: u32, text: &str) -> Option<Replayed> {
     /// Stands for a text that is gone. It is never shown.
     const GONE: &str = "-";
-    let mut fields = fields.splitn(6, ' ');
+    let mut fields = fields.splitn(4, ' ');
     let author = UserId(fields.next()?.parse().ok()?);
     let lifespan = span(fields.next()?)?;
     let sent_at = Timestamp(fields.next()?.parse().ok()?);
-    let lead = u64::from_str_radix(fields.next()?, 16).ok()?;
-    let nonce = nonce(fields.next()?)?;
     let author_name = Arc::from(fields.next()?);
     let text = if text.is_empty() { GONE } else { text };
     Some(Replayed {
@@ -86,11 +97,12 @@ fn replayed(fields: &str, text: &str) -> Option<Replayed> {
             author,
             author_name,
             text: MessageText::parse(text).ok()?,
-            nonce,
+            // Only the log that takes a message needs the nonce.
+            nonce: NonceId::default(),
             lifespan,
             sent_at,
         },
-        lead,
+        namesake,
     })
 }
 
@@ -98,12 +110,7 @@ fn span(millis: &str) -> Option<Lifespan> {
     Some(Lifespan(Duration::from_millis(millis.parse().ok()?)))
 }
 
-fn nonce(hex: &str) -> Option<NonceId> {
-    let number = u128::from_str_radix(hex, 16).ok()?;
-    Some(number.to_be_bytes())
-}
-
-/// Returns a nonce as records have it.
+/// Returns a nonce as the keys of used nonces have it.
 pub(super) fn nonce_text(nonce: NonceId) -> String {
     format!("{:032x}", u128::from_be_bytes(nonce))
 }
