@@ -81,7 +81,7 @@ impl SharedCounters {
 
     pub(super) async fn count(&self, act: Act<'_>) -> Result<(), Limited> {
         let counts = self.counts_of(act);
-        match self.count_all(&counts, "").await? {
+        match self.count_all(&counts, None).await? {
             Some((_, too_many)) => Err(too_many.into()),
             None => Ok(()),
         }
@@ -114,7 +114,7 @@ impl SharedCounters {
         if counts.is_empty() {
             return Ok(MessageCount::Allowed);
         }
-        Ok(match self.count_all(&counts, &once).await? {
+        Ok(match self.count_all(&counts, Some(&once)).await? {
             None => MessageCount::Allowed,
             Some((refused, wait)) if refused > rates => MessageCount::TooSoon(wait),
             Some((_, wait)) => MessageCount::TooMany(wait),
@@ -214,15 +214,19 @@ impl SharedCounters {
     async fn count_all(
         &self,
         counts: &[Count],
-        once: &str,
+        once: Option<&str>,
     ) -> Result<Option<(usize, TooMany)>, Unavailable> {
         let mut call = self.count.prepare_invoke();
         call.arg(self.now()).arg(MAX_KEYS);
-        call.arg(micros(UNUSED_FOR) / 1_000).arg(once);
+        call.arg(micros(UNUSED_FOR) / 1_000)
+            .arg(u8::from(once.is_some()));
         for count in counts {
             call.key(count.set.as_str()).arg(count.key.as_str());
             call.arg(micros(count.cell)).arg(micros(count.burst));
             call.arg(u8::from(count.restarts));
+        }
+        if let Some(once) = once {
+            call.key(once);
         }
         let (refused, wait, was_reset): (usize, u64, bool) = self.link.script(&call).await?;
         warn_of_reset(was_reset);
