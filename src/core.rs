@@ -236,12 +236,13 @@ impl Core {
     }
 
     /// Applies the changes of which a notification of the change feed tells, as [`Core::apply`] does.
-    pub fn apply_heard(self: &Arc<Self>, changes: Changes) {
-        let is_applied_here = self.told.knows(changes.id);
-        for change in changes.list {
-            if !is_applied_here {
-                self.apply_here(change);
+    pub fn apply_heard(self: &Arc<Self>, changes: &Changes) {
+        if !self.told.knows(changes.id) {
+            for change in &changes.list {
+                self.apply_here(*change);
             }
+        }
+        for change in telling_order(&changes.list) {
             drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
         }
     }
@@ -323,7 +324,6 @@ impl Core {
             }
             Change::RoomDeleted(room) => self.messages.forget(room).await,
             Change::AccountDeleted(user) => {
-                // The person's sessions have ended, so no further message of theirs can arrive.
                 let now = self.clock.site_time();
                 let forgotten = self.messages.forget_person(user, now).await;
                 self.drafts.forget(user).await;
@@ -390,11 +390,11 @@ impl Core {
     /// Tells the rooms' logs of changes. Returns whether all were told.
     async fn tell_all_logs(self: &Arc<Self>, changes: &[Change]) -> bool {
         let mut is_told = true;
-        for change in changes {
-            is_told &= self.tell_ended_session(*change).await.is_ok();
-            if self.tell_logs(*change).await.is_err() {
+        for change in telling_order(changes) {
+            is_told &= self.tell_ended_session(change).await.is_ok();
+            if self.tell_logs(change).await.is_err() {
                 is_told = false;
-                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), *change)));
+                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
             }
         }
         is_told
@@ -440,16 +440,51 @@ impl Core {
     }
 }
 
+/// Returns changes in the order in which the rooms' logs are told of them. A person's messages go when no log takes another
+/// one: after the logs were told that the person may post no more.
+fn telling_order(changes: &[Change]) -> impl Iterator<Item = Change> {
+    let is_of_account = |change: &&Change| matches!(change, Change::AccountDeleted(_));
+    let rights = changes.iter().filter(move |change| !is_of_account(change));
+    rights.chain(changes.iter().filter(is_of_account)).copied()
+}
+
 /// The pause before the rooms' logs are told again of a change that Redis refused.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
 
 /// Tells the rooms' logs of a committed change, again each time Redis is back until it succeeds: what was deleted must
 /// not stay in a Redis that kept its memory.
 async fn tell_logs_at_last(core: Arc<Core>, change: Change) {
-    while core.tell_logs(change).await.is_err()
-        && let Some(redis) = &core.redis
-    {
-        redis.up().await;
+    while core.tell_logs(change).await.is_err() {
+        core.wait_to_tell_again().await;
+    }
+}
+
+impl Core {
+    /// Changes the rooms' logs as a committed change of the database demands: now, or as soon as Redis answers again.
+    /// Making the change twice must do no harm. Call this within [`run_to_completion`].
+    pub async fn change_logs(
+        self: &Arc<Self>,
+        change: impl AsyncFn(&Self) -> Result<(), Unavailable> + 'static,
+    ) {
+        if change(self).await.is_ok() {
+            return;
+        }
+        tracing::warn!("a change of a room's log was refused by Redis, and will be made later");
+        let core = Arc::clone(self);
+        drop(tokio::task::spawn_local(async move {
+            loop {
+                core.wait_to_tell_again().await;
+                if change(&core).await.is_ok() {
+                    return;
+                }
+            }
+        }));
+    }
+
+    async fn wait_to_tell_again(&self) {
+        if let Some(redis) = &self.redis {
+            redis.up().await;
+        }
         tokio::time::sleep(TELL_AGAIN).await;
     }
 }

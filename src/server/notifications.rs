@@ -146,7 +146,7 @@ impl Follower {
                 self.has_heard = true;
                 self.extend(hears);
                 if let Heard::Changes(changes) = heard {
-                    self.core.apply_heard(changes);
+                    self.core.apply_heard(&changes);
                 }
                 if self.core.database_link.is_up() {
                     self.followed_at = self.core.clock.now();

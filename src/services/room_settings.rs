@@ -107,8 +107,11 @@ pub async fn save(
         });
         let changed = changed.await?;
         if let (Changed::Done, Some(lifespan)) = (changed, lifespan) {
-            let now = core.clock.site_time();
-            core.messages.shorten(room, lifespan, now).await?;
+            core.change_logs(async move |core| {
+                let now = core.clock.site_time();
+                core.messages.shorten(room, lifespan, now).await
+            })
+            .await;
         }
         Ok(changed)
     })
@@ -150,7 +153,10 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
             let changed = changed.await?;
             if changed == Changed::Done {
                 // Those that were sent meanwhile.
-                core.messages.clear(room, core.clock.site_time()).await?;
+                core.change_logs(async move |core| {
+                    core.messages.clear(room, core.clock.site_time()).await
+                })
+                .await;
             }
             Ok(changed)
         };

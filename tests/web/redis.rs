@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use mirage::live::redis::LinkState;
 use tempfile::TempDir;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
+use tokio::net::TcpStream;
 
-use crate::support::{Browser, TestApp, start_poll};
+use crate::support::{Browser, PASSWORD, TestApp, start_poll};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -72,6 +74,39 @@ impl Redis {
 
     fn start_again(&mut self) {
         self.server = spawn(self.port, &self.folder, &self.log).unwrap();
+    }
+
+    /// Limits the server's memory, in bytes; 0 is unlimited.
+    async fn set_memory(&self, bytes: &str) {
+        let client = ::redis::Client::open(self.url()).unwrap();
+        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut set = ::redis::cmd("CONFIG");
+        set.arg("SET").arg("maxmemory").arg(bytes);
+        let () = set.query_async(&mut connection).await.unwrap();
+    }
+
+    /// Returns the commands that scripts ran meanwhile, as Redis shows them.
+    async fn commands_during(&self, work: impl AsyncFnOnce()) -> Vec<String> {
+        let monitor = TcpStream::connect(("127.0.0.1", self.port)).await.unwrap();
+        let mut monitor = tokio::io::BufReader::new(monitor);
+        let monitoring = monitor.get_mut().write_all(b"MONITOR\r\n").await;
+        monitoring.unwrap();
+        let mut lines = monitor.lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
+        work().await;
+        let end = TcpStream::connect(("127.0.0.1", self.port)).await;
+        let ended = end.unwrap().write_all(b"ECHO end-of-work\r\n").await;
+        ended.unwrap();
+        let mut commands = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("end-of-work") {
+                break;
+            }
+            if line.contains(" lua] ") {
+                commands.push(line);
+            }
+        }
+        commands
     }
 
     async fn serve(&self, timeout: &str) -> TestApp {
@@ -218,4 +253,54 @@ async fn without_redis_no_role_changes() {
     redis.start_again();
     wait_for(&app, |state| state != LinkState::Down).await;
     bob.send(room, "still here").await.assert_status(303);
+}
+
+#[tokio::test]
+async fn a_shorter_lifespan_that_redis_refuses_after_it_was_saved_acts_later() {
+    let redis = Redis::start();
+    let (app, ada, room) = scene(&redis, "30s").await;
+    app.clock.advance(Duration::from_secs(3_600));
+
+    // A full Redis takes out messages, but does not note when the room must be swept.
+    redis.set_memory("1").await;
+    let settings = [
+        ("name", "Tea"),
+        ("description", ""),
+        ("lifespan", "1800"),
+        ("slow-mode", "0"),
+        ("language", ""),
+        ("posting", "everyone"),
+    ];
+    let path = format!("/rooms/{room}/settings");
+    ada.post(&path, &settings).await.assert_status(303);
+    assert_eq!(ada.messages(room).await, ["hello"]);
+
+    redis.set_memory("0").await;
+    while !ada.messages(room).await.is_empty() {
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn the_messages_of_a_deleted_account_go_after_nobody_can_add_one() {
+    let redis = Redis::start();
+    let (app, _ada, room) = scene(&redis, "30s").await;
+    let bob = app.sign_up("bob").await;
+    bob.join(room).await;
+    bob.send(room, "bye").await.assert_status(303);
+
+    let asked = redis
+        .commands_during(async || {
+            let deleted = bob.post("/account/delete", &[("password", PASSWORD)]);
+            deleted.await.assert_status(303);
+        })
+        .await;
+
+    // The version of the room, and the messages by their author.
+    let has = |line: &String, words: [&str; 2]| words.iter().all(|word| line.contains(word));
+    let is_told = |line: &String| has(line, ["\"HSET\"", "\"told\""]);
+    let are_deleted = |line: &String| has(line, ["\"ZRANGEBYLEX\"", ":authors\""]);
+    let told = asked.iter().rposition(is_told).unwrap();
+    let deleted = asked.iter().position(are_deleted).unwrap();
+    assert!(told < deleted, "{asked:#?}");
 }
