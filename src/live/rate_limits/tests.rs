@@ -7,7 +7,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::super::redis::Unavailable;
-use super::super::redis::test_redis::{TestRedis, link_to, site_clock};
+use super::super::redis::test_redis::{
+    TestRedis, assert_scripts_declare_their_keys, link_to, site_clock,
+};
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
 use super::{Limits, MessageCount};
 use crate::clock::FixedClock;
@@ -484,4 +486,23 @@ async fn a_form_that_is_sent_to_all_processes_at_once_is_counted_once() {
     let refused = send([2; 16]).await;
     assert!(matches!(refused, Ok(MessageCount::TooMany(_))), "{others}");
     assert_eq!(send([1; 16]).await, Ok(MessageCount::Allowed));
+}
+
+#[tokio::test]
+async fn scripts_that_count_use_only_the_keys_that_they_declare() {
+    let redis = TestRedis::start();
+    let site = on_redis(true, &redis, PATIENT).await;
+
+    let asked = redis
+        .monitor(async || {
+            assert!(site.message(ADA, TEA).await.is_ok());
+            assert!(site.next().sign_up(address(1)).await.is_ok());
+            let tried = site.next().join(ADA, Some("tea".to_owned())).await;
+            assert!(tried.is_ok());
+        })
+        .await;
+
+    let remembers = |line: &String| line.contains("\"SET\"") && line.contains(":counted:");
+    assert!(asked.iter().any(remembers), "{asked:?}");
+    assert_scripts_declare_their_keys(&asked);
 }

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 
-use tokio::io::copy;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, copy};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 
@@ -65,6 +65,49 @@ impl TestRedis {
     pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
         client.get_multiplexed_async_connection().await.unwrap()
+    }
+
+    /// Returns the commands that Redis ran meanwhile, as `MONITOR` shows them.
+    pub(crate) async fn monitor(&self, work: impl AsyncFnOnce()) -> Vec<String> {
+        let monitor = TcpStream::connect(("127.0.0.1", self.port)).await;
+        let mut monitor = tokio::io::BufReader::new(monitor.unwrap());
+        let asked = monitor.get_mut().write_all(b"MONITOR\r\n").await;
+        asked.unwrap();
+        let mut lines = monitor.lines();
+        assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
+        work().await;
+        let mut end = redis::cmd("ECHO");
+        end.arg("end of work");
+        let _: String = end.query_async(&mut self.connect().await).await.unwrap();
+        let mut commands = Vec::new();
+        while let Some(line) = lines.next_line().await.unwrap() {
+            if line.contains("end of work") {
+                break;
+            }
+            commands.push(line);
+        }
+        commands
+    }
+}
+
+/// Asserts that each command of a script in these lines of `MONITOR` has a key that the script declares, or one that
+/// begins with a declared prefix: with its hash tag, that is on the same server of a Redis Cluster.
+pub(crate) fn assert_scripts_declare_their_keys(lines: &[String]) {
+    let mut declared: Vec<&str> = Vec::new();
+    for line in lines {
+        let words: Vec<&str> = line.split('"').skip(1).step_by(2).collect();
+        if line.contains("lua]") {
+            let is_declared = |key: &&str| {
+                let is_of_prefix =
+                    |prefix: &&str| prefix.ends_with("}:") && key.starts_with(*prefix);
+                declared.contains(key) || declared.iter().any(is_of_prefix)
+            };
+            // A channel is no key.
+            assert!(words[0] == "PUBLISH" || is_declared(&words[1]), "{line}");
+        } else if words[0].eq_ignore_ascii_case("EVALSHA") {
+            let count: usize = words[2].parse().unwrap();
+            declared = words[3..3 + count].to_vec();
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use super::tests::{Process, ask, clock};
 use crate::domain::{Lifespan, SiteTime, UserId};
 use crate::live::messages::tests::{HOUR, START, TEA, new_message};
 use crate::live::messages::{Ignored, Since};
-use crate::live::redis::test_redis::TestRedis;
+use crate::live::redis::test_redis::{TestRedis, assert_scripts_declare_their_keys};
 
 const VERSION: i64 = 1;
 /// How many messages one script of the test appends.
@@ -123,17 +123,17 @@ async fn no_command_of_a_change_reads_all_messages() {
     let redis = TestRedis::start();
     let process = Process::holding(redis.port(), &clock(), MESSAGES).await;
     fill(&redis, &process, MESSAGES, START).await;
-    let asked = monitored(&redis, async || {
-        let new = new_message(100, "one more", 1, HOUR);
-        let posted = process.append_to(TEA, VERSION, new, START).await;
-        let id = posted.message().unwrap();
-        assert!(process.messages.delete(TEA, id, START).await.unwrap());
-    });
-    let asked = asked.await;
-    assert!(
-        asked.iter().any(|line| line.contains("\"ZADD\"")),
-        "{asked:?}"
-    );
+    let asked = redis
+        .monitor(async || {
+            let new = new_message(100, "one more", 1, HOUR);
+            let posted = process.append_to(TEA, VERSION, new, START).await;
+            let id = posted.message().unwrap();
+            assert!(process.messages.delete(TEA, id, START).await.unwrap());
+        })
+        .await;
+    let adds = |line: &String| line.contains("lua]") && line.contains("\"ZADD\"");
+    assert!(asked.iter().any(adds), "{asked:?}");
+    assert_scripts_declare_their_keys(&asked);
     for line in asked {
         let is_open = [
             "\"HGETALL\"",
@@ -294,26 +294,4 @@ async fn all_messages_of_an_author_with_many_are_deleted_and_nobody_elses() {
 
     assert_eq!(authors(&other).await, [1, 2, 4, 5, 6, 7]);
     assert_eq!(authors(&process).await, [1, 2, 4, 5, 6, 7]);
-}
-
-/// Returns the commands that Redis ran for scripts meanwhile.
-async fn monitored(redis: &TestRedis, work: impl AsyncFnOnce()) -> Vec<String> {
-    use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
-    let monitor = tokio::net::TcpStream::connect(("127.0.0.1", redis.port()));
-    let mut monitor = BufReader::new(monitor.await.unwrap());
-    monitor.get_mut().write_all(b"MONITOR\r\n").await.unwrap();
-    let mut lines = monitor.lines();
-    assert_eq!(lines.next_line().await.unwrap().as_deref(), Some("+OK"));
-    work().await;
-    let _: String = ask(redis, &["ECHO", "the end"]).await;
-    let mut asked = Vec::new();
-    while let Some(line) = lines.next_line().await.unwrap() {
-        if line.contains("the end") {
-            break;
-        }
-        if line.contains(" lua] ") {
-            asked.push(line);
-        }
-    }
-    asked
 }
