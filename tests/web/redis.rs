@@ -258,7 +258,8 @@ async fn without_redis_no_role_changes() {
 #[tokio::test]
 async fn a_shorter_lifespan_that_redis_refuses_after_it_was_saved_acts_later() {
     let redis = Redis::start();
-    let (app, ada, room) = scene(&redis, "30s").await;
+    // The answer to a change that is not told takes twice as long.
+    let (app, ada, room) = scene(&redis, "5s").await;
     app.clock.advance(Duration::from_secs(3_600));
 
     // A full Redis takes out messages, but does not note when the room must be swept.
