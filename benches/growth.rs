@@ -118,7 +118,9 @@ impl Side {
             let writer = &people[size.writer..=size.writer];
             dataset.send_messages(&mut to, room, writer, 1).await;
         }
-        // A poll looks again at the other rooms that changed up to a second before its cursor.
+        // A poll tells again of the other rooms that changed up to a second before its cursor, and of all of them after it
+        // has read the list of them.
+        cursor(&server, ROOM, &people[0]).await;
         tokio::time::sleep(Duration::from_secs(2)).await;
         let crowd = if others.is_empty() {
             None

@@ -348,6 +348,7 @@ What is not comparable:
 - An IRC server keeps no messages, so a room opens empty, and an IRC line is not a page: it is bytes that the client
   makes readable. ngircd checks no password here, has no accounts and confirms nothing; a send counts as confirmed once
   it answers the PING behind it, and only those who are connected at the time get the message.
+- Mirage keeps 10,000 messages of a room here instead of 500, so that no reader misses any on a busy machine.
 - prosody keeps the last 100 messages of a room in memory, as configured here, until the room is empty. Opening a room is
   a client that joins again and gets them as XML. A message is confirmed by its copy to the author. People are
   anonymous, and nothing is written to a disk.

@@ -41,8 +41,9 @@ impl Mirage {
         }
         dataset.add_rooms(TALK, 3, &people).await;
         dataset.close().await;
-        // The clients are idle while it is the others' turn.
-        let flags = ["--keep-alive=10min"];
+        // The clients are idle while it is the others' turn. A room keeps enough messages that nobody misses any while 32
+        // people talk, even if a busy machine lets a reader wait for a second.
+        let flags = ["--keep-alive=10min", "--max-messages=10000"];
         let server = Server::mirage(dataset.folder(), &flags, Environment::Plain).await;
         let to = Connection::open(&server.address).await;
         let mut to = to.expect("a connection");
