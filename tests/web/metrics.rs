@@ -194,7 +194,7 @@ async fn a_waiting_poll_is_counted_while_it_waits() {
 #[actix_web::test]
 async fn round_trips_to_redis_are_counted_with_their_time_and_errors() {
     let mut redis = RedisServer::start();
-    let flags = [&*redis.flag(), "--link-timeout=500ms"];
+    let flags = [&*redis.flag(), "--link-timeout=2s"];
     let (text, _folder, running, url) = lively_site_with(&flags).await;
     let name = "mirage_redis_round_trip_duration_seconds";
 
