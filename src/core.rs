@@ -266,8 +266,13 @@ impl Core {
             Change::RoomCreated(_) => {
                 self.public_rooms.forget(());
             }
-            Change::MemberJoined(room) | Change::MembersChanged { room, .. } => {
+            Change::MemberJoined(room) => {
                 self.rooms.forget(room);
+            }
+            Change::MembersChanged { room, .. } => {
+                self.rooms.forget(room);
+                // Whoever was removed hears of it at once, also while another process does not answer.
+                self.messages.wake(room);
             }
             Change::RoomChanged { room, .. } | Change::RoomDeleted(room) => {
                 self.rooms.forget(room);

@@ -75,6 +75,9 @@ impl Pulses {
         let before = pulse
             .first_deadline
             .swap(first_deadline.0, Ordering::AcqRel);
+        // The deadline says so until it is replaced, and not every reader has heard of it by then.
+        let has_expired = before <= at.0 && before != first_deadline.0;
+        let has_changed = has_changed || has_expired;
         if has_changed {
             pulse.changed_at.fetch_max(at.0, Ordering::Release);
         }
@@ -213,6 +216,22 @@ mod tests {
                 prop_assert_eq!(changed, expected);
             }
         }
+    }
+
+    #[test]
+    fn messages_that_have_expired_are_told_to_everybody_who_has_not_heard_of_it() {
+        let mut pulses = Pulses::default();
+        let room = RoomId(1);
+        let pulse = pulses.of(room, SiteTime(0));
+        pulses.note(room, SiteTime(1), true, SiteTime(10));
+
+        // Somebody looks at the room after the message is gone.
+        pulses.note(room, SiteTime(12), false, NEVER);
+
+        let now = SiteTime(20);
+        assert!(pulse.has_changed(SiteTime(5), now));
+        assert_eq!(pulses.changed(SiteTime(5), now, 8), Some(vec![room]));
+        assert!(!pulse.has_changed(SiteTime(13), now));
     }
 
     #[test]

@@ -472,7 +472,7 @@ impl RoomState {
         if self.tombstones.len() > self.max_messages.saturating_mul(REMEMBERED)
             && let Some(dropped) = self.tombstones.pop_front()
         {
-            self.followable_from = dropped.event;
+            self.forget_before(dropped.event);
         }
     }
 

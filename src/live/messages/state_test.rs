@@ -193,3 +193,36 @@ fn messages_with_the_same_author_and_first_words_have_different_namesakes() {
     // Expired messages do not count.
     assert_eq!(post(1, "ok", START.plus(hour).plus(minute)), 0);
 }
+
+#[test]
+fn a_cursor_that_cannot_be_followed_stays_so_when_older_tombstones_are_dropped() {
+    let capacity = 5;
+    let mut state = RoomState::new(RoomId(1), LIFE, FIRST_EVENT, capacity);
+    let deadline = START.plus(Duration::from_secs(60));
+    let mut number = FIRST_EVENT;
+    let mut remember = |state: &mut RoomState, event: &Event| {
+        number += 1;
+        state.remember(number, START, event);
+    };
+    let removed = |id| Event::Removed {
+        message: MessageId(id),
+        deadline,
+    };
+
+    for id in 1..=8 {
+        remember(&mut state, &removed(id));
+    }
+    let cursor = Cursor {
+        life: LIFE,
+        event: state.latest_event(),
+        made_at: START,
+        ignored: 0,
+    };
+    remember(&mut state, &Event::Cleared);
+    for id in 9..=11 {
+        remember(&mut state, &removed(id));
+    }
+
+    let since = state.since(Some(cursor), &Ignored::NOBODY, START);
+    assert!(matches!(since, Since::Reset(_)), "{since:?}");
+}

@@ -105,6 +105,22 @@ async fn nobody_who_reads_redis_can_guess_the_text_of_a_deleted_message() {
 }
 
 #[tokio::test]
+async fn clearing_a_room_without_messages_writes_nothing() {
+    let (redis, one, _other) = two().await;
+    one.post("yes", 1, START).await;
+    one.messages.clear(TEA, START).await.unwrap();
+    let meta = async || -> BTreeMap<String, String> {
+        ask(&redis, &["HGETALL", "mirage:{5eed:r1}:meta"]).await
+    };
+    let before = meta().await;
+
+    one.messages.clear(TEA, START).await.unwrap();
+
+    assert_eq!(meta().await, before);
+    assert!(!before.is_empty());
+}
+
+#[tokio::test]
 async fn one_sweep_frees_all_messages_that_are_due() {
     let redis = TestRedis::start();
     let clock = clock();

@@ -451,13 +451,12 @@ impl RedisLog {
         // The new deadlines may be earlier than any that was entered. The sweep visits the room soon even if this
         // process dies before it enters the first of them.
         self.enter_at(room, now.plus(SHORTENED_VISIT).0).await?;
-        let (mut last, mut has_moved) = ("0".to_owned(), "0".to_owned());
+        let mut last = "0".to_owned();
         let next_deadline = loop {
             let mut script = self.script(&self.scripts.shorten, room, now);
-            script.arg(millis(lifespan)).arg(last).arg(has_moved);
+            script.arg(millis(lifespan)).arg(last);
             let mut answer = self.link.script::<Vec<String>>(&script).await?.into_iter();
             last = answer.next().unwrap_or_default();
-            has_moved = answer.next().unwrap_or_default();
             let summary = Summary::of(answer);
             let next_deadline = summary.next_deadline();
             self.account(room, summary, now).await?;

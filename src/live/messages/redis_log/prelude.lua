@@ -118,11 +118,11 @@ end
 local function reasons_of(id) return P .. 'reasons:' .. id end
 
 local function drop_report(id)
+  call('ZREM', ENDS, 'r' .. id)
   local value = call('HGET', REPORTS, id)
   if not value then return end
   report_bytes = report_bytes - #value
   call('HDEL', REPORTS, id)
-  call('ZREM', ENDS, 'r' .. id)
   local reasons = call('HGETALL', reasons_of(id))
   call('UNLINK', reasons_of(id))
   for i = 1, #reasons, 2 do

@@ -258,6 +258,35 @@ async fn a_large_room_is_shortened_and_cleared_in_parts_that_followers_agree_on(
 }
 
 #[tokio::test]
+async fn a_shortening_that_was_interrupted_is_told_to_followers() {
+    const MESSAGES: usize = 1_000;
+    const HALF: Lifespan = Lifespan(Duration::from_secs(1_800));
+    let redis = TestRedis::start();
+    let process = Process::holding(redis.port(), &clock(), MESSAGES).await;
+    fill(&redis, &process, MESSAGES, START).await;
+    let other = Process::holding(redis.port(), &clock(), MESSAGES).await;
+    let nobody = &Ignored::NOBODY;
+    let all = other.messages.new_for(TEA, UserId(0), nobody, None, START);
+    assert_eq!(all.await, Ok(MESSAGES));
+
+    // The first part, after which the process died.
+    let script = [include_str!("prelude.lua"), include_str!("shorten.lua")].concat();
+    let mut part = cmd("EVAL");
+    part.arg(&script).arg(1).arg("mirage:{5eed:r1}:");
+    part.arg(START.0)
+        .arg(1_000_000)
+        .arg(HOUR.as_millis().to_string());
+    part.arg(HALF.0.as_millis().to_string()).arg(0);
+    let _: Vec<String> = part.query_async(&mut redis.connect().await).await.unwrap();
+    process.messages.shorten(TEA, HALF, START).await.unwrap();
+
+    let end = START.plus(HALF.0);
+    other.messages.catch_up(TEA).await.unwrap();
+    let left = other.messages.new_for(TEA, UserId(0), nobody, None, end);
+    assert_eq!(left.await, Ok(0));
+}
+
+#[tokio::test]
 async fn nothing_is_left_of_a_large_room_that_is_deleted() {
     let redis = TestRedis::start();
     let process = Process::holding(redis.port(), &clock(), 3_000).await;

@@ -1,6 +1,6 @@
--- ARGV from 4: the lifespan in milliseconds; the last message that was looked at before, or 0; and 1 if a message's
--- deadline was moved before. Returns the last two for the next part, or 0 if this was the last one. Readers are told when
--- all deadlines are moved.
+-- ARGV from 4: the lifespan in milliseconds, and the last message that was looked at before, or 0. Returns the latter for
+-- the next part, or 0 if this was the last one. Each part tells readers of the deadlines that it moves: a part that is run
+-- again finds none to move.
 local lifespan = tonumber(ARGV[4])
 local reports = call('HGETALL', REPORTS)
 for i = 1, #reports, 2 do
@@ -14,7 +14,7 @@ for i = 1, #reports, 2 do
     call('ZADD', ENDS, text_of(earlier), 'r' .. id)
   end
 end
-local moved, has_moved = {}, ARGV[6] == '1'
+local moved = {}
 local ids = call('ZRANGEBYSCORE', ORDER, '(' .. ARGV[5], '+inf', 'LIMIT', 0, AT_ONCE)
 for _, id in ipairs(ids) do
   local earlier = posted_at(id) + lifespan
@@ -23,12 +23,8 @@ end
 if moved[1] then
   expire()
   for _, deadline in ipairs(moved) do call('ZADD', DEADLINES, unpack(deadline)) end
-  has_moved = true
-end
-local is_last = #ids < AT_ONCE
-if is_last and has_moved then
   expire()
   push('s ' .. text_of(at) .. ' ' .. ARGV[4])
 end
 save()
-return {is_last and '0' or ids[#ids], has_moved and '1' or '0', unpack(summary())}
+return {#ids < AT_ONCE and '0' or ids[#ids], unpack(summary())}
