@@ -227,7 +227,7 @@ impl Messages {
         ignored: &Ignored,
         now: SiteTime,
     ) -> Result<Since, Unavailable> {
-        if let (Log::Redis(log), Some(cursor)) = (&self.log, cursor) {
+        if let Log::Redis(log) = &self.log {
             log.catch_up_with(room, cursor).await?;
         }
         self.read(room, now, |state, at| state.since(cursor, ignored, at))

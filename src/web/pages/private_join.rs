@@ -80,8 +80,8 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
     let folded = name.as_ref().map(|name| name.keys().folded);
     let attempt = state.core.limits.join(user.user_id, folded).await?;
     let password = PlainPassword::typed(&form.password);
-    match members::join_by_password(&state.core, name, password, user.user_id).await? {
-        Joined::Refused => {
+    match members::join_by_password(&state.core, name, password, user.user_id).await {
+        Ok(Joined::Refused) => {
             attempt.count_as_wrong().await;
             const REFUSED: &str = "Wrong password, or there is no private room with that name";
             show_again(
@@ -93,8 +93,9 @@ async fn join(state: &WebState, user: &CurrentUser, form: &PrivateJoinForm) -> P
             )
         }
         joined => {
+            // Also after an error, before it is answered: the next try may reach another process.
             attempt.give_back().await;
-            join_response(joined)
+            join_response(joined?)
         }
     }
 }

@@ -266,18 +266,25 @@ impl RedisLog {
         }
     }
 
-    /// As [`RedisLog::catch_up`], if a page has seen more than this process.
+    /// As [`RedisLog::catch_up`], if a page begins anew, or has seen more than this process.
     pub(in crate::live::messages) async fn catch_up_with(
         &self,
         room: RoomId,
-        cursor: Cursor,
+        cursor: Option<Cursor>,
     ) -> Result<(), Unavailable> {
-        let Some(session) = self.link.session().filter(|s| s.life == cursor.life) else {
+        let Some(entry) = self.find(room) else {
             return Ok(());
         };
-        match self.find(room) {
-            Some(entry) if entry.latest_in(session) < cursor.event => self.catch_up(room).await,
-            _ => Ok(()),
+        let has_seen_all = match (cursor, self.link.session()) {
+            (Some(cursor), Some(session)) if cursor.life == session.life => {
+                cursor.event <= entry.latest_in(session)
+            }
+            _ => false,
+        };
+        if has_seen_all {
+            Ok(())
+        } else {
+            self.catch_up(room).await
         }
     }
 
