@@ -220,20 +220,24 @@ async fn a_room_that_changes_while_it_is_opened_is_shown_as_it_is_then() {
     }
 }
 
+/// Half of the lifespan of the messages.
+const HALF: Lifespan = Lifespan(Duration::from_secs(1_800));
+
+/// Returns how many messages a process shows at `now`, with all that others have changed.
+async fn count(process: &Process, now: SiteTime) -> usize {
+    process.messages.catch_up(TEA).await.unwrap();
+    let nobody = &Ignored::NOBODY;
+    let all = process.messages.new_for(TEA, UserId(0), nobody, None, now);
+    all.await.unwrap()
+}
+
 #[tokio::test]
 async fn a_large_room_is_shortened_and_cleared_in_parts_that_followers_agree_on() {
     const MESSAGES: usize = 2_600;
-    const HALF: Lifespan = Lifespan(Duration::from_secs(1_800));
     let redis = TestRedis::start();
     let process = Process::holding(redis.port(), &clock(), MESSAGES).await;
     fill(&redis, &process, MESSAGES, START).await;
     let other = Process::holding(redis.port(), &clock(), MESSAGES).await;
-    let nobody = &Ignored::NOBODY;
-    let count = async |process: &Process, now| {
-        process.messages.catch_up(TEA).await.unwrap();
-        let all = process.messages.new_for(TEA, UserId(0), nobody, None, now);
-        all.await.unwrap()
-    };
     assert_eq!(count(&other, START).await, MESSAGES);
     let opens_later = Process::holding(redis.port(), &clock(), MESSAGES).await;
 
@@ -260,14 +264,11 @@ async fn a_large_room_is_shortened_and_cleared_in_parts_that_followers_agree_on(
 #[tokio::test]
 async fn a_shortening_that_was_interrupted_is_told_to_followers() {
     const MESSAGES: usize = 1_000;
-    const HALF: Lifespan = Lifespan(Duration::from_secs(1_800));
     let redis = TestRedis::start();
     let process = Process::holding(redis.port(), &clock(), MESSAGES).await;
     fill(&redis, &process, MESSAGES, START).await;
     let other = Process::holding(redis.port(), &clock(), MESSAGES).await;
-    let nobody = &Ignored::NOBODY;
-    let all = other.messages.new_for(TEA, UserId(0), nobody, None, START);
-    assert_eq!(all.await, Ok(MESSAGES));
+    assert_eq!(count(&other, START).await, MESSAGES);
 
     // The first part, after which the process died.
     let script = [include_str!("prelude.lua"), include_str!("shorten.lua")].concat();
@@ -280,10 +281,7 @@ async fn a_shortening_that_was_interrupted_is_told_to_followers() {
     let _: Vec<String> = part.query_async(&mut redis.connect().await).await.unwrap();
     process.messages.shorten(TEA, HALF, START).await.unwrap();
 
-    let end = START.plus(HALF.0);
-    other.messages.catch_up(TEA).await.unwrap();
-    let left = other.messages.new_for(TEA, UserId(0), nobody, None, end);
-    assert_eq!(left.await, Ok(0));
+    assert_eq!(count(&other, START.plus(HALF.0)).await, 0);
 }
 
 #[tokio::test]
