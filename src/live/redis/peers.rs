@@ -1,9 +1,9 @@
 //! The other processes of the site: which of them are alive, and whether they have applied what this one told them.
 //!
-//! Every process says a few times a second that it is alive (`driver.rs`). One that was heard a moment ago counts as alive. What a process
-//! tells goes to all in one message with a number, and each of them answers with that number on the channel of the
-//! process that told it, once it has applied it. A process that is silent for so long that its own link has given up
-//! serves nothing that needs Redis, so nobody waits for its answer.
+//! Every process says a few times a second that it is alive (`driver.rs`). One that was heard a moment ago counts as
+//! alive. What a process tells goes to all in one message with a number, and each of them answers with that number on the
+//! channel of the process that told it, once it has applied it. A process that is silent for so long that its own link has
+//! given up serves nothing that needs Redis, so nobody waits for its answer.
 //!
 //! A process that begins a session greets the others: it tells them nothing, under the number 0. They know it once they
 //! have answered, and it knows them, so that nobody is overlooked after a start or a cut.
@@ -60,7 +60,7 @@ pub(super) struct Told<'a> {
 }
 
 impl Peers {
-    /// `alive_for` is in milliseconds.
+    /// Makes a list of no processes. Each counts as alive for `alive_for` milliseconds after it was heard.
     pub(super) fn new(alive_for: u64) -> Self {
         Self {
             name: format!("{:016x}", u64::from_be_bytes(random_bytes())),
