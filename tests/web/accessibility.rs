@@ -1,6 +1,7 @@
 //! Accessibility checks over a table of all pages in all their states. The numbers are criteria of WCAG 2.2.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use mirage::web::routes;
 use reqwest::Method;
@@ -136,6 +137,14 @@ async fn make_states() -> Vec<State> {
     add("/rooms/mine", "empty", ada.get("/rooms/mine").await);
     let alone = ada.create_public_room("Alone").await;
     add("/rooms/{room}", "empty", ada.room(alone).await);
+    let restarted = TestApp::with(&[&site_name]).await;
+    let rosa = restarted.sign_up("rosa").await;
+    let old = rosa.create_public_room("Old").await;
+    restarted.clock.advance(Duration::from_secs(60));
+    let restarted = restarted.restart().await;
+    // With Redis, nothing is lost, and the page is as before.
+    add("/rooms/{room}", "after a restart", rosa.room(old).await);
+    drop(restarted);
     add(
         "/rooms/{room}/leave",
         "last member",
