@@ -128,7 +128,7 @@ fn write_messages(text: &mut Exposition, core: &Core) {
         (
             "mirage_polls_waiting",
             "Polls that wait for something to happen.",
-            held.subscribers,
+            held.waiting,
         ),
     ] {
         text.single(name, Kind::Gauge, help, number);

@@ -441,8 +441,6 @@ pub async fn poll(
         WaitMode::Wait => {
             // Read before the wait, so that a message that reaches all who wait at once reads nothing.
             rooms::hold_own(core, reader.user_id).await?;
-            accounts::settings(core, reader.user_id).await?;
-            permit = reader.poll_permit();
             // Before the messages are read, so that no event between the two is missed.
             Some(core.messages.subscribe(room).await?)
         }

@@ -416,7 +416,7 @@ impl TestApp {
     /// The number of polls that wait in a room.
     pub fn waiting_polls(&self, room: i64) -> usize {
         let logs = self.cores().map(|core| &core.messages);
-        logs.map(|messages| messages.subscriber_count(RoomId(room)))
+        logs.map(|messages| messages.waiting_count(RoomId(room)))
             .sum()
     }
 

@@ -118,12 +118,12 @@ impl Messages {
         }
     }
 
-    /// Counts the subscriptions to a room in this process.
+    /// Counts the subscriptions to a room in this process that have begun to wait.
     #[must_use]
-    pub fn subscriber_count(&self, room: RoomId) -> usize {
+    pub fn waiting_count(&self, room: RoomId) -> usize {
         match &self.log {
-            Log::Memory(log) => log.subscriber_count(room),
-            Log::Redis(log) => log.subscriber_count(room),
+            Log::Memory(log) => log.waiting_count(room),
+            Log::Redis(log) => log.waiting_count(room),
         }
     }
 

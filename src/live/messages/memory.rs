@@ -188,9 +188,8 @@ impl MemoryLog {
         }
     }
 
-    pub(super) fn subscriber_count(&self, room: RoomId) -> usize {
-        self.with_log(room, |log| log.subscriber_count())
-            .unwrap_or(0)
+    pub(super) fn waiting_count(&self, room: RoomId) -> usize {
+        self.with_log(room, |log| log.waiting_count()).unwrap_or(0)
     }
 
     /// Wakes all subscribers of a room.
@@ -321,7 +320,7 @@ impl MemoryLog {
             self.with_log(room, |log| {
                 held.rooms += 1;
                 held.messages += log.state().size();
-                held.subscribers += log.subscriber_count();
+                held.waiting += log.waiting_count();
             });
         }
         held

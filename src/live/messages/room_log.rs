@@ -1,6 +1,7 @@
 //! The log of one room: checks conditions, numbers events, applies them and wakes readers.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
@@ -28,6 +29,8 @@ pub(super) struct RoomLog {
     /// The latest time of a read or an event.
     latest_time: SiteTime,
     readers: watch::Sender<()>,
+    /// The number of subscriptions that have begun to wait.
+    waiting: Arc<AtomicUsize>,
     renderer: Renderer,
 }
 
@@ -41,6 +44,7 @@ impl RoomLog {
             is_version_known: false,
             latest_time: start,
             readers: watch::Sender::new(()),
+            waiting: Arc::default(),
             renderer: Arc::clone(renderer),
         }
     }
@@ -187,7 +191,12 @@ impl RoomLog {
     }
 
     pub(super) fn subscribe(&self) -> Subscription {
-        Subscription::new(self.readers.subscribe())
+        Subscription::new(self.readers.subscribe(), Arc::clone(&self.waiting))
+    }
+
+    /// Counts the subscriptions that have begun to wait: what they look at before, they have looked at.
+    pub(super) fn waiting_count(&self) -> usize {
+        self.waiting.load(Ordering::SeqCst)
     }
 
     pub(super) fn subscriber_count(&self) -> usize {

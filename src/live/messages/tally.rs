@@ -41,8 +41,8 @@ pub struct Held {
     pub messages: usize,
     /// The memory of messages and reports, in bytes.
     pub bytes: usize,
-    /// The subscriptions to rooms, of which each waiting poll is one.
-    pub subscribers: usize,
+    /// The subscriptions to rooms that have begun to wait: the waiting polls.
+    pub waiting: usize,
 }
 
 /// The tally of all rooms so far.

@@ -286,13 +286,13 @@ async fn a_sweep_keeps_a_room_that_somebody_subscribes_to() {
 
     let later = START.plus(HOUR);
     messages.sweep(later).await.unwrap();
-    assert_eq!(messages.subscriber_count(TEA), 1);
     assert!(!is_woken(&mut subscription).await);
+    assert_eq!(messages.waiting_count(TEA), 1);
     messages.raise_version(TEA, 1).await.unwrap();
     assert!(is_woken(&mut subscription).await);
 
     drop(subscription);
-    assert_eq!(messages.subscriber_count(TEA), 0);
+    assert_eq!(messages.waiting_count(TEA), 0);
     messages.sweep(later).await.unwrap();
     assert!(!knows_version(&messages, TEA, later).await);
 }

@@ -353,8 +353,8 @@ impl RedisLog {
         Err(Unavailable)
     }
 
-    pub(in crate::live::messages) fn subscriber_count(&self, room: RoomId) -> usize {
-        let count = |entry: Arc<Followed>| entry.with_log(|log| log.subscriber_count());
+    pub(in crate::live::messages) fn waiting_count(&self, room: RoomId) -> usize {
+        let count = |entry: Arc<Followed>| entry.with_log(|log| log.waiting_count());
         self.find(room).and_then(count).unwrap_or(0)
     }
 
@@ -371,7 +371,7 @@ impl RedisLog {
                 held.rooms += 1;
                 held.messages += log.state().size();
                 held.bytes += log.bytes();
-                held.subscribers += log.subscriber_count();
+                held.waiting += log.waiting_count();
             });
         }
         held
