@@ -42,6 +42,9 @@ pub struct Receipt {
 pub struct Crowd {
     /// The arrivals at all clients.
     pub receipts: mpsc::UnboundedReceiver<Receipt>,
+    /// For clients that join.
+    sender: mpsc::UnboundedSender<Receipt>,
+    running: Stopwatch,
     /// Each client ends when its server ends.
     clients: JoinSet<()>,
 }
@@ -50,14 +53,25 @@ impl Crowd {
     /// Connects the clients to `server`, and returns once all polls wait. `running` is the stopwatch.
     pub async fn connect(server: &Server, waits: Vec<Wait>, running: Stopwatch) -> Self {
         let (sender, receipts) = mpsc::unbounded_channel();
-        let mut clients = JoinSet::new();
+        let mut crowd = Self {
+            receipts,
+            sender,
+            running,
+            clients: JoinSet::new(),
+        };
+        crowd.join(server, waits).await;
+        crowd
+    }
+
+    /// Connects more clients to `server`, and returns once all polls wait.
+    pub async fn join(&mut self, server: &Server, waits: Vec<Wait>) {
         for wait in waits {
             let connection = Connection::open(&server.address).await;
             let connection = connection.expect("a connection");
-            clients.spawn(follow(connection, wait, running, sender.clone()));
+            let follow = follow(connection, wait, self.running, self.sender.clone());
+            self.clients.spawn(follow);
         }
         server.wait_until_idle().await;
-        Self { receipts, clients }
     }
 
     /// Closes the connections of all clients.
