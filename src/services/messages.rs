@@ -432,10 +432,6 @@ pub async fn poll(
         return Ok(refused);
     }
     let asks_once = wait_mode == WaitMode::Never;
-    if asks_once {
-        // Whoever does not wait is told all.
-        core.messages.catch_up(room).await?;
-    }
     let mut subscription = match wait_mode {
         WaitMode::Never => None,
         WaitMode::Wait => {

@@ -122,6 +122,7 @@ async fn a_poll_does_not_answer_with_messages_of_an_ignored_person() {
     let waiting = start_poll_from(&tea.app, &tea.ada, tea.room, &cursor).await;
 
     tea.bob.send(tea.room, "buy").await.assert_status(303);
+    tea.app.hear_all(tea.room).await;
     let at_once = format!("?after={cursor}&wait=0");
     assert_eq!(tea.ada.poll(tea.room, &at_once).await.status, 204);
     tea.cleo.send(tea.room, "hello").await.assert_status(303);
@@ -276,6 +277,7 @@ async fn a_warm_poll_of_a_person_who_ignores_somebody_costs_no_query() {
     ada.poll(tea.room, &after).await;
 
     tea.bob.send(tea.room, "buy").await.assert_status(303);
+    tea.app.hear_all(tea.room).await;
     let sent = tea.app.db_statements();
     assert_eq!(ada.poll(tea.room, &after).await.status, 204);
 

@@ -37,6 +37,7 @@ async fn a_message_leaves_polls_exactly_at_its_deadline() {
     let room = ada.create_public_room("Tea").await;
     let cursor = ada.cursor(room).await;
     ada.send(room, "hello").await;
+    app.hear_all(room).await;
 
     app.clock
         .advance_to(one_millisecond_before(START.plus(LIFESPAN)));

@@ -292,6 +292,7 @@ async fn all_messages_of_one_person_can_be_deleted_from_every_page() {
 
     page.assert_redirect(&format!("/rooms/{}/members?done=messages", tea.room));
     assert_eq!(tea.member.messages(tea.room).await, ["no"]);
+    tea.app.hear_all(tea.room).await;
     let poll = tea
         .owner
         .poll(tea.room, &format!("?after={cursor}&wait=0"))

@@ -137,6 +137,7 @@ async fn messages_on_a_visible_page_are_read_and_on_a_hidden_page_are_new() {
     let (ada, bob, room) = create_shared_room(&app).await;
     let cursor = bob.cursor(room).await;
     ada.send(room, "one").await;
+    app.hear_all(room).await;
 
     let brought = bob.poll(room, &format!("?after={cursor}&wait=0")).await;
     assert_eq!(brought.added, ["one"]);

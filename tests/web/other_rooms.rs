@@ -71,6 +71,7 @@ impl Scene {
 
     async fn poll(&mut self, more: &str) -> Poll {
         self.app.clock.advance(LATER);
+        self.app.hear_all(self.tea).await;
         let query = format!("?after={}&wait=0{more}", self.cursor);
         let poll = self.bob.poll(self.tea, &query).await;
         self.cursor.clone_from(&poll.cursor);
@@ -139,6 +140,7 @@ async fn reading_another_room_in_another_tab_clears_its_number() {
     let open = scene.bob.cursor(scene.cake).await;
     scene.told().await;
     scene.ada.send(scene.cake, "two").await;
+    scene.app.hear_all(scene.cake).await;
     let query = format!("?after={open}&wait=0");
     let brought = scene.bob.poll(scene.cake, &query).await.cursor;
     assert_eq!(scene.told().await, format!("{}=1", scene.cake));

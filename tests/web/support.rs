@@ -420,6 +420,13 @@ impl TestApp {
             .sum()
     }
 
+    /// Waits until each server has heard what others have done in a room: a poll does not ask Redis for it.
+    pub async fn hear_all(&self, room: i64) {
+        for core in self.cores() {
+            core.messages.catch_up(RoomId(room)).await.unwrap();
+        }
+    }
+
     /// Tells when memory is swept next.
     pub fn next_sweep(&self) -> Sweep {
         let cores = self.cores();
