@@ -214,6 +214,7 @@ async fn a_poll_that_may_not_wait_and_one_of_a_hidden_tab_tell_of_other_rooms_to
         waiting.push(poll.await);
     }
     scene.ada.send(scene.cake, "hello").await;
+    scene.app.hear_all(scene.tea).await;
     let told = format!("{}=1", scene.cake);
 
     let query = format!("?after={}", scene.cursor);

@@ -103,6 +103,7 @@ async fn a_poll_reports_evicted_messages() {
     );
     ada.send(room, "two").await;
     ada.send(room, "three").await;
+    app.hear_all(room).await;
 
     let poll = ada.poll(room, &format!("?after={cursor}")).await;
 
