@@ -4,17 +4,12 @@
 //! it. The log in memory looks at the session itself. The log on Redis looks at a key of the room.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{cmd, pipe};
 
-use super::redis::{Link, Unavailable};
+use super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use crate::domain::RoomId;
 use crate::security::tokens::TokenDigest;
-
-/// How long Redis knows that a session has ended. All processes have heard of it or serve nothing after seconds, and Redis's
-/// clock may step by a day.
-const KNOWN_FOR: Duration = Duration::from_secs(2 * 86_400);
 
 /// Where the logs look whether a session has ended.
 pub struct EndedSessions {
@@ -57,8 +52,8 @@ impl EndedSessions {
         for room in rooms {
             let mut set = cmd("SET");
             set.arg(link.keys().room(*room, &part)).arg(1);
-            set.arg("PX");
-            set.arg(u64::try_from(KNOWN_FOR.as_millis()).unwrap_or(u64::MAX));
+            // All processes have heard of it or serve nothing after seconds.
+            set.arg("PX").arg(millis(KEY_MARGIN));
             pipeline.add_command(set).ignore();
         }
         link.run_all(&pipeline).await

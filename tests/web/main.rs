@@ -73,6 +73,7 @@ mod public_rooms;
 mod races;
 mod readme;
 mod redis;
+mod redis_clock;
 mod register;
 mod report_message;
 mod reset;

@@ -2,7 +2,7 @@
 
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
@@ -17,8 +17,11 @@ const READY: &str = "Ready to accept connections";
 pub struct RedisServer {
     port: u16,
     server: Child,
-    _folder: TempDir,
+    folder: TempDir,
 }
+
+/// How far the clock of a Redis with its own clock is ahead of the machine's.
+const CLOCK_FILE: &str = "clock";
 
 impl RedisServer {
     /// Starts a server.
@@ -28,19 +31,58 @@ impl RedisServer {
 
     /// Starts a server with these settings, such as `--save`.
     pub fn with(settings: &[&str]) -> Self {
+        Self::start_as(|server, _| {
+            server.args(settings);
+        })
+    }
+
+    /// Starts a server whose clock [`RedisServer::set_clock`] sets.
+    pub fn with_own_clock() -> Self {
+        let library = faketime();
+        Self::start_as(|server, folder| {
+            let file = folder.join(CLOCK_FILE);
+            std::fs::write(&file, "+0").unwrap();
+            // With the C library's own allocator: the one of Debian's Redis asks for the time before the library is ready.
+            server.env("LD_PRELOAD", format!("{} libc.so.6", library.display()));
+            server.env("FAKETIME_TIMESTAMP_FILE", file);
+            // The file is read each time.
+            server.env("FAKETIME_NO_CACHE", "1");
+            // As on a machine whose clock is set.
+            server.env("DONT_FAKE_MONOTONIC", "1");
+        })
+    }
+
+    /// Starts a server by a command with additions.
+    fn start_as(add: impl Fn(&mut Command, &Path)) -> Self {
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             let folder = tempfile::tempdir().unwrap();
             let port = free_port();
-            if let Some(server) = spawn(port, &folder, settings) {
+            let mut command = command(port, folder.path());
+            add(&mut command, folder.path());
+            if let Some(server) = spawn(command) {
                 return Self {
                     port,
                     server,
-                    _folder: folder,
+                    folder,
                 };
             }
         }
-        panic!("redis-server {settings:?} does not start");
+        panic!("redis-server does not start");
+    }
+
+    /// Sets the clock of a server with its own clock this many seconds ahead of the machine's.
+    pub fn set_clock(&self, ahead: i64) {
+        // Renamed, so that the server never reads half of it.
+        let folder = self.folder.path();
+        let new = folder.join("next");
+        std::fs::write(&new, format!("{ahead:+}")).unwrap();
+        std::fs::rename(new, folder.join(CLOCK_FILE)).unwrap();
+    }
+
+    /// The URL of this server.
+    pub fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
     }
 
     /// The URL of this server, as a setting.
@@ -94,13 +136,19 @@ fn command(port: u16, folder: &Path) -> Command {
     server
 }
 
+/// Returns the library of Debian's package `libfaketime`, which is in a folder of the machine's kind.
+fn faketime() -> PathBuf {
+    let folders = std::fs::read_dir("/usr/lib").unwrap();
+    let paths = folders.map(|folder| folder.unwrap().path().join("faketime/libfaketime.so.1"));
+    let mut found = paths.filter(|path| path.exists());
+    found
+        .next()
+        .unwrap_or_else(|| panic!("libfaketime is not installed"))
+}
+
 /// Starts a server, and returns it when it accepts connections.
-fn spawn(port: u16, folder: &TempDir, settings: &[&str]) -> Option<Child> {
-    let mut server = command(port, folder.path())
-        .args(settings)
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
+fn spawn(mut command: Command) -> Option<Child> {
+    let mut server = command.stdout(Stdio::piped()).spawn().unwrap();
     let lines = BufReader::new(server.stdout.take().unwrap()).lines();
     for line in lines.map_while(Result::ok) {
         if line.contains(READY) {

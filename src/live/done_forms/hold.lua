@@ -1,3 +1,3 @@
--- ARGV from 2: the nonce, the name of the request, how long the turn lasts; 0 ends it.
-if call('GET', TURN .. ARGV[2]) == ARGV[3] then call('PEXPIRE', TURN .. ARGV[2], ARGV[4]) end
+-- ARGV from 2: the nonce, the name of the request, how long the turn lasts, how long the key stays.
+if owner_of(ARGV[2]) == ARGV[3] then hold(unpack(ARGV, 2, 5)) end
 return 0

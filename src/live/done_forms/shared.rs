@@ -1,8 +1,8 @@
 //! Done forms in Redis.
 //!
-//! A turn is a key with a short time to live, which the process of the request renews as long as the request has its turn.
-//! So the requests that wait for a process that was killed, or that is cut off from Redis, wait a few seconds at most. The
-//! second of two requests that run at once after that finds the name taken, the link spent, or nothing left to end: the
+//! A turn is a key that says when the turn ends by the site's time, which the process of the request puts off as long as the
+//! request has its turn. So the requests that wait for a process that was killed, or that is cut off from Redis, wait a few
+//! seconds at most. The second of two requests that run at once after that finds the name taken, the link spent, or nothing left to end: the
 //! database keeps what is unique so.
 
 use std::sync::Arc;
@@ -13,10 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep};
 
 use super::super::detached;
-use super::super::redis::{Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use super::made::{MAX_FORMS, Made, RETENTION};
 use super::memory::{MemoryForms, MemoryTurn};
 use super::text;
+use crate::clock::Stopwatch;
 use crate::domain::{NonceId, SiteTime};
 use crate::security::secret::random_bytes;
 
@@ -26,8 +27,6 @@ pub(super) const LEASE: Duration = Duration::from_secs(3);
 const RENEWED_EVERY: Duration = Duration::from_millis(500);
 /// The shortest and the longest time between two looks at whether a turn of another process is over.
 const LOOKS: (Duration, Duration) = (Duration::from_millis(5), Duration::from_millis(100));
-/// How long a key stays if no process forgets the form before. Redis's clock may step by a day.
-const KEY_STAYS: Duration = Duration::from_secs(86_400);
 
 /// The forms that all processes of a site know.
 pub(super) struct SharedForms {
@@ -41,6 +40,7 @@ struct Forms {
     take: Script,
     note: Script,
     hold: Script,
+    end_turn: Script,
     sweep: Script,
 }
 
@@ -57,9 +57,23 @@ pub(super) struct SharedTurn {
 
 /// Names a turn in Redis. Dropping it ends the turn, also one that was taken and not heard of.
 struct TurnName {
+    id: TurnId,
+    redis: Arc<Forms>,
+}
+
+#[derive(Clone)]
+struct TurnId {
     nonce: String,
     request: String,
-    redis: Arc<Forms>,
+    /// The site's time when the request came, and the time since then.
+    came_at: SiteTime,
+    since: Stopwatch,
+}
+
+impl TurnId {
+    fn now(&self) -> SiteTime {
+        self.came_at.plus(self.since.elapsed())
+    }
 }
 
 impl SharedForms {
@@ -70,6 +84,7 @@ impl SharedForms {
             take: script(include_str!("take.lua")),
             note: script(include_str!("note.lua")),
             hold: script(include_str!("hold.lua")),
+            end_turn: script(include_str!("end_turn.lua")),
             sweep: script(include_str!("sweep.lua")),
         });
         Self {
@@ -83,25 +98,25 @@ impl SharedForms {
         nonce: NonceId,
         now: SiteTime,
     ) -> Result<SharedTurn, Unavailable> {
+        let since = Stopwatch::start();
         let local = self.local.turn(nonce, now).await;
-        let name = TurnName {
+        let id = TurnId {
             nonce: format!("{:032x}", u128::from_be_bytes(nonce)),
             request: format!("{:032x}", u128::from_be_bytes(random_bytes())),
-            redis: Arc::clone(&self.redis),
+            came_at: now,
+            since,
         };
+        let redis = Arc::clone(&self.redis);
+        let name = TurnName { id, redis };
         let mut pause = LOOKS.0;
         let made = loop {
-            if let Some(made) = self.redis.take(&name, now).await? {
+            if let Some(made) = self.redis.take(&name.id).await? {
                 break made;
             }
             sleep(pause).await;
             pause = (pause * 2).min(LOOKS.1);
         };
-        let renewal = tokio::spawn(renew(
-            Arc::clone(&self.redis),
-            name.nonce.clone(),
-            name.request.clone(),
-        ));
+        let renewal = tokio::spawn(renew(Arc::clone(&self.redis), name.id.clone()));
         Ok(SharedTurn {
             made: text::read(&made),
             name,
@@ -133,28 +148,38 @@ impl SharedTurn {
     async fn try_to_note(&self, made: &Made, now: SiteTime) -> Result<(), Unavailable> {
         let redis = &self.redis;
         let mut call = redis.call(&redis.note, now);
-        call.arg(self.name.nonce.as_str()).arg(text::write(made));
+        call.arg(self.name.id.nonce.as_str()).arg(text::write(made));
         call.arg(now.plus(RETENTION).0);
-        call.arg(MAX_FORMS).arg(millis(KEY_STAYS));
+        call.arg(MAX_FORMS).arg(millis(RETENTION + KEY_MARGIN));
         redis.link.script(&call).await
     }
 }
 
 impl Forms {
     /// Takes the turn. Returns what the form has made, as text, or `None` if another request has its turn.
-    async fn take(&self, name: &TurnName, now: SiteTime) -> Result<Option<String>, Unavailable> {
-        let mut call = self.call(&self.take, now);
-        call.arg(name.nonce.as_str()).arg(name.request.as_str());
-        call.arg(millis(LEASE));
+    async fn take(&self, id: &TurnId) -> Result<Option<String>, Unavailable> {
+        let mut call = self.call_for(&self.take, id);
+        call.arg(millis(LEASE)).arg(millis(LEASE + KEY_MARGIN));
         let (is_taken, made): (bool, String) = self.link.script(&call).await?;
         Ok(is_taken.then_some(made))
     }
 
-    /// Lets a turn last this long from now on.
-    async fn hold(&self, nonce: &str, request: &str, span: Duration) -> Result<(), Unavailable> {
-        let mut call = self.call(&self.hold, SiteTime(0));
-        call.arg(nonce).arg(request).arg(millis(span));
+    /// Lets a turn last for [`LEASE`] from now on.
+    async fn hold(&self, id: &TurnId) -> Result<(), Unavailable> {
+        let mut call = self.call_for(&self.hold, id);
+        call.arg(millis(LEASE)).arg(millis(LEASE + KEY_MARGIN));
         self.link.script(&call).await
+    }
+
+    async fn end_turn(&self, id: &TurnId) -> Result<(), Unavailable> {
+        let call = self.call_for(&self.end_turn, id);
+        self.link.script(&call).await
+    }
+
+    fn call_for<'a>(&self, script: &'a Script, id: &TurnId) -> ScriptInvocation<'a> {
+        let mut call = self.call(script, id.now());
+        call.arg(id.nonce.as_str()).arg(id.request.as_str());
+        call
     }
 
     fn call<'a>(&self, script: &'a Script, now: SiteTime) -> ScriptInvocation<'a> {
@@ -173,24 +198,22 @@ impl Drop for Renewal {
     }
 }
 
-async fn renew(redis: Arc<Forms>, nonce: String, request: String) {
+async fn renew(redis: Arc<Forms>, id: TurnId) {
     let mut ticks = interval(RENEWED_EVERY);
     ticks.tick().await;
     loop {
         ticks.tick().await;
         // The next renewal may succeed.
-        let _: Result<(), Unavailable> = redis.hold(&nonce, &request, LEASE).await;
+        let _: Result<(), Unavailable> = redis.hold(&id).await;
     }
 }
 
 impl Drop for TurnName {
     fn drop(&mut self) {
-        let redis = Arc::clone(&self.redis);
-        let nonce = std::mem::take(&mut self.nonce);
-        let request = std::mem::take(&mut self.request);
+        let (redis, id) = (Arc::clone(&self.redis), self.id.clone());
         // Without an answer, the turn ends by itself.
         detached::spawn(async move {
-            let _: Result<(), Unavailable> = redis.hold(&nonce, &request, Duration::ZERO).await;
+            let _: Result<(), Unavailable> = redis.end_turn(&id).await;
         });
     }
 }

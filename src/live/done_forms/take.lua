@@ -1,8 +1,8 @@
--- ARGV from 2: the nonce, the name of the request, how long the turn lasts. Returns 1 and what the form has made, or 0 if
--- another request has its turn.
-if not call('SET', TURN .. ARGV[2], ARGV[3], 'NX', 'PX', ARGV[4]) and call('GET', TURN .. ARGV[2]) ~= ARGV[3] then
-  return {0, ''}
-end
+-- ARGV from 2: the nonce, the name of the request, how long the turn lasts, how long the key stays. Returns 1 and what the
+-- form has made, or 0 if another request has its turn.
+local owner = owner_of(ARGV[2])
+if owner and owner ~= ARGV[3] then return {0, ''} end
+hold(unpack(ARGV, 2, 5))
 local made = call('GET', MADE .. ARGV[2])
 if made then
   local known_until, what = string.match(made, '^(%-?%d+) (.*)$')

@@ -1,17 +1,12 @@
 //! Drafts in Redis.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use redis::{Script, ScriptInvocation, cmd};
 
-use super::super::redis::{Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use super::limits::{MAX_BYTES, MAX_DRAFTS, MAX_PER_AUTHOR, RETENTION};
 use crate::domain::{MessageText, RoomId, SiteTime, UserId};
-
-/// How long a key stays in Redis if no process drops the draft before. A day longer than a draft is kept: the site's time
-/// decides, and Redis's clock may step.
-const KEY_STAYS: Duration = RETENTION.saturating_mul(2);
 
 /// Drafts that all processes of a site share.
 pub(super) struct SharedDrafts {
@@ -47,7 +42,7 @@ impl SharedDrafts {
         call.arg(author.0).arg(room.0).arg(text.as_str());
         call.arg(now.plus(RETENTION).0);
         call.arg(MAX_PER_AUTHOR).arg(MAX_DRAFTS).arg(MAX_BYTES);
-        call.arg(millis(KEY_STAYS));
+        call.arg(millis(RETENTION + KEY_MARGIN));
         self.link.script(&call).await
     }
 

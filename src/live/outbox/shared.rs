@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::super::marks::{ReadMark, encode};
-use super::super::redis::{Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use super::ticket::Ticket;
 use crate::clock::Clock;
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
@@ -21,8 +21,6 @@ const BEAT: Duration = Duration::from_millis(250);
 const MAX_WAIT: Duration = Duration::from_secs(10);
 /// How long a person counts as present after the last request of their page.
 pub(in super::super) const PRESENT_FOR: Duration = Duration::from_secs(60);
-/// How long a key stays after it no longer matters. Redis's clock may step by as much.
-const SLACK: Duration = Duration::from_secs(86_400);
 /// How many read marks are published at once.
 const MARKS_AT_ONCE: usize = 1_000;
 
@@ -187,7 +185,7 @@ impl SharedOutbox {
             drop_old.arg(now.minus(PRESENT_FOR).0);
             pipeline.add_command(drop_old).ignore();
             let mut expire = cmd("PEXPIRE");
-            expire.arg(key).arg(millis(PRESENT_FOR + SLACK));
+            expire.arg(key).arg(millis(PRESENT_FOR + KEY_MARGIN));
             pipeline.add_command(expire).ignore();
         }
         pipeline
@@ -210,7 +208,7 @@ impl SharedOutbox {
             let mut call = self.read.prepare_invoke();
             call.key(self.link.keys().person(*user, "read"));
             call.arg(now.0).arg(millis(self.longest.0));
-            call.arg(millis(self.longest.0 + SLACK));
+            call.arg(millis(self.longest.0 + KEY_MARGIN));
             for mark in marks {
                 call.arg(mark.room.0).arg(mark.message.0);
                 call.arg(mark.moved_at.0);

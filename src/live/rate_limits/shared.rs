@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
-use super::super::redis::{Link, Unavailable};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
 use super::act::{Act, MessageCount};
 use super::room_tries::{FREE_TRIES, WINDOW};
@@ -17,8 +17,8 @@ use crate::clock::Clock;
 use crate::config::{Rate, Rates};
 use crate::domain::{NonceId, RoomId, SiteTime, SlowMode, UserId};
 
-/// How long a set that nobody counts in stays in Redis. Longer than any quota takes to be full again.
-const UNUSED_FOR: Duration = Duration::from_secs(7 * 86_400);
+/// How long it is remembered that a message was counted, for requests that send its form again.
+const REMEMBERED_FOR: Duration = Duration::from_secs(60);
 
 /// The counters of all limits.
 pub(super) struct SharedCounters {
@@ -95,11 +95,10 @@ impl SharedCounters {
         nonce: NonceId,
         is_on: bool,
     ) -> Result<MessageCount, Unavailable> {
-        let nonce = u128::from_be_bytes(nonce);
-        let once = self
-            .link
-            .keys()
-            .room(room, &format!("counted:{nonce:032x}"));
+        let once = (
+            self.link.keys().room(room, "counted"),
+            format!("{:032x}", u128::from_be_bytes(nonce)),
+        );
         let set = self.link.keys().room(room, "limits");
         let mut counts = Vec::with_capacity(3);
         if is_on {
@@ -153,9 +152,11 @@ impl SharedCounters {
         call.key(keys.site("limit:join-name"));
         call.key(keys.site("limit:join-name:people"));
         call.key(keys.site("limit:join-name:tries"));
-        call.arg(self.now()).arg(micros(UNUSED_FOR) / 1_000);
+        let rate = self.rates.limit_join_name;
+        let longest = WINDOW.max(rate.each * rate.at_once.get());
+        call.arg(self.now()).arg(millis(longest + KEY_MARGIN));
         call.arg(name).arg(format!("{user} {name}"));
-        call.arg(micros(self.rates.limit_join_name.each));
+        call.arg(micros(rate.each));
         call.arg(micros(WINDOW)).arg(FREE_TRIES);
         call
     }
@@ -209,24 +210,27 @@ impl SharedCounters {
         }
     }
 
-    /// Counts with each limit in turn, unless the key `once` says that the act was counted. Returns the number of the limit
-    /// that refuses, from 1, and the time to wait.
+    /// Counts with each limit in turn, unless the set and its member of `once` say that the act was counted. Returns the
+    /// number of the limit that refuses, from 1, and the time to wait.
     async fn count_all(
         &self,
         counts: &[Count],
-        once: Option<&str>,
+        once: Option<&(String, String)>,
     ) -> Result<Option<(usize, TooMany)>, Unavailable> {
         let mut call = self.count.prepare_invoke();
         call.arg(self.now()).arg(MAX_KEYS);
-        call.arg(micros(UNUSED_FOR) / 1_000)
-            .arg(u8::from(once.is_some()));
+        // Until all in the set have their full quota again.
+        let longest = counts.iter().map(|count| count.burst + count.cell).max();
+        call.arg(millis(longest.unwrap_or_default() + KEY_MARGIN));
+        call.arg(once.map_or("", |(_, act)| act));
+        call.arg(micros(REMEMBERED_FOR));
         for count in counts {
             call.key(count.set.as_str()).arg(count.key.as_str());
             call.arg(micros(count.cell)).arg(micros(count.burst));
             call.arg(u8::from(count.restarts));
         }
-        if let Some(once) = once {
-            call.key(once);
+        if let Some((set, _)) = once {
+            call.key(set.as_str());
         }
         let (refused, wait, was_reset): (usize, u64, bool) = self.link.script(&call).await?;
         warn_of_reset(was_reset);

@@ -502,7 +502,7 @@ async fn scripts_that_count_use_only_the_keys_that_they_declare() {
         })
         .await;
 
-    let remembers = |line: &String| line.contains("\"SET\"") && line.contains(":counted:");
+    let remembers = |line: &String| line.contains("\"ZADD\"") && line.contains(":counted\"");
     assert!(asked.iter().any(remembers), "{asked:?}");
     assert_scripts_declare_their_keys(&asked);
 }

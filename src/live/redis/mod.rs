@@ -16,6 +16,8 @@
 //! session may have missed anything. A value that was read in a session may be used without a round trip as long as
 //! [`Link::session`] returns the same session.
 
+use std::time::Duration;
+
 mod checks;
 mod driver;
 mod keys;
@@ -29,6 +31,10 @@ pub use keys::Keys;
 pub(super) use link::millis;
 pub use link::{Handler, Link, LinkState, Session, Unavailable};
 pub use trips::Trips;
+
+/// How much longer than it matters a key stays in Redis. Redis drops keys by its own clock, which may be set by a day: the
+/// site's time decides what a key still says.
+pub(super) const KEY_MARGIN: Duration = Duration::from_secs(2 * 86_400);
 
 #[cfg(test)]
 mod peers_tests;

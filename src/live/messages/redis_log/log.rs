@@ -27,12 +27,9 @@ use crate::live::messages::reports::{MAX_PER_REPORTER, Report, Reported};
 use crate::live::messages::state::{NEVER, Newest, RoomState};
 use crate::live::messages::subscription::Subscription;
 use crate::live::messages::tally::{Amount, Held, Tally, Totals};
-use crate::live::redis::{Handler, Link, LinkState, Session, Unavailable};
+use crate::live::redis::{Handler, KEY_MARGIN, Link, LinkState, Session, Unavailable};
 use crate::security::secret::hmac;
 
-/// How much later than the longest lifespan Redis would drop a key by itself. Redis goes by its own clock, which may be
-/// set by a day.
-const TTL_MARGIN: Duration = Duration::from_secs(2 * 86_400);
 /// How many due rooms one sweep takes at most.
 const SWEPT_AT_ONCE: usize = 10_000;
 /// In how many rooms a process changes something at once.
@@ -93,7 +90,7 @@ impl RedisLog {
             clock,
             scripts: Scripts::new(),
             capacity,
-            keep_ms: (longest.0 + TTL_MARGIN).as_millis(),
+            keep_ms: (longest.0 + KEY_MARGIN).as_millis(),
             renderer,
             digests: hmac(key),
             rooms: RwLock::new(HashMap::new()),
