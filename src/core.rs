@@ -26,7 +26,7 @@ use crate::live::done_forms::{DoneForms, Made, Turn};
 use crate::live::drafts::Drafts;
 use crate::live::ended_sessions::EndedSessions;
 use crate::live::messages::Messages;
-use crate::live::outbox::Outbox;
+use crate::live::outbox::{Outbox, Ticket};
 use crate::live::presence::Presence;
 use crate::live::rate_limits::Limits;
 use crate::live::read_marks::ReadMarks;
@@ -176,22 +176,13 @@ impl Core {
         }
     }
 
-    /// Stops trusting the rows held in memory: changes of other processes are not heard of.
-    pub fn distrust(&self) {
-        self.settings.bypass();
-        self.sessions.bypass();
-        self.rooms.bypass();
-        self.own_rooms.bypass();
-        self.public_rooms.bypass();
-    }
-
-    /// Holds rows in memory again, beginning with none.
-    pub fn trust(&self) {
-        self.settings.resume();
-        self.sessions.resume();
-        self.rooms.resume();
-        self.own_rooms.resume();
-        self.public_rooms.resume();
+    /// Drops all rows held in memory.
+    pub fn forget_rows(&self) {
+        self.settings.forget_where(|_| true);
+        self.sessions.forget_where(|_| true);
+        self.rooms.forget_where(|_| true);
+        self.own_rooms.forget_where(|_| true);
+        self.public_rooms.forget_where(|_| true);
     }
 
     /// Runs [`Core::change`], and notes in `turn` what the form has made, if `made` finds something in the outcome.
@@ -303,11 +294,7 @@ impl Core {
                 tracing::error!(
                     "unknown kind of change in the change feed: dropping all cached rows"
                 );
-                self.settings.forget_where(|_| true);
-                self.sessions.forget_where(|_| true);
-                self.rooms.forget_where(|_| true);
-                self.own_rooms.forget_where(|_| true);
-                self.public_rooms.forget_where(|_| true);
+                self.forget_rows();
             }
         }
     }
@@ -344,6 +331,19 @@ impl Core {
 }
 
 impl Core {
+    /// Waits until the other processes can know what was told, and makes sure that both links were alive a moment ago: what
+    /// was read before the wait is not answered if it may be old.
+    ///
+    /// # Errors
+    /// When Redis or the database does not answer.
+    pub async fn written(&self, ticket: Ticket) -> Result<(), Fault> {
+        self.outbox.written(ticket).await;
+        if let Some(redis) = &self.redis {
+            redis.ready().await?;
+        }
+        self.check_link()
+    }
+
     /// Returns since when messages are remembered: messages from before are lost, also those whose time was not up. `None`
     /// if nobody knows.
     #[must_use]

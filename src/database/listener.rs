@@ -8,6 +8,7 @@ use sea_orm::sqlx::{self, AssertSqlSafe, Connection, Executor};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr};
 
 use super::feed::{self, Changes, Origin};
+use super::link::SentAt;
 use super::opened::OpenError;
 use super::postgres;
 use super::server_lock::{self, Sharing};
@@ -60,8 +61,10 @@ pub enum Lost {
 pub enum Heard {
     /// Changes of another process.
     Changes(Changes),
-    /// This process's heartbeat, or a change of its own.
+    /// A change of this process.
     Own,
+    /// This process's heartbeat, which was sent at this time.
+    Heartbeat(SentAt),
 }
 
 /// The subscription has ended: notifications may be missed.
@@ -161,7 +164,7 @@ impl Subscriber {
     /// Sends a heartbeat on a connection of its own.
     async fn send_once(&self) -> Result<(), sqlx::Error> {
         let mut connection = PgConnection::connect_with(&self.options).await?;
-        let statement = AssertSqlSafe(heartbeat(self.origin));
+        let statement = AssertSqlSafe(heartbeat(self.origin, SentAt(0)));
         connection.execute(statement).await?;
         connection.close().await
     }
@@ -210,24 +213,34 @@ impl Subscription {
                 let changes = feed::read_text(notification.payload(), self.origin);
                 Ok(changes.map_or(Heard::Own, Heard::Changes))
             }
-            Ok(Some(_)) => Ok(Heard::Own),
+            Ok(Some(notification)) => {
+                let sent_at = notification.payload().parse().unwrap_or(0);
+                Ok(Heard::Heartbeat(SentAt(sent_at)))
+            }
             Ok(None) => Err(Deaf("the connection was closed".to_owned())),
             Err(error) => Err(Deaf(error.to_string())),
         }
     }
 }
 
-/// Sends a heartbeat through the pool, which this process's own subscription must hear.
+/// Sends a heartbeat of this time through the pool, which this process's own subscription must hear.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn send_heartbeat(database: &DatabaseConnection, origin: Origin) -> Result<(), DbErr> {
-    database.execute_unprepared(&heartbeat(origin)).await?;
+pub async fn send_heartbeat(
+    database: &DatabaseConnection,
+    origin: Origin,
+    sent_at: SentAt,
+) -> Result<(), DbErr> {
+    database
+        .execute_unprepared(&heartbeat(origin, sent_at))
+        .await?;
     Ok(())
 }
 
-fn heartbeat(origin: Origin) -> String {
-    format!("SELECT pg_notify('{}', '')", heartbeat_channel(origin))
+fn heartbeat(origin: Origin, sent_at: SentAt) -> String {
+    let channel = heartbeat_channel(origin);
+    format!("SELECT pg_notify('{channel}', '{}')", sent_at.0)
 }
 
 /// Only this process listens to its heartbeat.

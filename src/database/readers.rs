@@ -7,7 +7,7 @@ use sea_orm::{
     ConnectionTrait, DatabaseConnection, DbBackend, DbErr, ExecResult, QueryResult, Statement,
 };
 
-use super::link::{DatabaseLink, no_answer};
+use super::link::{DatabaseLink, LinkState, no_answer};
 
 /// Connections that only read. A statement fails as soon as the link to the database is known to be silent: over a
 /// connection that was cut without a word, its answer would never come.
@@ -42,6 +42,9 @@ impl Readers {
         &self,
         statement: impl Future<Output = Result<T, DbErr>>,
     ) -> Result<T, DbErr> {
+        if self.link.state() == LinkState::Silent {
+            return Err(no_answer());
+        }
         tokio::select! {
             biased;
             () = self.link.silent() => Err(no_answer()),

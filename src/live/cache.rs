@@ -7,6 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use foldhash::{HashMap, HashMapExt};
 use tokio::sync::{OnceCell, Semaphore};
 
+use crate::database::link::DatabaseLink;
+
 /// The maximum number of reads at once. A read takes kilobytes while it runs, which the allocator keeps for the process,
 /// and the database has no more connections for reading. The others wait for their turn in a few bytes.
 const MAX_READS: usize = 8;
@@ -17,8 +19,8 @@ const MAX_READS: usize = 8;
 /// not held share one read; a value that is forgotten while it is being read is read again.
 pub struct Cache<K, V> {
     slots: Mutex<HashMap<K, Arc<Slot<V>>>>,
-    /// Whether nothing is held: changes of the rows may not be heard of.
-    is_bypassed: AtomicBool,
+    /// While it is not up, nothing is held: changes of the rows may not be heard of.
+    link: Arc<DatabaseLink>,
     /// The turns to read.
     turns: Semaphore,
 }
@@ -31,12 +33,12 @@ struct Slot<V> {
 }
 
 impl<K: Copy + Eq + Hash, V> Cache<K, V> {
-    /// Makes a cache that holds nothing.
+    /// Makes a cache that holds nothing yet, of rows whose changes are heard of by `link`.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn new(link: Arc<DatabaseLink>) -> Self {
         Self {
             slots: Mutex::new(HashMap::new()),
-            is_bypassed: AtomicBool::new(false),
+            link,
             turns: Semaphore::new(MAX_READS),
         }
     }
@@ -52,7 +54,7 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         read: impl AsyncFn() -> Result<Option<V>, E>,
     ) -> Result<Option<Arc<V>>, E> {
         loop {
-            if self.is_bypassed.load(Ordering::SeqCst) {
+            if !self.link.is_up() {
                 return Ok(self.read_in_turn(&read).await?.map(Arc::new));
             }
             let slot = self.slot(key);
@@ -88,18 +90,6 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
         Box::pin(read()).await
     }
 
-    /// Drops all values, and holds none until [`Cache::resume`] is called: callers read each value for themselves.
-    pub fn bypass(&self) {
-        self.is_bypassed.store(true, Ordering::SeqCst);
-        self.forget_where(|_| true);
-    }
-
-    /// Holds values again. None of them was read before.
-    pub fn resume(&self) {
-        self.forget_where(|_| true);
-        self.is_bypassed.store(false, Ordering::SeqCst);
-    }
-
     /// Drops the value at `key`, waits for a running read of it, and runs `update`. Callers who ask for the
     /// value during the update wait, and read it afterwards.
     pub async fn update_exclusive<T>(&self, key: K, update: impl Future<Output = T>) -> T {
@@ -126,6 +116,9 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
 
     /// Returns the value held at `key`, without reading it from the database.
     pub fn held(&self, key: K) -> Option<Arc<V>> {
+        if !self.link.is_up() {
+            return None;
+        }
         let slots = self.lock();
         let slot = slots.get(&key)?;
         let value = slot.value.get()?.as_ref()?;
@@ -223,17 +216,18 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
     }
 }
 
-impl<K: Copy + Eq + Hash, V> Default for Cache<K, V> {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
 
+    use std::time::Duration;
+
     use super::*;
+    use crate::database::link::LinkState;
+
+    fn cache() -> Cache<u8, u8> {
+        Cache::new(Arc::new(DatabaseLink::to_a_file()))
+    }
 
     /// Returns a read that succeeds with `value`.
     fn read<V: Copy>(value: V) -> impl AsyncFn() -> Result<Option<V>, ()> {
@@ -242,14 +236,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_is_read_once() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         assert_eq!(cache.get(1, read(7)).await.unwrap().as_deref(), Some(&7));
         assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&7));
     }
 
     #[tokio::test]
     async fn concurrent_callers_share_one_read() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let reads = AtomicUsize::new(0);
         let read = async || {
             reads.fetch_add(1, Ordering::SeqCst);
@@ -267,30 +261,44 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_bypassed_cache_holds_nothing() {
-        let cache = Cache::<u8, u8>::new();
+    async fn a_cache_whose_link_is_lost_holds_nothing() {
+        let link = Arc::new(DatabaseLink::to_a_server(Duration::from_secs(3_600)));
+        let cache = Cache::<u8, u8>::new(Arc::clone(&link));
         cache.get(1, read(7)).await.unwrap();
-        cache.bypass();
+        link.notice(LinkState::Deaf);
 
+        assert_eq!(cache.held(1), None);
         assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
         assert_eq!(cache.get(1, read(9)).await.unwrap().as_deref(), Some(&9));
-        assert_eq!(cache.held(1), None);
 
-        cache.resume();
+        cache.forget_where(|_| true);
+        link.notice(LinkState::Up);
         assert_eq!(cache.get(1, read(1)).await.unwrap().as_deref(), Some(&1));
         assert_eq!(cache.get(1, read(2)).await.unwrap().as_deref(), Some(&1));
     }
 
     #[tokio::test]
-    async fn a_read_that_began_before_a_bypass_is_not_held() {
-        let cache = Cache::<u8, u8>::new();
+    async fn a_cache_whose_link_was_not_proved_in_time_holds_nothing() {
+        let cache = Cache::<u8, u8>::new(Arc::new(DatabaseLink::to_a_server(Duration::ZERO)));
+
+        cache.get(1, read(7)).await.unwrap();
+
+        assert_eq!(cache.held(1), None);
+        assert_eq!(cache.get(1, read(8)).await.unwrap().as_deref(), Some(&8));
+    }
+
+    #[tokio::test]
+    async fn a_read_that_began_before_the_link_was_lost_is_not_held() {
+        let link = Arc::new(DatabaseLink::to_a_server(Duration::from_secs(3_600)));
+        let cache = Cache::<u8, u8>::new(Arc::clone(&link));
         let row = Mutex::new(1);
         let value = cache
             .get(1, async || {
                 let read = *row.lock().unwrap();
                 if read == 1 {
                     *row.lock().unwrap() = 2;
-                    cache.bypass();
+                    link.notice(LinkState::Deaf);
+                    cache.forget_where(|_| true);
                 }
                 Ok::<_, ()>(Some(read))
             })
@@ -302,7 +310,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_missing_value_is_not_held() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         assert_eq!(
             cache.get(1, async || Ok::<_, ()>(None)).await.unwrap(),
             None
@@ -313,7 +321,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_failed_read_is_not_held() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let fault = async || Err("no");
         assert!(cache.get(1, fault).await.is_err());
         assert_eq!(cache.size(), 0);
@@ -321,7 +329,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_that_changes_while_it_is_read_is_read_again() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let row = Mutex::new(1);
         let value = cache
             .get(1, async || {
@@ -339,7 +347,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_is_held_until_it_is_forgotten() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let value = cache.get(1, read(7)).await.unwrap();
         assert_eq!(cache.peek(1), value);
 
@@ -351,7 +359,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_value_forgotten_during_an_exclusive_update_is_read_after_it() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let row = Mutex::new(1);
         let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
         let update = cache.update_exclusive(1, async {
@@ -368,7 +376,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_read_during_an_exclusive_update_returns_the_new_value() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let row = Mutex::new(1);
         let read = async || Ok::<_, ()>(Some(*row.lock().unwrap()));
         let before = cache.get(1, read).await.unwrap().unwrap();
@@ -389,7 +397,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_exclusive_update_waits_for_a_running_read_and_the_value_is_read_again() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let row = Mutex::new(1);
         let read = async || {
             let read = *row.lock().unwrap();
@@ -407,7 +415,7 @@ mod tests {
 
     #[tokio::test]
     async fn peeking_does_not_count_as_use() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         cache.get(1, read(7)).await.unwrap();
         cache.sweep();
 
@@ -419,7 +427,7 @@ mod tests {
 
     #[tokio::test]
     async fn values_are_forgotten_by_a_predicate() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         for key in 1..=4 {
             cache.get(key, read(key)).await.unwrap();
         }
@@ -434,7 +442,7 @@ mod tests {
 
     #[tokio::test]
     async fn forgetting_by_a_predicate_restarts_a_running_read() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let row = Mutex::new(1);
         let value = cache
             .get(1, async || {
@@ -452,7 +460,7 @@ mod tests {
 
     #[tokio::test]
     async fn sweeping_keeps_values_that_are_used_or_referenced() {
-        let cache = Cache::<u8, u8>::new();
+        let cache = cache();
         let referenced = cache.get(1, read(1)).await.unwrap();
         cache.get(2, read(2)).await.unwrap();
         cache.sweep();

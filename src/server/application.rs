@@ -171,7 +171,7 @@ impl Application {
             Some((subscriber, subscription)) => {
                 let readers = connections.readers.clone();
                 let feed = Feed::Heard(Box::new((readers, subscriber, subscription)));
-                (DatabaseLink::to_a_server(), feed)
+                (DatabaseLink::to_a_server(config.redis.link_timeout), feed)
             }
         };
         let statement_time = Arc::<TimeSum>::default();
@@ -197,7 +197,7 @@ impl Application {
             origin,
             told: Told::default(),
             redis,
-            database_link: link,
+            database_link: Arc::clone(&link),
             outbox: live.outbox,
             drafts: live.drafts,
             done_forms: live.done_forms,
@@ -205,11 +205,11 @@ impl Application {
             presence: live.presence,
             limits: live.limits,
             ended_sessions: live.ended_sessions,
-            settings: SettingsCache::new(),
-            sessions: LiveSessions::new(),
-            rooms: Rooms::new(),
-            own_rooms: OwnRooms::new(),
-            public_rooms: PublicRooms::new(),
+            settings: SettingsCache::new(Arc::clone(&link)),
+            sessions: LiveSessions::new(Arc::clone(&link)),
+            rooms: Rooms::new(Arc::clone(&link)),
+            own_rooms: OwnRooms::new(Arc::clone(&link)),
+            public_rooms: PublicRooms::new(Arc::clone(&link)),
             nonces: Nonces::new(&secret),
             feed_read_at: AtomicI64::new(clock.site_time().0),
             stopping: CancellationToken::new(),

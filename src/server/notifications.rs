@@ -1,18 +1,18 @@
 //! Following the change feed of PostgreSQL by its notifications, and watching the link to it.
 
-use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::time::Duration;
 
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::task::JoinSet;
-use tokio::time::{Instant, MissedTickBehavior, Sleep};
+use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
+use crate::clock::Stopwatch;
 use crate::core::Core;
 use crate::database::connection::OpenError;
 use crate::database::feed;
-use crate::database::link::LinkState;
+use crate::database::link::{LinkState, SentAt};
 use crate::database::listener::{Deaf, Heard, Lost, Subscriber, Subscription, send_heartbeat};
 use crate::domain::Timestamp;
 
@@ -37,10 +37,12 @@ pub(super) struct Follower {
     is_locked_out: bool,
     /// Whether the present subscription has heard anything.
     has_heard: bool,
+    /// Since when the present subscription is made.
+    subscribed: Stopwatch,
     /// The wall clock when the feed was last known to be followed.
     followed_at: Timestamp,
-    /// The heartbeat on its way, one at most. Says whether PostgreSQL has answered.
-    beats: JoinSet<bool>,
+    /// The heartbeat on its way, one at most. Says when it was sent, if PostgreSQL has answered.
+    beats: JoinSet<Option<SentAt>>,
     subscribing: JoinSet<Result<Subscription, Lost>>,
 }
 
@@ -62,6 +64,7 @@ impl Follower {
             subscription: Some(subscription),
             is_locked_out: false,
             has_heard: true,
+            subscribed: Stopwatch::start(),
             followed_at,
             beats: JoinSet::new(),
             subscribing: JoinSet::new(),
@@ -81,9 +84,6 @@ impl Follower {
     async fn follow(&mut self) {
         let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        // When PostgreSQL, and when the subscription, will have been silent for too long.
-        let mut answers = pin!(tokio::time::sleep(self.timeout));
-        let mut hears = pin!(tokio::time::sleep(self.timeout));
         let mut beats = 0_u32;
         loop {
             tokio::select! {
@@ -92,20 +92,14 @@ impl Follower {
                     self.beat(beats);
                 }
                 Some(sent) = self.beats.join_next() => {
-                    if matches!(sent, Ok(true)) {
-                        self.extend(answers.as_mut());
+                    if let Ok(Some(sent_at)) = sent {
+                        self.core.database_link.note_answered(sent_at);
                     }
                 }
-                heard = hear(&mut self.subscription) => {
-                    self.take(heard, hears.as_mut());
-                }
-                Some(made) = self.subscribing.join_next() => {
-                    self.begin_subscription(made.ok(), hears.as_mut());
-                }
-                () = &mut answers, if !answers.is_elapsed() => {}
-                () = &mut hears, if !hears.is_elapsed() => {}
+                heard = hear(&mut self.subscription) => self.take(heard),
+                Some(made) = self.subscribing.join_next() => self.begin_subscription(made.ok()),
             }
-            self.judge(answers.is_elapsed(), hears.is_elapsed()).await;
+            self.judge().await;
         }
     }
 
@@ -113,11 +107,12 @@ impl Follower {
     fn beat(&mut self, number: u32) {
         if self.beats.is_empty() {
             let (readers, origin) = (self.readers.clone(), self.core.origin);
-            let timeout = self.timeout;
+            let (timeout, sent_at) = (self.timeout, self.core.database_link.time());
             self.beats.spawn(async move {
+                let sending = send_heartbeat(&readers, origin, sent_at);
                 // On a connection that is cut without a word, it would never end.
-                let sent = tokio::time::timeout(timeout, send_heartbeat(&readers, origin)).await;
-                matches!(sent, Ok(Ok(())))
+                let sent = tokio::time::timeout(timeout, sending).await;
+                matches!(sent, Ok(Ok(()))).then_some(sent_at)
             });
         }
         if self.subscription.is_none() && self.subscribing.is_empty() {
@@ -140,13 +135,14 @@ impl Follower {
     }
 
     /// Takes what the subscription has heard.
-    fn take(&mut self, heard: Result<Heard, Deaf>, hears: Pin<&mut Sleep>) {
+    fn take(&mut self, heard: Result<Heard, Deaf>) {
         match heard {
             Ok(heard) => {
                 self.has_heard = true;
-                self.extend(hears);
-                if let Heard::Changes(changes) = heard {
-                    self.core.apply_heard(&changes);
+                match heard {
+                    Heard::Changes(changes) => self.core.apply_heard(&changes),
+                    Heard::Heartbeat(sent_at) => self.core.database_link.note_heard(sent_at),
+                    Heard::Own => {}
                 }
                 if self.core.database_link.is_up() {
                     self.followed_at = self.core.clock.now();
@@ -155,23 +151,20 @@ impl Follower {
             }
             Err(error) => {
                 tracing::warn!(%error, "lost the change feed");
-                self.end_subscription();
+                self.subscription = None;
+                self.has_heard = false;
             }
         }
     }
 
     /// Takes what became of subscribing again. A failure is tried again with the next heartbeat.
-    fn begin_subscription(
-        &mut self,
-        made: Option<Result<Subscription, Lost>>,
-        hears: Pin<&mut Sleep>,
-    ) {
+    fn begin_subscription(&mut self, made: Option<Result<Subscription, Lost>>) {
         match made {
             Some(Ok(subscription)) => {
                 self.is_locked_out = false;
                 self.holder = subscription.holder();
                 self.subscription = Some(subscription);
-                self.extend(hears);
+                self.subscribed = Stopwatch::start();
             }
             Some(Err(Lost::Lock(error @ OpenError::InUse { .. }))) => {
                 if !self.is_locked_out {
@@ -184,39 +177,38 @@ impl Follower {
         }
     }
 
-    fn end_subscription(&mut self) {
-        self.subscription = None;
-        self.has_heard = false;
-    }
-
     /// Decides what is known of the link.
-    async fn judge(&mut self, is_silent: bool, is_unheard: bool) {
-        if is_unheard && self.subscription.is_some() {
-            self.end_subscription();
+    async fn judge(&mut self) {
+        let link = &self.core.database_link;
+        let had_time = self.subscribed.elapsed() >= self.timeout;
+        if self.subscription.is_some() && had_time && link.is_unheard() {
+            self.subscription = None;
+            self.has_heard = false;
         }
+        let proved = link.proved();
         // Who does not hold the lock may serve nothing.
-        let state = if is_silent || self.is_locked_out {
+        let state = if self.is_locked_out {
             LinkState::Silent
-        } else if self.has_heard && !is_unheard {
-            LinkState::Up
+        } else if self.has_heard {
+            proved
         } else {
-            LinkState::Deaf
+            proved.max(LinkState::Deaf)
         };
-        let before = self.core.database_link.state();
-        if state == before {
+        if state == link.noticed() {
             return;
         }
         if state != LinkState::Up {
             tracing::warn!(?state, "the link to PostgreSQL is lost");
-            self.core.database_link.set(state);
-            self.core.distrust();
+            link.notice(state);
+            self.core.forget_rows();
             return;
         }
         match tokio::time::timeout(self.timeout, self.catch_up()).await {
             Err(_) => {}
             Ok(Ok(())) => {
-                self.core.trust();
-                self.core.database_link.set(LinkState::Up);
+                // Somebody who asked before the link was lost may have put a row there after that.
+                self.core.forget_rows();
+                self.core.database_link.notice(LinkState::Up);
                 tracing::info!("the link to PostgreSQL is back");
             }
             Ok(Err(error)) => tracing::warn!(%error, "failed to read the change feed"),
@@ -232,10 +224,6 @@ impl Follower {
         self.followed_at = self.core.clock.now();
         self.core.mark_feed_read();
         Ok(())
-    }
-
-    fn extend(&self, deadline: Pin<&mut Sleep>) {
-        deadline.reset(Instant::now() + self.timeout);
     }
 }
 

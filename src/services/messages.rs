@@ -477,7 +477,7 @@ pub async fn poll(
             if is_idle || asks_once {
                 // Whoever is told that nothing happened may ask another process next. News that was waited for does not
                 // wait for this.
-                core.outbox.written(told).await;
+                core.written(told).await?;
             }
             let news = News {
                 since,

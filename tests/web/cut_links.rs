@@ -144,10 +144,11 @@ impl Scene {
         Ok(other)
     }
 
-    /// Waits until the server knows that the link is in this state.
+    /// Waits until the server has noticed that the link is in this state.
     async fn reach(&self, state: LinkState) {
+        let link = &self.app.core.database_link;
         let reached = async {
-            while self.app.core.database_link.state() != state {
+            while link.noticed() != state || link.state() != state {
                 tokio::task::yield_now().await;
             }
         };

@@ -1,8 +1,11 @@
 //! One of two servers is cut off from Redis or PostgreSQL alone: it shows nothing that the site has forgotten, and to nobody
 //! what they may no longer see.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+
+use mirage::clock::Stopwatch;
+use mirage::live::redis::Handler;
 
 use crate::cut_links::{Forwarded, NOTICED_WITHIN, Proxy};
 use crate::postgres::PostgresDatabase;
@@ -20,12 +23,20 @@ struct Scene {
     _redis: Redis,
 }
 
+/// The default.
+const LINK_TIMEOUT: Duration = Duration::from_secs(1);
+
 impl Scene {
     async fn spawn() -> Self {
+        Self::with_timeouts("2s", "2s").await
+    }
+
+    /// A scene whose servers have these link timeouts.
+    async fn with_timeouts(whole: &str, cut: &str) -> Self {
         let (database, redis) = (Arc::new(PostgresDatabase::migrated().await), Redis::start());
         let redis_url = format!("--redis-url={}", redis.url());
-        let flags = ["--link-timeout=2s", "--message-lifespan=1min"];
-        let own = [&[redis_url.as_str()], &flags[..]].concat();
+        let timeout = format!("--link-timeout={whole}");
+        let own = [redis_url.as_str(), &timeout, "--message-lifespan=1min"];
         let whole = TestApp::through(Arc::clone(&database), database.port(), &own).await;
         let proxies = [
             Proxy::to(redis.port()).await,
@@ -33,7 +44,9 @@ impl Scene {
         ];
         let redis_url = format!("--redis-url=redis://127.0.0.1:{}", proxies[0].port);
         let database_url = format!("--database-url={}", database.url_at(proxies[1].port));
-        let own = [&[redis_url.as_str(), &database_url], &flags[..]].concat();
+        let timeout = format!("--link-timeout={cut}");
+        let lifespan = "--message-lifespan=1min";
+        let own = [redis_url.as_str(), &database_url, &timeout, lifespan];
         let cut = whole.beside(&own).await;
         Self {
             whole,
@@ -51,10 +64,98 @@ impl Scene {
     /// Waits until the server that was cut off serves the room again.
     async fn mend(&self, link: usize, browser: &Browser, room: i64) {
         self.proxies[link].forward(Forwarded::Everything);
-        let served = async { while browser.room(room).await.status == 503 {} };
-        let served = tokio::time::timeout(Duration::from_secs(30), served).await;
-        served.unwrap_or_else(|_| panic!("{link}: the server does not come back"));
+        until_served(browser, room).await;
     }
+}
+
+/// Waits until a server serves a room.
+async fn until_served(browser: &Browser, room: i64) {
+    let served = async { while browser.room(room).await.status == 503 {} };
+    let served = tokio::time::timeout(Duration::from_secs(30), served).await;
+    served.unwrap_or_else(|_| panic!("the server does not come back"));
+}
+
+/// Waits until this time by the stopwatch is over.
+async fn until_over(time: Duration, watch: Stopwatch) {
+    while watch.elapsed() <= time {
+        tokio::time::sleep(time.saturating_sub(watch.elapsed())).await;
+    }
+}
+
+/// Asserts that a person is shown nothing that may be old.
+async fn assert_refused(browser: &Browser, room: i64, nonce: &str) {
+    browser.room(room).await.assert_status(503);
+    assert_eq!(browser.poll(room, "?wait=0").await.status, 503);
+    assert_eq!(browser.poll(room, "").await.status, 503);
+    let sent = browser.send_with(room, "not lost", nonce).await;
+    sent.assert_status(503);
+    assert_eq!(sent.text("textarea"), "not lost");
+    browser.get("/healthz").await.assert_status(503);
+    browser.get("/rooms/mine").await.assert_status(503);
+}
+
+// The server compares times when it is asked: what a heartbeat proves was so when the heartbeat was sent, which was before
+// the cut. So this holds however late its tasks are.
+#[actix_web::test]
+async fn a_request_that_is_sent_a_second_after_a_cut_is_refused() {
+    let scene = Scene::with_timeouts("30s", "1s").await;
+    let ada = scene.whole.sign_up("ada").await;
+    let room = ada.create_private_room("Den").await;
+    ada.send(room, "between us").await.assert_status(303);
+    let nonce = ada.nonce(room).await;
+    let there = scene.at_cut(&ada);
+    for link in [0, 1] {
+        // A busy machine may have been too slow for it, too.
+        until_served(&there, room).await;
+        let query = format!("?after={}", ada.cursor(room).await);
+        let reader = there.clone();
+        let waiting = tokio::spawn(async move { reader.poll(room, &query).await });
+
+        scene.proxies[link].forward(Forwarded::Nothing);
+        until_over(LINK_TIMEOUT, Stopwatch::start()).await;
+
+        assert_refused(&there, room, &nonce).await;
+        let poll = waiting.await.unwrap();
+        assert!(matches!(poll.status, 204 | 503), "{link}: {poll:?}");
+        scene.proxies[link].forward(Forwarded::Everything);
+    }
+}
+
+#[actix_web::test]
+async fn a_server_whose_own_tasks_are_late_refuses_what_it_cannot_prove() {
+    let scene = Scene::with_timeouts("30s", "1s").await;
+    let ada = scene.whole.sign_up("ada").await;
+    let room = ada.create_private_room("Den").await;
+    ada.send(room, "between us").await.assert_status(303);
+    let nonce = ada.nonce(room).await;
+    let there = scene.at_cut(&ada);
+    until_served(&there, room).await;
+
+    // The tasks that prove both links are on the thread that hears this channel.
+    let link = scene.cut.core.redis.as_ref().unwrap();
+    let (is_held_up, mut held_up) = tokio::sync::mpsc::unbounded_channel();
+    let (let_go, is_let_go) = std::sync::mpsc::channel::<()>();
+    let is_let_go = Mutex::new(is_let_go);
+    let hold_up: Handler = Arc::new(move |_| {
+        is_held_up.send(()).unwrap();
+        // Ends when the test drops its end.
+        let _ = is_let_go.lock().unwrap().recv();
+    });
+    let channel = link.keys().site("late");
+    link.up().await;
+    link.subscribe(&channel, hold_up).await.unwrap();
+    let whole = scene.whole.core.redis.as_ref().unwrap();
+    let mut publish = ::redis::cmd("PUBLISH");
+    let () = whole.run(publish.arg(&channel).arg("")).await.unwrap();
+    held_up.recv().await.unwrap();
+    until_over(LINK_TIMEOUT, Stopwatch::start()).await;
+
+    assert_refused(&there, room, &nonce).await;
+    // Pages that need no Redis.
+    there.get("/account").await.assert_status(503);
+    there.get("/account/sessions").await.assert_status(503);
+    drop(let_go);
+    until_served(&there, room).await;
 }
 
 #[actix_web::test]

@@ -183,7 +183,7 @@ async fn messages_in_redis_outlive_a_restart_and_pages_go_on_without_a_reset() {
 #[tokio::test]
 async fn without_redis_nothing_is_sent_or_shown_and_the_text_is_kept() {
     let mut redis = Redis::start();
-    let (app, ada, room) = scene(&redis, "500ms").await;
+    let (app, ada, room) = scene(&redis, "2s").await;
     let nonce = ada.nonce(room).await;
     let waiting = start_poll(&app, &ada, room).await;
 
@@ -209,7 +209,7 @@ async fn without_redis_nothing_is_sent_or_shown_and_the_text_is_kept() {
 #[tokio::test]
 async fn a_room_says_since_when_it_remembers_after_redis_lost_its_memory_and_not_before() {
     let mut redis = Redis::start();
-    let (app, ada, tea) = scene(&redis, "500ms").await;
+    let (app, ada, tea) = scene(&redis, "2s").await;
     app.clock.advance(MINUTE);
     let app = app.restart().await;
     let page = ada.room(tea).await;
@@ -238,7 +238,7 @@ async fn a_room_says_since_when_it_remembers_after_redis_lost_its_memory_and_not
 #[tokio::test]
 async fn without_redis_no_role_changes() {
     let mut redis = Redis::start();
-    let (app, ada, room) = scene(&redis, "500ms").await;
+    let (app, ada, room) = scene(&redis, "2s").await;
     let bob = app.sign_up("bob").await;
     bob.join(room).await;
     let id = ada.member_id(room, "bob").await;

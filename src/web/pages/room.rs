@@ -120,7 +120,7 @@ pub async fn show(
     let is_viewed = !request.headers().contains_key(SEC_PURPOSE);
     if is_viewed {
         let seen = messages::mark_seen(&state.core, &user, room.id, None);
-        state.core.outbox.written(seen).await;
+        state.core.written(seen).await?;
     }
     let page = RoomPage::new(&state, &user, &room, range, arrival)
         .await?
@@ -135,7 +135,7 @@ pub async fn show(
         });
     if is_viewed && matches!(range, Range::Newest { .. }) {
         let seen = messages::mark_seen(&state.core, &user, room.id, page.latest());
-        state.core.outbox.written(seen).await;
+        state.core.written(seen).await?;
     }
     let mut answer = html(&page)?;
     if let Arrival::Reload((minutes, _)) = arrival {
