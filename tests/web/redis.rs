@@ -283,6 +283,31 @@ async fn a_shorter_lifespan_that_redis_refuses_after_it_was_saved_acts_later() {
 }
 
 #[tokio::test]
+async fn a_message_that_a_full_redis_refuses_is_not_posted_in_a_full_room() {
+    let redis = Redis::start();
+    let url = format!("--redis-url={}", redis.url());
+    let flags = [url.as_str(), "--link-timeout=30s", "--max-messages=2"];
+    let app = TestApp::with(&flags).await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    for text in ["one", "two"] {
+        ada.send(room, text).await.assert_status(303);
+    }
+    let nonce = ada.nonce(room).await;
+
+    redis.set_memory("1").await;
+    let refused = ada.send_with(room, "three", &nonce).await;
+    refused.assert_status(503);
+    assert_eq!(refused.text("textarea"), "three");
+    assert_eq!(ada.messages(room).await, ["one", "two"]);
+
+    redis.set_memory("0").await;
+    let sent = ada.send_with(room, "three", &nonce).await;
+    sent.assert_status(303);
+    assert_eq!(ada.messages(room).await, ["two", "three"]);
+}
+
+#[tokio::test]
 async fn the_messages_of_a_deleted_account_go_after_nobody_can_add_one() {
     let redis = Redis::start();
     let (app, _ada, room) = scene(&redis, "30s").await;

@@ -13,6 +13,9 @@ if used then
     return {'reused'}
   end
 end
+-- First, because a full Redis refuses no write after one that takes something out: the message would be posted, though its
+-- author is told that Redis is full.
+call('HSET', META, 'at', text_of(at))
 expire()
 evict(call('ZCARD', ORDER) + 1 - most)
 local deadline = at + tonumber(lifespan)
