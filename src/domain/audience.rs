@@ -11,6 +11,16 @@ pub enum Audience {
 }
 
 impl Audience {
+    /// Returns who can read what is written in a room that is private, or public.
+    #[must_use]
+    pub fn of_room(is_private: bool) -> Self {
+        if is_private {
+            Self::Members
+        } else {
+            Self::Everyone
+        }
+    }
+
     /// Returns the text that stands for the audience in forms and addresses.
     #[must_use]
     pub fn as_str(self) -> &'static str {

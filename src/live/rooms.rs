@@ -80,11 +80,7 @@ impl Room {
     /// Returns who can read what is written in the room.
     #[must_use]
     pub fn audience(&self) -> Audience {
-        if self.is_private {
-            Audience::Members
-        } else {
-            Audience::Everyone
-        }
+        Audience::of_room(self.is_private)
     }
 
     /// Returns whether `user` may post in the room.

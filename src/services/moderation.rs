@@ -16,7 +16,7 @@ use crate::core::{Core, Fault};
 use crate::database::entities::{room_ban, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
-use crate::domain::{Reason, Role, RoomId, UserId};
+use crate::domain::{Audience, Reason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
 
 /// The outcome of a moderator's action on a person.
@@ -30,6 +30,8 @@ pub enum Moderated {
     NoSuchPerson,
     /// The person already owns the maximum number of rooms.
     OwnsTooMany,
+    /// The room was made public after the form was shown. The reason was written for fewer people.
+    PublicNow,
 }
 
 /// Appoints a member as moderator, or makes a moderator an ordinary member. Only the owner may do this.
@@ -112,7 +114,8 @@ pub async fn remove(
     .await
 }
 
-/// Bans a person, who need not be a member, from a room. The person's messages stay.
+/// Bans a person, who need not be a member, from a room, for a reason that was written for `audience`. The person's
+/// messages stay.
 ///
 /// # Errors
 /// When the database fails.
@@ -122,12 +125,19 @@ pub async fn ban(
     actor: UserId,
     person: UserId,
     reason: Reason,
+    audience: Audience,
 ) -> Result<Moderated, Fault> {
     let now = core.clock.now();
     core.change(async move |transaction| {
         let role = role_of(transaction, room, person).await?;
-        if !may_moderate(transaction, room, actor, role).await? || person == actor {
+        let found = memberships::find(transaction, room, actor).await?;
+        let allowed = found.filter(|(_, own)| own.may_moderate(role) && person != actor);
+        let Some((found, _)) = allowed else {
             return Ok(RollBack(Moderated::NotAllowed));
+        };
+        // They see the reason when they try to join.
+        if audience < Audience::of_room(found.is_private) {
+            return Ok(RollBack(Moderated::PublicNow));
         }
         if name_of(transaction, person).await?.is_none() {
             return Ok(RollBack(Moderated::NoSuchPerson));

@@ -16,8 +16,8 @@ use crate::database::errors::is_duplicate;
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{
-    Description, Language, Lifespan, Posting, Requester, Role, RoomId, RoomName, RoomPassword,
-    SlowMode, UserId,
+    Audience, Description, Language, Lifespan, Posting, Requester, Role, RoomId, RoomName,
+    RoomPassword, SlowMode, UserId,
 };
 
 /// The settings of a room, except its kind and its password.
@@ -50,6 +50,8 @@ pub enum Changed {
     NameTaken,
     /// The site has the maximum number of public rooms.
     TooManyPublic,
+    /// The room was made public after the form was shown. Its description was written for fewer people.
+    PublicNow,
 }
 
 /// What happens to the other members when a room's password changes.
@@ -61,7 +63,8 @@ pub enum Others {
     Remove,
 }
 
-/// Saves the settings of a room. A shorter lifespan also applies to existing messages.
+/// Saves the settings of a room, whose description was written for `audience`. A shorter lifespan also applies to existing
+/// messages.
 ///
 /// # Errors
 /// When the database fails.
@@ -70,6 +73,7 @@ pub async fn save(
     room: RoomId,
     actor: UserId,
     settings: Settings,
+    audience: Audience,
 ) -> Result<Changed, Fault> {
     let core = Arc::clone(core);
     run_to_completion(async move {
@@ -79,6 +83,9 @@ pub async fn save(
             let Some(found) = owned else {
                 return Ok(RollBack(Changed::NotAllowed));
             };
+            if audience < Audience::of_room(found.is_private) {
+                return Ok(RollBack(Changed::PublicNow));
+            }
             let is_renamed = found.name != settings.name.as_str();
             let keys = settings.name.keys();
             if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {

@@ -138,7 +138,7 @@ impl Changed {
     pub fn into_result(self, room: RoomId) -> Result<(), AppError> {
         match self {
             Self::Done | Self::Unchanged => Ok(()),
-            Self::NotAllowed | Self::NameTaken => Err(AppError::NotAllowed {
+            Self::NotAllowed | Self::NameTaken | Self::PublicNow => Err(AppError::NotAllowed {
                 room,
                 needs: Role::Owner,
             }),
@@ -152,11 +152,11 @@ impl Moderated {
     /// this.
     ///
     /// # Errors
-    /// When the change was not made.
+    /// When the change was not made. A page that shows an outcome in its form matches that outcome first.
     pub fn into_result(self, room: RoomId, needs: Role) -> Result<(), AppError> {
         match self {
             Self::Done => Ok(()),
-            Self::NotAllowed => Err(AppError::NotAllowed { room, needs }),
+            Self::NotAllowed | Self::PublicNow => Err(AppError::NotAllowed { room, needs }),
             Self::NoSuchPerson => Err(AppError::NoSuchPerson { room }),
             Self::OwnsTooMany => Err(AppError::OwnsTooMany { room }),
         }

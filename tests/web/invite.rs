@@ -1,7 +1,7 @@
 use std::time::Duration;
 
 use mirage::database::entities::{invite, room};
-use mirage::domain::{Reason, RoomId};
+use mirage::domain::{Audience, Reason, RoomId};
 use mirage::services::moderation;
 use reqwest::Method;
 use reqwest::header::DATE;
@@ -33,7 +33,15 @@ async fn set(app: &TestApp, room: i64, column: room::Column, value: impl Into<se
 async fn ban(app: &TestApp, room: i64, owner: &str, person: &str) {
     let (owner, person) = (app.user_id(owner).await, app.user_id(person).await);
     let reason = Reason::parse("no").unwrap();
-    let done = moderation::ban(&app.core, RoomId(room), owner, person, reason).await;
+    let done = moderation::ban(
+        &app.core,
+        RoomId(room),
+        owner,
+        person,
+        reason,
+        Audience::Everyone,
+    )
+    .await;
     assert_eq!(done.unwrap(), moderation::Moderated::Done);
 }
 

@@ -271,6 +271,41 @@ async fn a_reason_that_was_written_for_the_moderators_is_shown_to_the_banned_onl
 }
 
 #[actix_web::test]
+async fn what_was_written_for_members_is_not_published_by_a_server_that_holds_an_older_row() {
+    let scene = scene().await;
+    let person = scene.owner.member_id(scene.room, "member").await;
+    let ban = scene.path(&format!("/members/{person}/ban"));
+    let settings = scene.path("/settings");
+    for path in [&ban, &settings] {
+        scene.owner.get(path).await.assert_status(200);
+    }
+    // As between the commit of another server and the moment when this one hears of it.
+    let sql = "UPDATE rooms SET is_private = FALSE, password_hash = NULL";
+    scene.app.execute(sql).await;
+
+    let form = [("reason", "Tells tales"), ("audience", "members")];
+    let refused = scene.owner.post(&ban, &form).await;
+    refused.assert_status(422);
+    assert_eq!(refused.text("#reason"), "Tells tales");
+    let form = [
+        ("name", "Den"),
+        ("description", "Our plans"),
+        ("lifespan", "1800"),
+        ("slow-mode", "0"),
+        ("posting", "everyone"),
+        ("audience", "members"),
+    ];
+    let refused = scene.owner.post(&settings, &form).await;
+    refused.assert_status(422);
+    assert_eq!(refused.text("#description"), "Our plans");
+
+    let bans = db_column(&scene.app, "SELECT reason FROM room_bans").await;
+    assert_eq!(bans, [""; 0]);
+    let described = db_column(&scene.app, "SELECT description FROM rooms").await;
+    assert_eq!(described, [""]);
+}
+
+#[actix_web::test]
 async fn a_description_that_was_written_for_members_is_shown_to_everyone_only_after_a_second_look()
 {
     let scene = scene().await;

@@ -1,6 +1,6 @@
 use std::time::Duration;
 
-use mirage::domain::{Reason, RoomId};
+use mirage::domain::{Audience, Reason, RoomId};
 use mirage::services::moderation::{self, Moderated};
 use tokio::sync::Notify;
 
@@ -341,7 +341,15 @@ async fn a_person_banned_while_the_page_is_made_is_shown_no_later_message() {
             ada.get("/healthz").await.assert_status(200);
         }
         let reason = Reason::parse("spam").unwrap();
-        let banned = moderation::ban(&app.core, RoomId(room), ada_id, bob_id, reason).await;
+        let banned = moderation::ban(
+            &app.core,
+            RoomId(room),
+            ada_id,
+            bob_id,
+            reason,
+            Audience::Everyone,
+        )
+        .await;
         assert_eq!(banned.unwrap(), Moderated::Done);
         ada.send(room, "he is gone").await.assert_status(303);
         release.notify_one();

@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use crate::domain::{Audience, Reason, Role, RoomId, UserId};
 use crate::live::rooms::Room;
-use crate::services::moderation::{self, Person};
+use crate::services::moderation::{self, Moderated, Person};
 use crate::urls::members_done_url;
 use crate::web::answers::{html, html_with, or_retry_form, see_other};
 use crate::web::error::PageResult;
@@ -66,29 +66,36 @@ pub async fn submit(
 ) -> PageResult {
     let address = address.into_inner();
     let (room, person) = room_and_person(&state, &user, address, Role::Moderator).await?;
-    let show_again = |problems| {
+    let show_in = |room: &Room, problems| {
         let page = BanPage {
             layout: Layout::new(&state, Some(&user), NavPage::Other),
-            room: &room,
+            room,
             person: &person,
             reason: &form.reason,
             problems,
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    if Audience::parse(&form.audience) < room.audience() {
-        const PUBLIC: &str = "This room is public now: they see the reason when they try to join. Check it, then ban them again";
-        return show_again(Problems::one("reason", PUBLIC));
-    }
+    let show_again = |problems| show_in(&room, problems);
     let reason = match Reason::parse(&form.reason) {
         Ok(reason) => reason,
         Err(mistake) => return show_again(Problems::one("reason", mistake.0)),
     };
     let ban = async {
         state.core.limits.change(user.user_id).await?;
-        let moderated = moderation::ban(&state.core, room.id, user.user_id, person.user_id, reason);
-        moderated.await?.into_result(room.id, Role::Moderator)?;
-        Ok(see_other(members_done_url(room.id, "banned")))
+        let (room_id, audience) = (room.id, Audience::parse(&form.audience));
+        let (actor, person) = (user.user_id, person.user_id);
+        match moderation::ban(&state.core, room_id, actor, person, reason, audience).await? {
+            Moderated::PublicNow => {
+                const PUBLIC: &str = "This room is public now: they see the reason when they try to join. Check it, then ban them again";
+                let (room, _) = room_and_person(&state, &user, address, Role::Moderator).await?;
+                show_in(&room, Problems::one("reason", PUBLIC))
+            }
+            moderated => {
+                moderated.into_result(room_id, Role::Moderator)?;
+                Ok(see_other(members_done_url(room_id, "banned")))
+            }
+        }
     };
     or_retry_form(ban.await, "reason", show_again)
 }

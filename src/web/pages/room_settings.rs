@@ -205,10 +205,10 @@ pub async fn submit(
 ) -> PageResult {
     let room = room_with_role(&state, &user, *room, Role::Owner).await?;
     let longest = Lifespan(state.core.config.message_lifespan);
-    let show_again = |problems| {
+    let show_in = |room: &Room, problems| {
         let page = RoomSettingsPage {
             layout: Layout::new(&state, Some(&user), NavPage::Other),
-            room: &room,
+            room,
             form: &form,
             longest,
             done: None,
@@ -216,18 +216,22 @@ pub async fn submit(
         };
         html_with(StatusCode::UNPROCESSABLE_ENTITY, &page)
     };
-    if Audience::parse(&form.audience) < room.audience() {
-        const PUBLIC: &str =
-            "This room is public now: everyone can see the description. Check it, then save again";
-        return show_again(Problems::one("description", PUBLIC));
-    }
+    let show_again = |problems| show_in(&room, problems);
     let settings = match form.parse(longest) {
         Ok(settings) => settings,
         Err(problems) => return show_again(problems),
     };
     let save = async {
         state.core.limits.change(user.user_id).await?;
-        match room_settings::save(&state.core, room.id, user.user_id, settings).await? {
+        let audience = Audience::parse(&form.audience);
+        let saved =
+            room_settings::save(&state.core, room.id, user.user_id, settings, audience).await?;
+        match saved {
+            Changed::PublicNow => {
+                const PUBLIC: &str = "This room is public now: everyone can see the description. Check it, then save again";
+                let room = room_with_role(&state, &user, room.id, Role::Owner).await?;
+                show_in(&room, Problems::one("description", PUBLIC))
+            }
             Changed::NameTaken => {
                 const TAKEN: &str = "Another room has this name, or one that looks too similar. Choose a different name";
                 show_again(Problems::one("name", TAKEN))
