@@ -1,7 +1,7 @@
 //! `Core`: the database, the live state, the clock, the limits and the security parts, and the one way to
 //! change the database.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -222,19 +222,17 @@ impl Core {
     /// Applies a change that another process has committed: to what this process holds at once, and to the rooms' logs
     /// as soon as Redis answers. Applying a change twice does no harm.
     pub fn apply(self: &Arc<Self>, change: Change) {
-        self.apply_here(change);
-        drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+        self.apply_here(&[change]);
+        self.tell_logs_at_last(change);
     }
 
     /// Applies the changes of which a notification of the change feed tells, as [`Core::apply`] does.
     pub fn apply_heard(self: &Arc<Self>, changes: &Changes) {
         if !self.told.knows(changes.id) {
-            for change in &changes.list {
-                self.apply_here(*change);
-            }
+            self.apply_here(&changes.list);
         }
         for change in telling_order(&changes.list) {
-            drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+            self.tell_logs_at_last(change);
         }
     }
 
@@ -245,14 +243,24 @@ impl Core {
         let Some(changes) = feed::read_text(&text, self.origin) else {
             return;
         };
-        for change in changes.list {
-            self.apply_here(change);
-        }
+        self.apply_here(&changes.list);
         self.told.note(changes.id);
     }
 
-    /// Applies a committed change to what this process holds.
-    fn apply_here(&self, change: Change) {
+    /// Applies the committed changes of a transaction to what this process holds, and then wakes each room's polls once.
+    fn apply_here(&self, changes: &[Change]) {
+        let mut to_wake = BTreeSet::new();
+        for change in changes {
+            self.apply_row(*change, &mut to_wake);
+        }
+        for room in to_wake {
+            self.messages.wake(room);
+        }
+    }
+
+    /// Drops the rows held in memory that a change alters, and adds the rooms whose polls must look again at what they may
+    /// show.
+    fn apply_row(&self, change: Change, to_wake: &mut BTreeSet<RoomId>) {
         match change {
             Change::RoomCreated(_) => {
                 self.public_rooms.forget(());
@@ -263,7 +271,7 @@ impl Core {
             Change::MembersChanged { room, .. } => {
                 self.rooms.forget(room);
                 // Whoever was removed hears of it at once, also while another process does not answer.
-                self.messages.wake(room);
+                to_wake.insert(room);
             }
             Change::RoomChanged { room, .. } | Change::RoomDeleted(room) => {
                 self.rooms.forget(room);
@@ -279,9 +287,7 @@ impl Core {
                 self.settings.forget(user);
                 self.own_rooms.forget(user);
                 // Polls that wait may have to be told what is no longer, or again, to be shown.
-                for room in self.presence.rooms_of(user) {
-                    self.messages.wake(room);
-                }
+                to_wake.extend(self.presence.rooms_of(user));
             }
             Change::AccountDeleted(user) => {
                 for session in self.sessions.forget_where(|live| live.user_id == user) {
@@ -306,13 +312,19 @@ impl Core {
     async fn tell_logs(&self, change: Change) -> Result<(), Unavailable> {
         match change {
             Change::MembersChanged { room, version } => {
-                // This also wakes the polls that wait in the room, which then check whether their readers are
-                // still members.
                 self.messages.raise_version(room, version).await
             }
             Change::RoomChanged { room, version } => {
-                self.messages.raise_version(room, version).await?;
-                self.messages.note_room_change(room, version).await
+                let told = async {
+                    self.messages.raise_version(room, version).await?;
+                    self.messages.note_room_change(room, version).await
+                };
+                let told = told.await;
+                if told.is_err() {
+                    // The event would have woken whoever may have lost a right.
+                    self.messages.wake(room);
+                }
+                told
             }
             Change::RoomDeleted(room) => self.messages.forget(room).await,
             Change::AccountDeleted(user) => {
@@ -377,9 +389,7 @@ impl Core {
         if changes.list.is_empty() {
             return;
         }
-        for change in &changes.list {
-            self.apply_here(*change);
-        }
+        self.apply_here(&changes.list);
         // The logs wake the polls that wait at other processes, which must know of the change by then: otherwise they would
         // answer that messages are gone, not that the room or the reader's account is.
         let are_applied = self.tell_peers(&changes).await;
@@ -399,7 +409,7 @@ impl Core {
             is_told &= self.tell_ended_session(change).await.is_ok();
             if self.tell_logs(change).await.is_err() {
                 is_told = false;
-                drop(tokio::spawn(tell_logs_at_last(Arc::clone(self), change)));
+                self.tell_logs_at_last(change);
             }
         }
         is_told
@@ -456,41 +466,34 @@ fn telling_order(changes: &[Change]) -> impl Iterator<Item = Change> {
 /// The pause before the rooms' logs are told again of a change that Redis refused.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
 
-/// Tells the rooms' logs of a committed change, again each time Redis is back until it succeeds: what was deleted must
-/// not stay in a Redis that kept its memory.
-async fn tell_logs_at_last(core: Arc<Core>, change: Change) {
-    while core.tell_logs(change).await.is_err() {
-        core.wait_to_tell_again().await;
+/// Changes the rooms' logs as a committed change demands, again each time Redis is back until it succeeds: what was deleted
+/// must not stay in a Redis that kept its memory.
+async fn at_last(core: Arc<Core>, change: impl AsyncFn(&Core) -> Result<(), Unavailable>) {
+    while change(&core).await.is_err() {
+        if let Some(redis) = &core.redis {
+            redis.up().await;
+        }
+        tokio::time::sleep(TELL_AGAIN).await;
     }
 }
 
 impl Core {
+    /// Tells the rooms' logs of a committed change, now or later, in a task of its own.
+    fn tell_logs_at_last(self: &Arc<Self>, change: Change) {
+        let tell = async move |core: &Self| core.tell_logs(change).await;
+        drop(tokio::spawn(at_last(Arc::clone(self), tell)));
+    }
+
     /// Changes the rooms' logs as a committed change of the database demands: now, or as soon as Redis answers again.
     /// Making the change twice must do no harm. Call this within [`run_to_completion`].
     pub async fn change_logs(
         self: &Arc<Self>,
         change: impl AsyncFn(&Self) -> Result<(), Unavailable> + 'static,
     ) {
-        if change(self).await.is_ok() {
-            return;
+        if change(self).await.is_err() {
+            tracing::warn!("a change of a room's log was refused by Redis, and will be made later");
+            drop(tokio::task::spawn_local(at_last(Arc::clone(self), change)));
         }
-        tracing::warn!("a change of a room's log was refused by Redis, and will be made later");
-        let core = Arc::clone(self);
-        drop(tokio::task::spawn_local(async move {
-            loop {
-                core.wait_to_tell_again().await;
-                if change(&core).await.is_ok() {
-                    return;
-                }
-            }
-        }));
-    }
-
-    async fn wait_to_tell_again(&self) {
-        if let Some(redis) = &self.redis {
-            redis.up().await;
-        }
-        tokio::time::sleep(TELL_AGAIN).await;
     }
 }
 

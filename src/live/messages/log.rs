@@ -168,7 +168,7 @@ impl Messages {
         Ok(RoomHandle { room })
     }
 
-    /// Tells the log that a room's version is at least `version`, and wakes the room's readers.
+    /// Tells the log that a room's version is at least `version`. Wakes nobody: [`Messages::wake`] does.
     ///
     /// Does nothing for a room that is not held, and makes no version known: calls may come in any order,
     /// so only [`RoomHandle::raise_version`] shows that no greater version was told before.

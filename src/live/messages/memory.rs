@@ -200,10 +200,7 @@ impl MemoryLog {
     /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
     /// subscribers.
     pub(super) fn raise_version(&self, room: RoomId, version: i64) {
-        self.with_log(room, |log| {
-            log.raise_version(version);
-            log.wake();
-        });
+        self.with_log(room, |log| log.raise_version(version));
     }
 
     /// Deletes a live message. Returns whether there was one.

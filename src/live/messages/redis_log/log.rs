@@ -207,7 +207,6 @@ impl RedisLog {
         room: RoomId,
         version: i64,
     ) -> Result<(), Unavailable> {
-        self.wake(room);
         let mut script = self.script(&self.scripts.version, room, self.clock.site_time());
         script.arg(version).arg(0);
         let _: u8 = self.link.script(&script).await?;
@@ -819,9 +818,6 @@ impl RedisLog {
                 let at = told.at;
                 let first_deadline = entry.hear(number, told, self.link.session());
                 lock(&self.pulses).note(room, at, true, first_deadline);
-            }
-            Some(Told::Wake) => {
-                entry.with_log(|log| log.wake());
             }
             Some(Told::Forgotten) => {
                 entry.let_go();

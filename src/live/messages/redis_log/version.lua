@@ -9,6 +9,4 @@ if (known or ARGV[5] == '1') and (not known or tonumber(known) < told) then
   call('HSET', META, 'version', text_of(told))
 end
 if ARGV[5] == '1' then call('HDEL', META, 'forgotten') end
--- Whoever waits in the room looks again at what they may read.
-if ARGV[5] ~= '1' then call('PUBLISH', CHANNEL, 'w') end
 return 1

@@ -11,8 +11,6 @@ use crate::live::messages::event::{Event, NewMessage, Replayed};
 pub(super) enum Told {
     /// An event, and its number.
     Event(u64, Entry),
-    /// Readers must look again at what they may read.
-    Wake,
     /// The room was deleted.
     Forgotten,
 }
@@ -29,10 +27,8 @@ pub(super) struct Entry {
 impl Told {
     pub(super) fn parse(payload: &[u8]) -> Option<Self> {
         let payload = std::str::from_utf8(payload).ok()?;
-        match payload {
-            "w" => return Some(Self::Wake),
-            "f" => return Some(Self::Forgotten),
-            _ => {}
+        if payload == "f" {
+            return Some(Self::Forgotten);
         }
         let (line, of_message) = payload.split_once('\n').unwrap_or((payload, "0\n"));
         let (namesake, text) = of_message.split_once('\n')?;
