@@ -17,6 +17,8 @@ const ROUNDS: usize = 10;
 struct Site {
     one: TestApp,
     other: TestApp,
+    /// In front of PostgreSQL, for the other server.
+    proxy: Proxy,
     _redis: RedisServer,
 }
 
@@ -26,15 +28,25 @@ impl Site {
             Arc::new(PostgresDatabase::migrated().await),
             RedisServer::start(),
         );
-        let (redis_url, database_url) = (redis.flag(), database_flag(&database, database.port()));
         let port = database.port();
+        let proxy = Proxy::to(port).await;
+        let (redis_url, database_url) = (redis.flag(), database_flag(&database, proxy.port));
         let one = TestApp::through(database, port, &[&redis_url]).await;
         let other = one.beside(&[&redis_url, &database_url]).await;
         Self {
             one,
             other,
+            proxy,
             _redis: redis,
         }
+    }
+
+    /// A site whose other server hears of changes through Redis alone. It notices that after 30 s, and then reads from the
+    /// database what it does not hear of.
+    async fn told_through_redis() -> Self {
+        let site = Self::spawn().await;
+        site.proxy.forward(Forwarded::Queries);
+        site
     }
 
     /// The same browser, which asks the other server.
@@ -49,7 +61,7 @@ fn database_flag(database: &PostgresDatabase, port: u16) -> String {
 
 #[actix_web::test]
 async fn a_room_is_listed_renamed_and_deleted_at_the_other_server_at_once() {
-    let site = Site::spawn().await;
+    let site = Site::told_through_redis().await;
     let ada = site.one.sign_up("ada").await;
     let there = site.at_other(&ada);
     let rooms = async || {
@@ -105,7 +117,7 @@ async fn a_server_that_has_applied_a_change_does_not_read_its_rows_twice() {
 
 #[actix_web::test]
 async fn members_come_and_go_at_the_other_server_at_once() {
-    let site = Site::spawn().await;
+    let site = Site::told_through_redis().await;
     let (ada, bob) = (site.one.sign_up("ada").await, site.one.sign_up("bob").await);
     let there = site.at_other(&bob);
     let (tea, den) = (
@@ -142,7 +154,7 @@ async fn members_come_and_go_at_the_other_server_at_once() {
 
 #[actix_web::test]
 async fn a_session_ends_at_the_other_server_at_once() {
-    let site = Site::spawn().await;
+    let site = Site::told_through_redis().await;
     let ada = site.one.sign_up("ada").await;
     let room = ada.create_public_room("Tea").await;
     for _ in 0..ROUNDS {
@@ -179,7 +191,7 @@ async fn both_servers_say_alike_when_a_session_was_last_used() {
 
 #[actix_web::test]
 async fn a_persons_settings_are_those_of_the_other_server_at_once() {
-    let site = Site::spawn().await;
+    let site = Site::told_through_redis().await;
     let (ada, bob) = (site.one.sign_up("ada").await, site.one.sign_up("bob").await);
     let there = site.at_other(&ada);
     let room = ada.create_public_room("Tea").await;
@@ -206,9 +218,11 @@ async fn a_persons_settings_are_those_of_the_other_server_at_once() {
     }
 }
 
+// None of these is in PostgreSQL, and none is told as changes are: the room's stream and channel, and those of read marks and
+// presence, bring them.
 #[actix_web::test]
 async fn messages_read_marks_and_people_here_are_those_of_the_other_server_at_once() {
-    let site = Site::spawn().await;
+    let site = Site::told_through_redis().await;
     let (ada, bob) = (site.one.sign_up("ada").await, site.one.sign_up("bob").await);
     let room = ada.create_public_room("Tea").await;
     bob.join(room).await;
@@ -242,6 +256,7 @@ async fn a_server_that_stops_hears_nothing_and_holds_up_no_change() {
     let Site {
         one: _one,
         other,
+        proxy: _proxy,
         _redis,
     } = site;
 
