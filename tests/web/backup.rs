@@ -70,6 +70,21 @@ async fn assert_sound(database: &DatabaseConnection) {
 }
 
 #[actix_web::test]
+async fn a_backup_of_a_postgresql_database_is_left_to_its_own_tools() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("copy.db");
+
+    // No server is asked: there is none.
+    let url = "postgres://mirage@127.0.0.1:1/mirage";
+    let output = back_up(url.to_owned(), &file).await;
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("use pg_dump"), "{said}");
+    assert!(!file.exists());
+}
+
+#[actix_web::test]
 async fn a_backup_is_complete_and_readable_only_by_its_owner() {
     let app = TestApp::spawn().await;
     let ada = app.sign_up("ada").await;
