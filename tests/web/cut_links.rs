@@ -28,15 +28,17 @@ pub const NOTICED_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Forwarded {
     Everything,
-    /// Everything but the connections that listen to notifications.
+    /// Everything but the connections that hear PostgreSQL's notifications or Redis's channels.
     Queries,
     Nothing,
 }
 
-/// A proxy in front of PostgreSQL.
+/// A proxy in front of PostgreSQL or Redis.
 pub struct Proxy {
     pub port: u16,
     forwarded: watch::Sender<Forwarded>,
+    /// Each value ends the connections until then that hear something.
+    ended: watch::Sender<()>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -45,6 +47,7 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let own = listener.local_addr().unwrap().port();
         let (forwarded, follow) = watch::channel(Forwarded::Everything);
+        let (ended, end) = watch::channel(());
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
         let server = SocketAddr::from(([127, 0, 0, 1], port));
@@ -52,18 +55,29 @@ impl Proxy {
             while let Ok((client, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
                 let server = TcpStream::connect(server).await.unwrap();
-                // Turns true once the client has sent LISTEN.
+                // Turns true once the client has sent LISTEN or SUBSCRIBE.
                 let listens = Arc::new(watch::Sender::new(false));
                 let ((from_client, to_client), (from_server, to_server)) =
                     (client.into_split(), server.into_split());
                 let gate = (follow.clone(), Arc::clone(&listens));
-                tokio::spawn(pass(from_client, to_server, gate.clone()));
-                tokio::spawn(pass(from_server, to_client, gate));
+                for (from, to) in [(from_client, to_server), (from_server, to_client)] {
+                    let (passing, listens) = (pass(from, to, gate.clone()), Arc::clone(&listens));
+                    let mut end = end.clone();
+                    // A new clone has seen nothing.
+                    end.mark_unchanged();
+                    tokio::spawn(async move {
+                        tokio::select! {
+                            () = passing => {}
+                            () = told_to_end(end, &listens) => {}
+                        }
+                    });
+                }
             }
         });
         Self {
             port: own,
             forwarded,
+            ended,
             connections,
         }
     }
@@ -76,6 +90,11 @@ impl Proxy {
     pub fn forward(&self, what: Forwarded) {
         self.forwarded.send_replace(what);
     }
+
+    /// Closes the connections that hear something, and no others, without a word.
+    pub fn end_listeners(&self) {
+        self.ended.send_replace(());
+    }
 }
 
 type Gate = (watch::Receiver<Forwarded>, Arc<watch::Sender<bool>>);
@@ -84,8 +103,13 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, gate: Gate) {
     let (mut forwarded, listens) = gate;
     let mut bytes = vec![0; 64 * 1024];
     while let Ok(length @ 1..) = from.read(&mut bytes).await {
-        if bytes[..length].windows(6).any(|window| window == b"LISTEN") {
-            listens.send_replace(true);
+        for word in [&b"LISTEN"[..], b"SUBSCRIBE"] {
+            if bytes[..length]
+                .windows(word.len())
+                .any(|window| window == word)
+            {
+                listens.send_replace(true);
+            }
         }
         let is_open = |what: &Forwarded| match what {
             Forwarded::Everything => true,
@@ -98,6 +122,16 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, gate: Gate) {
             return;
         }
     }
+}
+
+/// Waits until the proxy ends the connections that hear something, and this is one of them.
+async fn told_to_end(mut ended: watch::Receiver<()>, listens: &watch::Sender<bool>) {
+    while ended.changed().await.is_ok() {
+        if *listens.borrow() {
+            return;
+        }
+    }
+    std::future::pending().await
 }
 
 /// A server behind a proxy, with a room.
@@ -264,6 +298,32 @@ async fn a_listener_that_postgres_ends_is_replaced() {
     let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
     assert!(deleted.unwrap());
     assert_eq!(waiting.answer().await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_listener_whose_connection_is_closed_is_replaced_and_what_it_missed_is_applied() {
+    let scene = Scene::spawn().await;
+    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
+    let bob = app.sign_up("bob").await;
+    bob.join(room).await;
+    bob.send(room, "of bob").await.assert_status(303);
+    let person = app.user_id("bob").await;
+    let waiting = start_poll(app, ada, room).await;
+
+    // The next listener hears nothing yet.
+    scene.proxy.forward(Forwarded::Queries);
+    scene.proxy.end_listeners();
+
+    // Sooner than silence is noticed.
+    let poll = waiting.answer().await;
+    assert_eq!((poll.status, wait_of(&poll)), (204, "0"));
+    scene.reach(LinkState::Deaf).await;
+    let now = app.clock.now();
+    let deleted = operators::delete_person(&app.core.writer, person, now).await;
+    assert!(deleted.unwrap());
+    scene.proxy.forward(Forwarded::Everything);
+    scene.reach(LinkState::Up).await;
+    assert_eq!(ada.messages(room).await, ["hello"]);
 }
 
 #[actix_web::test]
