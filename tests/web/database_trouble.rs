@@ -1,6 +1,9 @@
 //! A database that cannot be written for a while: chat goes on, forms come back filled in, and everything
 //! works again afterwards without a restart.
 
+use std::time::Duration;
+
+use mirage::database::link::LinkState;
 use mirage::domain::RoomId;
 use mirage::services::room_settings::{self, Changed};
 use sea_orm::{
@@ -10,6 +13,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 
 use crate::errors::BUSY;
+use crate::postgres::PostgresServer;
 use crate::support::{Browser, PASSWORD, Page, TestApp, db_column, is_cluster, start_poll};
 
 /// Signs up two people who have the same room open.
@@ -176,6 +180,91 @@ async fn while_the_database_is_read_only_chat_goes_on_and_forms_come_back() {
     people.0.get("/rooms").await.assert_status(200);
     on_the_writer(&app, "PRAGMA query_only = OFF").await;
 
+    assert_forms_succeed(&app, &people).await;
+}
+
+/// A site on a new database of a PostgreSQL of its own.
+async fn spawn_on(server: &PostgresServer) -> TestApp {
+    server.execute("postgres", "CREATE DATABASE mirage").await;
+    let url = format!("--database-url={}", server.url("mirage"));
+    TestApp::with(&[&url, "--link-timeout=2s"]).await
+}
+
+/// Waits until the servers know that their links to PostgreSQL are in this state.
+async fn reach(app: &TestApp, state: LinkState) {
+    let reached = async {
+        while app.cores().any(|core| core.database_link.state() != state) {
+            tokio::task::yield_now().await;
+        }
+    };
+    let within = tokio::time::timeout(Duration::from_secs(30), reached);
+    within.await.unwrap_or_else(|_| panic!("never {state:?}"));
+}
+
+#[actix_web::test]
+async fn while_postgres_is_stopped_forms_come_back_and_a_new_start_mends_all() {
+    let mut server = PostgresServer::start();
+    let app = spawn_on(&server).await;
+    let people = two_in_a_room(&app).await;
+    let (ada, _, room) = &people;
+    assert_chat_works(&app, &people, "hello").await;
+    let nonce = ada.nonce(*room).await;
+    let nobody = app.anonymous();
+    let forms = forms(&nobody, &people);
+
+    server.stop();
+
+    for is_noticed in [false, true] {
+        if is_noticed {
+            reach(&app, LinkState::Silent).await;
+        }
+        for (form, page) in forms.iter().zip(&submit(&forms).await) {
+            page.assert_status(503);
+            assert_eq!(page.header("retry-after"), "5");
+            // Who is signed in is in the database, too.
+            if matches!(form.path.as_str(), "/register" | "/login") {
+                assert_comes_back(form, page);
+            }
+        }
+        let refused = ada.send_with(*room, "kept", &nonce).await;
+        refused.assert_status(503);
+        assert_eq!(refused.text("textarea"), "kept");
+        ada.get("/rooms").await.assert_status(503);
+    }
+
+    server.start_again();
+    reach(&app, LinkState::Up).await;
+    ada.send_with(*room, "kept", &nonce)
+        .await
+        .assert_status(303);
+    assert_eq!(ada.messages(*room).await, ["hello", "kept"]);
+    assert_chat_works(&app, &people, "still here").await;
+    assert_forms_succeed(&app, &people).await;
+}
+
+#[actix_web::test]
+async fn while_postgres_is_read_only_chat_goes_on_and_forms_come_back() {
+    let mut server = PostgresServer::start();
+    let app = spawn_on(&server).await;
+    let people = two_in_a_room(&app).await;
+    // What a database is set to holds for its next connections.
+    let restart = async |server: &mut PostgresServer| {
+        server.stop();
+        reach(&app, LinkState::Silent).await;
+        server.start_again();
+        reach(&app, LinkState::Up).await;
+    };
+    let set = "ALTER DATABASE mirage SET default_transaction_read_only = on";
+    server.execute("postgres", set).await;
+    restart(&mut server).await;
+
+    assert_forms_come_back(&app, &people).await;
+    assert_chat_works(&app, &people, "still here").await;
+    people.0.get("/rooms").await.assert_status(200);
+
+    let reset = "ALTER DATABASE mirage RESET default_transaction_read_only";
+    server.execute("postgres", reset).await;
+    restart(&mut server).await;
     assert_forms_succeed(&app, &people).await;
 }
 

@@ -23,7 +23,9 @@ pub struct PostgresServer {
     pub port: u16,
     /// The folder of all its files, and of its socket.
     pub folder: PathBuf,
-    keeper: Keeper,
+    settings: Vec<String>,
+    /// One for each start.
+    keepers: Vec<Keeper>,
 }
 
 impl PostgresServer {
@@ -72,28 +74,43 @@ impl PostgresServer {
             .output();
         let made = made.unwrap();
         assert!(made.status.success(), "{made:?}");
-        let port = free_port();
-        let mut server = kept(&as_server_user("postgres"), &folder);
-        server.arg("-D").arg(&data);
-        server.arg("-k").arg(&folder);
-        server.args(["-p", &port.to_string()]);
+        let mut made = Self {
+            port: free_port(),
+            folder,
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            keepers: Vec::new(),
+        };
+        made.start_again();
+        made
+    }
+
+    /// Starts the server, after it was stopped, with the same files at the same port.
+    pub fn start_again(&mut self) {
+        let mut server = kept(&as_server_user("postgres"), &self.folder);
+        server.arg("-D").arg(self.folder.join("data"));
+        server.arg("-k").arg(&self.folder);
+        server.args(["-p", &self.port.to_string()]);
         server.args(["-c", "listen_addresses=127.0.0.1"]);
         server.args(["-c", "max_connections=400"]);
         server.args(["-c", "shared_buffers=32MB"]);
-        for setting in settings {
+        for setting in &self.settings {
             server.args(["-c", setting]);
         }
-        let keeper = start(server, "database system is ready to accept connections");
-        Self {
-            port,
-            folder,
-            keeper,
-        }
+        let ready = "database system is ready to accept connections";
+        self.keepers.push(start(server, ready));
+    }
+
+    /// Ends all connections and stops the server. Its files stay.
+    pub fn stop(&self) {
+        let mut stop = as_server_user("pg_ctl");
+        stop.args(["stop", "--mode=fast", "--silent", "--pgdata"]);
+        let stopped = stop.arg(self.folder.join("data")).output().unwrap();
+        assert!(stopped.status.success(), "{stopped:?}");
     }
 
     /// What it has logged since it was ready.
     pub fn log(&self) -> String {
-        self.keeper.log()
+        self.keepers.iter().map(Keeper::log).collect()
     }
 
     /// The URL of a database of this server.
@@ -104,6 +121,13 @@ impl PostgresServer {
     /// Runs a statement on a database of this server.
     pub async fn execute(&self, database: &str, sql: &str) {
         execute(&self.url(database), sql).await;
+    }
+}
+
+impl Drop for PostgresServer {
+    fn drop(&mut self) {
+        // The latest first: each of them deletes the folder.
+        while self.keepers.pop().is_some() {}
     }
 }
 
