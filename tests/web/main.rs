@@ -74,6 +74,7 @@ mod races;
 mod readme;
 mod redis;
 mod redis_clock;
+mod redis_subscription;
 mod register;
 mod report_message;
 mod reset;
