@@ -64,6 +64,7 @@ mod never_lost;
 mod never_on_disk;
 mod new_messages;
 mod new_room;
+mod notifications;
 mod operators;
 mod other_rooms;
 mod poll;
