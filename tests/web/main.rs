@@ -48,6 +48,7 @@ mod join;
 mod killed;
 mod leave;
 mod limits;
+mod link_security;
 mod links;
 mod login;
 mod logout;

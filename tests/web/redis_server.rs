@@ -31,15 +31,25 @@ impl RedisServer {
 
     /// Starts a server with these settings, such as `--save`.
     pub fn with(settings: &[&str]) -> Self {
-        Self::start_as(|server, _| {
+        Self::start_as(|server, _, _| {
             server.args(settings);
+        })
+    }
+
+    /// Starts a server that speaks nothing but TLS, with this certificate.
+    pub fn with_tls(key: &Path, certificate: &str) -> Self {
+        Self::start_as(|server, _, port| {
+            server.args(["--port", "0", "--tls-port", &port.to_string()]);
+            server.arg("--tls-key-file").arg(key);
+            server.args(["--tls-cert-file", certificate]);
+            server.args(["--tls-auth-clients", "no"]);
         })
     }
 
     /// Starts a server whose clock [`RedisServer::set_clock`] sets.
     pub fn with_own_clock() -> Self {
         let library = faketime();
-        Self::start_as(|server, folder| {
+        Self::start_as(|server, folder, _| {
             let file = folder.join(CLOCK_FILE);
             std::fs::write(&file, "+0").unwrap();
             // With the C library's own allocator: the one of Debian's Redis asks for the time before the library is ready.
@@ -52,14 +62,14 @@ impl RedisServer {
         })
     }
 
-    /// Starts a server by a command with additions.
-    fn start_as(add: impl Fn(&mut Command, &Path)) -> Self {
+    /// Starts a server by a command with additions, which may use its folder and its port.
+    fn start_as(add: impl Fn(&mut Command, &Path, u16)) -> Self {
         // Another process may take a free port before the server does.
         for _ in 0..10 {
             let folder = tempfile::tempdir().unwrap();
             let port = free_port();
             let mut command = command(port, folder.path());
-            add(&mut command, folder.path());
+            add(&mut command, folder.path(), port);
             if let Some(server) = spawn(command) {
                 return Self {
                     port,
@@ -78,6 +88,11 @@ impl RedisServer {
         let new = folder.join("next");
         std::fs::write(&new, format!("{ahead:+}")).unwrap();
         std::fs::rename(new, folder.join(CLOCK_FILE)).unwrap();
+    }
+
+    /// Its port.
+    pub fn port(&self) -> u16 {
+        self.port
     }
 
     /// The URL of this server.
