@@ -4,15 +4,19 @@ use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use ::redis::FromRedisValue;
+use mirage::core::Fault;
+use mirage::database::transaction::Decision;
 use mirage::live::redis::LinkState;
 use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
-use crate::support::{Browser, PASSWORD, TestApp, start_poll};
+use crate::support::{Browser, PASSWORD, TestApp, dump, start_poll};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -78,11 +82,20 @@ impl Redis {
 
     /// Limits the server's memory, in bytes; 0 is unlimited.
     async fn set_memory(&self, bytes: &str) {
+        self.run::<()>("CONFIG", &["SET", "maxmemory", bytes]).await;
+    }
+
+    /// Returns the keys that match a pattern.
+    pub async fn keys(&self, pattern: &str) -> Vec<String> {
+        self.run("KEYS", &[pattern]).await
+    }
+
+    async fn run<T: FromRedisValue>(&self, command: &str, words: &[&str]) -> T {
         let client = ::redis::Client::open(self.url()).unwrap();
         let mut connection = client.get_multiplexed_async_connection().await.unwrap();
-        let mut set = ::redis::cmd("CONFIG");
-        set.arg("SET").arg("maxmemory").arg(bytes);
-        let () = set.query_async(&mut connection).await.unwrap();
+        let mut command = ::redis::cmd(command);
+        command.arg(words);
+        command.query_async(&mut connection).await.unwrap()
     }
 
     /// Returns the commands that scripts ran meanwhile, as Redis shows them.
@@ -147,7 +160,8 @@ fn spawn(port: u16, folder: &TempDir, log: &Arc<Mutex<String>>) -> Option<Child>
     None
 }
 
-async fn wait_for(app: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
+/// Waits until the links of all servers to Redis are in such a state.
+pub async fn wait_for(app: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
     for core in app.cores() {
         let mut states = core.redis.as_ref().unwrap().states();
         states.wait_for(|state| is_meant(*state)).await.unwrap();
@@ -184,6 +198,7 @@ async fn messages_in_redis_outlive_a_restart_and_pages_go_on_without_a_reset() {
 async fn without_redis_nothing_is_sent_or_shown_and_the_text_is_kept() {
     let mut redis = Redis::start();
     let (app, ada, room) = scene(&redis, "2s").await;
+    let olga = app.operator("olga").await;
     let nonce = ada.nonce(room).await;
     let waiting = start_poll(&app, &ada, room).await;
 
@@ -192,8 +207,14 @@ async fn without_redis_nothing_is_sent_or_shown_and_the_text_is_kept() {
 
     assert_eq!(waiting.answer().await.status, 503);
     assert_eq!(ada.poll(room, "?wait=0").await.status, 503);
+    let members = format!("/rooms/{room}/members");
+    let moderating = format!("/rooms/{room}?moderate=1");
+    for path in ["/rooms", "/rooms/mine", &members, &moderating, "/healthz"] {
+        let page = ada.get(path).await;
+        assert_eq!(page.status, 503, "{path}");
+    }
     ada.room(room).await.assert_status(503);
-    ada.get("/healthz").await.assert_status(503);
+    olga.get("/site/reports").await.assert_status(503);
     let refused = ada.send_with(room, "kept", &nonce).await;
     refused.assert_status(503);
     assert_eq!(refused.text("textarea"), "kept");
@@ -235,24 +256,47 @@ async fn a_room_says_since_when_it_remembers_after_redis_lost_its_memory_and_not
     assert!(!ada.room(tea).await.has("#lost"));
 }
 
-#[tokio::test]
-async fn without_redis_no_role_changes() {
+#[actix_web::test]
+async fn without_redis_no_right_is_given_or_taken_away() {
     let mut redis = Redis::start();
     let (app, ada, room) = scene(&redis, "2s").await;
     let bob = app.sign_up("bob").await;
     bob.join(room).await;
     let id = ada.member_id(room, "bob").await;
+    let members = ada.members(room).await;
+    let database = app.core.database.connections();
+    let before = dump(database).await;
 
     redis.kill();
     wait_for(&app, |state| state == LinkState::Down).await;
-    let path = format!("/rooms/{room}/members/{id}/role");
-    ada.post(&path, &[("role", "moderator")])
-        .await
-        .assert_status(503);
+    for (action, form) in [
+        ("role", ("role", "moderator")),
+        ("owner", ("confirm", "1")),
+        ("remove", ("confirm", "1")),
+        ("ban", ("reason", "crumbs")),
+    ] {
+        let path = format!("/rooms/{room}/members/{id}/{action}");
+        let refused = ada.post(&path, &[form]).await;
+        assert_eq!(refused.status, 503, "{action}");
+        assert_eq!(dump(database).await, before, "{action}");
+    }
+    let path = format!("/rooms/{room}/leave");
+    bob.post(&path, &[("leave", "1")]).await.assert_status(503);
+    assert_eq!(dump(database).await, before, "leave");
+    // Whatever is changed, no transaction begins.
+    let begun = Arc::new(AtomicBool::new(false));
+    let begins = Arc::clone(&begun);
+    let refused = app.core.change(async move |_| {
+        begins.store(true, Ordering::SeqCst);
+        Ok(Decision::RollBack(()))
+    });
+    assert!(matches!(refused.await, Err(Fault::Redis(_))));
+    assert!(!begun.load(Ordering::SeqCst));
 
     redis.start_again();
     wait_for(&app, |state| state != LinkState::Down).await;
     bob.send(room, "still here").await.assert_status(303);
+    assert_eq!(ada.members(room).await, members);
 }
 
 #[tokio::test]
@@ -305,6 +349,32 @@ async fn a_message_that_a_full_redis_refuses_is_not_posted_in_a_full_room() {
     let sent = ada.send_with(room, "three", &nonce).await;
     sent.assert_status(303);
     assert_eq!(ada.messages(room).await, ["two", "three"]);
+}
+
+#[tokio::test]
+async fn a_text_is_gone_from_redis_within_ten_seconds_of_its_deadline_whoever_follows_the_room_or_nobody()
+ {
+    let redis = Redis::start();
+    let (mut app, ada, room) = scene(&redis, "30s").await;
+    for is_followed in [true, false] {
+        if is_followed {
+            assert_eq!(ada.messages(room).await, ["hello"]);
+        } else {
+            ada.send(room, "again").await.assert_status(303);
+            app = app.restart().await;
+        }
+        assert_eq!(redis.keys("*:text:*").await.len(), 1);
+
+        app.clock.advance(Duration::from_secs(24 * 3600));
+
+        let gone = async {
+            while !redis.keys("*:text:*").await.is_empty() {
+                app.next_sweep().done().await;
+            }
+        };
+        let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+        gone.unwrap_or_else(|_| panic!("followed: {is_followed}"));
+    }
 }
 
 #[tokio::test]
