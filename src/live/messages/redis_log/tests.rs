@@ -515,6 +515,68 @@ async fn a_process_that_was_cut_off_serves_nothing_and_then_goes_on_with_what_it
 }
 
 #[tokio::test]
+async fn a_process_that_was_cut_off_posts_nothing_until_it_has_told_the_version_again() {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let proxy = Proxy::to(redis.port()).await;
+    let cut = Process::start(proxy.port, QUICK, &clock).await;
+    cut.post("before", 1, START).await;
+    let life = cut.messages.page(TEA, None, &Ignored::NOBODY, START).await;
+
+    proxy.cut();
+    cut.wait_for(|state| state == LinkState::Down).await;
+    proxy.mend();
+    cut.wait_for(|state| state != LinkState::Down).await;
+
+    // Redis has kept the version, but this process may have missed a change that nobody could tell.
+    let new = new_message(1, "after", 2, HOUR);
+    assert_eq!(
+        cut.append_by(VERSION, new.clone(), START).await,
+        Appended::Stale
+    );
+    let page = cut.messages.page(TEA, None, &Ignored::NOBODY, START).await;
+    assert!(page.unwrap().cursor.is_of_life_of(life.unwrap().cursor));
+    cut.tell_version(VERSION).await;
+    assert!(matches!(
+        cut.append_by(VERSION, new, START).await,
+        Appended::New(_)
+    ));
+}
+
+#[tokio::test]
+async fn a_room_that_nobody_uses_is_let_go_and_not_while_somebody_waits_in_it() {
+    let (redis, one, other) = two().await;
+    one.post("hello", 1, START).await;
+    one.page(START).await.unwrap();
+    let heard = async || -> (String, usize) {
+        let asked = ["PUBSUB", "NUMSUB", "mirage:{5eed:r1}:events"];
+        ask(&redis, &asked).await
+    };
+    let sweep = async |process: &Process| process.messages.sweep(START).await.unwrap();
+    assert_eq!(one.messages.held().rooms, 1);
+    assert_eq!(heard().await.1, 1);
+    // It was used since the last sweep.
+    sweep(&one).await;
+    assert_eq!(one.messages.held().rooms, 1);
+
+    let mut waiting = one.messages.subscribe(TEA).await.unwrap();
+    for _ in 0..3 {
+        sweep(&one).await;
+        assert_eq!(one.messages.held().rooms, 1);
+    }
+    other.post("news", 2, START).await;
+    waiting.changed().await.unwrap();
+
+    drop(waiting);
+    sweep(&one).await;
+    let held = one.messages.held();
+    assert_eq!((held.rooms, held.messages, held.bytes), (0, 0, 0));
+    assert_eq!(heard().await.1, 0);
+    // It is opened again when somebody looks.
+    assert_eq!(one.page(START).await.unwrap(), ["hello", "news"]);
+    assert_eq!(heard().await.1, 1);
+}
+
+#[tokio::test]
 async fn events_older_than_the_stream_leave_live_messages_in_place() {
     let (redis, one, other) = two().await;
     let texts = [
