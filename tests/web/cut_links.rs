@@ -228,6 +228,11 @@ async fn while_the_change_feed_is_silent_nothing_held_is_trusted() {
     let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
     let bob = app.sign_up("bob").await;
     bob.join(room).await;
+    let (cleo, dan) = (app.sign_up("cleo").await, app.sign_up("dan").await);
+    cleo.join(room).await;
+    for held in [&cleo, &dan] {
+        held.room(room).await.assert_status(200);
+    }
     let waiting = start_poll(app, ada, room).await;
 
     scene.proxy.forward(Forwarded::Queries);
@@ -254,9 +259,23 @@ async fn while_the_change_feed_is_silent_nothing_held_is_trusted() {
     bob.get("/rooms/mine")
         .await
         .assert_redirect("/login?next=/rooms/mine");
+    // These rows change without a look at them before the feed is heard again.
+    for change in [
+        "UPDATE rooms SET name = 'Bread'",
+        "DELETE FROM room_members WHERE user_id = 3",
+        "DELETE FROM sessions WHERE user_id = 4",
+    ] {
+        scene.database.execute(change).await;
+    }
 
     scene.proxy.forward(Forwarded::Everything);
     scene.reach(LinkState::Up).await;
+    assert_eq!(ada.room(room).await.text("h1"), "Bread");
+    assert_eq!(ada.get("/rooms").await.texts(".rooms h2"), ["Bread"]);
+    assert_eq!(cleo.poll(room, "?wait=0").await.status, 403);
+    dan.get("/rooms/mine")
+        .await
+        .assert_redirect("/login?next=/rooms/mine");
     let waiting = start_poll(app, ada, room).await;
     ada.send(room, "back").await.assert_status(303);
     assert_eq!(waiting.answer().await.added, ["back"]);
