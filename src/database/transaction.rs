@@ -14,7 +14,7 @@ use crate::security::secret::random_bytes;
 
 /// How often a transaction that meets others is run. Each time, one of them is committed, so that many of them at once
 /// need about as many rounds.
-const MAX_ATTEMPTS: u32 = 24;
+pub const MAX_ATTEMPTS: u32 = 24;
 
 /// The longest pause before a transaction is run again.
 const MAX_PAUSE: Duration = Duration::from_millis(250);

@@ -1,6 +1,7 @@
 //! Opening a PostgreSQL database, which several processes may do at once.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use mirage::clock::FixedClock;
@@ -8,7 +9,7 @@ use mirage::config::{Command, DatabaseUrl, Storage};
 use mirage::database::connection::{self, OpenError, Sharing};
 use mirage::database::feed::Origin;
 use mirage::database::listener::Subscription;
-use mirage::database::transaction::{Decision, change};
+use mirage::database::transaction::{Decision, MAX_ATTEMPTS, change};
 use mirage::server::application::Application;
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement};
 use tokio::task::JoinSet;
@@ -156,6 +157,24 @@ async fn changes_that_meet_are_made_one_after_another() {
     assert_eq!(number(&connections.readers).await.unwrap(), CHANGES);
 }
 
+#[actix_web::test]
+async fn a_change_that_always_meets_another_is_given_up_after_a_bounded_number_of_attempts() {
+    let app = TestApp::spawn().await;
+    let attempts = Arc::new(AtomicU32::new(0));
+    let counted = Arc::clone(&attempts);
+
+    let given_up = app.core.change(async move |transaction| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        let meet = "DO $$ BEGIN RAISE SQLSTATE '40001'; END $$";
+        transaction.execute_unprepared(meet).await?;
+        Ok(Decision::RollBack(()))
+    });
+    let given_up = given_up.await.unwrap_err();
+
+    assert!(given_up.is_transient(), "{given_up:?}");
+    assert_eq!(attempts.load(Ordering::SeqCst), MAX_ATTEMPTS);
+}
+
 /// Reads a number and writes the next one, so that two at once cannot both be right.
 async fn add_one(writer: DatabaseConnection) -> Result<(), DbErr> {
     let added = change(&writer, Origin::random(), START, async |transaction| {
@@ -201,6 +220,11 @@ async fn a_server_that_cannot_hear_its_own_notifications_refuses_to_start() {
     // Nothing was migrated.
     let missing = connection::open_existing(&storage(&database)).await;
     assert!(matches!(missing, Err(OpenError::Missing { .. })));
+    // Nor locked: it refuses for the same reason while another server holds the lock.
+    let held = locked(&database, Sharing::Alone).await.unwrap();
+    let error = built(&database, pooler.port).await.err().unwrap();
+    assert!(error.contains("pool_mode = session"), "{error}");
+    held.unlock().await.unwrap();
     drop(pooler);
 
     let pooler = Pooler::start("session");
