@@ -4,12 +4,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
+use mirage::live::redis::LinkState;
+use sea_orm::{ConnectionTrait, Database, TransactionTrait};
 
 use crate::cut_links::{Forwarded, Proxy};
 use crate::postgres::PostgresDatabase;
 use crate::program::Running;
+use crate::redis::wait_for;
 use crate::redis_server::RedisServer;
-use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp, start_poll};
+use crate::support::{Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, start_poll};
 
 /// How often each change is made.
 const ROUNDS: usize = 10;
@@ -367,4 +370,63 @@ async fn a_server_that_does_not_hear_the_change_feed_holds_up_no_change() {
         .await
         .assert_status(303);
     assert_eq!(waiting.answer().await.status, 404);
+}
+
+#[actix_web::test]
+async fn a_removal_that_cannot_be_told_is_answered_once_no_server_lets_the_person_post() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let (database, redis) = (
+        Arc::new(PostgresDatabase::migrated().await),
+        crate::redis::Redis::start(),
+    );
+    let port = database.port();
+    let (to_redis, to_database) = (Proxy::to(redis.port()).await, Proxy::to(port).await);
+    let timeout = "--link-timeout=2s";
+    let redis_url = format!("--redis-url=redis://127.0.0.1:{}", to_redis.port);
+    let one = TestApp::through(Arc::clone(&database), port, &[&redis_url, timeout]).await;
+    let redis_url = format!("--redis-url={}", redis.url());
+    let database_url = database_flag(&database, to_database.port);
+    let other = one.beside(&[&redis_url, &database_url, timeout]).await;
+    let (ada, bob) = (one.sign_up("ada").await, one.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let there = bob.at(&other.address);
+    there.send(room, "in time").await.assert_status(303);
+    let nonce = there.nonce(room).await;
+    let person = ada.member_id(room, "bob").await;
+
+    // The removal begins while Redis answers, and is committed after the server has lost its link to Redis. The other
+    // server does not hear the change feed either, and does not know that yet.
+    let holder = Database::connect(database.url()).await.unwrap();
+    let holding = holder.begin().await.unwrap();
+    let lock = "LOCK TABLE room_members IN EXCLUSIVE MODE";
+    holding.execute_unprepared(lock).await.unwrap();
+    let remover = ada.clone();
+    let removal = tokio::spawn(async move {
+        let path = format!("/rooms/{room}/members/{person}/remove");
+        remover.post(&path, &[("confirm", "1")]).await
+    });
+    while !is_table_awaited(&one).await {}
+    to_redis.forward(Forwarded::Nothing);
+    wait_for(&one, |state| state == LinkState::Down).await;
+    to_database.forward(Forwarded::Queries);
+    let watch = Stopwatch::start();
+    holding.commit().await.unwrap();
+
+    removal.await.unwrap().assert_status(303);
+    let taken = watch.elapsed();
+    assert!(taken < 2 * TIMEOUT + TIMEOUT / 2, "{taken:?}");
+    there
+        .send_with(room, "too late", &nonce)
+        .await
+        .assert_status(403);
+    let messages = ada.at(&other.address).messages(room).await;
+    assert_eq!(messages, ["in time"]);
+}
+
+/// Returns whether a transaction waits for a table.
+async fn is_table_awaited(app: &TestApp) -> bool {
+    let waiting = "SELECT mode FROM pg_locks JOIN pg_database ON pg_database.oid = database \
+                   WHERE datname = current_database() AND locktype = 'relation' AND NOT granted";
+    !db_column(app, waiting).await.is_empty()
 }
