@@ -3,6 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use mirage::domain::RoomId;
 use mirage::live::messages::Since;
@@ -11,7 +12,7 @@ use mirage::security::tokens::Token;
 use mirage::services::messages::{self, Polled, Visibility, WaitMode};
 use tokio_util::sync::CancellationToken;
 
-use crate::support::{ROOM_PASSWORD, START, TestApp};
+use crate::support::{Page, ROOM_PASSWORD, START, TestApp, db_column};
 
 const ROUNDS: usize = 20;
 
@@ -36,9 +37,7 @@ async fn of_two_concurrent_handovers_exactly_one_succeeds() {
             owner.post(&paths[1], &[("confirm", "1")]),
         );
 
-        let mut statuses = [answers.0.status.as_u16(), answers.1.status.as_u16()];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [303, 403]);
+        assert_eq!(sorted_statuses(&answers), [303, 403]);
         let members = owner.get(&format!("/rooms/{room}/members")).await;
         let texts = members.texts(".members li");
         let owners = texts.iter().filter(|text| text.contains(", owner"));
@@ -91,10 +90,96 @@ async fn two_people_cannot_both_take_the_last_place_in_a_room() {
             other.post(&path, &[("join", "1")]),
         );
 
-        let mut statuses = [answers.0.status.as_u16(), answers.1.status.as_u16()];
-        statuses.sort_unstable();
-        assert_eq!(statuses, [303, 403]);
+        assert_eq!(sorted_statuses(&answers), [303, 403]);
     }
+}
+
+#[actix_web::test]
+async fn of_two_people_who_choose_one_room_name_at_once_exactly_one_gets_it() {
+    let app = TestApp::spawn().await;
+    let (one, other) = (app.sign_up("one").await, app.sign_up("other").await);
+    for round in 0..ROUNDS {
+        // Names that look alike are one name.
+        let names = [format!("Tea {round}"), format!("TEA {round}")];
+        let forms = names
+            .each_ref()
+            .map(|name| [("name", name.as_str()), ("kind", "public")]);
+
+        let answers = tokio::join!(
+            one.post("/rooms/new", &forms[0]),
+            other.post("/rooms/new", &forms[1]),
+        );
+
+        assert_eq!(sorted_statuses(&answers), [303, 422]);
+        assert_eq!(one.get("/rooms").await.texts(".rooms h2").len(), round + 1);
+    }
+}
+
+#[actix_web::test]
+async fn nobody_gets_more_rooms_than_a_person_may_own_by_making_two_at_once() {
+    let app = TestApp::with(&["--rooms-per-person=1"]).await;
+    for round in 0..ROUNDS {
+        let owner = app.sign_up(&format!("owner-{round}")).await;
+        let names = [format!("Tea {round}"), format!("Cake {round}")];
+        let forms = names
+            .each_ref()
+            .map(|name| [("name", name.as_str()), ("kind", "public")]);
+
+        let answers = tokio::join!(
+            owner.post("/rooms/new", &forms[0]),
+            owner.post("/rooms/new", &forms[1]),
+        );
+
+        assert_eq!(sorted_statuses(&answers), [303, 422]);
+        let own = owner.get("/rooms/mine").await;
+        assert_eq!(own.texts(".rooms h2").len(), 1);
+    }
+}
+
+#[actix_web::test]
+async fn a_room_has_one_owner_when_the_owner_and_the_heir_leave_at_once() {
+    let app = TestApp::spawn().await;
+    let (owner, heir, last) = (
+        app.sign_up("owner").await,
+        app.sign_up("heir").await,
+        app.sign_up("last").await,
+    );
+    for round in 0..ROUNDS {
+        let room = owner.create_public_room(&format!("Tea {round}")).await;
+        for member in [&heir, &last] {
+            app.clock.advance(Duration::from_secs(1));
+            member.join(room).await;
+        }
+
+        tokio::join!(owner.leave(room), heir.leave(room));
+
+        assert_eq!(last.members(room).await, ["last (you), owner"]);
+        let owners = format!(
+            "SELECT u.name FROM rooms r JOIN users u ON u.id = r.owner_id WHERE r.id = {room}"
+        );
+        assert_eq!(db_column(&app, &owners).await, ["last"]);
+    }
+}
+
+#[actix_web::test]
+async fn a_room_is_deleted_when_its_last_two_members_leave_at_once() {
+    let app = TestApp::spawn().await;
+    let (owner, heir) = (app.sign_up("owner").await, app.sign_up("heir").await);
+    for _ in 0..ROUNDS {
+        let room = owner.create_public_room("Tea").await;
+        heir.join(room).await;
+
+        tokio::join!(owner.leave(room), heir.leave(room));
+
+        owner.room(room).await.assert_status(404);
+        assert_eq!(db_column(&app, "SELECT name FROM rooms").await, [""; 0]);
+    }
+}
+
+fn sorted_statuses(answers: &(Page, Page)) -> [u16; 2] {
+    let mut statuses = [answers.0.status.as_u16(), answers.1.status.as_u16()];
+    statuses.sort_unstable();
+    statuses
 }
 
 #[actix_web::test]
