@@ -95,6 +95,7 @@ mod site_reports;
 mod site_room;
 mod site_rooms;
 mod slow_clients;
+mod sorting;
 mod stopping;
 mod terminal;
 mod text_browser;
