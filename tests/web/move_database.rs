@@ -83,6 +83,32 @@ async fn a_database_with_other_tables_is_refused() {
 }
 
 #[actix_web::test]
+async fn a_move_of_which_rows_do_not_arrive_is_refused_and_leaves_nothing() {
+    let app = TestApp::with_sqlite().await;
+    app.sign_up("ada").await;
+    app.sign_up("bob").await;
+    let from = app.database_url();
+    let _files = app.stop().await;
+    let target = PostgresDatabase::migrated().await;
+    for sql in [
+        "CREATE FUNCTION skip() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NULL; END $$",
+        "CREATE TRIGGER skipped BEFORE INSERT ON users FOR EACH ROW WHEN (NEW.name = 'bob') \
+         EXECUTE FUNCTION skip()",
+    ] {
+        target.execute(sql).await;
+    }
+
+    let moved = run(&from, &target.url()).await;
+
+    assert_eq!(moved.status.code(), Some(1));
+    let said = said(&moved);
+    assert!(said.contains("1 of 2 rows of the table users"), "{said}");
+    target.execute("DROP TRIGGER skipped ON users").await;
+    let again = run(&from, &target.url()).await;
+    assert!(again.status.success(), "{again:?}");
+}
+
+#[actix_web::test]
 async fn every_table_is_copied_or_named() {
     let app = TestApp::with_sqlite().await;
     let tables = "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
