@@ -528,7 +528,7 @@ async fn act_and_kill(
 
     run.is_killed.store(true, Ordering::SeqCst);
     let killed = rng.random_range(0..site.processes.len());
-    let log = site.end(killed, "-KILL").await;
+    let (_, log) = site.end(killed, "-KILL").await;
     assert_eq!(log, "", "the server logged a problem before the kill");
     let mut groups = Vec::new();
     for task in tasks {

@@ -61,12 +61,11 @@ impl Site {
         tokio::time::timeout(HUNG, starting).await.unwrap().unwrap()
     }
 
-    /// Ends a process by a signal. Returns its log.
-    pub async fn end(&mut self, number: usize, signal: &'static str) -> String {
+    /// Ends a process by a signal. Returns its exit code and its log.
+    pub async fn end(&mut self, number: usize, signal: &'static str) -> (Option<i32>, String) {
         let running = self.processes[number].take().unwrap();
         let ending = tokio::task::spawn_blocking(move || running.stop(signal));
-        let (_, log) = tokio::time::timeout(HUNG, ending).await.unwrap().unwrap();
-        log
+        tokio::time::timeout(HUNG, ending).await.unwrap().unwrap()
     }
 
     /// Starts a process in the place of one that has ended. Returns the time to its first answer.
@@ -81,10 +80,10 @@ impl Site {
         watch.elapsed()
     }
 
-    /// Ends a process by a signal, and starts another in its place. Returns the log of the one that ended.
-    pub async fn replace(&mut self, number: usize, signal: &'static str) -> String {
-        let log = self.end(number, signal).await;
+    /// Ends a process by a signal, and starts another in its place. Returns the exit code and the log of the one that ended.
+    pub async fn replace(&mut self, number: usize, signal: &'static str) -> (Option<i32>, String) {
+        let ended = self.end(number, signal).await;
         self.start_again(number).await;
-        log
+        ended
     }
 }

@@ -20,6 +20,8 @@ use crate::support::{Browser, PASSWORD, Page, Poll, is_long, seeded_rng};
 const SEED: u64 = 16;
 const PROCESSES: usize = 3;
 const SENDERS: usize = 4;
+/// The text of the last message.
+const LAST: &str = "the last";
 
 /// Starts the processes of a site without limits, which log all they do.
 async fn start_site(database_url: &str, redis: &Redis) -> Site {
@@ -83,7 +85,7 @@ async fn ask(
 struct Chat {
     addresses: Arc<Addresses>,
     room: i64,
-    /// The number of messages that were confirmed.
+    /// The number of messages, or of deletions, that were confirmed.
     confirmed: watch::Sender<usize>,
     has_ended: AtomicBool,
     /// The number of messages at the end, once it is known.
@@ -91,6 +93,25 @@ struct Chat {
 }
 
 impl Chat {
+    fn in_room(site: &Site, room: i64) -> Arc<Self> {
+        Arc::new(Self {
+            addresses: Arc::clone(&site.addresses),
+            room,
+            confirmed: watch::Sender::new(0),
+            has_ended: AtomicBool::new(false),
+            total: AtomicUsize::new(usize::MAX),
+        })
+    }
+
+    /// Waits until `count` more are confirmed.
+    async fn wait_for(&self, count: usize) {
+        let mut confirmed = self.confirmed.subscribe();
+        let enough = *confirmed.borrow() + count;
+        let waiting = confirmed.wait_for(|now| *now >= enough);
+        let waited = tokio::time::timeout(HUNG, waiting).await;
+        drop(waited.unwrap().unwrap());
+    }
+
     /// Sends one message after the other, each until a process has confirmed it, and now and then makes a room. Returns
     /// the texts.
     async fn send(
@@ -154,6 +175,74 @@ impl Chat {
         }
         texts
     }
+
+    /// Sends messages, and deletes each but every fourth once a process has confirmed it. Returns the texts of the others.
+    async fn send_and_delete(self: Arc<Self>, browser: Browser, mut nonce: String) -> Vec<String> {
+        let mut kept = Vec::new();
+        let client = &browser.client;
+        let path = format!("/rooms/{}", self.room);
+        let mut process = 0;
+        for number in 0.. {
+            let is_last = self.has_ended.load(Ordering::SeqCst);
+            let text = if is_last {
+                LAST.to_owned()
+            } else {
+                format!("number {number}")
+            };
+            let send = |site: &str| {
+                let form = [("text", text.as_str()), ("nonce", nonce.as_str())];
+                let request = client.post(format!("{site}{path}/messages"));
+                request.header("mirage-script", "1").form(&form)
+            };
+            let (page, by) = ask(&self.addresses, process, send).await;
+            page.assert_status(204);
+            page.header("mirage-nonce").clone_into(&mut nonce);
+            if is_last || number % 4 == 0 {
+                kept.push(text);
+                process = by + 1;
+                if is_last {
+                    break;
+                }
+                continue;
+            }
+            let show = |site: &str| client.get(format!("{site}{path}"));
+            let (page, by) = ask(&self.addresses, by + 1, show).await;
+            assert_eq!(page.texts("#log li .text").pop(), Some(text));
+            let links = page.attributes("#log a[href$='/delete']", "href");
+            let delete = |site: &str| {
+                let request = client.post(format!("{site}{}", links[links.len() - 1]));
+                request.form(&[("delete", "1")])
+            };
+            let (page, last) = ask(&self.addresses, by + 1, delete).await;
+            // The message is away when an earlier try was carried out but not answered.
+            let status = page.status.as_u16();
+            let is_deleted = status == 303 || (status == 404 && last > by + 1);
+            assert!(is_deleted, "{status}: {}", page.body);
+            process = last + 1;
+            self.confirmed.send_modify(|confirmed| *confirmed += 1);
+        }
+        kept
+    }
+
+    /// Follows the room until the last message has come. Returns the texts that are left then.
+    async fn follow(self: Arc<Self>, browser: Browser, mut cursor: String) -> Vec<String> {
+        let mut shown: Vec<(String, String)> = Vec::new();
+        let mut process = 0;
+        while shown.last().is_none_or(|(_, text)| text != LAST) {
+            let path = format!("/rooms/{}/poll?after={cursor}", self.room);
+            let poll = |site: &str| browser.client.get(format!("{site}{path}"));
+            let (page, by) = ask(&self.addresses, process, poll).await;
+            process = by;
+            let poll = Poll::parse(page);
+            assert!(matches!(poll.status, 200 | 204), "{:?}", poll.page);
+            assert!(!poll.is_reset, "{poll:?}");
+            shown.retain(|(id, _)| !poll.removed.contains(id));
+            let ids = poll.page.attributes("li:not([data-gone])", "id");
+            shown.extend(ids.into_iter().zip(poll.added));
+            cursor = poll.cursor;
+        }
+        shown.into_iter().map(|(_, text)| text).collect()
+    }
 }
 
 /// A site where people chat until [`Load::end`].
@@ -173,13 +262,7 @@ impl Load {
         let site = start_site(&database.url(), &redis).await;
         let ada = sign_up(&site, "ada").await;
         let room = ada.create_public_room("Tea").await;
-        let chat = Arc::new(Chat {
-            addresses: Arc::clone(&site.addresses),
-            room,
-            confirmed: watch::Sender::new(0),
-            has_ended: AtomicBool::new(false),
-            total: AtomicUsize::new(usize::MAX),
-        });
+        let chat = Chat::in_room(&site, room);
         let cursor = ada.cursor(room).await;
         let readers = (0..PROCESSES).map(|first| {
             let reading = Arc::clone(&chat).read(ada.clone(), first, cursor.clone());
@@ -207,15 +290,6 @@ impl Load {
         }
     }
 
-    /// Waits until `count` more messages are confirmed.
-    async fn wait_for(&self, count: usize) {
-        let mut confirmed = self.chat.confirmed.subscribe();
-        let enough = *confirmed.borrow() + count;
-        let waiting = confirmed.wait_for(|now| *now >= enough);
-        let waited = tokio::time::timeout(HUNG, waiting).await;
-        drop(waited.unwrap().unwrap());
-    }
-
     /// Ends the chat. Every confirmed message must be there once, in one order for all, and so must every room.
     async fn end(mut self) {
         self.chat.has_ended.store(true, Ordering::SeqCst);
@@ -227,7 +301,7 @@ impl Load {
         }
         self.chat.total.store(sent.len(), Ordering::SeqCst);
         // Readers that wait have to look again.
-        let last = "the last".to_owned();
+        let last = LAST.to_owned();
         self.ada = self.ada.at(&self.site.addresses.of(0));
         self.ada
             .send(self.chat.room, &last)
@@ -238,14 +312,14 @@ impl Load {
         for reader in self.readers {
             let mut order = tokio::time::timeout(HUNG, reader).await.unwrap().unwrap();
             // A reader may have gone before the last message.
-            order.retain(|text| text != "the last");
+            order.retain(|text| text != LAST);
             orders.push(order);
         }
         let (first, others) = orders.split_first().unwrap();
         for other in others {
             assert_eq!(first, other, "readers differ");
         }
-        sent.retain(|text| text != "the last");
+        sent.retain(|text| text != LAST);
         let mut read = first.clone();
         read.sort();
         sent.sort();
@@ -272,12 +346,12 @@ async fn what_was_confirmed_survives_the_kill_of_any_of_three_processes_exactly_
     let mut load = Load::begin().await;
 
     for _ in 0..rounds {
-        load.wait_for(rng.random_range(0..10)).await;
+        load.chat.wait_for(rng.random_range(0..10)).await;
         let number = rng.random_range(0..PROCESSES);
         load.site.replace(number, "-KILL").await;
     }
 
-    load.wait_for(1).await;
+    load.chat.wait_for(1).await;
     let confirmed = *load.chat.confirmed.borrow();
     load.end().await;
     println!("{rounds} kills with seed {SEED}, {confirmed} messages");
@@ -288,13 +362,47 @@ async fn a_rolling_restart_under_load_loses_nothing_and_resets_nobody() {
     let mut load = Load::begin().await;
 
     for number in 0..PROCESSES {
-        load.wait_for(20).await;
-        let log = load.site.replace(number, "-TERM").await;
+        load.chat.wait_for(20).await;
+        let (code, log) = load.site.replace(number, "-TERM").await;
+        assert_eq!(code, Some(0));
         assert!(!log.contains(" ERROR "), "{log}");
     }
 
-    load.wait_for(20).await;
+    load.chat.wait_for(20).await;
     load.end().await;
+}
+
+#[actix_web::test]
+async fn a_confirmed_deletion_survives_the_kill_of_any_of_three_processes() {
+    let rounds = if is_long() { 500 } else { 15 };
+    let mut rng = seeded_rng(SEED);
+    let (database, redis) = (PostgresDatabase::migrated().await, Redis::start());
+    let mut site = start_site(&database.url(), &redis).await;
+    let ada = sign_up(&site, "ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let (cursor, nonce) = (ada.cursor(room).await, ada.nonce(room).await);
+    let chat = Chat::in_room(&site, room);
+    let reading = tokio::spawn(Arc::clone(&chat).follow(ada.clone(), cursor));
+    let deleting = tokio::spawn(Arc::clone(&chat).send_and_delete(ada.clone(), nonce));
+
+    for _ in 0..rounds {
+        chat.wait_for(rng.random_range(0..5)).await;
+        let number = rng.random_range(0..PROCESSES);
+        site.replace(number, "-KILL").await;
+    }
+    chat.has_ended.store(true, Ordering::SeqCst);
+
+    let kept = tokio::time::timeout(HUNG, deleting).await.unwrap().unwrap();
+    let read = tokio::time::timeout(HUNG, reading).await.unwrap().unwrap();
+    assert_eq!(read, kept, "a reader has other messages");
+    assert_eq!(redis.keys("*:text:*").await.len(), kept.len());
+    let newest = &kept[kept.len().saturating_sub(100)..];
+    for number in 0..PROCESSES {
+        let shown = messages_at(&site, number, &ada, room).await;
+        assert_eq!(shown, newest, "process {number}");
+    }
+    let deleted = *chat.confirmed.borrow();
+    println!("{rounds} kills with seed {SEED}, {deleted} deletions");
 }
 
 #[actix_web::test]
