@@ -52,7 +52,9 @@ impl Scene {
         let mut states = self.cut.core.redis.as_ref().unwrap().states();
         let reached = states.wait_for(|state| is_meant(*state));
         let within = tokio::time::timeout(span, reached).await;
-        within.expect("the link does not change").unwrap();
+        within
+            .unwrap_or_else(|_| panic!("the link does not change"))
+            .unwrap();
     }
 
     /// Waits until the server has a session after this one.
