@@ -239,7 +239,9 @@ async fn while_postgres_is_stopped_forms_come_back_and_a_new_start_mends_all() {
         .assert_status(303);
     assert_eq!(ada.messages(*room).await, ["hello", "kept"]);
     assert_chat_works(&app, &people, "still here").await;
-    assert_forms_succeed(&app, &people).await;
+    // The forms are not sent again: one whose transaction waited for a connection may have succeeded meanwhile.
+    app.sign_up("dora").await.create_public_room("Pie").await;
+    people.1.leave(*room).await;
 }
 
 #[actix_web::test]
