@@ -9,7 +9,7 @@ use redis::Value;
 
 use crate::postgres::{PostgresDatabase, certificate_of_localhost};
 use crate::program::{Running, program, run};
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, connect};
 use crate::support::{Browser, PASSWORD, TestApp, start_poll};
 
 const DAY: Duration = Duration::from_secs(86_400);
@@ -75,8 +75,7 @@ fn redis_with(lines: &str) -> (RedisServer, tempfile::TempDir) {
 /// Asserts that Redis has refused nothing for want of a right.
 async fn assert_nothing_was_denied(redis: &RedisServer) {
     let url = format!("redis://tester:test@127.0.0.1:{}", redis.port());
-    let client = redis::Client::open(url).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&url).await;
     let mut log = redis::cmd("ACL");
     let denied: Vec<Value> = log.arg("LOG").query_async(&mut connection).await.unwrap();
     assert!(denied.is_empty(), "{denied:?}");

@@ -16,6 +16,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::redis_server;
 use crate::support::{Browser, PASSWORD, TestApp, dump, start_poll};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -91,8 +92,7 @@ impl Redis {
     }
 
     async fn run<T: FromRedisValue>(&self, command: &str, words: &[&str]) -> T {
-        let client = ::redis::Client::open(self.url()).unwrap();
-        let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+        let mut connection = redis_server::connect(&self.url()).await;
         let mut command = ::redis::cmd(command);
         command.arg(words);
         command.query_async(&mut connection).await.unwrap()

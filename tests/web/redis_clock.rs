@@ -5,7 +5,7 @@ use std::time::Duration;
 use redis::aio::MultiplexedConnection;
 use redis::{Cmd, FromRedisValue, cmd};
 
-use crate::redis_server::RedisServer;
+use crate::redis_server::{RedisServer, connect};
 use crate::support::{Browser, PASSWORD, Page, TestApp, start_poll};
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -22,12 +22,8 @@ struct Scene {
 impl Scene {
     async fn start() -> Self {
         let redis = RedisServer::with_own_clock();
-        let client = redis::Client::open(redis.url()).unwrap();
-        let connection = client.get_multiplexed_async_connection().await;
-        Self {
-            redis,
-            connection: connection.unwrap(),
-        }
+        let connection = connect(&redis.url()).await;
+        Self { redis, connection }
     }
 
     async fn ask<T: FromRedisValue>(&mut self, command: &mut Cmd) -> T {

@@ -6,9 +6,21 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 
+use redis::AsyncConnectionConfig;
+use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
 use crate::keeper::{Keeper, kept, start};
+
+/// Connects a test itself to a Redis. It waits for each answer, however long the machine takes.
+pub async fn connect(url: &str) -> MultiplexedConnection {
+    let config = AsyncConnectionConfig::new()
+        .set_connection_timeout(None)
+        .set_response_timeout(None);
+    let client = redis::Client::open(url).unwrap();
+    let connection = client.get_multiplexed_async_connection_with_config(&config);
+    connection.await.unwrap()
+}
 
 /// What a Redis says when it is ready.
 const READY: &str = "Ready to accept connections";

@@ -9,6 +9,7 @@ use redis::cmd;
 use crate::cut_links::{Forwarded, NOTICED_WITHIN, Proxy};
 use crate::postgres::PostgresDatabase;
 use crate::redis::Redis;
+use crate::redis_server::connect;
 use crate::support::{Browser, TestApp, start_poll};
 
 const ROUNDS: usize = 10;
@@ -116,8 +117,7 @@ async fn a_subscription_that_redis_ends_is_replaced_and_its_readers_miss_nothing
     let scene = Scene::spawn("30s").await;
     let (ada, room) = (&scene.ada, scene.room);
     let there = ada.at(&scene.cut.address);
-    let client = redis::Client::open(scene.redis.url()).unwrap();
-    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut connection = connect(&scene.redis.url()).await;
     let mut sent = Vec::new();
     for round in 0..ROUNDS {
         let (before, nonce) = (scene.session(), ada.nonce(room).await);

@@ -61,10 +61,14 @@ impl TestRedis {
         self.server = spawn(self.port, &self.folder, &self.arguments).unwrap();
     }
 
-    /// Connects for the test itself.
+    /// Connects for the test itself, which waits for each answer, however long the machine takes.
     pub(crate) async fn connect(&self) -> redis::aio::MultiplexedConnection {
         let client = redis::Client::open(("127.0.0.1", self.port)).unwrap();
-        client.get_multiplexed_async_connection().await.unwrap()
+        let config = redis::AsyncConnectionConfig::new()
+            .set_connection_timeout(None)
+            .set_response_timeout(None);
+        let connection = client.get_multiplexed_async_connection_with_config(&config);
+        connection.await.unwrap()
     }
 
     /// Returns the commands that Redis ran meanwhile, as `MONITOR` shows them.
