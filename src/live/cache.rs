@@ -219,7 +219,6 @@ impl<K: Copy + Eq + Hash, V> Cache<K, V> {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::AtomicUsize;
-
     use std::time::Duration;
 
     use super::*;

@@ -2,8 +2,8 @@
 //!
 //! A turn is a key that says when the turn ends by the site's time, which the process of the request puts off as long as the
 //! request has its turn. So the requests that wait for a process that was killed, or that is cut off from Redis, wait a few
-//! seconds at most. The second of two requests that run at once after that finds the name taken, the link spent, or nothing left to end: the
-//! database keeps what is unique so.
+//! seconds at most. The second of two requests that run at once after that finds the name taken, the link spent, or nothing
+//! left to end: the database keeps what is unique so.
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -197,8 +197,7 @@ impl MemoryLog {
         self.with_log(room, |log| log.wake());
     }
 
-    /// Notes that the version of a room is at least `version`, if the room is held, and wakes its
-    /// subscribers.
+    /// Notes that the version of a room is at least `version`, if the room is held.
     pub(super) fn raise_version(&self, room: RoomId, version: i64) {
         self.with_log(room, |log| log.raise_version(version));
     }
