@@ -11,7 +11,6 @@ use crate::domain::{
 };
 use crate::live::messages::{Appended, Cursor, Ignored, Message, NewMessage, Page, Since, Wish};
 use crate::live::outbox::Ticket;
-use crate::live::rate_limits::MessageCount;
 use crate::live::redis::Unavailable;
 use crate::live::rooms::Room;
 use crate::live::sessions::LiveSession;
@@ -66,22 +65,6 @@ pub async fn send(
     let Some(nonce) = nonce.and_then(|nonce| nonce.id_for(author.user_id)) else {
         return Ok(Sent::StaleForm(room));
     };
-    let now = core.clock.site_time();
-    // Repeated submissions of a form are not counted, because they do not post anything.
-    if !core.messages.has_used(room.id, nonce, now).await? {
-        let slow_mode = match room.role_of(author.user_id) {
-            Some(Role::Member) => room.slow_mode,
-            _ => SlowMode::OFF,
-        };
-        let counted = core
-            .limits
-            .message(author.user_id, room.id, slow_mode, nonce);
-        match counted.await? {
-            MessageCount::Allowed => {}
-            MessageCount::TooMany(wait) => return Ok(Sent::TooMany(room, wait)),
-            MessageCount::TooSoon(wait) => return Ok(Sent::TooSoon(room, wait)),
-        }
-    }
     post(core, author, room, text, audience, nonce).await
 }
 
@@ -107,10 +90,13 @@ async fn post(
         },
         session: author.digest,
         session_ended: author.end_flag(),
+        quota: core.limits.of_message(slow_mode_of(&room, author.user_id)),
     };
     for _ in 0..MAX_ATTEMPTS {
         let now = core.clock.site_time();
-        match core.messages.append(room.id, &wish, now).await? {
+        let appended = core.messages.append(room.id, &wish, now).await?;
+        core.limits.note_message(appended);
+        match appended {
             Appended::New(message) | Appended::Repeated(message) => {
                 let seen = core.presence.mark_seen(room.id, author.user_id, now);
                 tokio::join!(
@@ -121,6 +107,8 @@ async fn post(
             }
             Appended::NonceReused => return Ok(Sent::StaleForm(room)),
             Appended::SessionEnded => return Ok(Sent::SignedOut),
+            Appended::TooMany(wait) => return Ok(Sent::TooMany(room, wait)),
+            Appended::TooSoon(wait) => return Ok(Sent::TooSoon(room, wait)),
             Appended::Stale => {}
         }
         // Reading the room again also tells the log the room's version.
@@ -131,8 +119,17 @@ async fn post(
         };
         wish.version = room.version;
         wish.message.lifespan = room.lifespan;
+        wish.quota = core.limits.of_message(slow_mode_of(&room, author.user_id));
     }
     Err(Fault::Contended)
+}
+
+/// Returns the slow mode that applies to a member of a room. The owner and the moderators do not wait.
+fn slow_mode_of(room: &Room, member: UserId) -> SlowMode {
+    match room.role_of(member) {
+        Some(Role::Member) => room.slow_mode,
+        _ => SlowMode::OFF,
+    }
 }
 
 /// Returns the room if `author` may post there now what was written for `audience`, and the outcome of sending

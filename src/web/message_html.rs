@@ -131,7 +131,7 @@ mod tests {
 
     use super::*;
     use crate::domain::{Lifespan, MessageText, SiteTime, Timestamp, UserId};
-    use crate::live::messages::{Capacity, Ignored, Messages, NewMessage, Wish};
+    use crate::live::messages::{Capacity, Ignored, Messages, NewMessage, Quota, Wish};
     use crate::security::tokens::Token;
 
     /// 2026-11-22T13:05:00Z.
@@ -165,6 +165,7 @@ mod tests {
             },
             session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
+            quota: Quota::UNLIMITED,
         };
         messages.append(room, &wish, now).await.unwrap();
         let page = messages

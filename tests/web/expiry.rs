@@ -3,7 +3,7 @@ use std::time::Duration;
 
 use mirage::clock::{Clock, Stopwatch};
 use mirage::domain::{RoomId, Timestamp};
-use mirage::live::messages::{Appended, NewMessage, Wish};
+use mirage::live::messages::{Appended, NewMessage, Quota, Wish};
 use mirage::security::tokens::Token;
 
 use crate::program::Running;
@@ -83,6 +83,7 @@ async fn a_waiting_poll_never_returns_an_expired_message() {
         },
         session: Token::received("").digest(),
         session_ended: &AtomicBool::new(false),
+        quota: Quota::UNLIMITED,
     };
     // Nothing may wake the poll before: it would look at the room, where no message is then posted at an earlier time.
     let at = mirage::domain::SiteTime(START.0);
@@ -157,6 +158,7 @@ async fn memory_of_many_expired_messages_is_freed_without_traffic() {
             },
             session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
+            quota: Quota::UNLIMITED,
         };
         let room = RoomId(i64::try_from(number % 100).unwrap());
         app.core

@@ -521,3 +521,32 @@ async fn message_rate_limits_are_configurable() {
 
     assert_eq!(statuses, [303, 303, 429, 303, 429]);
 }
+
+#[actix_web::test]
+async fn a_message_that_is_not_posted_takes_nothing_of_the_limit() {
+    let app = TestApp::with(&["--limits=on", "--limit-messages=2+1/1h"]).await;
+    let (ada, bob) = (app.sign_up("ada").await, app.sign_up("bob").await);
+    let room = ada.create_public_room("Tea").await;
+    bob.join(room).await;
+    let nonce = bob.nonce(room).await;
+    bob.send_with(room, "hello", &nonce)
+        .await
+        .assert_status(303);
+    for _ in 0..5 {
+        // The form was sent before, with this text and with another one.
+        let again = bob.send_with(room, "hello", &nonce).await;
+        again.assert_status(303);
+        let other = bob.send_with(room, "another text", &nonce).await;
+        other.assert_status(422);
+    }
+    let late = bob.nonce(room).await;
+    bob.leave(room).await;
+    for _ in 0..5 {
+        let refused = bob.send_with(room, "too late", &late).await;
+        refused.assert_status(403);
+    }
+    bob.join(room).await;
+
+    bob.send(room, "the second").await.assert_status(303);
+    bob.send(room, "too many").await.assert_status(429);
+}

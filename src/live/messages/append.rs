@@ -3,7 +3,9 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::NewMessage;
+use super::quota::Quota;
 use crate::domain::MessageId;
+use crate::live::too_many::TooMany;
 use crate::security::tokens::TokenDigest;
 
 /// A message that somebody wants to post, with the conditions of posting it.
@@ -17,6 +19,8 @@ pub struct Wish<'a> {
     pub session: TokenDigest,
     /// Whether the author's session has ended.
     pub session_ended: &'a AtomicBool,
+    /// The limits that the message is counted with, if it is posted.
+    pub quota: Quota,
 }
 
 /// The outcome of an append.
@@ -33,6 +37,10 @@ pub enum Appended {
     Stale,
     /// The author's session has ended. Nothing was posted.
     SessionEnded,
+    /// There were too many messages by the author in the room, or by everybody in the room. Nothing was posted.
+    TooMany(TooMany),
+    /// The room is in slow mode, and the author's last message is too recent. Nothing was posted.
+    TooSoon(TooMany),
 }
 
 impl Wish<'_> {
@@ -52,7 +60,11 @@ impl Appended {
     pub fn message(self) -> Option<MessageId> {
         match self {
             Self::New(id) | Self::Repeated(id) => Some(id),
-            Self::NonceReused | Self::Stale | Self::SessionEnded => None,
+            Self::NonceReused
+            | Self::Stale
+            | Self::SessionEnded
+            | Self::TooMany(_)
+            | Self::TooSoon(_) => None,
         }
     }
 }

@@ -15,7 +15,7 @@ use super::state::{Page, RoomState, Since};
 use super::subscription::Subscription;
 use super::tally::{Held, Tally};
 use crate::clock::Clock;
-use crate::domain::{Lifespan, MessageId, NonceId, Reason, RoomId, SiteTime, UserId};
+use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, UserId};
 use crate::live::redis::{Link, Session, Unavailable};
 
 /// The messages of all rooms. Shared by all workers.
@@ -179,21 +179,6 @@ impl Messages {
                 Ok(())
             }
             Log::Redis(log) => log.raise_version(room, version).await,
-        }
-    }
-
-    /// Returns whether a nonce has led to a message in a room whose first deadline is to come.
-    pub async fn has_used(
-        &self,
-        room: RoomId,
-        nonce: NonceId,
-        now: SiteTime,
-    ) -> Result<bool, Unavailable> {
-        match &self.log {
-            Log::Memory(log) => {
-                Ok(log.read(room, now, |state, at| state.used_nonce(nonce, at).is_some()))
-            }
-            Log::Redis(log) => log.has_used(room, nonce, now).await,
         }
     }
 

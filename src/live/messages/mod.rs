@@ -23,6 +23,7 @@ mod message;
 mod namesakes;
 mod nonces;
 mod pulse;
+mod quota;
 mod redis_log;
 mod reports;
 mod room_log;
@@ -39,6 +40,7 @@ pub use log::{Messages, RoomHandle};
 pub use memory::Capacity;
 pub use message::{Message, Rendered, Renderer};
 pub use pulse::Pulse;
+pub use quota::{MessageRates, Quota};
 pub use reports::{Report, Reported};
 pub use state::{PAGE_SIZE, Page, Since};
 pub use subscription::{Closed, Subscription};
@@ -46,6 +48,8 @@ pub use tally::{Amount, Held, Tally};
 
 #[cfg(test)]
 mod model_test;
+#[cfg(test)]
+mod quota_test;
 #[cfg(test)]
 mod reports_test;
 #[cfg(test)]

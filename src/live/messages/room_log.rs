@@ -8,6 +8,7 @@ use tokio::sync::watch;
 use super::append::{Appended, Wish};
 use super::event::Event;
 use super::message::Renderer;
+use super::quota::Counters;
 use super::reports::{Report, Reported, Reports};
 use super::state::RoomState;
 use super::subscription::Subscription;
@@ -21,6 +22,7 @@ use crate::domain::{Lifespan, MessageId, Reason, SiteTime, UserId};
 pub(super) struct RoomLog {
     state: RoomState,
     reports: Reports,
+    counters: Counters,
     /// The greatest version of the room that the log was told.
     version: i64,
     /// Whether a version was read from the database while the room was held. Until then `version` may
@@ -40,6 +42,7 @@ impl RoomLog {
         Self {
             state,
             reports: Reports::default(),
+            counters: Counters::default(),
             version: 0,
             is_version_known: false,
             latest_time: start,
@@ -76,6 +79,10 @@ impl RoomLog {
             Some(used) if used.is_for(&new.text) => return Appended::Repeated(used.message),
             Some(_) => return Appended::NonceReused,
             None => {}
+        }
+        // The last condition: from here on, the message is posted.
+        if let Err(refusal) = self.counters.count(&wish.quota, new.author, at) {
+            return refusal;
         }
         if self.state.is_full(at) {
             self.evict_oldest(at);
@@ -171,6 +178,7 @@ impl RoomLog {
     pub(super) fn free_expired(&mut self, at: SiteTime) {
         self.state.free_expired(at);
         self.reports.free_expired(at);
+        self.counters.free_full(at);
     }
 
     /// Returns the bytes of all messages and reports, of expired ones too until they are freed.
@@ -210,7 +218,10 @@ impl RoomLog {
 
     /// Returns whether the log holds nothing and nobody subscribes to it.
     pub(super) fn is_idle(&self) -> bool {
-        self.state.is_empty() && self.reports.bytes() == 0 && self.subscriber_count() == 0
+        self.state.is_empty()
+            && self.reports.bytes() == 0
+            && self.counters.is_empty()
+            && self.subscriber_count() == 0
     }
 
     /// Applies an event that another log has numbered.

@@ -83,6 +83,7 @@ async fn append_by(
         message,
         session: Token::received("").digest(),
         session_ended: &AtomicBool::new(false),
+        quota: Quota::UNLIMITED,
     };
     messages.append(room, &wish, now).await.unwrap()
 }
@@ -682,10 +683,12 @@ async fn a_nonce_counts_as_used_until_its_messages_first_deadline() {
     messages.delete(TEA, id, START).await.unwrap();
     let deadline = START.plus(HOUR);
 
-    assert!(messages.has_used(TEA, [1; 16], START).await.unwrap());
-    assert!(!messages.has_used(TEA, [2; 16], START).await.unwrap());
-    assert!(!messages.has_used(CAKE, [1; 16], START).await.unwrap());
-    assert!(!messages.has_used(TEA, [1; 16], deadline).await.unwrap());
+    let again = append(&messages, TEA, hello(1), SiteTime(deadline.0 - 1)).await;
+    assert_eq!(again, Appended::Repeated(id));
+    let elsewhere = append(&messages, CAKE, hello(1), START).await;
+    assert!(matches!(elsewhere, Appended::New(_)));
+    let later = append(&messages, TEA, hello(1), deadline).await;
+    assert!(matches!(later, Appended::New(_)));
 }
 
 #[tokio::test]
@@ -793,7 +796,8 @@ async fn a_message_by_an_older_version_is_refused() {
     assert_eq!(by_older, Appended::Stale);
     assert_eq!(page_ids(&messages, TEA, START).await, []);
     assert_eq!(messages.bytes().await.unwrap(), 0);
-    assert!(!messages.has_used(TEA, [1; 16], START).await.unwrap());
+    let by_new = append_by(&messages, 3, TEA, hello(1), START).await;
+    assert!(matches!(by_new, Appended::New(_)), "the nonce is not used");
 }
 
 #[tokio::test]
@@ -882,6 +886,7 @@ async fn a_message_of_an_ended_session_is_refused() {
         message: hello(nonce),
         session: Token::received("").digest(),
         session_ended: &session_ended,
+        quota: Quota::UNLIMITED,
     };
     messages
         .open(TEA)

@@ -1,6 +1,5 @@
-//! What is limited, and the outcome of counting a message.
+//! What is limited, except messages.
 
-use super::super::too_many::TooMany;
 use crate::domain::{ClientAddress, RoomId, UserId};
 
 /// What somebody wants to do, with what it is counted by.
@@ -25,15 +24,4 @@ pub(super) enum Act<'a> {
     Link(ClientAddress),
     /// A report of a message in a room.
     Report(UserId, RoomId),
-}
-
-/// Whether a message may be posted, according to the limits.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum MessageCount {
-    /// The message was counted, and may be posted.
-    Allowed,
-    /// There were too many messages by that person in the room, or by everybody in the room.
-    TooMany(TooMany),
-    /// The room is in slow mode, and the person's last message is too recent.
-    TooSoon(TooMany),
 }

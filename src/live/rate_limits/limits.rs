@@ -3,19 +3,22 @@
 use std::sync::Arc;
 
 use super::super::detached;
+use super::super::messages::{Appended, MessageRates, Quota};
 use super::super::redis::{Link, Unavailable};
 use super::super::too_many::Limited;
-use super::act::{Act, MessageCount};
+use super::act::Act;
 use super::memory::MemoryCounters;
 use super::refusals::Refusals;
 use super::shared::SharedCounters;
 use crate::clock::Clock;
 use crate::config::Rates;
-use crate::domain::{ClientAddress, NonceId, RoomId, SlowMode, UserId};
+use crate::domain::{ClientAddress, RoomId, SlowMode, UserId};
 
 /// The rate limits of a server.
 pub struct Limits {
     is_on: bool,
+    /// The rates of messages, if limits are on.
+    messages: Option<MessageRates>,
     counters: Counters,
     refusals: Refusals,
 }
@@ -33,6 +36,7 @@ impl Limits {
     pub fn in_memory(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>) -> Self {
         Self {
             is_on,
+            messages: message_rates(is_on, rates),
             counters: Counters::Memory(Box::new(MemoryCounters::new(rates, clock))),
             refusals: Refusals::default(),
         }
@@ -43,6 +47,7 @@ impl Limits {
     pub fn on_redis(is_on: bool, rates: &Rates, clock: Arc<dyn Clock>, link: Arc<Link>) -> Self {
         Self {
             is_on,
+            messages: message_rates(is_on, rates),
             counters: Counters::Redis(Arc::new(SharedCounters::new(link, rates, clock))),
             refusals: Refusals::default(),
         }
@@ -148,29 +153,19 @@ impl Limits {
         self.count(Act::Report(user, room)).await
     }
 
-    /// Counts a message of `user` in `room`, whose slow mode for that person is `slow_mode`. Slow mode is the room
-    /// owner's setting, so it also applies when rate limits are off. On Redis, where several submissions of one form may
-    /// be on their way at once, those with one nonce are counted once.
-    ///
-    /// # Errors
-    /// When the counters cannot be reached. The message must not be posted then.
-    pub async fn message(
-        &self,
-        user: UserId,
-        room: RoomId,
-        slow_mode: SlowMode,
-        nonce: NonceId,
-    ) -> Result<MessageCount, Unavailable> {
-        let counted = match &self.counters {
-            Counters::Memory(memory) => memory.count_message(user, room, slow_mode, self.is_on),
-            Counters::Redis(shared) => {
-                shared
-                    .message(user, room, slow_mode, nonce, self.is_on)
-                    .await?
-            }
-        };
-        self.refusals.note_message(counted);
-        Ok(counted)
+    /// Returns the limits of a message whose author waits for `slow_mode` between two. The log that posts the message counts
+    /// it.
+    #[must_use]
+    pub fn of_message(&self, slow_mode: SlowMode) -> Quota {
+        Quota {
+            rates: self.messages,
+            slow_mode,
+        }
+    }
+
+    /// Notes that a log refused a message, if it did so because of a limit.
+    pub fn note_message(&self, appended: Appended) {
+        self.refusals.note_message(appended);
     }
 
     /// Returns how often each limit has refused somebody in this process, by the name of what was refused.
@@ -208,6 +203,13 @@ impl Limits {
         }
         counted
     }
+}
+
+fn message_rates(is_on: bool, rates: &Rates) -> Option<MessageRates> {
+    is_on.then_some(MessageRates {
+        person: rates.limit_messages,
+        room: rates.limit_messages_room,
+    })
 }
 
 /// An attempt to join a private room, which counts for the room's name until it is dropped.

@@ -1,8 +1,7 @@
 //! The counters of rate limits in this process's memory.
 
-use std::collections::HashMap;
 use std::hash::Hash;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
 use governor::clock::Clock as GovernorClock;
 use governor::middleware::NoOpMiddleware;
@@ -11,11 +10,11 @@ use governor::state::keyed::DashMapStateStore;
 use governor::{Quota, RateLimiter};
 
 use super::super::too_many::{MAX_KEYS, TooMany};
-use super::act::{Act, MessageCount};
+use super::act::Act;
 use super::room_tries::RoomTries;
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
-use crate::domain::{ClientAddress, RoomId, SiteTime, SlowMode, UserId};
+use crate::domain::{ClientAddress, RoomId, SiteTime, UserId};
 
 type Limiter<K> = RateLimiter<K, DashMapStateStore<K>, LimitsClock, NoOpMiddleware<Nanos>>;
 
@@ -30,13 +29,9 @@ pub(super) struct MemoryCounters {
     rooms: Limit<UserId>,
     room_passwords: Limit<UserId>,
     changes: Limit<UserId>,
-    messages: Limit<(UserId, RoomId)>,
-    messages_room: Limit<RoomId>,
     reports: Limit<(UserId, RoomId)>,
     reports_room: Limit<RoomId>,
     links: Limit<ClientAddress>,
-    /// When each person last posted in a room in slow mode.
-    last_posts: Mutex<HashMap<(UserId, RoomId), SiteTime>>,
 }
 
 impl MemoryCounters {
@@ -51,12 +46,9 @@ impl MemoryCounters {
             rooms: Limit::new(rates.limit_rooms, &clock),
             room_passwords: Limit::new(rates.limit_room_passwords, &clock),
             changes: Limit::new(rates.limit_changes, &clock),
-            messages: Limit::new(rates.limit_messages, &clock),
-            messages_room: Limit::new(rates.limit_messages_room, &clock),
             reports: Limit::new(rates.limit_messages, &clock),
             reports_room: Limit::new(rates.limit_messages_room, &clock),
             links: Limit::new(rates.limit_links, &clock),
-            last_posts: Mutex::default(),
             clock,
         }
     }
@@ -82,42 +74,6 @@ impl MemoryCounters {
         }
     }
 
-    /// Counts a message, unless it is refused. Slow mode holds even if limits are not `is_on`.
-    pub(super) fn count_message(
-        &self,
-        user: UserId,
-        room: RoomId,
-        slow_mode: SlowMode,
-        is_on: bool,
-    ) -> MessageCount {
-        if is_on && let Err(too_many) = self.message(user, room) {
-            return MessageCount::TooMany(too_many);
-        }
-        let counted = self.slow_mode(user, room, slow_mode);
-        counted.map_or_else(MessageCount::TooSoon, |()| MessageCount::Allowed)
-    }
-
-    fn message(&self, user: UserId, room: RoomId) -> Result<(), TooMany> {
-        self.messages.count(&(user, room))?;
-        self.messages_room.count(&room)
-    }
-
-    fn slow_mode(&self, user: UserId, room: RoomId, wait: SlowMode) -> Result<(), TooMany> {
-        if !wait.is_on() {
-            return Ok(());
-        }
-        let now = self.clock.0.site_time();
-        let mut last_posts = self.last_posts();
-        if let Some(last) = last_posts.get(&(user, room)) {
-            let left = last.plus(wait.0).since(now);
-            if !left.is_zero() {
-                return Err(TooMany::wait(left));
-            }
-        }
-        last_posts.insert((user, room), now);
-        Ok(())
-    }
-
     /// Begins a try at a room's password, which [`MemoryCounters::end_try`] ends.
     pub(super) fn begin_try(&self, user: UserId, name: &str) -> Result<(), TooMany> {
         self.join_name.begin(user, name, self.clock.0.site_time())
@@ -137,16 +93,11 @@ impl MemoryCounters {
         self.rooms.sweep();
         self.room_passwords.sweep();
         self.changes.sweep();
-        self.messages.sweep();
-        self.messages_room.sweep();
         self.reports.sweep();
         self.reports_room.sweep();
         self.links.sweep();
         let now = self.clock.0.site_time();
         self.join_name.sweep(now);
-        let mut last_posts = self.last_posts();
-        last_posts.retain(|_, last| now < last.plus(SlowMode::LONGEST.0));
-        last_posts.shrink_to_fit();
     }
 
     /// Returns the number of keys that all limits count.
@@ -162,18 +113,9 @@ impl MemoryCounters {
             + self.rooms.size()
             + self.room_passwords.size()
             + self.changes.size()
-            + self.messages.size()
-            + self.messages_room.size()
             + self.reports.size()
             + self.reports_room.size()
             + self.links.size()
-            + self.last_posts().len()
-    }
-
-    fn last_posts(&self) -> MutexGuard<'_, HashMap<(UserId, RoomId), SiteTime>> {
-        self.last_posts
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 

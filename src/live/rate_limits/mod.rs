@@ -1,7 +1,7 @@
 //! Rate limits, measured in the site's steady time.
 //!
 //! [`Limits`] is what the rest of Mirage calls. What is limited is in `act.rs`. The counters are in this process's memory
-//! (`memory.rs`), or in Redis (`shared.rs`).
+//! (`memory.rs`), or in Redis (`shared.rs`). Messages are counted by the room's log, which posts them.
 
 mod act;
 mod limits;
@@ -10,7 +10,6 @@ mod refusals;
 mod room_tries;
 mod shared;
 
-pub use act::MessageCount;
 pub use limits::{JoinAttempt, Limits};
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! How often each limit has refused somebody, for metrics.
 
-use super::act::{Act, MessageCount};
+use super::super::messages::Appended;
+use super::act::Act;
 use crate::metrics::Counter;
 
 /// The refusals of one process, by what was refused.
@@ -41,11 +42,12 @@ impl Refusals {
         self.join_name.increment();
     }
 
-    pub(super) fn note_message(&self, counted: MessageCount) {
-        match counted {
-            MessageCount::Allowed => {}
-            MessageCount::TooMany(_) => self.messages.increment(),
-            MessageCount::TooSoon(_) => self.slow_mode.increment(),
+    /// Notes that a log refused a message, if it did so because of a limit.
+    pub(super) fn note_message(&self, appended: Appended) {
+        match appended {
+            Appended::TooMany(_) => self.messages.increment(),
+            Appended::TooSoon(_) => self.slow_mode.increment(),
+            _ => {}
         }
     }
 

@@ -1,8 +1,8 @@
 //! The counters of rate limits in Redis: one limit for the site, whichever process is asked.
 //!
 //! A limit is a sorted set of the keys that do not have their full quota, with the time at which they have. So a limit
-//! forgets by the site's time, as the limits in memory do, and Redis's clock decides nothing. The limits of a room are
-//! in one set, so that a message takes one script.
+//! forgets by the site's time, as the limits in memory do, and Redis's clock decides nothing. The limits of reports are in
+//! the set of the room's messages, which its log counts.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,14 +11,11 @@ use redis::{Script, ScriptInvocation};
 
 use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
-use super::act::{Act, MessageCount};
+use super::act::Act;
 use super::room_tries::{FREE_TRIES, WINDOW};
 use crate::clock::Clock;
 use crate::config::{Rate, Rates};
-use crate::domain::{NonceId, RoomId, SiteTime, SlowMode, UserId};
-
-/// How long it is remembered that a message was counted, for requests that send its form again.
-const REMEMBERED_FOR: Duration = Duration::from_secs(60);
+use crate::domain::{SiteTime, UserId};
 
 /// The counters of all limits.
 pub(super) struct SharedCounters {
@@ -40,7 +37,6 @@ struct Count {
     cell: Duration,
     /// The time that all acts of a burst but one take.
     burst: Duration,
-    restarts: bool,
 }
 
 impl Count {
@@ -50,18 +46,6 @@ impl Count {
             key: key.to_string(),
             cell: rate.each,
             burst: rate.each * (rate.at_once.get() - 1),
-            restarts: false,
-        }
-    }
-
-    /// Counts from the last message, so that another slow mode holds for those who have posted before.
-    fn slow_mode(set: String, user: UserId, wait: SlowMode) -> Self {
-        Self {
-            set,
-            key: format!("s{user}"),
-            cell: SlowMode::LONGEST.0,
-            burst: SlowMode::LONGEST.0.saturating_sub(wait.0),
-            restarts: true,
         }
     }
 }
@@ -81,43 +65,18 @@ impl SharedCounters {
 
     pub(super) async fn count(&self, act: Act<'_>) -> Result<(), Limited> {
         let counts = self.counts_of(act);
-        match self.count_all(&counts, None).await? {
-            Some((_, too_many)) => Err(too_many.into()),
-            None => Ok(()),
+        let mut call = self.count.prepare_invoke();
+        call.arg(self.now()).arg(MAX_KEYS);
+        // Until all in the set have their full quota again.
+        let longest = counts.iter().map(|count| count.burst + count.cell).max();
+        call.arg(millis(longest.unwrap_or_default() + KEY_MARGIN));
+        for count in counts {
+            call.key(count.set).arg(count.key);
+            call.arg(micros(count.cell)).arg(micros(count.burst));
         }
-    }
-
-    pub(super) async fn message(
-        &self,
-        user: UserId,
-        room: RoomId,
-        slow_mode: SlowMode,
-        nonce: NonceId,
-        is_on: bool,
-    ) -> Result<MessageCount, Unavailable> {
-        let once = (
-            self.link.keys().room(room, "counted"),
-            format!("{:032x}", u128::from_be_bytes(nonce)),
-        );
-        let set = self.link.keys().room(room, "limits");
-        let mut counts = Vec::with_capacity(3);
-        if is_on {
-            let (own, all) = (self.rates.limit_messages, self.rates.limit_messages_room);
-            counts.push(Count::new(set.clone(), &format!("m{user}"), own));
-            counts.push(Count::new(set.clone(), &"m", all));
-        }
-        let rates = counts.len();
-        if slow_mode.is_on() {
-            counts.push(Count::slow_mode(set, user, slow_mode));
-        }
-        if counts.is_empty() {
-            return Ok(MessageCount::Allowed);
-        }
-        Ok(match self.count_all(&counts, Some(&once)).await? {
-            None => MessageCount::Allowed,
-            Some((refused, wait)) if refused > rates => MessageCount::TooSoon(wait),
-            Some((_, wait)) => MessageCount::TooMany(wait),
-        })
+        let (wait, was_reset): (u64, bool) = self.link.script(&call).await?;
+        warn_of_reset(was_reset);
+        outcome(wait)
     }
 
     /// Begins a try at a room's password, which [`SharedCounters::end_try`] ends.
@@ -128,11 +87,7 @@ impl SharedCounters {
         call.arg(MAX_KEYS);
         let (wait, was_reset): (u64, bool) = self.link.script(&call).await?;
         warn_of_reset(was_reset);
-        if wait == 0 {
-            Ok(())
-        } else {
-            Err(TooMany::wait(Duration::from_micros(wait)).into())
-        }
+        outcome(wait)
     }
 
     pub(super) async fn end_try(
@@ -210,36 +165,17 @@ impl SharedCounters {
         }
     }
 
-    /// Counts with each limit in turn, unless the set and its member of `once` say that the act was counted. Returns the
-    /// number of the limit that refuses, from 1, and the time to wait.
-    async fn count_all(
-        &self,
-        counts: &[Count],
-        once: Option<&(String, String)>,
-    ) -> Result<Option<(usize, TooMany)>, Unavailable> {
-        let mut call = self.count.prepare_invoke();
-        call.arg(self.now()).arg(MAX_KEYS);
-        // Until all in the set have their full quota again.
-        let longest = counts.iter().map(|count| count.burst + count.cell).max();
-        call.arg(millis(longest.unwrap_or_default() + KEY_MARGIN));
-        call.arg(once.map_or("", |(_, act)| act));
-        call.arg(micros(REMEMBERED_FOR));
-        for count in counts {
-            call.key(count.set.as_str()).arg(count.key.as_str());
-            call.arg(micros(count.cell)).arg(micros(count.burst));
-            call.arg(u8::from(count.restarts));
-        }
-        if let Some((set, _)) = once {
-            call.key(set.as_str());
-        }
-        let (refused, wait, was_reset): (usize, u64, bool) = self.link.script(&call).await?;
-        warn_of_reset(was_reset);
-        let wait = TooMany::wait(Duration::from_micros(wait));
-        Ok((refused != 0).then_some((refused, wait)))
-    }
-
     fn now(&self) -> u64 {
         micros(self.clock.site_time().since(SiteTime(0)))
+    }
+}
+
+/// Returns the outcome of a script that says how many microseconds one has to wait.
+fn outcome(wait: u64) -> Result<(), Limited> {
+    if wait == 0 {
+        Ok(())
+    } else {
+        Err(TooMany::wait(Duration::from_micros(wait)).into())
     }
 }
 

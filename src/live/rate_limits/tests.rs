@@ -11,10 +11,10 @@ use super::super::redis::test_redis::{
     TestRedis, assert_scripts_declare_their_keys, link_to, site_clock,
 };
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
-use super::{Limits, MessageCount};
+use super::Limits;
 use crate::clock::FixedClock;
 use crate::config::{Command, Config};
-use crate::domain::{ClientAddress, RoomId, SlowMode, Timestamp, UserId};
+use crate::domain::{ClientAddress, RoomId, Timestamp, UserId};
 
 const ADA: UserId = UserId(1);
 const TEA: RoomId = RoomId(1);
@@ -26,8 +26,6 @@ const SECOND: Duration = Duration::from_secs(1);
 struct Site {
     processes: Vec<Limits>,
     turn: Cell<usize>,
-    /// The nonce of the latest message.
-    nonces: Cell<u128>,
     clock: Arc<FixedClock>,
 }
 
@@ -37,7 +35,6 @@ impl Site {
         Self {
             processes,
             turn,
-            nonces: Cell::new(0),
             clock,
         }
     }
@@ -46,29 +43,6 @@ impl Site {
         let turn = self.turn.get();
         self.turn.set((turn + 1) % self.processes.len());
         self.processes.get(turn).unwrap()
-    }
-
-    async fn message(&self, user: UserId, room: RoomId) -> Result<(), Limited> {
-        self.slow_message(user, room, SlowMode::OFF).await
-    }
-
-    async fn slow_message(
-        &self,
-        user: UserId,
-        room: RoomId,
-        slow_mode: SlowMode,
-    ) -> Result<(), Limited> {
-        let nonce = self.nonces.get() + 1;
-        self.nonces.set(nonce);
-        let nonce = nonce.to_be_bytes();
-        match self.next().message(user, room, slow_mode, nonce).await? {
-            MessageCount::Allowed => Ok(()),
-            MessageCount::TooMany(wait) | MessageCount::TooSoon(wait) => Err(wait.into()),
-        }
-    }
-
-    async fn messages(&self, user: UserId, room: RoomId) -> usize {
-        tries(async || self.message(user, room).await).await
     }
 
     async fn passwords(&self, name: &str, from: u32) -> usize {
@@ -108,6 +82,10 @@ impl Site {
 
     async fn changes(&self, user: UserId) -> usize {
         tries(async || self.next().change(user).await).await
+    }
+
+    async fn reports(&self, user: UserId, room: RoomId) -> usize {
+        tries(async || self.next().report(user, room).await).await
     }
 
     async fn links(&self, from: u32) -> usize {
@@ -171,71 +149,9 @@ fn too_many(wait_s: u64) -> Result<(), Limited> {
 }
 
 #[tokio::test]
-async fn a_person_can_send_a_burst_of_five_messages_and_then_one_per_second() {
-    everywhere(true, async |site| {
-        assert_eq!(site.messages(ADA, TEA).await, 5);
-        assert_eq!(site.message(ADA, TEA).await, too_many(1));
-        site.clock.advance(3 * SECOND);
-        assert_eq!(site.messages(ADA, TEA).await, 3);
-        assert_eq!(site.messages(ADA, RoomId(2)).await, 5);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_room_accepts_a_burst_of_twenty_messages_and_then_ten_per_second() {
-    async fn all(site: &Site, people: Range<i64>) -> usize {
-        let mut passed = 0;
-        for user in people {
-            passed += site.messages(UserId(user), TEA).await;
-        }
-        passed
-    }
-
-    everywhere(true, async |site| {
-        assert_eq!(all(site, 0..10).await, 20);
-        site.clock.advance(SECOND);
-        assert_eq!(all(site, 10..20).await, 10);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn in_slow_mode_a_person_waits_between_two_messages() {
-    everywhere(false, async |site| {
-        let slow_mode = SlowMode(30 * SECOND);
-        let write = async |user, room| site.slow_message(user, room, slow_mode).await;
-
-        assert_eq!(write(ADA, TEA).await, Ok(()));
-        site.clock.advance(SECOND);
-        assert_eq!(write(ADA, TEA).await, too_many(29));
-        assert_eq!(write(UserId(2), TEA).await, Ok(()));
-        assert_eq!(write(ADA, RoomId(2)).await, Ok(()));
-        assert_eq!(site.message(ADA, TEA).await, Ok(()));
-        site.clock.advance(29 * SECOND);
-        assert_eq!(write(ADA, TEA).await, Ok(()));
-        assert_eq!(write(ADA, TEA).await, too_many(30));
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_longer_slow_mode_holds_for_those_who_have_posted_before() {
-    everywhere(false, async |site| {
-        let (short, long) = (SlowMode(5 * SECOND), SlowMode(120 * SECOND));
-
-        assert_eq!(site.slow_message(ADA, TEA, short).await, Ok(()));
-        site.clock.advance(20 * SECOND);
-        assert_eq!(site.slow_message(ADA, TEA, long).await, too_many(100));
-        assert_eq!(site.slow_message(ADA, TEA, short).await, Ok(()));
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn disabled_limits_let_everything_pass() {
     everywhere(false, async |site| {
-        assert_eq!(site.messages(ADA, TEA).await, 1000);
+        assert_eq!(site.reports(ADA, TEA).await, 1000);
         assert_eq!(site.passwords("ada", 1).await, 1000);
         assert_eq!(site.sign_ups(1).await, 1000);
         assert_eq!(site.joins(ADA).await, 1000);
@@ -243,6 +159,17 @@ async fn disabled_limits_let_everything_pass() {
         assert_eq!(site.room_passwords(ADA).await, 1000);
         assert_eq!(site.changes(ADA).await, 1000);
         assert_eq!(site.links(1).await, 1000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_person_can_report_five_messages_of_a_room_and_then_one_per_second() {
+    everywhere(true, async |site| {
+        assert_eq!(site.reports(ADA, TEA).await, 5);
+        site.clock.advance(3 * SECOND);
+        assert_eq!(site.reports(ADA, TEA).await, 3);
+        assert_eq!(site.reports(ADA, RoomId(2)).await, 5);
     })
     .await;
 }
@@ -404,10 +331,7 @@ async fn an_exhausted_key_stays_limited_when_others_are_evicted() {
 #[tokio::test]
 async fn sweeping_frees_keys_with_their_full_quota() {
     let site = memory(true);
-    site.messages(ADA, TEA).await;
-    let slow_mode = SlowMode(30 * SECOND);
-    let slow = site.slow_message(UserId(2), TEA, slow_mode);
-    slow.await.unwrap();
+    site.reports(ADA, TEA).await;
 
     site.clock.advance(120 * SECOND);
     site.next().sweep();
@@ -450,8 +374,6 @@ async fn nothing_limited_is_done_while_redis_does_not_answer() {
     let unavailable = Err(Limited::Unavailable(Unavailable));
     assert_eq!(limits.change(ADA).await, unavailable);
     assert_eq!(limits.password("ada", address(1)).await, unavailable);
-    let message = limits.message(ADA, TEA, SlowMode::OFF, [1; 16]).await;
-    assert_eq!(message, Err(Unavailable));
     assert!(limits.join(ADA, Some("tea".to_owned())).await.is_err());
 }
 
@@ -474,35 +396,18 @@ async fn redis_keeps_no_address_that_has_its_full_quota_again() {
 }
 
 #[tokio::test]
-async fn a_form_that_is_sent_to_all_processes_at_once_is_counted_once() {
-    let redis = TestRedis::start();
-    let site = on_redis(true, &redis, PATIENT).await;
-    let send = async |nonce| site.next().message(ADA, TEA, SlowMode::OFF, nonce).await;
-
-    for _ in 0..100 {
-        assert_eq!(send([1; 16]).await, Ok(MessageCount::Allowed));
-    }
-    let others = tries(async || site.message(ADA, TEA).await).await;
-    let refused = send([2; 16]).await;
-    assert!(matches!(refused, Ok(MessageCount::TooMany(_))), "{others}");
-    assert_eq!(send([1; 16]).await, Ok(MessageCount::Allowed));
-}
-
-#[tokio::test]
 async fn scripts_that_count_use_only_the_keys_that_they_declare() {
     let redis = TestRedis::start();
     let site = on_redis(true, &redis, PATIENT).await;
 
     let asked = redis
         .monitor(async || {
-            assert!(site.message(ADA, TEA).await.is_ok());
+            assert!(site.next().report(ADA, TEA).await.is_ok());
             assert!(site.next().sign_up(address(1)).await.is_ok());
             let tried = site.next().join(ADA, Some("tea".to_owned())).await;
             assert!(tried.is_ok());
         })
         .await;
 
-    let remembers = |line: &String| line.contains("\"ZADD\"") && line.contains(":counted\"");
-    assert!(asked.iter().any(remembers), "{asked:?}");
     assert_scripts_declare_their_keys(&asked);
 }

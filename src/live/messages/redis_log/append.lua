@@ -1,5 +1,7 @@
 -- ARGV from 4: version, session, nonce, digest of the text, author, lifespan, time of sending, its minute, the
--- message's lead, bytes, name, text.
+-- message's lead, bytes, name, text, how long unused counters stay, and for each limit: its counter, the time that a
+-- message takes of the quota, the time that a burst but one takes, and 1 for slow mode, which counts from the last message.
+-- Returns `new` and what `summary` does, or why nothing was posted. A message is counted exactly if it is posted.
 local version, session, nonce, digest = tonumber(ARGV[4]), ARGV[5], ARGV[6], ARGV[7]
 local author, lifespan, size = ARGV[8], ARGV[9], tonumber(ARGV[13])
 if call('EXISTS', P .. 'ended:' .. session) == 1 then return {'ended'} end
@@ -13,9 +15,26 @@ if used then
     return {'reused'}
   end
 end
+-- When each quota is full again, in microseconds, as in count.lua.
+local counters = {}
+local moment = at * 1000
+for i = 17, #ARGV, 4 do
+  local counter, cell, burst, is_slow_mode = unpack(ARGV, i, i + 3)
+  local full_at = math.max(tonumber(call('ZSCORE', LIMITS, counter) or moment), moment)
+  local wait = full_at - tonumber(burst) - moment
+  if wait > 0 then return {is_slow_mode == '1' and 'soon' or 'many', text_of(wait)} end
+  if is_slow_mode == '1' then full_at = moment end
+  counters[#counters + 1] = text_of(full_at + tonumber(cell))
+  counters[#counters + 1] = counter
+end
 -- First, because a full Redis refuses no write after one that takes something out: the message would be posted, though its
 -- author is told that Redis is full.
 call('HSET', META, 'at', text_of(at))
+if counters[1] then
+  call('ZADD', LIMITS, unpack(counters))
+  call('ZREMRANGEBYSCORE', LIMITS, '-inf', text_of(moment))
+  call('PEXPIRE', LIMITS, ARGV[16])
+end
 expire()
 evict(call('ZCARD', ORDER) + 1 - most)
 local deadline = at + tonumber(lifespan)

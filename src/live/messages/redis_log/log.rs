@@ -23,6 +23,7 @@ use crate::live::messages::event::Event;
 use crate::live::messages::memory::Capacity;
 use crate::live::messages::message::{Message, Renderer, lead_of};
 use crate::live::messages::pulse::{Pulse, Pulses};
+use crate::live::messages::quota::too_many;
 use crate::live::messages::reports::{MAX_PER_REPORTER, Report, Reported};
 use crate::live::messages::state::{NEVER, Newest, RoomState};
 use crate::live::messages::subscription::Subscription;
@@ -134,7 +135,12 @@ impl RedisLog {
             .arg(format!("{:x}", lead_of(new.author, &new.text) >> 32))
             .arg(bytes)
             .arg(&*new.author_name)
-            .arg(text);
+            .arg(text)
+            .arg((wish.quota.longest() + KEY_MARGIN).as_millis().to_string());
+        for count in wish.quota.counts(new.author) {
+            script.arg(count.counter).arg(count.cell).arg(count.burst);
+            script.arg(u8::from(count.is_slow_mode));
+        }
         // Both go through one connection, in this order: the sweep will know of the room before there is a message.
         let (entered, answer) = tokio::join!(
             self.enter(room, now, new.lifespan),
@@ -143,15 +149,18 @@ impl RedisLog {
         entered?;
         let mut answer = answer?.into_iter();
         let outcome = answer.next().unwrap_or_default();
-        let id = answer.next().and_then(|id| id.parse().ok()).map(MessageId);
-        Ok(match (outcome.as_str(), id) {
+        // The message, or how long to wait.
+        let number = answer.next().and_then(|number| number.parse().ok());
+        Ok(match (outcome.as_str(), number) {
             ("new", Some(id)) => {
                 self.account(room, Summary::of(answer), now).await?;
-                Appended::New(id)
+                Appended::New(MessageId(id))
             }
-            ("repeated", Some(id)) => Appended::Repeated(id),
+            ("repeated", Some(id)) => Appended::Repeated(MessageId(id)),
             ("reused", _) => Appended::NonceReused,
             ("ended", _) => Appended::SessionEnded,
+            ("many", Some(wait)) => Appended::TooMany(too_many(wait)),
+            ("soon", Some(wait)) => Appended::TooSoon(too_many(wait)),
             _ => Appended::Stale,
         })
     }
@@ -211,22 +220,6 @@ impl RedisLog {
         script.arg(version).arg(0);
         let _: u8 = self.link.script(&script).await?;
         Ok(())
-    }
-
-    pub(in crate::live::messages) async fn has_used(
-        &self,
-        room: RoomId,
-        nonce: NonceId,
-        now: SiteTime,
-    ) -> Result<bool, Unavailable> {
-        let mut get = cmd("HGET");
-        get.arg(self.link.keys().room(room, "nonces"))
-            .arg(nonce_text(nonce));
-        let used: Option<String> = self.link.run(&get).await?;
-        let until = used.as_deref().and_then(|used| used.rsplit(' ').next());
-        Ok(until
-            .and_then(|until| until.parse().ok())
-            .is_some_and(|until| now.0 < until))
     }
 
     /// Runs `read` on the state of a room and the time to go by.

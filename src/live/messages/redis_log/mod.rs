@@ -15,6 +15,7 @@
 //! | `authors` | the live messages by author, lead and minute |
 //! | `kept` | the events of live messages that are older than the stream |
 //! | `nonces`, `nonce-order` | what each used nonce led to: message, keyed digest of the text, first deadline |
+//! | `limits` | a sorted set of the counters of messages (`m` for the room, and with each person's id), reports (`r`) and slow mode (`s`), by the time at which the quota is full again |
 //! | `ended:DIGEST` | a session that ended a moment ago |
 //! | `reports`, `reasons:ID`, `reporters` | the open reports, with their copy of the message; who gave which reason; how many reports each person has open |
 //! | `ends` | the ends of reports (`r` and the message), and of nonces that outlive their message (`n` and the message) |

@@ -3,7 +3,7 @@ local P = KEYS[1]
 local META, STREAM, CHANNEL = P .. 'meta', P .. 'stream', P .. 'events'
 local ORDER, DEADLINES, LIVE, KEPT = P .. 'order', P .. 'deadlines', P .. 'live', P .. 'kept'
 local AUTHORS, ENDS = P .. 'authors', P .. 'ends'
-local NONCES, NONCE_ORDER = P .. 'nonces', P .. 'nonce-order'
+local NONCES, NONCE_ORDER, LIMITS = P .. 'nonces', P .. 'nonce-order', P .. 'limits'
 local REPORTS, REPORTERS = P .. 'reports', P .. 'reporters'
 -- No script takes out more messages, or moves more events out of the stream, than this. So none takes long.
 local AT_ONCE, TRIMMED = 1000, 64

@@ -23,7 +23,7 @@ pub(super) async fn fill(redis: &TestRedis, process: &Process, messages: usize, 
     let append = [include_str!("prelude.lua"), include_str!("append.lua")].concat();
     let script = format!(
         "local function append() {append} end
-        local first, many = tonumber(ARGV[16]), tonumber(ARGV[17])
+        local first, many = tonumber(table.remove(ARGV, 16)), tonumber(table.remove(ARGV, 16))
         for i = first, first + many - 1 do
           ARGV[6], ARGV[8] = string.format('%032x', i), string.format('%.0f', i % 7 + 1)
           ARGV[12], ARGV[15] = string.format('%x', i % 1000), 'message ' .. i

@@ -11,7 +11,7 @@ use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, Timestamp, Us
 use crate::live::ended_sessions::EndedSessions;
 use crate::live::messages::tests::{HOUR, START, TEA, is_woken, new_message, renderer};
 use crate::live::messages::{
-    Activity, Appended, Capacity, Ignored, Messages, NewMessage, Reported, Since, Wish,
+    Activity, Appended, Capacity, Ignored, Messages, NewMessage, Quota, Reported, Since, Wish,
 };
 use crate::live::redis::test_redis::{Proxy, TestRedis, link_to, site_clock};
 use crate::live::redis::{Link, LinkState, Session, Unavailable};
@@ -101,6 +101,7 @@ impl Process {
             message: new,
             session: Token::received("").digest(),
             session_ended: &AtomicBool::new(false),
+            quota: Quota::UNLIMITED,
         };
         self.messages.append(room, &wish, now).await.unwrap()
     }
@@ -706,6 +707,7 @@ async fn a_full_redis_refuses_messages_and_frees_what_has_expired() {
         message: new_message(1, "one too many", 3, HOUR),
         session: Token::received("").digest(),
         session_ended: &AtomicBool::new(false),
+        quota: Quota::UNLIMITED,
     };
     let refused = one.messages.append(TEA, &wish, START).await;
     assert!(refused.is_err(), "{refused:?}");
