@@ -4,9 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
+use reqwest::RequestBuilder;
 use tempfile::TempDir;
 
 use crate::program::Running;
+use crate::support::Page;
 
 /// How long a request, a start or a stop may take before a test treats it as hung.
 pub const HUNG: Duration = Duration::from_secs(60);
@@ -31,6 +33,37 @@ impl Addresses {
 
     pub fn all(&self) -> Vec<String> {
         self.0.lock().unwrap().clone()
+    }
+
+    /// Asks one process after the other until one answers, as a load balancer and `room.js` do. Returns the page, and the
+    /// number of the process.
+    pub async fn ask(
+        &self,
+        first: usize,
+        request: impl Fn(&str) -> RequestBuilder,
+    ) -> (Page, usize) {
+        let asking = async {
+            for number in first.. {
+                let address = self.of(number);
+                let Ok(response) = request(&format!("http://{address}")).send().await else {
+                    tokio::task::yield_now().await;
+                    continue;
+                };
+                let (status, headers) = (response.status(), response.headers().clone());
+                // A process that is killed in the middle of an answer has given none.
+                if let Ok(body) = response.text().await {
+                    let page = Page {
+                        status,
+                        headers,
+                        body,
+                    };
+                    return (page, number);
+                }
+            }
+            unreachable!("numbers do not end")
+        };
+        let answered = tokio::time::timeout(HUNG, asking).await;
+        answered.unwrap_or_else(|_| panic!("no process answers"))
     }
 }
 

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use proptest::prelude::RngExt;
-use reqwest::RequestBuilder;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
@@ -15,7 +14,7 @@ use crate::postgres::{PostgresDatabase, PostgresServer};
 use crate::processes::{Addresses, HUNG, Site};
 use crate::program::{Running, printed};
 use crate::redis::Redis;
-use crate::support::{Browser, PASSWORD, Page, Poll, is_long, seeded_rng};
+use crate::support::{Browser, PASSWORD, Poll, is_long, seeded_rng};
 
 const SEED: u64 = 16;
 const PROCESSES: usize = 3;
@@ -48,37 +47,6 @@ async fn sign_up(site: &Site, name: &str) -> Browser {
 async fn messages_at(site: &Site, number: usize, browser: &Browser, room: i64) -> Vec<String> {
     let browser = browser.at(&site.addresses.of(number));
     browser.messages(room).await
-}
-
-/// Asks one process after the other until one answers, as a load balancer and `room.js` do. Returns the page, and the
-/// number of the process.
-async fn ask(
-    addresses: &Addresses,
-    first: usize,
-    request: impl Fn(&str) -> RequestBuilder,
-) -> (Page, usize) {
-    let asking = async {
-        for number in first.. {
-            let address = addresses.of(number);
-            let Ok(response) = request(&format!("http://{address}")).send().await else {
-                tokio::task::yield_now().await;
-                continue;
-            };
-            let (status, headers) = (response.status(), response.headers().clone());
-            // A process that is killed in the middle of an answer has given none.
-            if let Ok(body) = response.text().await {
-                let page = Page {
-                    status,
-                    headers,
-                    body,
-                };
-                return (page, number);
-            }
-        }
-        unreachable!("numbers do not end")
-    };
-    let answered = tokio::time::timeout(HUNG, asking).await;
-    answered.unwrap_or_else(|_| panic!("no process answers"))
 }
 
 /// What senders and readers share.
@@ -130,7 +98,7 @@ impl Chat {
                 let request = browser.client.post(format!("{site}{path}"));
                 request.header("mirage-script", "1").form(&form)
             };
-            let (page, by) = ask(&self.addresses, process, send).await;
+            let (page, by) = self.addresses.ask(process, send).await;
             page.assert_status(204);
             page.header("mirage-nonce").clone_into(&mut nonce);
             process = by + 1;
@@ -142,7 +110,7 @@ impl Chat {
                     let form = [("name", room.as_str()), ("kind", "public")];
                     browser.client.post(format!("{site}/rooms/new")).form(&form)
                 };
-                let (page, by) = ask(&self.addresses, process, make).await;
+                let (page, by) = self.addresses.ask(process, make).await;
                 // Without a nonce, the name is taken when an earlier try was carried out but not answered.
                 let status = page.status.as_u16();
                 let is_made = status == 303 || (status == 422 && by > process);
@@ -151,6 +119,19 @@ impl Chat {
             }
         }
         (texts, rooms)
+    }
+
+    /// Polls the room from a cursor, at this process or the next one that answers, and moves both on.
+    async fn poll(&self, browser: &Browser, process: &mut usize, cursor: &mut String) -> Poll {
+        let path = format!("/rooms/{}/poll?after={cursor}", self.room);
+        let poll = |site: &str| browser.client.get(format!("{site}{path}"));
+        let (page, by) = self.addresses.ask(*process, poll).await;
+        let poll = Poll::parse(page);
+        assert!(matches!(poll.status, 200 | 204), "{:?}", poll.page);
+        assert!(!poll.is_reset, "{poll:?}");
+        *process = by;
+        cursor.clone_from(&poll.cursor);
+        poll
     }
 
     /// Reads until all messages have come. Returns their texts in the order of the room.
@@ -163,15 +144,9 @@ impl Chat {
         let mut texts = Vec::new();
         let mut process = first;
         while texts.len() < self.total.load(Ordering::SeqCst) {
-            let path = format!("/rooms/{}/poll?after={cursor}", self.room);
-            let poll = |site: &str| browser.client.get(format!("{site}{path}"));
-            let (page, by) = ask(&self.addresses, process, poll).await;
-            process = by;
-            let poll = Poll::parse(page);
-            assert!(matches!(poll.status, 200 | 204), "{:?}", poll.page);
-            assert!(!poll.is_reset && poll.removed.is_empty(), "{poll:?}");
+            let poll = self.poll(&browser, &mut process, &mut cursor).await;
+            assert!(poll.removed.is_empty(), "{poll:?}");
             texts.extend(poll.added);
-            cursor = poll.cursor;
         }
         texts
     }
@@ -194,7 +169,7 @@ impl Chat {
                 let request = client.post(format!("{site}{path}/messages"));
                 request.header("mirage-script", "1").form(&form)
             };
-            let (page, by) = ask(&self.addresses, process, send).await;
+            let (page, by) = self.addresses.ask(process, send).await;
             page.assert_status(204);
             page.header("mirage-nonce").clone_into(&mut nonce);
             if is_last || number % 4 == 0 {
@@ -206,14 +181,14 @@ impl Chat {
                 continue;
             }
             let show = |site: &str| client.get(format!("{site}{path}"));
-            let (page, by) = ask(&self.addresses, by + 1, show).await;
+            let (page, by) = self.addresses.ask(by + 1, show).await;
             assert_eq!(page.texts("#log li .text").pop(), Some(text));
             let links = page.attributes("#log a[href$='/delete']", "href");
             let delete = |site: &str| {
                 let request = client.post(format!("{site}{}", links[links.len() - 1]));
                 request.form(&[("delete", "1")])
             };
-            let (page, last) = ask(&self.addresses, by + 1, delete).await;
+            let (page, last) = self.addresses.ask(by + 1, delete).await;
             // The message is away when an earlier try was carried out but not answered.
             let status = page.status.as_u16();
             let is_deleted = status == 303 || (status == 404 && last > by + 1);
@@ -229,17 +204,10 @@ impl Chat {
         let mut shown: Vec<(String, String)> = Vec::new();
         let mut process = 0;
         while shown.last().is_none_or(|(_, text)| text != LAST) {
-            let path = format!("/rooms/{}/poll?after={cursor}", self.room);
-            let poll = |site: &str| browser.client.get(format!("{site}{path}"));
-            let (page, by) = ask(&self.addresses, process, poll).await;
-            process = by;
-            let poll = Poll::parse(page);
-            assert!(matches!(poll.status, 200 | 204), "{:?}", poll.page);
-            assert!(!poll.is_reset, "{poll:?}");
+            let poll = self.poll(&browser, &mut process, &mut cursor).await;
             shown.retain(|(id, _)| !poll.removed.contains(id));
             let ids = poll.page.attributes("li:not([data-gone])", "id");
             shown.extend(ids.into_iter().zip(poll.added));
-            cursor = poll.cursor;
         }
         shown.into_iter().map(|(_, text)| text).collect()
     }
