@@ -73,6 +73,7 @@ mod private_join;
 mod program;
 mod public_rooms;
 mod races;
+mod racing_processes;
 mod readme;
 mod redis;
 mod redis_clock;
