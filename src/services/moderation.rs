@@ -13,7 +13,7 @@ use sea_orm::{
 use super::memberships::{self, role_of, room_with_role};
 use super::rooms;
 use crate::core::{Core, Fault};
-use crate::database::entities::{room_ban, room_member, user};
+use crate::database::entities::{room, room_ban, room_member, user};
 use crate::database::feed::Change;
 use crate::database::transaction::Decision::{self, Commit, RollBack};
 use crate::domain::{Audience, Reason, Role, RoomId, UserId};
@@ -103,7 +103,8 @@ pub async fn remove(
         let Some(role) = role_of(transaction, room, person).await? else {
             return Ok(RollBack(Moderated::NoSuchPerson));
         };
-        if !may_moderate(transaction, room, actor, Some(role)).await? {
+        let moderated = moderated_room(transaction, room, actor, Some(role)).await?;
+        if moderated.is_none() {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         room_member::Entity::delete_by_id((room, person))
@@ -130,9 +131,7 @@ pub async fn ban(
     let now = core.clock.now();
     core.change(async move |transaction| {
         let role = role_of(transaction, room, person).await?;
-        let found = memberships::find(transaction, room, actor).await?;
-        let allowed = found.filter(|(_, own)| own.may_moderate(role) && person != actor);
-        let Some((found, _)) = allowed else {
+        let Some(found) = moderated_room(transaction, room, actor, role).await? else {
             return Ok(RollBack(Moderated::NotAllowed));
         };
         // They see the reason when they try to join.
@@ -174,7 +173,8 @@ pub async fn lift_ban(
     person: UserId,
 ) -> Result<Moderated, Fault> {
     core.change(async move |transaction| {
-        if !may_moderate(transaction, room, actor, None).await? {
+        let moderated = moderated_room(transaction, room, actor, None).await?;
+        if moderated.is_none() {
             return Ok(RollBack(Moderated::NotAllowed));
         }
         let lifted = room_ban::Entity::delete_by_id((room, person))
@@ -200,7 +200,8 @@ pub async fn delete_messages(
     person: UserId,
 ) -> Result<Moderated, Fault> {
     let role = role_of(&core.database, room, person).await?;
-    if !may_moderate(&core.database, room, actor, role).await? {
+    let moderated = moderated_room(&core.database, room, actor, role).await?;
+    if moderated.is_none() {
         return Ok(Moderated::NotAllowed);
     }
     let now = core.clock.site_time();
@@ -320,14 +321,17 @@ pub(super) async fn ban_reason(
     Ok(ban.one(database).await?.map(|ban| ban.reason))
 }
 
-async fn may_moderate(
+/// Returns the room from the database, if `actor` may moderate a person whose role there is `other`. Nobody may moderate
+/// themselves.
+async fn moderated_room(
     database: &impl ConnectionTrait,
     room: RoomId,
     actor: UserId,
     other: Option<Role>,
-) -> Result<bool, Fault> {
-    let role = role_of(database, room, actor).await?;
-    Ok(role.is_some_and(|role| role.may_moderate(other)))
+) -> Result<Option<room::Model>, Fault> {
+    let found = memberships::find(database, room, actor).await?;
+    let moderated = found.filter(|(_, role)| role.may_moderate(other));
+    Ok(moderated.map(|(room, _)| room))
 }
 
 /// Commits a change of the membership or the role of `person`, with the room's next version.
