@@ -290,11 +290,9 @@ async fn the_script_of_another_persons_page_gets_no_form_of_the_person_who_is_si
     let (ada, zoe) = (app.sign_up("ada").await, app.sign_up("zoe").await);
     let room = ada.create_public_room("Tea").await;
     zoe.join(room).await;
-    let form = [("text", "Tea?"), ("nonce", &ada.nonce(room).await)];
-    let path = zoe.url(&format!("/rooms/{room}/messages"));
+    let nonce = ada.nonce(room).await;
 
-    let send = zoe.client.post(path).header("Mirage-Script", "1");
-    let page = Browser::answer(send.form(&form)).await;
+    let page = zoe.send_by_script(room, "Tea?", &nonce).await;
 
     page.assert_status(422);
     assert!(

@@ -11,7 +11,7 @@ use mirage::database::connection::{self, OpenError, Sharing};
 use mirage::database::feed::Origin;
 use mirage::database::link::LinkState;
 use mirage::database::listener::Subscription;
-use mirage::domain::RoomId;
+use mirage::domain::{RoomId, UserId};
 use mirage::services::operators;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
@@ -161,6 +161,21 @@ impl Scene {
         }
     }
 
+    /// Adds bob to the room, who sends a message, and returns his ID.
+    async fn add_bob(&self) -> UserId {
+        let bob = self.app.sign_up("bob").await;
+        bob.join(self.room).await;
+        bob.send(self.room, "of bob").await.assert_status(303);
+        self.app.user_id("bob").await
+    }
+
+    /// Deletes a person with their messages, as an operator's command does: the server hears of it by the change feed.
+    async fn delete(&self, person: UserId) {
+        let (writer, now) = (&self.app.core.writer, self.app.clock.now());
+        let deleted = operators::delete_person(writer, person, now).await;
+        assert!(deleted.unwrap());
+    }
+
     /// Ends the connection on which the server hears notifications and holds its lock.
     async fn end_listener(&self) {
         let end = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity JOIN pg_locks USING (pid) \
@@ -284,21 +299,15 @@ async fn while_the_change_feed_is_silent_nothing_held_is_trusted() {
 #[actix_web::test]
 async fn changes_that_were_not_heard_are_applied_later() {
     let scene = Scene::spawn().await;
-    let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
-    let bob = app.sign_up("bob").await;
-    bob.join(room).await;
-    bob.send(room, "of bob").await.assert_status(303);
-    let person = app.user_id("bob").await;
+    let bob = scene.add_bob().await;
     scene.proxy.forward(Forwarded::Queries);
     scene.reach(LinkState::Deaf).await;
 
-    let now = app.clock.now();
-    let deleted = operators::delete_person(&app.core.writer, person, now).await;
-    assert!(deleted.unwrap());
+    scene.delete(bob).await;
     scene.proxy.forward(Forwarded::Everything);
     scene.reach(LinkState::Up).await;
 
-    assert_eq!(ada.messages(room).await, ["hello"]);
+    assert_eq!(scene.ada.messages(scene.room).await, ["hello"]);
 }
 
 #[actix_web::test]
@@ -323,10 +332,7 @@ async fn a_listener_that_postgres_ends_is_replaced() {
 async fn a_listener_whose_connection_is_closed_is_replaced_and_what_it_missed_is_applied() {
     let scene = Scene::spawn().await;
     let (app, ada, room) = (&scene.app, &scene.ada, scene.room);
-    let bob = app.sign_up("bob").await;
-    bob.join(room).await;
-    bob.send(room, "of bob").await.assert_status(303);
-    let person = app.user_id("bob").await;
+    let bob = scene.add_bob().await;
     let waiting = start_poll(app, ada, room).await;
 
     // The next listener hears nothing yet.
@@ -337,9 +343,7 @@ async fn a_listener_whose_connection_is_closed_is_replaced_and_what_it_missed_is
     let poll = waiting.answer().await;
     assert_eq!((poll.status, wait_of(&poll)), (204, "0"));
     scene.reach(LinkState::Deaf).await;
-    let now = app.clock.now();
-    let deleted = operators::delete_person(&app.core.writer, person, now).await;
-    assert!(deleted.unwrap());
+    scene.delete(bob).await;
     scene.proxy.forward(Forwarded::Everything);
     scene.reach(LinkState::Up).await;
     assert_eq!(ada.messages(room).await, ["hello"]);

@@ -27,6 +27,7 @@ struct Scene {
 const LINK_TIMEOUT: Duration = Duration::from_secs(1);
 
 impl Scene {
+    /// A scene whose servers have a link timeout of 2 s.
     async fn spawn() -> Self {
         Self::with_timeouts("2s", "2s").await
     }
@@ -59,6 +60,14 @@ impl Scene {
     /// The same browser, which asks the server that is cut off.
     fn at_cut(&self, browser: &Browser) -> Browser {
         browser.at(&self.cut.address)
+    }
+
+    /// Creates a private room with a message, and returns its owner and its ID.
+    async fn private_room(&self) -> (Browser, i64) {
+        let ada = self.whole.sign_up("ada").await;
+        let room = ada.create_private_room("Den").await;
+        ada.send(room, "between us").await.assert_status(303);
+        (ada, room)
     }
 
     /// Waits until the server that was cut off serves the room again.
@@ -99,9 +108,7 @@ async fn assert_refused(browser: &Browser, room: i64, nonce: &str) {
 #[actix_web::test]
 async fn a_request_that_is_sent_a_second_after_a_cut_is_refused() {
     let scene = Scene::with_timeouts("30s", "1s").await;
-    let ada = scene.whole.sign_up("ada").await;
-    let room = ada.create_private_room("Den").await;
-    ada.send(room, "between us").await.assert_status(303);
+    let (ada, room) = scene.private_room().await;
     let nonce = ada.nonce(room).await;
     let there = scene.at_cut(&ada);
     for link in [0, 1] {
@@ -124,9 +131,7 @@ async fn a_request_that_is_sent_a_second_after_a_cut_is_refused() {
 #[actix_web::test]
 async fn a_server_whose_own_tasks_are_late_refuses_what_it_cannot_prove() {
     let scene = Scene::with_timeouts("30s", "1s").await;
-    let ada = scene.whole.sign_up("ada").await;
-    let room = ada.create_private_room("Den").await;
-    ada.send(room, "between us").await.assert_status(303);
+    let (ada, room) = scene.private_room().await;
     let nonce = ada.nonce(room).await;
     let there = scene.at_cut(&ada);
     until_served(&there, room).await;
@@ -221,4 +226,33 @@ async fn a_server_that_is_cut_off_soon_shows_no_room_to_a_person_who_was_removed
         scene.mend(link, &there, room).await;
         there.room(room).await.assert_status(404);
     }
+}
+
+#[actix_web::test]
+async fn a_server_that_is_cut_off_holds_up_changes_only_until_it_serves_nothing() {
+    const TIMEOUT: Duration = Duration::from_secs(2);
+    let scene = Scene::spawn().await;
+    let (ada, room) = scene.private_room().await;
+    let bob = scene.whole.sign_up("bob").await;
+    let joined = bob.join_privately("Den", ROOM_PASSWORD).await;
+    joined.assert_status(303);
+    let there = scene.at_cut(&bob);
+    there.room(room).await.assert_status(200);
+
+    for proxy in &scene.proxies {
+        proxy.forward(Forwarded::Nothing);
+    }
+    let watch = Stopwatch::start();
+    ada.manage(room, "bob", "remove", &[("confirm", "1")])
+        .await
+        .assert_status(303);
+    let taken = watch.elapsed();
+    assert!(taken < 2 * TIMEOUT + TIMEOUT / 2, "{taken:?}");
+    there.room(room).await.assert_status(503);
+
+    // Nobody waits for it any more.
+    let watch = Stopwatch::start();
+    ada.create_public_room("Tea").await;
+    let taken = watch.elapsed();
+    assert!(taken < TIMEOUT, "{taken:?}");
 }

@@ -187,14 +187,8 @@ async fn memory_of_many_expired_messages_is_freed_without_traffic() {
 async fn send_long(browser: Browser, room: i64, messages: usize) {
     let text = "漢".repeat(2_000);
     let mut nonce = browser.nonce(room).await;
-    let path = format!("/rooms/{room}/messages");
     for _ in 0..messages {
-        let request = browser
-            .client
-            .post(browser.url(&path))
-            .header("mirage-script", "1");
-        let form = [("text", text.as_str()), ("nonce", &nonce)];
-        let page = Browser::answer(request.form(&form)).await;
+        let page = browser.send_by_script(room, &text, &nonce).await;
         page.assert_status(204);
         page.header("mirage-nonce").clone_into(&mut nonce);
     }

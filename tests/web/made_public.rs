@@ -40,6 +40,19 @@ impl Scene {
         page.assert_status(303);
     }
 
+    /// Saves a description that was written for this audience.
+    async fn describe(&self, audience: &str) -> Page {
+        let form = [
+            ("name", "Den"),
+            ("description", "Our plans"),
+            ("lifespan", "1800"),
+            ("slow-mode", "0"),
+            ("posting", "everyone"),
+            ("audience", audience),
+        ];
+        self.owner.post(&self.path("/settings"), &form).await
+    }
+
     async fn make_private(&self) {
         let path = self.path("/settings/password");
         let form = [("password", ROOM_PASSWORD)];
@@ -287,15 +300,7 @@ async fn what_was_written_for_members_is_not_published_by_a_server_that_holds_an
     let refused = scene.owner.post(&ban, &form).await;
     refused.assert_status(422);
     assert_eq!(refused.text("#reason"), "Tells tales");
-    let form = [
-        ("name", "Den"),
-        ("description", "Our plans"),
-        ("lifespan", "1800"),
-        ("slow-mode", "0"),
-        ("posting", "everyone"),
-        ("audience", "members"),
-    ];
-    let refused = scene.owner.post(&settings, &form).await;
+    let refused = scene.describe("members").await;
     refused.assert_status(422);
     assert_eq!(refused.text("#description"), "Our plans");
 
@@ -319,19 +324,8 @@ async fn a_description_that_was_written_for_members_is_shown_to_everyone_only_af
     };
     let of_private_time = audience().await;
     scene.make_public().await;
-    let save = async |audience: &str| {
-        let form = [
-            ("name", "Den"),
-            ("description", "Our plans"),
-            ("lifespan", "1800"),
-            ("slow-mode", "0"),
-            ("posting", "everyone"),
-            ("audience", audience),
-        ];
-        scene.owner.post(&path, &form).await
-    };
 
-    let refused = save(&of_private_time).await;
+    let refused = scene.describe(&of_private_time).await;
 
     refused.assert_status(422).assert_problem(
         "description",
@@ -340,7 +334,7 @@ async fn a_description_that_was_written_for_members_is_shown_to_everyone_only_af
     assert_eq!(refused.text("#description"), "Our plans");
     assert!(!scene.owner.get("/rooms").await.body.contains("Our plans"));
     let again = refused.attribute("[name=audience]", "value");
-    save(&again).await.assert_status(303);
+    scene.describe(&again).await.assert_status(303);
     assert!(scene.owner.get("/rooms").await.body.contains("Our plans"));
 }
 

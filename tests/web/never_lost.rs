@@ -10,17 +10,6 @@ use crate::support::{Browser, PASSWORD, Page, TestApp};
 
 const DAY: Duration = Duration::from_secs(86_400);
 
-/// Sends a message as `room.js` does.
-async fn send_by_script(browser: &Browser, room: i64, text: &str, nonce: &str) -> Page {
-    let request = browser
-        .client
-        .post(browser.url(&format!("/rooms/{room}/messages")));
-    let request = request
-        .header("mirage-script", "1")
-        .form(&[("text", text), ("nonce", nonce)]);
-    Browser::answer(request).await
-}
-
 async fn sign_in(browser: &Browser, name: &str, next: &str) -> Page {
     let form = [("name", name), ("password", PASSWORD), ("next", next)];
     browser.post("/login", &form).await
@@ -33,9 +22,9 @@ async fn the_script_receives_the_next_nonce() {
     let room = ada.create_public_room("Tea").await;
     let nonce = ada.nonce(room).await;
 
-    let first = send_by_script(&ada, room, "one", &nonce).await;
+    let first = ada.send_by_script(room, "one", &nonce).await;
     let next = first.header("mirage-nonce").to_owned();
-    let second = send_by_script(&ada, room, "two", &next).await;
+    let second = ada.send_by_script(room, "two", &next).await;
 
     assert_eq!((first.status.as_u16(), second.status.as_u16()), (204, 204));
     assert_eq!(ada.messages(room).await, ["one", "two"]);
@@ -247,17 +236,17 @@ async fn the_script_receives_the_same_error_text_as_the_page() {
     bob.join(room).await;
     let nonce = bob.nonce(room).await;
 
-    let empty = send_by_script(&bob, room, " ", &nonce).await;
+    let empty = bob.send_by_script(room, " ", &nonce).await;
     empty
         .assert_status(422)
         .assert_problem("message", "Enter a message");
     assert!(empty.has("#write [name=nonce]"));
     bob.leave(room).await;
-    let outside = send_by_script(&bob, room, "hello", &nonce).await;
+    let outside = bob.send_by_script(room, "hello", &nonce).await;
     outside.assert_status(403);
     assert!(outside.text("#reason").starts_with("You are not in Tea."));
     bob.post("/logout", &[("sign-out", "1")]).await;
-    let signed_out = send_by_script(&bob, room, "hello", &nonce).await;
+    let signed_out = bob.send_by_script(room, "hello", &nonce).await;
     signed_out.assert_status(401);
     assert_eq!(
         signed_out.text("#reason"),
@@ -325,7 +314,7 @@ async fn a_text_that_is_far_too_long_comes_back_with_its_length_and_the_limit() 
         let sentence = format!("Your message has {length} characters. The limit is 2,000");
         page.assert_status(422).assert_problem("message", &sentence);
         assert_eq!(page.text("#message"), text);
-        let by_script = send_by_script(&ada, room, &text, &nonce).await;
+        let by_script = ada.send_by_script(room, &text, &nonce).await;
         by_script.assert_status(422);
         by_script.assert_problem("message", &sentence);
         let outside = bob.send_with(room, &text, "").await;

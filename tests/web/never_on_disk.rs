@@ -46,15 +46,9 @@ pub fn assert_nowhere(files: &[PathBuf]) -> usize {
 /// Sends messages one after the other, as the script does.
 async fn send(browser: Browser, room: i64, messages: usize) {
     let mut nonce = browser.nonce(room).await;
-    let path = format!("/rooms/{room}/messages");
     for number in 0..messages {
         let text = format!("{MARKER} number {number}");
-        let request = browser
-            .client
-            .post(browser.url(&path))
-            .header("mirage-script", "1");
-        let form = [("text", text.as_str()), ("nonce", &nonce)];
-        let page = Browser::answer(request.form(&form)).await;
+        let page = browser.send_by_script(room, &text, &nonce).await;
         page.assert_status(204);
         page.header("mirage-nonce").clone_into(&mut nonce);
     }

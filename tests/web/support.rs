@@ -750,6 +750,13 @@ impl Browser {
         .await
     }
 
+    /// Sends a message as `room.js` does.
+    pub async fn send_by_script(&self, room: i64, text: &str, nonce: &str) -> Page {
+        let url = self.url(&format!("/rooms/{room}/messages"));
+        let request = self.client.post(url).header("mirage-script", "1");
+        Self::answer(request.form(&[("text", text), ("nonce", nonce)])).await
+    }
+
     /// The texts of the messages on the room page.
     pub async fn messages(&self, room: i64) -> Vec<String> {
         let page = self.room(room).await;
