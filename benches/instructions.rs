@@ -3,7 +3,8 @@
 //!
 //! The server runs on one core with one worker, and gets one request at a time over one connection. The
 //! count covers all threads from the first request to the last response, including the few periodic tasks
-//! that run meanwhile. The profiles are kept in `target/release/callgrind`, for `callgrind_annotate`.
+//! that run meanwhile. A part that counts over 3 % more than is stored fails. The profiles are kept in
+//! `target/release/callgrind`, for `callgrind_annotate`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,14 +16,24 @@ use crate::compare::{Kind, Setup};
 use crate::http::Connection;
 use crate::people::Dataset;
 use crate::server::{Environment, Server, program};
-use crate::table::print;
+use crate::table::{self, print};
 use crate::wrk::Load;
 
 /// The number of requests of each kind.
 const REQUESTS: usize = 2_000;
 
-/// Counts the instructions of both servers.
-pub async fn run(plan: &Plan) {
+/// The folder of the stored figures, within the one where `benches/run` starts this program.
+const STORED: &str = "benches/figures";
+
+/// By how many per cent a count may exceed the stored one.
+const MAX_INCREASE: f64 = 3.0;
+
+/// Counts the instructions of both servers, and compares Mirage's with the stored ones, unless these are to be replaced or
+/// the rounds are short. Returns whether no count is too high.
+pub async fn run(plan: &Plan) -> bool {
+    let is_compared = !plan.is_quick && !plan.is_stored;
+    let stored = is_compared.then(|| table::read(STORED.as_ref(), "instructions"));
+    let mut is_fine = true;
     let requests = if plan.is_quick { 100 } else { REQUESTS };
     let setup = Setup::new(plan, Environment::Callgrind).await;
     let kinds = setup.kinds().await;
@@ -48,14 +59,34 @@ pub async fn run(plan: &Plan) {
             .count_kind(dataset, kind, requests, &profile("bare"))
             .await;
         eprintln!("{}: {mirage} and {bare}", kind.name);
-        rows.push(vec![
+        let mut row = vec![
             kind.name.to_owned(),
             mirage.to_string(),
             bare.to_string(),
             format!("{:.2}", bare as f64 / mirage as f64),
-        ]);
+        ];
+        if let Some(stored) = &stored {
+            let increase = increase(stored, kind.name, mirage);
+            is_fine &= increase.is_none_or(|increase| increase <= MAX_INCREASE);
+            row.push(increase.map_or_else(String::new, |increase| format!("{increase:+.1} %")));
+        }
+        rows.push(row);
     }
-    print(&["instructions", "Mirage", "bare", "ratio"], &rows);
+    let columns = ["instructions", "Mirage", "bare", "ratio", "than stored"];
+    print(&columns[..rows[0].len()], &rows);
+    if !is_fine {
+        eprintln!(
+            "more than {MAX_INCREASE} % above {STORED}/instructions.md: see the head of benches/run"
+        );
+    }
+    is_fine
+}
+
+/// Returns by how many per cent a count of Mirage exceeds the stored one of this kind of request, if there is one.
+fn increase(stored: &[Vec<String>], kind: &str, count: u64) -> Option<f64> {
+    let row = stored.iter().find(|row| row[0] == kind)?;
+    let before: f64 = row[1].parse().expect("a count");
+    Some(100.0 * (count as f64 / before - 1.0))
 }
 
 /// Counts the instructions of an idle poll without and with metrics.

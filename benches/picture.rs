@@ -6,6 +6,8 @@
 use std::fmt::Write;
 use std::path::Path;
 
+use crate::table;
+
 /// The widths of the picture and of its columns, in pixels.
 const WIDTH: usize = 760;
 const MARGIN: usize = 20;
@@ -27,7 +29,7 @@ const STYLE: &str = "
 .back { fill: #15181c } text { fill: #ececec } .bar { fill: #7d838c } .ours { fill: #5fb0f0 }
 }";
 
-/// A table as [`crate::table::print`] writes it.
+/// A stored table.
 struct Table {
     columns: Vec<String>,
     rows: Vec<Vec<String>>,
@@ -36,17 +38,8 @@ struct Table {
 impl Table {
     /// Reads the first table of the part `name`.
     fn read(folder: &Path, name: &str) -> Self {
-        let file = folder.join(format!("{name}.md"));
-        let text = std::fs::read_to_string(&file);
-        let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
-        let lines = text.lines().skip_while(|line| !line.starts_with('|'));
-        let mut rows = lines.take_while(|line| line.starts_with('|')).map(|line| {
-            let cells = line.trim_matches('|').split('|');
-            cells.map(|cell| cell.trim().to_owned()).collect()
-        });
-        let columns: Vec<String> = rows
-            .next()
-            .unwrap_or_else(|| panic!("{} has no table", file.display()));
+        let mut rows = table::read(folder, name).into_iter();
+        let columns = rows.next().expect("the columns");
         // "bare, p50" is followed by "p99", which is the bare server's, too.
         let mut owner = "";
         let named = columns.iter().map(|column| {
@@ -60,10 +53,9 @@ impl Table {
             }
         });
         let columns = named.collect();
-        // The first of the rest is the line under the columns.
         Self {
             columns,
-            rows: rows.skip(1).collect(),
+            rows: rows.collect(),
         }
     }
 

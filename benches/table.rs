@@ -1,6 +1,7 @@
 //! Markdown tables, and the statistics and units in them.
 
 use std::fmt::Write;
+use std::path::Path;
 use std::time::Duration;
 
 /// Prints a table with these column names and rows.
@@ -37,6 +38,24 @@ pub fn print(columns: &[&str], rows: &[Vec<String>]) {
         line(row.iter().map(String::as_str).collect());
     }
     println!("{text}");
+}
+
+/// Returns the cells of the first table that [`print`] wrote to the file of the part `name` in `folder`: the column names,
+/// and then the rows.
+pub fn read(folder: &Path, name: &str) -> Vec<Vec<String>> {
+    let file = folder.join(format!("{name}.md"));
+    let text = std::fs::read_to_string(&file);
+    let text = text.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+    let lines = text.lines().skip_while(|line| !line.starts_with('|'));
+    let rows = lines.take_while(|line| line.starts_with('|')).map(|line| {
+        let cells = line.trim_matches('|').split('|');
+        cells.map(|cell| cell.trim().to_owned()).collect()
+    });
+    let mut rows: Vec<Vec<String>> = rows.collect();
+    assert!(rows.len() > 2, "{} has no table", file.display());
+    // The line under the column names.
+    rows.remove(1);
+    rows
 }
 
 /// The median of a non-empty list; the upper one of two.
