@@ -256,6 +256,42 @@ impl Stopwatch {
     }
 }
 
+/// A stopwatch for what is asked many times a request, up to [`CoarseStopwatch::LAG_MS`] behind.
+///
+/// It takes a fraction of the time of [`Stopwatch`], because it reads the time of the kernel's latest tick
+/// (`clock_gettime(2)`, `CLOCK_MONOTONIC_COARSE`).
+#[derive(Debug, Clone, Copy)]
+pub struct CoarseStopwatch(u64);
+
+impl CoarseStopwatch {
+    /// How far the stopwatch can be behind, in milliseconds: five of the ticks of a kernel that has 250 a second, because
+    /// Linux makes up for the ticks of a processor that is held up after so many (`tick_sched_do_timer`).
+    pub const LAG_MS: u64 = 20;
+
+    /// Starts a stopwatch.
+    #[must_use]
+    pub fn start() -> Self {
+        Self(latest_tick())
+    }
+
+    /// Returns the time since the stopwatch was started, in milliseconds.
+    #[must_use]
+    pub fn elapsed_ms(self) -> u64 {
+        latest_tick().saturating_sub(self.0)
+    }
+}
+
+/// Returns the time of the kernel's latest tick, in milliseconds since an arbitrary point.
+fn latest_tick() -> u64 {
+    #[cfg(target_os = "linux")]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::MonotonicCoarse;
+    #[cfg(not(target_os = "linux"))]
+    const CLOCK: rustix::time::ClockId = rustix::time::ClockId::Monotonic;
+    let time = rustix::time::clock_gettime(CLOCK);
+    let part = |number: i64| u64::try_from(number).unwrap_or(0);
+    part(time.tv_sec) * 1_000 + part(time.tv_nsec) / 1_000_000
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -327,5 +363,17 @@ mod tests {
         let apart = clock.now().0.abs_diff(clock.site_time().0);
 
         assert!(apart < 60_000, "{apart} ms");
+    }
+
+    #[test]
+    fn a_coarse_stopwatch_goes_as_fast_as_another() {
+        let (coarse, watch) = (CoarseStopwatch::start(), Stopwatch::start());
+        while coarse.elapsed_ms() < 100 {
+            // A busy machine may hold up its ticks, but not for this long.
+            assert!(watch.elapsed() < Duration::from_secs(2));
+        }
+
+        let least = Duration::from_millis(100 - CoarseStopwatch::LAG_MS);
+        assert!(watch.elapsed() >= least, "{:?}", watch.elapsed());
     }
 }

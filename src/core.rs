@@ -165,14 +165,15 @@ impl Core {
         }
     }
 
-    /// Makes sure that the database answers, before anything that is held in memory is served.
+    /// Makes sure that the database answers, before anything that is held in memory is served. Returns the state of the link,
+    /// which is up or deaf.
     ///
     /// # Errors
     /// When the database does not answer.
-    pub fn check_link(&self) -> Result<(), Fault> {
+    pub fn check_link(&self) -> Result<LinkState, Fault> {
         match self.database_link.state() {
-            LinkState::Up | LinkState::Deaf => Ok(()),
             LinkState::Silent => Err(no_answer().into()),
+            state => Ok(state),
         }
     }
 
@@ -353,7 +354,7 @@ impl Core {
         if let Some(redis) = &self.redis {
             redis.ready().await?;
         }
-        self.check_link()
+        self.check_link().map(drop)
     }
 
     /// Returns since when messages are remembered: messages from before are lost, also those whose time was not up. `None`

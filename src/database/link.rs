@@ -12,7 +12,7 @@ use std::time::Duration;
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::watch;
 
-use crate::clock::Stopwatch;
+use crate::clock::CoarseStopwatch;
 
 /// What is known of the link to PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -32,8 +32,8 @@ pub struct DatabaseLink(Option<Server>);
 /// What is known of the link to PostgreSQL, and since when.
 #[derive(Debug)]
 struct Server {
-    timeout: Duration,
-    stopwatch: Stopwatch,
+    timeout_ms: u64,
+    stopwatch: CoarseStopwatch,
     /// When the latest heartbeat was sent that PostgreSQL has answered, in milliseconds by the stopwatch.
     answered: AtomicU64,
     /// When the latest heartbeat was sent that came back as a notification.
@@ -51,7 +51,7 @@ pub struct SentAt(pub u64);
 impl Server {
     /// Returns what the heartbeats prove.
     fn proved(&self) -> LinkState {
-        let now = self.stopwatch.elapsed();
+        let now = self.stopwatch.elapsed_ms();
         if self.is_old(&self.answered, now) {
             LinkState::Silent
         } else if self.is_old(&self.heard, now) {
@@ -61,9 +61,9 @@ impl Server {
         }
     }
 
-    fn is_old(&self, sent_at: &AtomicU64, now: Duration) -> bool {
-        let sent_at = Duration::from_millis(sent_at.load(Ordering::SeqCst));
-        now.saturating_sub(sent_at) >= self.timeout
+    fn is_old(&self, sent_at: &AtomicU64, now: u64) -> bool {
+        let latest = now + CoarseStopwatch::LAG_MS;
+        latest.saturating_sub(sent_at.load(Ordering::SeqCst)) >= self.timeout_ms
     }
 
     fn noticed(&self) -> LinkState {
@@ -87,8 +87,8 @@ impl DatabaseLink {
     #[must_use]
     pub fn to_a_server(timeout: Duration) -> Self {
         Self(Some(Server {
-            timeout,
-            stopwatch: Stopwatch::start(),
+            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            stopwatch: CoarseStopwatch::start(),
             answered: AtomicU64::new(0),
             heard: AtomicU64::new(0),
             noticed: watch::Sender::new(LinkState::Up),
@@ -134,9 +134,8 @@ impl DatabaseLink {
     /// Returns the time to send with a heartbeat.
     #[must_use]
     pub fn time(&self) -> SentAt {
-        let elapsed = self.0.as_ref().map(|server| server.stopwatch.elapsed());
-        let millis = elapsed.unwrap_or_default().as_millis();
-        SentAt(u64::try_from(millis).unwrap_or(0))
+        let elapsed = |server: &Server| server.stopwatch.elapsed_ms();
+        SentAt(self.0.as_ref().map_or(0, elapsed))
     }
 
     /// Notes that PostgreSQL has answered a heartbeat.
@@ -156,7 +155,7 @@ impl DatabaseLink {
     /// Returns whether no heartbeat has come back for the link's timeout.
     #[must_use]
     pub fn is_unheard(&self) -> bool {
-        let is_old = |server: &Server| server.is_old(&server.heard, server.stopwatch.elapsed());
+        let is_old = |server: &Server| server.is_old(&server.heard, server.stopwatch.elapsed_ms());
         self.0.as_ref().is_some_and(is_old)
     }
 

@@ -6,6 +6,7 @@ use super::accounts;
 use super::rooms::{self, Access};
 use super::sessions;
 use crate::core::{Core, Fault};
+use crate::database::link::LinkState;
 use crate::domain::{
     Audience, MessageId, MessageText, NonceId, Role, RoomId, SlowMode, Timestamp, UserId,
 };
@@ -439,9 +440,8 @@ pub async fn poll(
         }
     };
     loop {
-        core.check_link()?;
         // Without news of other processes, nobody waits, and no session is taken for granted.
-        let is_followed = core.database_link.is_up();
+        let is_followed = core.check_link()? == LinkState::Up;
         if !is_followed && !sessions::exists(core, reader.digest).await? {
             return Ok(Polled::SignedOut);
         }

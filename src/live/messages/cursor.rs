@@ -20,6 +20,9 @@ pub struct Cursor {
 }
 
 impl Cursor {
+    /// The most bytes of the text form: four numbers of 16 digits.
+    pub const MAX_LENGTH: usize = 4 * 16 + 3;
+
     /// Returns the site time of the answer with this cursor.
     #[must_use]
     pub fn made_at(self) -> SiteTime {
@@ -123,6 +126,7 @@ mod tests {
             let cursor = Cursor { life, event, made_at, ignored };
 
             prop_assert_eq!(cursor.to_string().parse(), Ok(cursor));
+            prop_assert!(cursor.to_string().len() <= Cursor::MAX_LENGTH);
         }
 
         #[test]

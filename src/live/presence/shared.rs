@@ -37,8 +37,8 @@ impl SharedPresence {
     }
 
     pub(super) fn mark_seen(&self, room: RoomId, user: UserId, now: SiteTime) -> Ticket {
-        if let Some(session) = self.link.session()
-            && self.life.swap(session.life, Ordering::AcqRel) != session.life
+        if let Some(life) = self.link.open_life()
+            && self.life.swap(life, Ordering::AcqRel) != life
         {
             // A Redis that lost its memory knows nothing of what was told before.
             self.told.move_back_to(now.minus(TOLD_AGAIN));

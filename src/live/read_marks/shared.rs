@@ -3,9 +3,10 @@
 //! Polls look at them without a round trip. So a process holds a copy of the marks of the people whose polls it answers,
 //! and each process tells all others which marks it moves. A copy holds as long as the link's session.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use foldhash::HashMap;
 use redis::cmd;
 
 use super::super::marks::{ReadMark, decode};
@@ -106,14 +107,14 @@ impl SharedMarks {
         now: SiteTime,
     ) -> Ticket {
         // Without a session, nothing is shown either.
-        let Some(session) = self.link.session() else {
+        let Some(life) = self.link.open_life() else {
             return Ticket::NONE;
         };
         let moved_at = now;
         let moves = {
             let mut copies = self.copies.lock();
             let copy = copies.entry(user).or_default();
-            copy.enter(session.life);
+            copy.enter(life);
             copy.used_at = Some(now);
             copy.raise(room, Mark { message, moved_at })
         };
@@ -126,7 +127,7 @@ impl SharedMarks {
             message,
             moved_at,
         };
-        self.outbox.put_read(session.life, mark)
+        self.outbox.put_read(life, mark)
     }
 
     pub(super) fn find(&self, user: UserId, room: RoomId) -> Option<MessageId> {
@@ -135,7 +136,7 @@ impl SharedMarks {
         Some(mark.message)
     }
 
-    pub(super) fn all_of(&self, user: UserId) -> foldhash::HashMap<RoomId, MessageId> {
+    pub(super) fn all_of(&self, user: UserId) -> HashMap<RoomId, MessageId> {
         let copies = self.copies.lock();
         let marks = copies.get(&user).map(|copy| &copy.marks);
         let marks = marks.into_iter().flatten();

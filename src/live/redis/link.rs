@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::keys::Keys;
 use super::peers::{Peers, Told};
 use super::trips::Trips;
-use crate::clock::Stopwatch;
+use crate::clock::{CoarseStopwatch, Stopwatch};
 use crate::domain::Timestamp;
 
 /// The time between two words that nobody waits for.
@@ -51,7 +51,9 @@ pub enum LinkState {
 pub struct Link {
     keys: Keys,
     timeout: Duration,
-    stopwatch: Stopwatch,
+    /// The same in milliseconds.
+    timeout_ms: u64,
+    stopwatch: CoarseStopwatch,
     open: RwLock<Option<Open>>,
     /// The number of the open session, or 0.
     number: AtomicU64,
@@ -95,7 +97,8 @@ impl Link {
         Self {
             keys,
             timeout,
-            stopwatch: Stopwatch::start(),
+            timeout_ms: millis(timeout),
+            stopwatch: CoarseStopwatch::start(),
             open: RwLock::new(None),
             number: AtomicU64::new(0),
             life: AtomicU64::new(0),
@@ -125,7 +128,7 @@ impl Link {
     pub fn session(&self) -> Option<Session> {
         let number = self.number.load(Ordering::Acquire);
         let life = self.life.load(Ordering::Acquire);
-        (number != 0 && self.age() < self.timeout).then_some(Session { number, life })
+        (number != 0 && !self.is_silent()).then_some(Session { number, life })
     }
 
     /// Returns when Redis's memory of this site began, by the wall clock: when the site first used this Redis, or was the
@@ -134,6 +137,14 @@ impl Link {
     pub fn memory_began_at(&self) -> Option<Timestamp> {
         let began_at = self.began_at.load(Ordering::Acquire);
         (began_at != 0).then_some(Timestamp(began_at))
+    }
+
+    /// Returns the life of Redis's memory in the open session, if there is one, without a look at the clock: for what is
+    /// only told.
+    #[must_use]
+    pub fn open_life(&self) -> Option<u64> {
+        let is_open = self.number.load(Ordering::Acquire) != 0;
+        is_open.then(|| self.life.load(Ordering::Acquire))
     }
 
     /// Waits for a session, at most until the link has been silent for its timeout.
@@ -148,7 +159,9 @@ impl Link {
     }
 
     async fn wait_for_session(&self) -> Result<Session, Unavailable> {
-        let left = self.timeout.saturating_sub(self.age());
+        let left = self
+            .timeout
+            .saturating_sub(Duration::from_millis(self.age_ms()));
         let mut states = self.state.subscribe();
         let is_ready = async {
             loop {
@@ -307,9 +320,14 @@ impl Link {
         })
     }
 
-    fn age(&self) -> Duration {
-        let fresh_at = Duration::from_millis(self.fresh_at.load(Ordering::Acquire));
-        self.stopwatch.elapsed().saturating_sub(fresh_at)
+    /// Returns how long ago it was, at most, that the link is known to have heard everything, in milliseconds.
+    fn age_ms(&self) -> u64 {
+        let latest = self.stopwatch.elapsed_ms() + CoarseStopwatch::LAG_MS;
+        latest.saturating_sub(self.fresh_at.load(Ordering::Acquire))
+    }
+
+    fn is_silent(&self) -> bool {
+        self.age_ms() >= self.timeout_ms
     }
 
     fn channels(&self) -> MutexGuard<'_, HashMap<String, Handler>> {
@@ -403,7 +421,7 @@ impl Link {
 
     /// Returns the time by the link's stopwatch, in milliseconds.
     pub(super) fn time(&self) -> u64 {
-        millis(self.stopwatch.elapsed())
+        self.stopwatch.elapsed_ms()
     }
 
     /// Returns the number of the next word, which is about to be published.
@@ -458,7 +476,7 @@ impl Link {
     /// Says that the link is down, if it has been silent for its timeout, and that it is up again after that.
     pub(super) fn watch(&self) {
         let state = self.session().map_or(LinkState::Down, LinkState::Up);
-        let is_silent = self.age() >= self.timeout;
+        let is_silent = self.is_silent();
         self.state.send_if_modified(|shown| {
             let has_changed = *shown != state && (state != LinkState::Down || is_silent);
             if has_changed {

@@ -142,7 +142,10 @@ fn answer(state: &WebState, asked: Option<Cursor>, news: &News, reader: UserId) 
     };
     let cursor = since.cursor();
     let mut response = HttpResponse::build(status);
-    response.insert_header((CURSOR, header(cursor.to_string())));
+    let mut position = String::with_capacity(Cursor::MAX_LENGTH);
+    // Writing to a string does not fail.
+    let _ = write!(position, "{cursor}");
+    response.insert_header((CURSOR, header(position)));
     response.insert_header((TIME, HeaderValue::from(state.core.clock.site_time().0)));
     if news.audience == Audience::Everyone {
         response.insert_header((PUBLIC, HeaderValue::from_static("1")));

@@ -1,11 +1,12 @@
 //! The logs of all rooms on Redis.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
+use foldhash::HashMap;
 use futures_util::{StreamExt, stream};
 use hmac::{Hmac, Mac};
 use redis::{Script, ScriptInvocation, cmd};
@@ -94,7 +95,7 @@ impl RedisLog {
             keep_ms: (longest.0 + KEY_MARGIN).as_millis(),
             renderer,
             digests: hmac(key),
-            rooms: RwLock::new(HashMap::new()),
+            rooms: RwLock::default(),
             pulses: Mutex::new(Pulses::default()),
             totals: Totals::default(),
         });
