@@ -10,9 +10,10 @@ use actix_server::Server;
 use sea_orm::{DatabaseConnection, DbErr};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
+use super::listener::Serving;
 use super::live_state::LiveState;
 use super::metrics::{self, Sources};
 use super::notifications::Follower;
@@ -50,7 +51,8 @@ use crate::web::{message_html, routes};
 
 /// How long a process that takes over a socket waits for the lock of the database, in which time an earlier one stops.
 const LOCK_WAIT: Duration = Duration::from_secs(15);
-/// How long a stopping process serves the connections that it has just accepted, before its workers stop.
+/// How long a stopping process serves the connections that it has just accepted before its workers stop, and then those
+/// that still arrive before it closes its socket.
 const HANDOVER: Duration = Duration::from_millis(100);
 /// The time between two tries to lock an SQLite file.
 const LOCK_INTERVAL: Duration = Duration::from_millis(25);
@@ -98,7 +100,8 @@ pub struct Application {
     is_activated: bool,
     metrics_address: Option<SocketAddr>,
     metrics: Option<Server>,
-    server: Server,
+    serving: Serving,
+    connections: Arc<Connections>,
     core: Arc<Core>,
     feed: Feed,
     driver: Option<Driver>,
@@ -238,7 +241,8 @@ impl Application {
         let request_counts = metrics
             .is_some()
             .then(|| Arc::new(RequestCounts::new(patterns)));
-        let connections = Arc::new(Connections::new(&core.config));
+        let connections = Connections::new(&core.config, core.stopping.clone());
+        let connections = Arc::new(connections);
         let sources = request_counts.clone().map(|requests| Sources {
             core: Arc::clone(&core),
             requests,
@@ -257,10 +261,10 @@ impl Application {
         let bound = inherited.map_or_else(|| listener::bind(&core.config), Ok);
         let served = bound.and_then(|listener| {
             let address = listener.local_addr()?;
-            let server = listener::serve(state, connections, listener)?;
-            Ok((server, address))
+            let serving = listener::serve(state, Arc::clone(&connections), listener)?;
+            Ok((serving, address))
         });
-        let (server, address) = served.map_err(|error| StartupError::Bind {
+        let (serving, address) = served.map_err(|error| StartupError::Bind {
             address: core.config.address.bind.to_string(),
             error,
         })?;
@@ -276,7 +280,8 @@ impl Application {
             is_activated,
             metrics_address,
             metrics: metrics.transpose()?,
-            server,
+            serving,
+            connections,
             core,
             feed,
             driver,
@@ -314,7 +319,8 @@ impl Application {
     /// # Errors
     /// When the server fails.
     pub async fn run_until_stopped(self, stop: impl Future<Output = ()>) -> io::Result<()> {
-        let handle = self.server.handle();
+        let Serving { server, late } = self.serving;
+        let handle = server.handle();
         let mut tasks = JoinSet::new();
         tasks.spawn(background::sweep(Arc::clone(&self.core)));
         tasks.spawn(background::sweep_rows(Arc::clone(&self.core)));
@@ -322,7 +328,7 @@ impl Application {
         if let Some(server) = self.metrics {
             tasks.spawn(async { drop(server.await) });
         }
-        tasks.spawn(systemd::feed_watchdog(Arc::clone(&self.core)));
+        let watchdog = tasks.spawn(systemd::feed_watchdog(Arc::clone(&self.core)));
         let leaving = CancellationToken::new();
         let following = self.feed.follow(Arc::clone(&self.core), leaving.clone());
         let mut following = tokio::spawn(following);
@@ -332,7 +338,7 @@ impl Application {
         if let Some(outbox) = self.outbox {
             tasks.spawn(outbox.run());
         }
-        let mut server = std::pin::pin!(self.server);
+        let mut server = std::pin::pin!(server);
         let result = tokio::select! {
             result = &mut server => result,
             // They run as long as the server. Without them nothing would expire from memory, or the changes of
@@ -348,17 +354,29 @@ impl Application {
             () = stop => {
                 tracing::info!("shutting down");
                 systemd::notify_stopping();
+                // A service that stops is not watched.
+                watchdog.abort();
+                let late = async {
+                    // With a socket of the service manager, further connections wait in it for the next process.
+                    if !self.is_activated {
+                        late.await;
+                    }
+                };
                 let stop = async {
-                    if self.is_activated {
-                        // Further connections wait in the socket for the next process. A stopping worker drops those
-                        // that it was handed and has not begun to serve, so it gets the time to begin.
-                        handle.pause().await;
-                        tokio::time::sleep(HANDOVER).await;
+                    self.connections.drain();
+                    handle.pause().await;
+                    // A stopping worker drops those connections that it was handed and has not begun to serve, so it gets
+                    // the time to begin.
+                    sleep(HANDOVER).await;
+                    let stopped = handle.stop(true);
+                    if !self.is_activated {
+                        // The server closes its own socket meanwhile: a connection that comes later would be lost in it.
+                        sleep(HANDOVER).await;
                     }
                     self.core.stopping.cancel();
-                    handle.stop(true).await;
+                    stopped.await;
                 };
-                let (result, ()) = tokio::join!(server, stop);
+                let (result, (), ()) = tokio::join!(server, stop, late);
                 result
             }
         };
@@ -423,7 +441,7 @@ async fn lock_file(config: &Config, patience: Duration) -> Result<FileLock, Open
     loop {
         match connection::lock_file(&config.storage) {
             Err(OpenError::InUse { .. }) if Instant::now() < until => {
-                tokio::time::sleep(LOCK_INTERVAL).await;
+                sleep(LOCK_INTERVAL).await;
             }
             locked => return locked,
         }

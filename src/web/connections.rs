@@ -14,6 +14,9 @@
 //! connections have their turn before the next request of a connection is answered.
 //!
 //! A client that hangs up ends its poll ([`end_on_hang_up`]).
+//!
+//! A server that stops says in each answer that it is the connection's last ([`Connections::drain`]), and then ends the
+//! connections on which no request has begun. actix's own way to drain them would also drop requests that have arrived.
 
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
@@ -21,6 +24,7 @@ use std::io::{self, ErrorKind};
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
@@ -39,6 +43,7 @@ use ipnet::IpNet;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf, Take};
 use tokio::sync::OwnedSemaphorePermit;
+use tokio_util::sync::{CancellationToken, WaitForCancellationFutureOwned};
 
 use crate::config::{Config, Switch, Timeouts};
 use crate::domain::ClientAddress;
@@ -53,6 +58,8 @@ const READ_CHUNK: usize = 1024;
 /// The size of a socket's send buffer in bytes: more than most pages have. The system's default would accept
 /// megabytes of answers for a client that never reads, and each answer has to be made first.
 const SEND_BUFFER: usize = 64 * 1024;
+/// How long a stopping server waits for the first request of a connection, which the client may just have opened.
+const FIRST_REQUEST: Duration = Duration::from_millis(100);
 /// How many open files are kept for the database, the log and other uses than connections.
 const RESERVED_FILES: u64 = 64;
 
@@ -116,12 +123,16 @@ pub struct Connections {
     timeouts: Timeouts,
     open: Mutex<HashMap<ClientAddress, usize>>,
     counts: Arc<ConnectionCounts>,
+    is_draining: AtomicBool,
+    /// Cancelled when connections without a request are to end.
+    stopping: CancellationToken,
 }
 
 impl Connections {
-    /// Creates the counter, without connections, with the limits of `config`.
+    /// Creates the counter, without connections, with the limits of `config`. Once `stopping` is cancelled, connections
+    /// on which no request has begun end.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
+    pub fn new(config: &Config, stopping: CancellationToken) -> Self {
         Self {
             max_per_address: (config.limits == Switch::On)
                 .then_some(config.connections_per_address),
@@ -129,7 +140,15 @@ impl Connections {
             timeouts: config.timeouts,
             open: Mutex::default(),
             counts: Arc::default(),
+            is_draining: AtomicBool::new(false),
+            stopping,
         }
+    }
+
+    /// Makes each answer from now on the last one of its connection, and says so to the client, which sends its next
+    /// request elsewhere.
+    pub fn drain(&self) {
+        self.is_draining.store(true, Ordering::Relaxed);
     }
 
     /// Returns the numbers of connections.
@@ -161,10 +180,7 @@ impl Connections {
             held: Vec::new(),
             is_at_line_start: false,
             is_paused: false,
-            exchange: Rc::new(Exchange {
-                counts: Arc::clone(&self.counts),
-                ..Exchange::default()
-            }),
+            exchange: Rc::new(Exchange::on(Arc::clone(self))),
             keep_alive: if is_trusted {
                 self.timeouts.proxy_keep_alive
             } else {
@@ -175,6 +191,8 @@ impl Connections {
             has_head_begun: false,
             idle: Timer::default(),
             blocked: None,
+            stopping: Box::pin(self.stopping.clone().cancelled_owned()),
+            last_chance: Timer::default(),
             permit,
         };
         Ok((connection, peer))
@@ -272,16 +290,16 @@ struct Exchange {
     /// A body that was not read to its end. Kept until the answer is written: if the body is dropped earlier, actix
     /// waits for its end, which may never come.
     unread_body: RefCell<Option<Body>>,
-    /// The numbers of connections, which this one counts in.
-    counts: Arc<ConnectionCounts>,
+    /// All connections, among them this one.
+    connections: Arc<Connections>,
     /// The memory of a large body. Kept until the answer is written, because the answer may give the text back.
     large_body: Cell<Option<OwnedSemaphorePermit>>,
 }
 
 type Body = Pin<Box<BodyStream<Payload>>>;
 
-impl Default for Exchange {
-    fn default() -> Self {
+impl Exchange {
+    fn on(connections: Arc<Connections>) -> Self {
         Self {
             stage: Cell::new(Stage::Waiting),
             is_busy: Cell::default(),
@@ -289,13 +307,11 @@ impl Default for Exchange {
             ends_on_hang_up: Cell::default(),
             reader: Cell::default(),
             unread_body: RefCell::default(),
-            counts: Arc::default(),
+            connections,
             large_body: Cell::default(),
         }
     }
-}
 
-impl Exchange {
     #[expect(
         clippy::expect_used,
         reason = "listener.rs gives it to every connection"
@@ -307,7 +323,7 @@ impl Exchange {
     }
 
     fn late_body(&self) {
-        self.counts.late_bodies.increment();
+        self.connections.counts.late_bodies.increment();
     }
 
     fn enter(&self, stage: Stage) {
@@ -372,12 +388,16 @@ pub struct Connection {
     timeouts: Timeouts,
     /// Whether an answer was written, at least in part.
     has_written: bool,
-    /// Whether a byte of the next request has arrived since the last write.
+    /// Whether a byte of the next request has arrived since the last write, if there was one.
     has_head_begun: bool,
     /// Runs since the last write, or since the first byte of a request after it.
     idle: Timer,
     /// Runs while the client reads nothing of the answer.
     blocked: Option<Pin<Box<Sleep>>>,
+    /// Completes when the server stops.
+    stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Runs while the server has stopped and the first request has not begun.
+    last_chance: Timer,
     permit: ConnectionPermit,
 }
 
@@ -523,12 +543,22 @@ impl AsyncRead for Connection {
         let Poll::Ready(count) = this.poll_bytes(context, buffer, limit)? else {
             this.chunk_left = READ_CHUNK;
             this.exchange.is_busy.set(false);
+            if stage == Stage::Waiting && !this.has_head_begun {
+                // Reports the end of the stream when the server stops: there is no request to answer.
+                ready!(this.stopping.as_mut().poll(context));
+                if !this.has_written {
+                    ready!(this.last_chance.poll(FIRST_REQUEST, context));
+                }
+                return Poll::Ready(Ok(()));
+            }
             return Poll::Pending;
         };
         this.chunk_left -= count;
-        if stage == Stage::Waiting && this.has_written && !this.has_head_begun {
+        if stage == Stage::Waiting && !this.has_head_begun {
             this.has_head_begun = true;
-            this.idle.stop();
+            if this.has_written {
+                this.idle.stop();
+            }
         }
         if let Some(left) = body_left {
             this.exchange.body_left.set(Some(left - count));
@@ -610,8 +640,9 @@ impl Answering {
     /// Returns the answer, whose body keeps the connection marked as answering.
     #[must_use]
     pub fn with(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<AnswerBody> {
-        if self.asks_for_upgrade {
-            // actix would send `Connection: upgrade`, although the upgrade is ignored.
+        let connections = &self.guard.0.connections;
+        // For an upgrade, actix would send `Connection: upgrade`, although the upgrade is ignored.
+        if self.asks_for_upgrade || connections.is_draining.load(Ordering::Relaxed) {
             let head = response.response_mut().head_mut();
             head.set_connection_type(ConnectionType::Close);
         }
@@ -801,7 +832,7 @@ mod tests {
         let Ok(Command::Serve(config)) = Command::parse([&["mirage"], flags].concat()) else {
             panic!("{flags:?} are no settings of a server")
         };
-        Arc::new(Connections::new(&config))
+        Arc::new(Connections::new(&config, CancellationToken::new()))
     }
 
     /// Opens a connection, and returns the server's end and the client's.
@@ -999,6 +1030,31 @@ mod tests {
         let timeout = rustix::net::sockopt::tcp_user_timeout(connection.stream.get_ref());
 
         assert_eq!(timeout, Ok(7000));
+    }
+
+    #[actix_web::test]
+    async fn a_connection_ends_when_the_server_stops_unless_a_request_has_begun() {
+        let connections = connections(&[]);
+        let (mut idle, _idle_client) = connection(&connections).await;
+        let (mut new, _new_client) = connection(&connections).await;
+        let (mut begun, mut client) = connection(&connections).await;
+        let mut buffer = [0; 9];
+        idle.has_written = true;
+        client.write_all(b"G").await.unwrap();
+        begun.read_exact(&mut buffer[..1]).await.unwrap();
+        let reading = actix_web::rt::spawn(async move { idle.read_u8().await });
+        tokio::task::yield_now().await;
+
+        connections.stopping.cancel();
+
+        let ended = |read: io::Result<u8>| read.unwrap_err().kind() == ErrorKind::UnexpectedEof;
+        assert!(ended(reading.await.unwrap()));
+        let watch = Instant::now();
+        assert!(ended(new.read_u8().await));
+        assert!(watch.elapsed() >= FIRST_REQUEST);
+        client.write_all(b"ET / HTTP").await.unwrap();
+        begun.read_exact(&mut buffer).await.unwrap();
+        assert_eq!(&buffer, b"ET / HTTP");
     }
 
     #[test]

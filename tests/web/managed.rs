@@ -142,13 +142,7 @@ struct Load {
 /// Signs up, and then creates one room after the other and looks at each, with a new connection for each request.
 /// Returns the names of the rooms.
 async fn create_rooms(load: Arc<Load>, address: String, name: String) -> Vec<String> {
-    let mut browser = Browser::new(&address);
-    browser.client = reqwest::Client::builder()
-        .cookie_store(true)
-        .redirect(reqwest::redirect::Policy::none())
-        .pool_max_idle_per_host(0)
-        .build()
-        .unwrap();
+    let browser = Browser::with_idle_connections(&address, 0);
     let form = [("name", name.as_str()), ("password", PASSWORD)];
     browser.post("/register", &form).await.assert_status(303);
     let mut rooms = Vec::new();

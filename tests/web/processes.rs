@@ -1,5 +1,6 @@
 //! One or several processes of a site, which a test kills or restarts.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -22,17 +23,27 @@ pub struct Site {
 }
 
 /// Where the processes can be reached now.
-pub struct Addresses(Mutex<Vec<String>>);
+#[derive(Default)]
+pub struct Addresses {
+    of_processes: Mutex<Vec<String>>,
+    /// The number of requests that a process took and did not answer.
+    cut: AtomicUsize,
+}
 
 impl Addresses {
     /// The address of a process, counted round and round.
     pub fn of(&self, number: usize) -> String {
-        let addresses = self.0.lock().unwrap();
+        let addresses = self.of_processes.lock().unwrap();
         addresses[number % addresses.len()].clone()
     }
 
     pub fn all(&self) -> Vec<String> {
-        self.0.lock().unwrap().clone()
+        self.of_processes.lock().unwrap().clone()
+    }
+
+    /// The number of requests until now that a process took and did not answer.
+    pub fn cut(&self) -> usize {
+        self.cut.load(Ordering::SeqCst)
     }
 
     /// Asks one process after the other until one answers, as a load balancer and `room.js` do. Returns the page, and the
@@ -45,20 +56,27 @@ impl Addresses {
         let asking = async {
             for number in first.. {
                 let address = self.of(number);
-                let Ok(response) = request(&format!("http://{address}")).send().await else {
-                    tokio::task::yield_now().await;
-                    continue;
-                };
-                let (status, headers) = (response.status(), response.headers().clone());
-                // A process that is killed in the middle of an answer has given none.
-                if let Ok(body) = response.text().await {
-                    let page = Page {
-                        status,
-                        headers,
-                        body,
-                    };
-                    return (page, number);
+                match request(&format!("http://{address}")).send().await {
+                    Ok(response) => {
+                        let (status, headers) = (response.status(), response.headers().clone());
+                        // A process that is killed in the middle of an answer has given none.
+                        if let Ok(body) = response.text().await {
+                            let page = Page {
+                                status,
+                                headers,
+                                body,
+                            };
+                            return (page, number);
+                        }
+                    }
+                    // A process that is away refuses.
+                    Err(error) if error.is_connect() => {
+                        tokio::task::yield_now().await;
+                        continue;
+                    }
+                    Err(_) => {}
                 }
+                self.cut.fetch_add(1, Ordering::SeqCst);
             }
             unreachable!("numbers do not end")
         };
@@ -74,12 +92,12 @@ impl Site {
             folder: tempfile::tempdir().unwrap(),
             flags: flags.to_vec(),
             processes: Vec::new(),
-            addresses: Arc::new(Addresses(Mutex::new(Vec::new()))),
+            addresses: Arc::default(),
         };
         for _ in 0..count {
             let running = site.spawn().await;
             let address = running.browser.address.clone();
-            site.addresses.0.lock().unwrap().push(address);
+            site.addresses.of_processes.lock().unwrap().push(address);
             site.processes.push(Some(running));
         }
         site
@@ -108,7 +126,7 @@ impl Site {
         let answer = tokio::time::timeout(HUNG, running.browser.get("/healthz")).await;
         answer.unwrap().assert_status(200);
         let address = running.browser.address.clone();
-        self.addresses.0.lock().unwrap()[number] = address;
+        self.addresses.of_processes.lock().unwrap()[number] = address;
         self.processes[number] = Some(running);
         watch.elapsed()
     }

@@ -135,6 +135,18 @@ impl Running {
         kibibytes.parse::<u64>().unwrap() / 1024
     }
 
+    /// Suspends the process. Until it gets SIGCONT, the system accepts connections and requests for it.
+    fn suspend(&self) {
+        send(self.id(), "-STOP");
+        let is_suspended = || {
+            let status = std::fs::read_to_string(format!("/proc/{}/stat", self.id())).unwrap();
+            status.contains(") T ")
+        };
+        while !is_suspended() {
+            std::thread::yield_now();
+        }
+    }
+
     /// Sends a signal, waits for the process to end, and returns the exit code and the rest of the log.
     pub fn stop(mut self, signal: &str) -> (Option<i32>, String) {
         send(self.id(), signal);
@@ -399,8 +411,54 @@ async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() 
             .unwrap();
 
         assert_eq!(code, Some(0), "{signal}");
-        assert_eq!(poll.await.unwrap().status, 204);
+        let poll = poll.await.unwrap();
+        assert_eq!(poll.status, 204);
+        // The client sends its next request elsewhere.
+        assert_eq!(poll.page.header("connection"), "close");
     }
+}
+
+#[test]
+fn requests_that_have_arrived_when_the_server_is_told_to_stop_are_answered() {
+    const CONNECTIONS: usize = 16;
+    let request = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n";
+    let folder = tempfile::tempdir().unwrap();
+    let running = Running::start(folder.path(), &[]);
+    let connect = || {
+        let mut stream = TcpStream::connect(&running.browser.address).unwrap();
+        stream.write_all(request).unwrap();
+        stream
+    };
+    let mut streams: Vec<_> = (0..CONNECTIONS).map(|_| connect()).collect();
+    for stream in &mut streams {
+        let mut answer = Vec::new();
+        while !answer.ends_with(b"ok\n") {
+            let mut byte = [0];
+            stream.read_exact(&mut byte).unwrap();
+            answer.push(byte[0]);
+        }
+    }
+    let idle = streams.pop().unwrap();
+
+    running.suspend();
+    for stream in &mut streams {
+        stream.write_all(request).unwrap();
+    }
+    streams.extend((0..CONNECTIONS).map(|_| connect()));
+    send(running.id(), "-TERM");
+    let (code, log) = running.stop("-CONT");
+
+    assert_eq!(code, Some(0));
+    assert!(!log.contains("ERROR") && !log.contains("WARN"), "{log}");
+    for (number, mut stream) in streams.into_iter().enumerate() {
+        let mut answer = String::new();
+        let read = stream.read_to_string(&mut answer);
+        assert!(read.is_ok(), "connection {number}: {read:?}, {answer}");
+        assert!(answer.starts_with("HTTP/1.1 200 "), "{number}: {answer}");
+    }
+    let mut nothing = String::new();
+    { idle }.read_to_string(&mut nothing).unwrap();
+    assert_eq!(nothing, "");
 }
 
 #[test]

@@ -16,7 +16,7 @@ use mirage::services::operators::{self, OperatorSet};
 use mirage::urls;
 use proptest::test_runner::{RngAlgorithm, TestRng};
 use reqwest::header::{HOST, HeaderMap, HeaderValue, LOCATION};
-use reqwest::{Client, Method, RequestBuilder, StatusCode, redirect};
+use reqwest::{Client, ClientBuilder, Method, RequestBuilder, StatusCode, redirect};
 use scraper::{ElementRef, Html, Selector};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, Database, DatabaseConnection, DbBackend, EntityTrait,
@@ -125,7 +125,7 @@ impl Server {
         let (end, ended) = oneshot::channel();
         let stop = CancellationToken::new();
         let stopped = stop.clone().cancelled_owned();
-        let serve = async move {
+        let serve = async move || {
             let application = match Application::build(config, clock).await {
                 Ok(application) => application,
                 Err(error) => {
@@ -140,7 +140,7 @@ impl Server {
             drop(end.send(result));
         };
         // Were it a task of the test, it would end with the test's runtime, but not its workers and their connections.
-        std::thread::spawn(move || actix_web::rt::System::new().block_on(serve));
+        std::thread::spawn(move || actix_web::rt::System::new().block_on(serve()));
         let started: Result<_, StartupError> = started.await.unwrap();
         let (address, core) = started.unwrap();
         Self {
@@ -550,17 +550,19 @@ impl Browser {
         Self::in_turns(address, vec![address.to_owned()], 0)
     }
 
+    /// Returns a browser, not signed in, that keeps as many idle connections to a server.
+    pub fn with_idle_connections(address: &str, count: usize) -> Self {
+        let client = Self::client(address).pool_max_idle_per_host(count);
+        Self {
+            client: client.build().unwrap(),
+            ..Self::new(address)
+        }
+    }
+
     /// Returns a browser, not signed in, for a site with this address, whose servers have these. The first request goes
     /// to the server of this number.
     fn in_turns(site: &str, addresses: Vec<String>, first: usize) -> Self {
-        // Pages have the site's address from this header, whichever server makes them.
-        let host = HeaderValue::from_str(site).unwrap();
-        let client = Client::builder()
-            .cookie_store(true)
-            .default_headers(HeaderMap::from_iter([(HOST, host)]))
-            .redirect(redirect::Policy::none())
-            .timeout(Duration::from_secs(60))
-            .build();
+        let client = Self::client(site).build();
         let next = AtomicUsize::new(first);
         Self {
             client: client.unwrap(),
@@ -572,6 +574,16 @@ impl Browser {
     /// Returns the same browser, with the same cookies, but for the server at this address alone.
     pub fn at(&self, address: &str) -> Self {
         self.among(vec![address.to_owned()])
+    }
+
+    fn client(site: &str) -> ClientBuilder {
+        // Pages have the site's address from this header, whichever server makes them.
+        let host = HeaderValue::from_str(site).unwrap();
+        Client::builder()
+            .cookie_store(true)
+            .default_headers(HeaderMap::from_iter([(HOST, host)]))
+            .redirect(redirect::Policy::none())
+            .timeout(Duration::from_secs(60))
     }
 
     /// Returns the same browser, with the same cookies, but for the servers at these addresses, in turn.
