@@ -303,7 +303,7 @@ async fn while_the_disk_is_full_chat_goes_on_and_forms_come_back() {
 
 #[actix_web::test]
 async fn writes_are_committed_after_sqlite_has_rolled_back_a_transaction_by_itself() {
-    let app = TestApp::spawn().await;
+    let app = TestApp::with_sqlite().await;
     let ada = app.sign_up("ada").await;
     ada.create_public_room("Tea").await;
     // SQLite rolls back by itself when a commit finds the disk full, and sqlx does not notice.
