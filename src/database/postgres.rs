@@ -24,6 +24,9 @@ const ACQUIRE_TIMEOUT: Duration = Duration::from_secs(5);
 /// A connection that was idle for longer is checked before it is used, in case PostgreSQL has restarted meanwhile.
 const CHECKED_AFTER_IDLE: Duration = Duration::from_secs(1);
 
+/// How long a check of a connection may take. One that leads to a machine which has died would wait for many minutes.
+const CHECK_TIMEOUT: Duration = Duration::from_secs(1);
+
 /// How long a start waits for another process that is migrating the database.
 const MIGRATION_TIMEOUT: &str = "SET lock_timeout = '60s'";
 
@@ -87,21 +90,48 @@ fn pool(options: &PgConnectOptions, size: u32, settings: &'static str) -> PgPool
         .test_before_acquire(false)
         // By statements, because poolers refuse settings among the parameters of a connection.
         .after_connect(move |connection, _| {
-            Box::pin(async move { connection.execute(settings).await.map(drop) })
+            Box::pin(async move {
+                connection.execute(settings).await?;
+                refuse_standby(connection).await
+            })
         })
         .before_acquire(|connection, state| {
             Box::pin(async move {
                 let is_checked = state.idle_for < CHECKED_AFTER_IDLE;
-                Ok(is_checked || connection.ping().await.is_ok())
+                Ok(is_checked || check(connection).await.is_ok())
             })
         })
+        // sqlx checks a connection that comes back, too, but without a limit: one whose statement was given up because
+        // PostgreSQL was silent would never come back, and none would be made in its place.
+        .after_release(|connection, _| Box::pin(async { check(connection).await.map(|()| true) }))
         .connect_lazy_with(quiet(options))
+}
+
+/// Checks that PostgreSQL answers on this connection.
+async fn check(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let checked = tokio::time::timeout(CHECK_TIMEOUT, connection.ping()).await;
+    checked.unwrap_or(Err(sqlx::Error::PoolTimedOut))
+}
+
+/// Fails on a connection to a standby, to which the address may lead while PostgreSQL fails over. Its rows may be old.
+async fn refuse_standby(connection: &mut PgConnection) -> Result<(), sqlx::Error> {
+    let row = connection.fetch_one("SELECT pg_is_in_recovery()").await?;
+    if row.try_get(0)? {
+        return Err(sqlx::Error::Configuration(
+            "the server is a standby, not the primary".into(),
+        ));
+    }
+    Ok(())
 }
 
 /// Opens one connection, outside any pool.
 async fn connect(options: &PgConnectOptions, url: &str) -> Result<PgConnection, OpenError> {
     let options = quiet(options);
-    let connecting = PgConnection::connect_with(&options);
+    let connecting = async {
+        let mut connection = PgConnection::connect_with(&options).await?;
+        refuse_standby(&mut connection).await?;
+        Ok(connection)
+    };
     match tokio::time::timeout(ACQUIRE_TIMEOUT, connecting).await {
         Ok(connected) => connected.map_err(failed(url)),
         Err(_) => Err(failed(url)(sqlx::Error::PoolTimedOut)),

@@ -1,8 +1,9 @@
 //! A server whose link to PostgreSQL is cut without a word: a proxy in between stops forwarding.
 
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mirage::clock::Clock;
@@ -39,6 +40,10 @@ pub struct Proxy {
     forwarded: watch::Sender<Forwarded>,
     /// Each value ends the connections until then that hear something.
     ended: watch::Sender<()>,
+    /// The port to which new connections lead.
+    server: Arc<AtomicU16>,
+    /// Each value silences the connections until then for ever.
+    silenced: watch::Sender<()>,
     connections: Arc<AtomicUsize>,
 }
 
@@ -50,11 +55,17 @@ impl Proxy {
         let (ended, end) = watch::channel(());
         let connections = Arc::new(AtomicUsize::new(0));
         let count = Arc::clone(&connections);
-        let server = SocketAddr::from(([127, 0, 0, 1], port));
+        let server = Arc::new(AtomicU16::new(port));
+        let (silenced, silence) = watch::channel(());
+        let to = Arc::clone(&server);
         tokio::spawn(async move {
             while let Ok((client, _)) = listener.accept().await {
                 count.fetch_add(1, Ordering::SeqCst);
-                let server = TcpStream::connect(server).await.unwrap();
+                let server = SocketAddr::from(([127, 0, 0, 1], to.load(Ordering::SeqCst)));
+                // Where no server listens, the client's connection ends.
+                let Ok(server) = TcpStream::connect(server).await else {
+                    continue;
+                };
                 // Turns true once the client has sent LISTEN or SUBSCRIBE.
                 let listens = Arc::new(watch::Sender::new(false));
                 let ((from_client, to_client), (from_server, to_server)) =
@@ -62,13 +73,17 @@ impl Proxy {
                 let gate = (follow.clone(), Arc::clone(&listens));
                 for (from, to) in [(from_client, to_server), (from_server, to_client)] {
                     let (passing, listens) = (pass(from, to, gate.clone()), Arc::clone(&listens));
-                    let mut end = end.clone();
-                    // A new clone has seen nothing.
+                    let (mut end, mut silence) = (end.clone(), silence.clone());
+                    // New clones have seen nothing.
                     end.mark_unchanged();
+                    silence.mark_unchanged();
                     tokio::spawn(async move {
+                        let mut passing = pin!(passing);
                         tokio::select! {
-                            () = passing => {}
+                            () = &mut passing => {}
                             () = told_to_end(end, &listens) => {}
+                            // Its sockets stay open until the proxy ends.
+                            Ok(()) = silence.changed() => while silence.changed().await.is_ok() {},
                         }
                     });
                 }
@@ -78,8 +93,20 @@ impl Proxy {
             port: own,
             forwarded,
             ended,
+            server,
+            silenced,
             connections,
         }
+    }
+
+    /// Leads new connections to the server at another port. The others stay as they are.
+    pub fn move_to(&self, port: u16) {
+        self.server.store(port, Ordering::SeqCst);
+    }
+
+    /// Forwards nothing any more on the connections until now, which stay open.
+    pub fn silence(&self) {
+        self.silenced.send_replace(());
     }
 
     /// The number of connections until now.

@@ -191,7 +191,7 @@ async fn spawn_on(server: &PostgresServer) -> TestApp {
 }
 
 /// Waits until the servers know that their links to PostgreSQL are in this state.
-async fn reach(app: &TestApp, state: LinkState) {
+pub async fn reach(app: &TestApp, state: LinkState) {
     let reached = async {
         while app.cores().any(|core| core.database_link.state() != state) {
             tokio::task::yield_now().await;

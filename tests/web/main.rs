@@ -38,6 +38,7 @@ mod database_trouble;
 mod delete_message;
 mod errors;
 mod expiry;
+mod failover;
 mod headers;
 mod here_now;
 mod home;

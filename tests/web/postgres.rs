@@ -84,6 +84,26 @@ impl PostgresServer {
         made
     }
 
+    /// Starts a standby of this server, which follows it until it is promoted.
+    pub fn standby(&self) -> Self {
+        let folder = own_folder();
+        let mut copy = as_server_user("pg_basebackup");
+        copy.args(["--write-recovery-conf", "--checkpoint=fast", "--no-sync"]);
+        copy.args(["--host=127.0.0.1", "--username=mirage", "--no-password"]);
+        copy.args(["--port", &self.port.to_string()]);
+        let copied = copy.arg("--pgdata").arg(folder.join("data")).output();
+        let copied = copied.unwrap();
+        assert!(copied.status.success(), "{copied:?}");
+        let mut standby = Self {
+            port: free_port(),
+            folder,
+            settings: self.settings.clone(),
+            keepers: Vec::new(),
+        };
+        standby.start_again();
+        standby
+    }
+
     /// Starts the server, after it was stopped, with the same files at the same port.
     pub fn start_again(&mut self) {
         let mut server = kept(&as_server_user("postgres"), &self.folder);
@@ -96,14 +116,24 @@ impl PostgresServer {
         for setting in &self.settings {
             server.args(["-c", setting]);
         }
-        let ready = "database system is ready to accept connections";
+        // Connections, or read-only connections.
+        let ready = "database system is ready to accept ";
         self.keepers.push(start(server, ready));
     }
 
     /// Ends all connections and stops the server. Its files stay.
     pub fn stop(&self) {
+        self.stop_by("fast");
+    }
+
+    /// Ends the server's processes at once, without a checkpoint. Its files stay.
+    pub fn kill(&self) {
+        self.stop_by("immediate");
+    }
+
+    fn stop_by(&self, mode: &str) {
         let mut stop = as_server_user("pg_ctl");
-        stop.args(["stop", "--mode=fast", "--silent", "--pgdata"]);
+        stop.args(["stop", "--mode", mode, "--silent", "--pgdata"]);
         let stopped = stop.arg(self.folder.join("data")).output().unwrap();
         assert!(stopped.status.success(), "{stopped:?}");
     }
