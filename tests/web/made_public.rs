@@ -34,6 +34,12 @@ impl Scene {
         format!("/rooms/{}{page}", self.room)
     }
 
+    /// The audience for which the owner's form at this path is made.
+    async fn audience(&self, path: &str) -> String {
+        let page = self.owner.get(path).await;
+        page.attribute("[name=audience]", "value")
+    }
+
     async fn make_public(&self) {
         let path = self.path("/settings/public");
         let page = self.owner.post(&path, &[("confirm", "1")]).await;
@@ -255,14 +261,7 @@ async fn a_reason_that_was_written_for_the_moderators_is_shown_to_the_banned_onl
     let scene = scene().await;
     let person = scene.owner.member_id(scene.room, "member").await;
     let path = scene.path(&format!("/members/{person}/ban"));
-    let audience = async || {
-        scene
-            .owner
-            .get(&path)
-            .await
-            .attribute("[name=audience]", "value")
-    };
-    let of_private_time = audience().await;
+    let of_private_time = scene.audience(&path).await;
     scene.make_public().await;
     let ban = async |audience: &str| {
         let form = [("reason", "Tells tales"), ("audience", audience)];
@@ -279,7 +278,7 @@ async fn a_reason_that_was_written_for_the_moderators_is_shown_to_the_banned_onl
     // Nobody is banned yet.
     assert_eq!(scene.member.room(scene.room).await.status, 200);
     let again = refused.attribute("[name=audience]", "value");
-    assert_eq!(again, audience().await);
+    assert_eq!(again, scene.audience(&path).await);
     ban(&again).await.assert_status(303);
 }
 
@@ -315,14 +314,7 @@ async fn a_description_that_was_written_for_members_is_shown_to_everyone_only_af
 {
     let scene = scene().await;
     let path = scene.path("/settings");
-    let audience = async || {
-        scene
-            .owner
-            .get(&path)
-            .await
-            .attribute("[name=audience]", "value")
-    };
-    let of_private_time = audience().await;
+    let of_private_time = scene.audience(&path).await;
     scene.make_public().await;
 
     let refused = scene.describe(&of_private_time).await;
