@@ -297,6 +297,8 @@ impl Core {
                 self.settings.forget(user);
                 self.own_rooms.forget(user);
             }
+            // The room's change says what rows held in memory it alters.
+            Change::MessagesCleared { .. } | Change::MessagesShortened { .. } => {}
             Change::Unknown => {
                 tracing::error!(
                     "unknown kind of change in the change feed: dropping all cached rows"
@@ -326,6 +328,21 @@ impl Core {
                     self.messages.wake(room);
                 }
                 told
+            }
+            // After the version, no message is posted by an older one.
+            Change::MessagesCleared { room, version } => {
+                self.messages.raise_version(room, version).await?;
+                let now = self.clock.site_time();
+                self.messages.clear(room, version, now).await
+            }
+            Change::MessagesShortened {
+                room,
+                version,
+                lifespan,
+            } => {
+                self.messages.raise_version(room, version).await?;
+                let now = self.clock.site_time();
+                self.messages.shorten(room, lifespan, version, now).await
             }
             Change::RoomDeleted(room) => self.messages.forget(room).await,
             Change::AccountDeleted(user) => {
@@ -467,34 +484,39 @@ fn telling_order(changes: &[Change]) -> impl Iterator<Item = Change> {
 /// The pause before the rooms' logs are told again of a change that Redis refused.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
 
-/// Changes the rooms' logs as a committed change demands, again each time Redis is back until it succeeds: what was deleted
-/// must not stay in a Redis that kept its memory.
-async fn at_last(core: Arc<Core>, change: impl AsyncFn(&Core) -> Result<(), Unavailable>) {
-    while change(&core).await.is_err() {
-        if let Some(redis) = &core.redis {
-            redis.up().await;
-        }
-        tokio::time::sleep(TELL_AGAIN).await;
-    }
-}
-
 impl Core {
-    /// Tells the rooms' logs of a committed change, now or later, in a task of its own.
+    /// Tells the rooms' logs of a committed change, in a task of its own: again each time Redis is back until it succeeds,
+    /// because what was deleted must not stay in a Redis that kept its memory.
     fn tell_logs_at_last(self: &Arc<Self>, change: Change) {
-        let tell = async move |core: &Self| core.tell_logs(change).await;
-        drop(tokio::spawn(at_last(Arc::clone(self), tell)));
+        let core = Arc::clone(self);
+        drop(tokio::spawn(async move {
+            while core.tell_logs(change).await.is_err() {
+                if let Some(redis) = &core.redis {
+                    redis.up().await;
+                }
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
+        }));
     }
 
-    /// Changes the rooms' logs as a committed change of the database demands: now, or as soon as Redis answers again.
-    /// Making the change twice must do no harm. Call this within [`run_to_completion`].
-    pub async fn change_logs(
+    /// Takes what changes of the last hour delete out of the rooms' logs: the process that made one may have died before it
+    /// did, when no other was running.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn finish_deletions(
         self: &Arc<Self>,
-        change: impl AsyncFn(&Self) -> Result<(), Unavailable> + 'static,
-    ) {
-        if change(self).await.is_err() {
-            tracing::warn!("a change of a room's log was refused by Redis, and will be made later");
-            drop(tokio::task::spawn_local(at_last(Arc::clone(self), change)));
+        readers: &DatabaseConnection,
+    ) -> Result<(), DbErr> {
+        let since = self.clock.now().minus(feed::RETENTION);
+        let changes = feed::since(readers, self.origin, since).await?;
+        for change in changes
+            .into_iter()
+            .filter(|change| change.deletes_messages())
+        {
+            self.tell_logs_at_last(change);
         }
+        Ok(())
     }
 }
 

@@ -26,10 +26,10 @@
 //!
 //! 1. The form on the room page (`templates/room.html`) sends the message to a route in [`web::routes`].
 //! 2. [`web::pages::messages`] reads the text and the form's nonce.
-//! 3. [`services::messages`] decides: is the author a member, may they post, are they within the limits?
+//! 3. [`services::messages`] decides: is the author a member, may they post?
 //! 4. [`live::messages`] appends the message to the room's log if the author's rights were checked against the
-//!    room's current version, the session is still valid and the nonce is unused. The message gets its number and
-//!    its deadline, is rendered once by [`web::message_html`], and wakes the waiting polls.
+//!    room's current version, the session is still valid, the nonce is unused and the limits are kept. The message gets
+//!    its number and its deadline, is rendered once by [`web::message_html`], and wakes the waiting polls.
 //! 5. Each waiting poll in [`web::pages::poll`] answers with the message.
 //! 6. `assets/room.js` appends the message to the page and announces it.
 //! 7. The message's deadline passes: no read returns it any more, pages remove it, and the sweep in [`server`]

@@ -18,6 +18,7 @@ mod m20261129_000008_name_keys;
 mod m20261129_000009_ignored_people;
 mod m20261129_000010_site;
 mod m20261129_000011_operators;
+mod m20261130_000012_lifespans_in_changes;
 
 /// All migrations, oldest first.
 pub struct Migrator;
@@ -37,6 +38,7 @@ impl MigratorTrait for Migrator {
             Box::new(m20261129_000009_ignored_people::Migration),
             Box::new(m20261129_000010_site::Migration),
             Box::new(m20261129_000011_operators::Migration),
+            Box::new(m20261130_000012_lifespans_in_changes::Migration),
         ]
     }
 }

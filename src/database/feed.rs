@@ -12,12 +12,12 @@ use sea_orm::{
 };
 
 use super::entities::change;
-use crate::domain::{RoomId, Timestamp, UserId};
+use crate::domain::{Lifespan, RoomId, Timestamp, UserId};
 use crate::security::secret::random_bytes;
 use crate::security::tokens::TokenDigest;
 
 /// How long rows are kept. No process falls behind that far.
-const RETENTION: Duration = Duration::from_secs(3600);
+pub const RETENTION: Duration = Duration::from_secs(3600);
 
 /// The channel of PostgreSQL on which changes are told.
 pub(super) const CHANNEL: &str = "mirage_changes";
@@ -47,6 +47,22 @@ pub enum Change {
         /// The room's version after the change.
         version: i64,
     },
+    /// The messages that were posted before a room's version are to be deleted.
+    MessagesCleared {
+        /// The room.
+        room: RoomId,
+        /// The room's version after the change.
+        version: i64,
+    },
+    /// The messages that were posted before a room's version are to live no longer than this.
+    MessagesShortened {
+        /// The room.
+        room: RoomId,
+        /// The room's version after the change.
+        version: i64,
+        /// The new lifespan.
+        lifespan: Lifespan,
+    },
     /// A room was deleted.
     RoomDeleted(RoomId),
     /// A session ended.
@@ -68,24 +84,46 @@ pub enum Change {
 const NOBODY: UserId = UserId(0);
 
 impl Change {
-    fn from_row(row: &change::Model) -> Self {
-        let digest = row.key_digest.as_deref().and_then(TokenDigest::from_hex);
-        Self::from_columns(&row.kind, row.subject_id, row.version, digest)
+    /// Returns whether messages or reports go by this change.
+    #[must_use]
+    pub fn deletes_messages(self) -> bool {
+        matches!(
+            self,
+            Self::MessagesCleared { .. }
+                | Self::MessagesShortened { .. }
+                | Self::RoomDeleted(_)
+                | Self::AccountDeleted(_)
+        )
     }
 
-    fn from_columns(
-        kind: &str,
-        subject_id: i64,
-        version: Option<i64>,
-        digest: Option<TokenDigest>,
-    ) -> Self {
-        let room = RoomId(subject_id);
-        let user = UserId(subject_id);
-        match (kind, version, digest) {
+    fn from_row(row: &change::Model) -> Self {
+        let digest = row.key_digest.as_deref().and_then(TokenDigest::from_hex);
+        Self::from_columns(&Columns {
+            kind: &row.kind,
+            subject_id: row.subject_id,
+            version: row.version,
+            digest,
+            lifespan: row.lifespan,
+        })
+    }
+
+    fn from_columns(columns: &Columns<'_>) -> Self {
+        let room = RoomId(columns.subject_id);
+        let user = UserId(columns.subject_id);
+        match (columns.kind, columns.version, columns.digest) {
             ("room-created", ..) => Self::RoomCreated(room),
             ("member-joined", ..) => Self::MemberJoined(room),
             ("members-changed", Some(version), _) => Self::MembersChanged { room, version },
             ("room-changed", Some(version), _) => Self::RoomChanged { room, version },
+            ("messages-cleared", Some(version), _) => Self::MessagesCleared { room, version },
+            ("messages-shortened", Some(version), _) => {
+                let millis = columns.lifespan.and_then(|millis| millis.try_into().ok());
+                millis.map_or(Self::Unknown, |millis| Self::MessagesShortened {
+                    room,
+                    version,
+                    lifespan: Lifespan(Duration::from_millis(millis)),
+                })
+            }
             ("room-deleted", ..) => Self::RoomDeleted(room),
             ("session-ended", _, Some(session)) => Self::SessionEnded {
                 session,
@@ -97,32 +135,55 @@ impl Change {
         }
     }
 
-    /// Returns the columns of the change's row: kind, subject, version and digest.
-    fn columns(self) -> (&'static str, i64, Option<i64>, Option<TokenDigest>) {
+    /// Returns the columns of the change's row.
+    fn columns(self) -> Columns<'static> {
+        let of = |kind, subject_id| Columns {
+            kind,
+            subject_id,
+            version: None,
+            digest: None,
+            lifespan: None,
+        };
+        let versioned = |kind, room: RoomId, version| Columns {
+            version: Some(version),
+            ..of(kind, room.0)
+        };
         match self {
-            Self::RoomCreated(room) => ("room-created", room.0, None, None),
-            Self::MemberJoined(room) => ("member-joined", room.0, None, None),
-            Self::MembersChanged { room, version } => {
-                ("members-changed", room.0, Some(version), None)
-            }
-            Self::RoomChanged { room, version } => ("room-changed", room.0, Some(version), None),
-            Self::RoomDeleted(room) => ("room-deleted", room.0, None, None),
-            Self::SessionEnded { session, user } => {
-                let user = user.unwrap_or(NOBODY);
-                ("session-ended", user.0, None, Some(session))
-            }
-            Self::AccountChanged(user) => ("account-changed", user.0, None, None),
-            Self::AccountDeleted(user) => ("account-deleted", user.0, None, None),
-            Self::Unknown => ("unknown", 0, None, None),
+            Self::RoomCreated(room) => of("room-created", room.0),
+            Self::MemberJoined(room) => of("member-joined", room.0),
+            Self::MembersChanged { room, version } => versioned("members-changed", room, version),
+            Self::RoomChanged { room, version } => versioned("room-changed", room, version),
+            Self::MessagesCleared { room, version } => versioned("messages-cleared", room, version),
+            Self::MessagesShortened {
+                room,
+                version,
+                lifespan,
+            } => Columns {
+                lifespan: Some(lifespan.millis()),
+                ..versioned("messages-shortened", room, version)
+            },
+            Self::RoomDeleted(room) => of("room-deleted", room.0),
+            Self::SessionEnded { session, user } => Columns {
+                digest: Some(session),
+                ..of("session-ended", user.unwrap_or(NOBODY).0)
+            },
+            Self::AccountChanged(user) => of("account-changed", user.0),
+            Self::AccountDeleted(user) => of("account-deleted", user.0),
+            Self::Unknown => of("unknown", 0),
         }
     }
 
     /// Returns the change as a line of a notification.
     fn to_line(self) -> String {
-        let (kind, subject_id, version, digest) = self.columns();
-        let version = version.map_or_else(|| "-".to_owned(), |version| version.to_string());
-        let digest = digest.map_or_else(|| "-".to_owned(), TokenDigest::to_hex);
-        format!("{kind} {subject_id} {version} {digest}")
+        fn word<T: ToString>(value: Option<T>) -> String {
+            value.map_or_else(|| "-".to_owned(), |value| value.to_string())
+        }
+
+        let columns = self.columns();
+        let (kind, subject_id) = (columns.kind, columns.subject_id);
+        let (version, lifespan) = (word(columns.version), word(columns.lifespan));
+        let digest = word(columns.digest.map(TokenDigest::to_hex));
+        format!("{kind} {subject_id} {version} {digest} {lifespan}")
     }
 
     fn from_line(line: &str) -> Self {
@@ -130,22 +191,40 @@ impl Change {
         let mut word = || words.next().unwrap_or_default();
         let (kind, subject_id) = (word(), word().parse());
         let (version, digest) = (word().parse().ok(), TokenDigest::from_hex(word()));
+        let lifespan = word().parse().ok();
         match subject_id {
-            Ok(subject_id) => Self::from_columns(kind, subject_id, version, digest),
+            Ok(subject_id) => Self::from_columns(&Columns {
+                kind,
+                subject_id,
+                version,
+                digest,
+                lifespan,
+            }),
             Err(_) => Self::Unknown,
         }
     }
 
     fn to_row(self) -> change::ActiveModel {
-        let (kind, subject_id, version, digest) = self.columns();
+        let columns = self.columns();
         change::ActiveModel {
-            kind: Set(kind.to_owned()),
-            subject_id: Set(subject_id),
-            version: Set(version),
-            key_digest: Set(digest.map(TokenDigest::to_hex)),
+            kind: Set(columns.kind.to_owned()),
+            subject_id: Set(columns.subject_id),
+            version: Set(columns.version),
+            key_digest: Set(columns.digest.map(TokenDigest::to_hex)),
+            lifespan: Set(columns.lifespan),
             ..Default::default()
         }
     }
+}
+
+/// What a row of the feed says of a change.
+struct Columns<'a> {
+    kind: &'a str,
+    subject_id: i64,
+    version: Option<i64>,
+    digest: Option<TokenDigest>,
+    /// In milliseconds.
+    lifespan: Option<i64>,
 }
 
 /// The id of a process in the change feed.
@@ -373,6 +452,12 @@ mod tests {
             Change::MemberJoined(room),
             Change::MembersChanged { room, version },
             Change::RoomChanged { room, version },
+            Change::MessagesCleared { room, version },
+            Change::MessagesShortened {
+                room,
+                version,
+                lifespan: Lifespan(Duration::from_secs(60)),
+            },
             Change::RoomDeleted(room),
             session_ended(Some(UserId(7))),
             session_ended(None),

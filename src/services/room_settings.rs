@@ -19,6 +19,7 @@ use crate::domain::{
     Audience, Description, Language, Lifespan, Posting, Requester, Role, RoomId, RoomName,
     RoomPassword, SlowMode, UserId,
 };
+use crate::live::messages::EVERY_VERSION;
 
 /// The settings of a room, except its kind and its password.
 #[derive(Debug, Clone)]
@@ -75,52 +76,48 @@ pub async fn save(
     settings: Settings,
     audience: Audience,
 ) -> Result<Changed, Fault> {
-    let core = Arc::clone(core);
-    run_to_completion(async move {
-        let lifespan = settings.lifespan;
-        let changed = core.change(async move |transaction| {
-            let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
-            let Some(found) = owned else {
-                return Ok(RollBack(Changed::NotAllowed));
-            };
-            if audience < Audience::of_room(found.is_private) {
-                return Ok(RollBack(Changed::PublicNow));
-            }
-            let is_renamed = found.name != settings.name.as_str();
-            let keys = settings.name.keys();
-            if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {
-                return Ok(RollBack(Changed::NameTaken));
-            }
-            // A name set aside keeps its keys while it stays the same.
-            let key = |key| if is_renamed { Set(key) } else { NotSet };
-            let row = room::ActiveModel {
-                id: Set(room),
-                name: Set(settings.name.as_str().to_owned()),
-                folded_name: key(keys.folded),
-                folded_skeleton: key(keys.folded_skeleton),
-                typed_skeleton: key(keys.typed_skeleton),
-                description: Set(settings.description.as_str().to_owned()),
-                message_lifespan: Set(settings.lifespan.map(Lifespan::millis)),
-                slow_mode: Set(settings.slow_mode.millis()),
-                language: Set(settings.language.map_or("", Language::tag).to_owned()),
-                posting: Set(settings.posting),
-                ..Default::default()
-            };
-            match room::Entity::update(row).exec(transaction).await {
-                Ok(_) => commit_room_change(transaction, room).await,
-                Err(error) if is_duplicate(&error) => Ok(RollBack(Changed::NameTaken)),
-                Err(error) => Err(error.into()),
-            }
-        });
-        let changed = changed.await?;
-        if let (Changed::Done, Some(lifespan)) = (changed, lifespan) {
-            core.change_logs(async move |core| {
-                let now = core.clock.site_time();
-                core.messages.shorten(room, lifespan, now).await
-            })
-            .await;
+    core.change(async move |transaction| {
+        let owned = room_with_role(transaction, room, actor, Role::Owner).await?;
+        let Some(found) = owned else {
+            return Ok(RollBack(Changed::NotAllowed));
+        };
+        if audience < Audience::of_room(found.is_private) {
+            return Ok(RollBack(Changed::PublicNow));
         }
-        Ok(changed)
+        let is_renamed = found.name != settings.name.as_str();
+        let keys = settings.name.keys();
+        if is_renamed && name_keys::is_room_set_aside(transaction, &keys, Some(room)).await? {
+            return Ok(RollBack(Changed::NameTaken));
+        }
+        // A name set aside keeps its keys while it stays the same.
+        let key = |key| if is_renamed { Set(key) } else { NotSet };
+        let row = room::ActiveModel {
+            id: Set(room),
+            name: Set(settings.name.as_str().to_owned()),
+            folded_name: key(keys.folded),
+            folded_skeleton: key(keys.folded_skeleton),
+            typed_skeleton: key(keys.typed_skeleton),
+            description: Set(settings.description.as_str().to_owned()),
+            message_lifespan: Set(settings.lifespan.map(Lifespan::millis)),
+            slow_mode: Set(settings.slow_mode.millis()),
+            language: Set(settings.language.map_or("", Language::tag).to_owned()),
+            posting: Set(settings.posting),
+            ..Default::default()
+        };
+        match room::Entity::update(row).exec(transaction).await {
+            Ok(_) => {
+                let shortened = |version| {
+                    settings.lifespan.map(|lifespan| Change::MessagesShortened {
+                        room,
+                        version,
+                        lifespan,
+                    })
+                };
+                commit_room_change(transaction, room, shortened).await
+            }
+            Err(error) if is_duplicate(&error) => Ok(RollBack(Changed::NameTaken)),
+            Err(error) => Err(error.into()),
+        }
     })
     .await
 }
@@ -154,18 +151,12 @@ pub async fn make_public(core: &Arc<Core>, room: RoomId, actor: UserId) -> Resul
                 // Before the room is public: if they cannot be deleted, it stays private, and people who come by another
                 // process find none.
                 let now = logs.clock.site_time();
-                logs.messages.clear(room, now).await?;
-                commit_room_change(transaction, room).await
+                logs.messages.clear(room, EVERY_VERSION, now).await?;
+                // Those that are sent meanwhile.
+                let cleared = |version| Some(Change::MessagesCleared { room, version });
+                commit_room_change(transaction, room, cleared).await
             });
-            let changed = changed.await?;
-            if changed == Changed::Done {
-                // Those that were sent meanwhile.
-                core.change_logs(async move |core| {
-                    core.messages.clear(room, core.clock.site_time()).await
-                })
-                .await;
-            }
-            Ok(changed)
+            changed.await
         };
         core.rooms.update_exclusive(room, update).await
     })
@@ -201,7 +192,7 @@ pub async fn set_password(
                 .await?;
             invites::delete_all(transaction, room).await?;
         }
-        commit_room_change(transaction, room).await
+        commit_room_change(transaction, room, |_| None).await
     })
     .await
 }
@@ -215,7 +206,8 @@ pub async fn clear(core: &Core, room: RoomId, actor: UserId) -> Result<Changed, 
     if owned.is_none() {
         return Ok(Changed::NotAllowed);
     }
-    core.messages.clear(room, core.clock.site_time()).await?;
+    let now = core.clock.site_time();
+    core.messages.clear(room, EVERY_VERSION, now).await?;
     Ok(Changed::Done)
 }
 
@@ -235,13 +227,16 @@ pub async fn delete(core: &Arc<Core>, room: RoomId, actor: UserId) -> Result<Cha
     .await
 }
 
-/// Commits a change of a room, with the room's next version.
+/// Commits a change of a room, with the room's next version, and with what `of_messages` returns for that version: it is
+/// made before anybody hears that the room has changed.
 async fn commit_room_change(
     transaction: &DatabaseTransaction,
     room: RoomId,
+    of_messages: impl FnOnce(i64) -> Option<Change>,
 ) -> Result<Decision<Changed>, Fault> {
     let version = memberships::next_version(transaction, room).await?;
-    let changes = vec![Change::RoomChanged { room, version }];
+    let mut changes = Vec::from_iter(of_messages(version));
+    changes.push(Change::RoomChanged { room, version });
     Ok(Commit(Changed::Done, changes))
 }
 

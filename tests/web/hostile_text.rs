@@ -583,6 +583,7 @@ async fn messages_show_hostile_text_exactly_as_typed() {
             .messages
             .clear(
                 RoomId(room),
+                mirage::live::messages::EVERY_VERSION,
                 mirage::domain::SiteTime(crate::support::START.0),
             )
             .await

@@ -67,7 +67,7 @@ impl Scene {
 }
 
 /// Sends the form of a room page with this text.
-async fn send_form(browser: &Browser, page: &Page, text: &str) -> Page {
+pub async fn send_form(browser: &Browser, page: &Page, text: &str) -> Page {
     let form = "#write input[type=hidden]";
     let (names, values) = (
         page.attributes(form, "name"),

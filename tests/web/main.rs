@@ -104,4 +104,5 @@ mod text_browser;
 mod three_processes;
 mod turns;
 mod two_servers;
+mod unfinished;
 mod w3m;

@@ -6,7 +6,7 @@ use std::task::Poll;
 use std::time::Duration;
 
 use mirage::domain::RoomId;
-use mirage::live::messages::Since;
+use mirage::live::messages::{EVERY_VERSION, Since};
 use mirage::live::sessions::LiveSession;
 use mirage::security::tokens::Token;
 use mirage::services::messages::{self, Polled, Visibility, WaitMode};
@@ -217,7 +217,8 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
         ] {
             app.execute(&sql).await;
         }
-        core.messages.clear(id, core.clock.site_time()).await.unwrap();
+        let now = core.clock.site_time();
+        core.messages.clear(id, EVERY_VERSION, now).await.unwrap();
     });
     update.await;
 

@@ -22,6 +22,8 @@ pub struct Model {
     pub version: Option<i64>,
     /// The digest of the session's key, if a session ended.
     pub key_digest: Option<String>,
+    /// The new lifespan of messages in milliseconds, if it became shorter.
+    pub lifespan: Option<i64>,
     /// When the change was made.
     pub made_at: Timestamp,
 }

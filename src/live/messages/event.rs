@@ -51,7 +51,12 @@ pub(super) enum Event {
     /// All messages were deleted.
     Cleared,
     /// The room's lifespan became shorter: deadlines move earlier where the new lifespan asks for it.
-    Shortened(Lifespan),
+    Shortened {
+        /// The new lifespan.
+        lifespan: Lifespan,
+        /// The newest message that it holds for.
+        through: MessageId,
+    },
     /// The room itself changed: its name, its settings or its members.
     RoomChanged,
     /// The oldest messages were evicted to free memory.

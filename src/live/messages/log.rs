@@ -18,6 +18,9 @@ use crate::clock::Clock;
 use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, UserId};
 use crate::live::redis::{Link, Session, Unavailable};
 
+/// Greater than every version of a room.
+pub const EVERY_VERSION: i64 = i64::MAX;
+
 /// The messages of all rooms. Shared by all workers.
 pub struct Messages {
     log: Log,
@@ -364,23 +367,28 @@ impl Messages {
         }
     }
 
-    /// Deletes all messages and reports of a room.
-    pub async fn clear(&self, room: RoomId, now: SiteTime) -> Result<(), Unavailable> {
+    /// Deletes the messages of a room that were posted while the log knew a smaller version than `before`, and the reports of
+    /// such messages. [`EVERY_VERSION`](super::EVERY_VERSION) stands for all messages.
+    ///
+    /// A log in memory deletes all in any case: its process is the only one, and tells it of a change once, right after the
+    /// commit.
+    pub async fn clear(&self, room: RoomId, before: i64, now: SiteTime) -> Result<(), Unavailable> {
         match &self.log {
             Log::Memory(log) => {
                 log.clear(room, now);
                 Ok(())
             }
-            Log::Redis(log) => log.clear(room, now).await,
+            Log::Redis(log) => log.clear(room, before, now).await,
         }
     }
 
-    /// Moves the deadline of each message of a room to `lifespan` after its posting, where that is earlier.
-    /// If any deadline moves, pages that follow the room are reset.
+    /// Moves the deadline of each message of a room to `lifespan` after its posting, where that is earlier, of the same
+    /// messages as [`Messages::clear`]. If any deadline moves, pages that follow the room are reset.
     pub async fn shorten(
         &self,
         room: RoomId,
         lifespan: Lifespan,
+        before: i64,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
         match &self.log {
@@ -388,7 +396,7 @@ impl Messages {
                 log.shorten(room, lifespan, now);
                 Ok(())
             }
-            Log::Redis(log) => log.shorten(room, lifespan, now).await,
+            Log::Redis(log) => log.shorten(room, lifespan, before, now).await,
         }
     }
 

@@ -36,7 +36,7 @@ pub use append::{Appended, Wish};
 pub use cursor::{Cursor, NotACursor};
 pub use event::NewMessage;
 pub use ignored::Ignored;
-pub use log::{Messages, RoomHandle};
+pub use log::{EVERY_VERSION, Messages, RoomHandle};
 pub use memory::Capacity;
 pub use message::{Message, Rendered, Renderer};
 pub use pulse::Pulse;

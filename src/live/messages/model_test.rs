@@ -531,7 +531,7 @@ impl World {
                 }
             }
             Step::Clear { room } => {
-                run(self.messages.clear(id_of(room), self.now));
+                run(self.messages.clear(id_of(room), EVERY_VERSION, self.now));
                 self.remove_where(room, |_| true);
             }
             Step::SetLifespan { room, lifespan } => self.set_lifespan(room, lifespan),
@@ -767,7 +767,9 @@ impl World {
 
     fn set_lifespan(&mut self, room: usize, lifespan: u64) {
         let lifespan = Lifespan(Duration::from_secs(lifespan));
-        run(self.messages.shorten(id_of(room), lifespan, self.now));
+        run(self
+            .messages
+            .shorten(id_of(room), lifespan, EVERY_VERSION, self.now));
 
         let now = self.now;
         let model = &mut self.rooms[room];

@@ -53,10 +53,13 @@ async fn a_report_ends_earlier_when_the_lifespan_is_shortened() {
     let minute = Duration::from_secs(60);
 
     messages
-        .shorten(TEA, Lifespan(minute), START)
+        .shorten(TEA, Lifespan(minute), EVERY_VERSION, START)
         .await
         .unwrap();
-    messages.shorten(TEA, Lifespan(HOUR), START).await.unwrap();
+    messages
+        .shorten(TEA, Lifespan(HOUR), EVERY_VERSION, START)
+        .await
+        .unwrap();
 
     assert_eq!(
         reported(&messages, TEA, SiteTime(START.plus(minute).0 - 1)).await,
@@ -86,7 +89,7 @@ async fn a_report_outlives_deletion_and_eviction_but_not_closing() {
 async fn reports_go_with_the_room_and_with_a_clearing_of_the_room() {
     let (messages, id) = log_with_report().await;
     messages.delete(TEA, id, START).await.unwrap();
-    messages.clear(TEA, START).await.unwrap();
+    messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
     assert_eq!(reported(&messages, TEA, START).await, []);
     assert_eq!(messages.bytes().await.unwrap(), 0);
 

@@ -165,7 +165,8 @@ impl RoomLog {
     pub(super) fn shorten(&mut self, lifespan: Lifespan, at: SiteTime) {
         self.reports.shorten(lifespan);
         if self.state.is_shortened_by(lifespan, at) {
-            self.push(Event::Shortened(lifespan), at);
+            let through = MessageId(self.state.latest_event());
+            self.push(Event::Shortened { lifespan, through }, at);
         }
     }
 

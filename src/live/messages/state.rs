@@ -161,7 +161,9 @@ impl RoomState {
             }
             Event::AuthorDeleted(author) => self.remove_where(|message| message.author == author),
             Event::Cleared => self.remove_where(|_| true),
-            Event::Shortened(lifespan) => self.shorten(lifespan, at, render),
+            Event::Shortened { lifespan, through } => {
+                self.shorten(lifespan, through, at, render);
+            }
             Event::RoomChanged => self.changed_at = number,
             Event::Evicted { through } => self.evict(through),
         }
@@ -178,7 +180,7 @@ impl RoomState {
             Event::Deleted(_)
             | Event::AuthorDeleted(_)
             | Event::Cleared
-            | Event::Shortened(_)
+            | Event::Shortened { .. }
             | Event::Evicted { .. } => self.forget_before(number),
             Event::Removed { .. } | Event::Posted(_) | Event::Replayed(_) => {}
         }
@@ -432,11 +434,11 @@ impl RoomState {
         }
     }
 
-    fn shorten(&mut self, lifespan: Lifespan, at: SiteTime, render: &Renderer) {
+    fn shorten(&mut self, lifespan: Lifespan, through: MessageId, at: SiteTime, render: &Renderer) {
         let messages = std::mem::take(&mut self.ring);
         for message in messages {
             let deadline = shortened(&message, lifespan);
-            if deadline == message.deadline {
+            if deadline == message.deadline || through < message.id {
                 self.ring.push_back(message);
             } else if at < deadline {
                 let message = message.with_deadline(deadline, render);

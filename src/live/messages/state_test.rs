@@ -49,7 +49,10 @@ fn event() -> impl Strategy<Value = Event> {
         2 => message().prop_map(Event::Deleted),
         1 => (1..=3_i64).prop_map(|author| Event::AuthorDeleted(UserId(author))),
         1 => Just(Event::Cleared),
-        1 => lifespan().prop_map(|lifespan| Event::Shortened(Lifespan(lifespan))),
+        1 => lifespan().prop_map(|lifespan| Event::Shortened {
+            lifespan: Lifespan(lifespan),
+            through: MessageId(u64::MAX),
+        }),
         1 => Just(Event::RoomChanged),
         2 => message().prop_map(|through| Event::Evicted { through }),
     ]

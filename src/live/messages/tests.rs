@@ -522,7 +522,7 @@ async fn a_shorter_lifespan_acts_at_once() {
     let now = START.plus(HOUR * 3 / 4);
 
     messages
-        .shorten(TEA, Lifespan(HOUR * 3 / 4), now)
+        .shorten(TEA, Lifespan(HOUR * 3 / 4), EVERY_VERSION, now)
         .await
         .unwrap();
 
@@ -545,7 +545,7 @@ async fn a_shorter_lifespan_renders_only_the_messages_whose_deadline_moves() {
     let before = messages.find(TEA, id, START).await.unwrap().unwrap();
 
     messages
-        .shorten(TEA, Lifespan(HOUR / 2), START)
+        .shorten(TEA, Lifespan(HOUR / 2), EVERY_VERSION, START)
         .await
         .unwrap();
 
@@ -563,7 +563,7 @@ async fn readers_of_a_room_whose_lifespan_becomes_shorter_are_woken_and_reset() 
     let mut subscription = messages.subscribe(TEA).await.unwrap();
 
     messages
-        .shorten(TEA, Lifespan(HOUR / 2), START)
+        .shorten(TEA, Lifespan(HOUR / 2), EVERY_VERSION, START)
         .await
         .unwrap();
 
@@ -594,7 +594,7 @@ async fn a_longer_lifespan_changes_no_message_and_wakes_nobody() {
 
     for longer in [HOUR, HOUR * 2] {
         messages
-            .shorten(TEA, Lifespan(longer), START)
+            .shorten(TEA, Lifespan(longer), EVERY_VERSION, START)
             .await
             .unwrap();
     }
@@ -623,7 +623,7 @@ async fn removing_nothing_wakes_nobody_and_takes_no_number() {
         .delete(TEA, MessageId(id.0 + 1), START)
         .await
         .unwrap();
-    messages.clear(CAKE, START).await.unwrap();
+    messages.clear(CAKE, EVERY_VERSION, START).await.unwrap();
 
     assert!(!is_woken(&mut subscription).await);
     assert_eq!(page(&messages, TEA, START).await.cursor, cursor);
@@ -634,7 +634,7 @@ async fn a_shorter_lifespan_leaves_used_nonces_alone() {
     let messages = large_log();
     let id = post(&messages, TEA, 1, START).await;
     messages
-        .shorten(TEA, Lifespan(HOUR / 4), START)
+        .shorten(TEA, Lifespan(HOUR / 4), EVERY_VERSION, START)
         .await
         .unwrap();
     let later = START.plus(HOUR / 2);
@@ -960,7 +960,7 @@ async fn a_cleared_room_is_empty_and_its_pages_are_told() {
     let id = post(&messages, TEA, 1, START).await;
     let before = page(&messages, TEA, START).await.cursor;
 
-    messages.clear(TEA, START).await.unwrap();
+    messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
 
     let (added, removed, _) = news(
         messages

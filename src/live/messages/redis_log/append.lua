@@ -56,7 +56,7 @@ call('SET', P .. 'text:' .. id, ARGV[15], 'PX', keep)
 call('ZADD', ORDER, id, id)
 call('ZADD', DEADLINES, text_of(deadline), id)
 call('ZADD', AUTHORS, 0, minute .. ':' .. id)
-call('HSET', LIVE, id, table.concat({minute, text_of(at), text_of(size), text_of(namesake)}, ' '))
+call('HSET', LIVE, id, table.concat({minute, text_of(at), text_of(size), known, text_of(namesake)}, ' '))
 call('HSET', NONCES, nonce, id .. ' ' .. digest .. ' ' .. text_of(deadline))
 call('ZADD', NONCE_ORDER, id, nonce)
 if call('ZCARD', NONCE_ORDER) > 2 * most then

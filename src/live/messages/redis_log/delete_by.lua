@@ -10,7 +10,7 @@ if ARGV[5] == '1' then
       report_bytes = report_bytes - size
       has_changed = true
     end
-    local reported = string.match(call('HGET', REPORTS, id), '^%d+ %d+ p %d+ (%-?%d+) ')
+    local reported = string.match(call('HGET', REPORTS, id), '^%d+ %d+ %d+ p %d+ (%-?%d+) ')
     if reported == author or call('EXISTS', own) == 0 then
       drop_report(id)
       has_changed = true

@@ -8,7 +8,7 @@ use super::scale_tests::fill;
 use super::tests::{HOUR_ON, PATIENT, Process, SECOND, ask, clock, two};
 use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, UserId};
 use crate::live::messages::tests::{HOUR, START, TEA, new_message};
-use crate::live::messages::{Appended, Cursor, Ignored, Since};
+use crate::live::messages::{Appended, Cursor, EVERY_VERSION, Ignored, Since};
 use crate::live::redis::test_redis::TestRedis;
 
 const MINUTE: Lifespan = Lifespan(SECOND.saturating_mul(60));
@@ -42,11 +42,14 @@ async fn left_of(text: &str, is_followed: bool) -> BTreeMap<String, Vec<u8>> {
     for nonce in 3..10 {
         one.post(text, nonce, START).await;
     }
-    messages.clear(TEA, START).await.unwrap();
+    messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
     // Shortened, deleted after that, and expired.
     one.post(text, 10, START).await;
     let last = one.post(text, 11, START).await;
-    messages.shorten(TEA, MINUTE, START).await.unwrap();
+    messages
+        .shorten(TEA, MINUTE, EVERY_VERSION, START)
+        .await
+        .unwrap();
     messages.delete(TEA, last, START).await.unwrap();
     one.post(text, 12, START).await;
     if is_followed {
@@ -108,13 +111,13 @@ async fn nobody_who_reads_redis_can_guess_the_text_of_a_deleted_message() {
 async fn clearing_a_room_without_messages_writes_nothing() {
     let (redis, one, _other) = two().await;
     one.post("yes", 1, START).await;
-    one.messages.clear(TEA, START).await.unwrap();
+    one.messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
     let meta = async || -> BTreeMap<String, String> {
         ask(&redis, &["HGETALL", "mirage:{5eed:r1}:meta"]).await
     };
     let before = meta().await;
 
-    one.messages.clear(TEA, START).await.unwrap();
+    one.messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
 
     assert_eq!(meta().await, before);
     assert!(!before.is_empty());
@@ -173,8 +176,11 @@ async fn a_process_that_reads_all_tells_pages_what_went_before() {
         match way {
             0 => assert!(messages.delete(TEA, id, START).await.unwrap()),
             1 => messages.delete_by(UserId(1), TEA, START).await.unwrap(),
-            2 => messages.clear(TEA, START).await.unwrap(),
-            3 => messages.shorten(TEA, MINUTE, START).await.unwrap(),
+            2 => messages.clear(TEA, EVERY_VERSION, START).await.unwrap(),
+            3 => messages
+                .shorten(TEA, MINUTE, EVERY_VERSION, START)
+                .await
+                .unwrap(),
             _ => {
                 for nonce in 2..=6 {
                     one.post("newer", nonce, START).await;
@@ -233,7 +239,10 @@ async fn an_empty_room_leaves_nothing_in_the_keys_of_the_site() {
 async fn a_nonce_is_known_until_the_first_deadline_of_its_message() {
     let (_redis, one, other) = two().await;
     let id = one.post("hello", 1, START).await;
-    one.messages.shorten(TEA, MINUTE, START).await.unwrap();
+    one.messages
+        .shorten(TEA, MINUTE, EVERY_VERSION, START)
+        .await
+        .unwrap();
     let after = START.plus(MINUTE.0);
     one.messages.sweep(after).await.unwrap();
     assert_eq!(one.page(after).await.unwrap(), [""; 0]);

@@ -433,9 +433,11 @@ impl RedisLog {
     pub(in crate::live::messages) async fn clear(
         &self,
         room: RoomId,
+        before: i64,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
-        let script = self.script(&self.scripts.clear, room, now);
+        let mut script = self.script(&self.scripts.clear, room, now);
+        script.arg(before);
         self.change_in_parts(room, &script, now).await
     }
 
@@ -443,6 +445,7 @@ impl RedisLog {
         &self,
         room: RoomId,
         lifespan: Lifespan,
+        before: i64,
         now: SiteTime,
     ) -> Result<(), Unavailable> {
         // The new deadlines may be earlier than any that was entered. The sweep visits the room soon even if this
@@ -451,7 +454,7 @@ impl RedisLog {
         let mut last = "0".to_owned();
         let next_deadline = loop {
             let mut script = self.script(&self.scripts.shorten, room, now);
-            script.arg(millis(lifespan)).arg(last);
+            script.arg(millis(lifespan)).arg(before).arg(last);
             let mut answer = self.link.script::<Vec<String>>(&script).await?.into_iter();
             last = answer.next().unwrap_or_default();
             let summary = Summary::of(answer);
@@ -556,9 +559,10 @@ impl RedisLog {
         (id, value, reasons): &StoredReport,
     ) -> Option<(u64, Report)> {
         let (line, text) = value.split_once('\n')?;
-        let mut fields = line.splitn(3, ' ');
+        let mut fields = line.splitn(4, ' ');
         let number = fields.next()?.parse().ok()?;
         let deadline = SiteTime(fields.next()?.parse().ok()?);
+        let _version = fields.next()?;
         let entry = Entry::parse(fields.next()?, 0, text)?;
         let Event::Replayed(posted) = entry.event else {
             return None;

@@ -11,7 +11,7 @@
 //! | `meta` | a hash: `n`, the number of the latest event; `base`, the number through which events are no longer in the stream; `at`, the latest time; `bytes` and `report_bytes`; `rev`, which grows with each change of these; `version`, the room's version if it is known; `told`, the greatest version that anybody told; `changed`, the version of the latest change of the room itself |
 //! | `stream` | the events, by number, without anything that is derived from a text: entries stay in memory after they are deleted |
 //! | `text:ID` | the text of a live message. Unlinked when the message goes |
-//! | `order`, `deadlines`, `live` | the live messages: by number, by deadline, and their place in `authors`, time, bytes and namesake |
+//! | `order`, `deadlines`, `live` | the live messages: by number, by deadline, and their place in `authors`, time, bytes, the room's version that the log knew, and namesake |
 //! | `authors` | the live messages by author, lead and minute |
 //! | `kept` | the events of live messages that are older than the stream |
 //! | `nonces`, `nonce-order` | what each used nonce led to: message, keyed digest of the text, first deadline |
@@ -55,6 +55,9 @@
 //!   site may hold more than its capacity by this message.
 //! - After any script and before its answer: the caller is told that Redis does not answer, and does the same again. A
 //!   message is not posted twice, because its nonce was used.
+//! - After a change of the database and before its process tells the log, which deletes or shortens what was posted before
+//!   the change's version: every process that reads the change from the feed tells the log, and so does one that starts
+//!   within the hour. The bound makes it harmless to be told late and often.
 //! - Redis loses its memory: the life of the log, which cursors carry, is another one. No room's version is known, and
 //!   no version that was read from the database before is told.
 //! - A process has missed changes of rights while it was cut off: it appends to a room only after it has read the

@@ -160,6 +160,12 @@ local function has_live()
   return call('ZCOUNT', DEADLINES, '(' .. text_of(at), '+inf') > 0
 end
 
+-- Returns the room's version that the log knew when a message was posted.
+local function version_of(id)
+  local live = call('HGET', LIVE, id)
+  return live and tonumber(string.match(live, '(%d+) %d+$')) or 0
+end
+
 local function posted_at(id)
   local live = call('HGET', LIVE, id)
   return live and tonumber(string.match(live, ' (%d+) ')) or 0

@@ -8,7 +8,8 @@ if others >= limit then return {'many', unpack(summary())} end
 local number = call('HINCRBY', META, 'reports', 1)
 if call('HEXISTS', REPORTS, id) == 0 then
   local deadline = text_of(deadline_of(id))
-  local value = number .. ' ' .. deadline .. ' ' .. record_of(id) .. '\n' .. (call('GET', P .. 'text:' .. id) or '')
+  local value = table.concat({number, deadline, text_of(version_of(id)), record_of(id)}, ' ')
+  value = value .. '\n' .. (call('GET', P .. 'text:' .. id) or '')
   call('HSET', REPORTS, id, value)
   call('ZADD', ENDS, deadline, 'r' .. id)
   report_bytes = report_bytes + #value

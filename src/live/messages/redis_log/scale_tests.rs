@@ -8,7 +8,7 @@ use redis::cmd;
 use super::tests::{Process, ask, clock};
 use crate::domain::{Lifespan, SiteTime, UserId};
 use crate::live::messages::tests::{HOUR, START, TEA, new_message};
-use crate::live::messages::{Ignored, Since};
+use crate::live::messages::{EVERY_VERSION, Ignored, Since};
 use crate::live::redis::test_redis::{TestRedis, assert_scripts_declare_their_keys};
 
 const VERSION: i64 = 1;
@@ -191,7 +191,11 @@ async fn a_room_that_changes_while_it_is_opened_is_shown_as_it_is_then() {
             let new = new_message(100, "more", number, HOUR);
             process.append_to(TEA, VERSION, new, START).await;
         }
-        process.messages.clear(TEA, START).await.unwrap();
+        process
+            .messages
+            .clear(TEA, EVERY_VERSION, START)
+            .await
+            .unwrap();
         let new = new_message(100, "the last", 99, HOUR);
         process.append_to(TEA, VERSION, new, START).await;
     };
@@ -241,7 +245,11 @@ async fn a_large_room_is_shortened_and_cleared_in_parts_that_followers_agree_on(
     assert_eq!(count(&other, START).await, MESSAGES);
     let opens_later = Process::holding(redis.port(), &clock(), MESSAGES).await;
 
-    process.messages.shorten(TEA, HALF, START).await.unwrap();
+    process
+        .messages
+        .shorten(TEA, HALF, EVERY_VERSION, START)
+        .await
+        .unwrap();
     let end = START.plus(HALF.0);
     assert_eq!(count(&other, SiteTime(end.0 - 1)).await, MESSAGES);
     let reads_later = Process::holding(redis.port(), &clock(), MESSAGES).await;
@@ -252,7 +260,11 @@ async fn a_large_room_is_shortened_and_cleared_in_parts_that_followers_agree_on(
     let left = count(&process, START).await;
     assert!(left < MESSAGES && left > MESSAGES / 2, "{left}");
     assert_eq!(count(&other, START).await, left);
-    process.messages.clear(TEA, START).await.unwrap();
+    process
+        .messages
+        .clear(TEA, EVERY_VERSION, START)
+        .await
+        .unwrap();
     for process in [&process, &other, &opens_later] {
         assert_eq!(count(process, START).await, 0);
     }
@@ -277,9 +289,15 @@ async fn a_shortening_that_was_interrupted_is_told_to_followers() {
     part.arg(START.0)
         .arg(1_000_000)
         .arg(HOUR.as_millis().to_string());
-    part.arg(HALF.0.as_millis().to_string()).arg(0);
+    part.arg(HALF.0.as_millis().to_string())
+        .arg(EVERY_VERSION)
+        .arg(0);
     let _: Vec<String> = part.query_async(&mut redis.connect().await).await.unwrap();
-    process.messages.shorten(TEA, HALF, START).await.unwrap();
+    process
+        .messages
+        .shorten(TEA, HALF, EVERY_VERSION, START)
+        .await
+        .unwrap();
 
     assert_eq!(count(&other, START.plus(HALF.0)).await, 0);
 }

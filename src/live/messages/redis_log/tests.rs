@@ -11,7 +11,8 @@ use crate::domain::{Lifespan, MessageId, Reason, RoomId, SiteTime, Timestamp, Us
 use crate::live::ended_sessions::EndedSessions;
 use crate::live::messages::tests::{HOUR, START, TEA, is_woken, new_message, renderer};
 use crate::live::messages::{
-    Activity, Appended, Capacity, Ignored, Messages, NewMessage, Quota, Reported, Since, Wish,
+    Activity, Appended, Capacity, EVERY_VERSION, Ignored, Messages, NewMessage, Quota, Reported,
+    Since, Wish,
 };
 use crate::live::redis::test_redis::{Proxy, TestRedis, link_to, site_clock};
 use crate::live::redis::{Link, LinkState, Session, Unavailable};
@@ -288,7 +289,7 @@ async fn a_text_is_gone_from_redis_when_its_message_goes_and_stays_in_a_report()
     one.messages.forget_person(UserId(1), START).await.unwrap();
     assert_eq!(texts().await, [""; 0]);
     one.post(MARKER, 20, START).await;
-    one.messages.clear(TEA, START).await.unwrap();
+    one.messages.clear(TEA, EVERY_VERSION, START).await.unwrap();
     one.post(MARKER, 21, START).await;
     one.messages.forget(TEA).await.unwrap();
     assert_eq!(keys_with_marker(&redis).await, [""; 0]);
@@ -328,7 +329,7 @@ async fn a_shortened_lifespan_takes_texts_out_of_redis() {
     let minute = SECOND * 60;
 
     one.messages
-        .shorten(TEA, Lifespan(minute), START)
+        .shorten(TEA, Lifespan(minute), EVERY_VERSION, START)
         .await
         .unwrap();
 
@@ -731,4 +732,86 @@ async fn a_full_redis_refuses_messages_and_frees_what_has_expired() {
     assert_eq!(other.messages.bytes().await, Ok(0));
     let room = other.messages.open(TEA).await.unwrap();
     room.raise_version(VERSION + 1).await.unwrap();
+}
+
+/// A message by a version of the room, which the log is told first.
+async fn post_by(process: &Process, version: i64, text: &str, nonce: u8) -> MessageId {
+    process.tell_version(version).await;
+    let new = new_message(1, text, nonce, HOUR);
+    let appended = process.append_by(version, new, START).await;
+    appended.message().unwrap()
+}
+
+#[tokio::test]
+async fn a_clearing_takes_what_was_posted_before_its_version_however_often_it_is_made() {
+    let (redis, one, other) = two().await;
+    let reported = post_by(&one, 1, "private", 1).await;
+    let report = async |message, reporter| {
+        let reason = Reason::parse("Marmalade").unwrap();
+        let report = one
+            .messages
+            .report(TEA, message, UserId(reporter), reason, START);
+        assert_eq!(report.await, Ok(Reported::Done));
+    };
+    report(reported, 2).await;
+    post_by(&one, 1, "private too", 2).await;
+    other.page(START).await.unwrap();
+    // Another change came first, and a message by it.
+    post_by(&other, 3, "public", 3).await;
+    let later = post_by(&other, 4, "public too", 4).await;
+    report(later, 2).await;
+    one.messages.delete(TEA, later, START).await.unwrap();
+
+    for process in [&one, &other, &one] {
+        process.messages.clear(TEA, 3, START).await.unwrap();
+
+        let fresh = Process::start(redis.port(), PATIENT, &clock()).await;
+        for reader in [&one, &other, &fresh] {
+            assert_eq!(reader.page(START).await.unwrap(), ["public"]);
+        }
+        let texts: Vec<String> = ask(&redis, &["KEYS", "*:text:*"]).await;
+        assert_eq!(texts.len(), 1);
+        let open = one.messages.reports(TEA, START).await.unwrap();
+        let open: Vec<_> = open.iter().map(|report| report.message.id).collect();
+        assert_eq!(open, [later], "its report outlives it");
+    }
+    one.messages.clear(TEA, 4, START).await.unwrap();
+    assert_eq!(other.page(START).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn a_shortening_holds_for_what_was_posted_before_its_version_however_often_it_is_made() {
+    let (redis, one, other) = two().await;
+    post_by(&one, 1, "before", 1).await;
+    other.page(START).await.unwrap();
+    let later = post_by(&other, 2, "after", 2).await;
+    let reason = Reason::parse("Marmalade").unwrap();
+    let reported = one.messages.report(TEA, later, UserId(2), reason, START);
+    assert_eq!(reported.await, Ok(Reported::Done));
+    let minute = Lifespan(SECOND * 60);
+
+    for process in [&one, &other, &one] {
+        process
+            .messages
+            .shorten(TEA, minute, 2, START)
+            .await
+            .unwrap();
+
+        let fresh = Process::start(redis.port(), PATIENT, &clock()).await;
+        for reader in [&one, &other, &fresh] {
+            let at = SiteTime(START.plus(minute.0).0 - 1);
+            reader.messages.catch_up(TEA).await.unwrap();
+            let page = reader.messages.page(TEA, None, &Ignored::NOBODY, at).await;
+            let page = page.unwrap();
+            let deadlines: Vec<_> = page
+                .messages
+                .iter()
+                .map(|message| message.deadline)
+                .collect();
+            assert_eq!(deadlines, [START.plus(minute.0), START.plus(HOUR)]);
+        }
+        let open = one.messages.reports(TEA, START.plus(minute.0)).await;
+        assert_eq!(open.unwrap().len(), 1);
+    }
+    assert_eq!(one.page(START.plus(minute.0)).await.unwrap(), ["after"]);
 }

@@ -57,7 +57,7 @@ impl Entry {
             "d" => removed(rest)?,
             "a" => Event::AuthorDeleted(UserId(rest.parse().ok()?)),
             "c" => Event::Cleared,
-            "s" => Event::Shortened(span(rest)?),
+            "s" => shortened(rest)?,
             "r" => Event::RoomChanged,
             "e" => match rest.parse() {
                 Ok(through) => Event::Evicted {
@@ -69,6 +69,14 @@ impl Entry {
         };
         Some(Self { at, event, is_husk })
     }
+}
+
+fn shortened(fields: &str) -> Option<Event> {
+    let (lifespan, through) = fields.split_once(' ')?;
+    Some(Event::Shortened {
+        lifespan: span(lifespan)?,
+        through: MessageId(through.parse().ok()?),
+    })
 }
 
 fn removed(fields: &str) -> Option<Event> {
