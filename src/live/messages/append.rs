@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::event::NewMessage;
-use super::quota::Quota;
+use super::quota::{Quota, Refusal};
 use crate::domain::MessageId;
 use crate::live::too_many::TooMany;
 use crate::security::tokens::TokenDigest;
@@ -51,6 +51,15 @@ impl Wish<'_> {
         }
         let is_allowed = known_version.is_some_and(|known| known <= self.version);
         (!is_allowed).then_some(Appended::Stale)
+    }
+}
+
+impl From<Refusal> for Appended {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::TooMany(wait) => Self::TooMany(wait),
+            Refusal::TooSoon(wait) => Self::TooSoon(wait),
+        }
     }
 }
 

@@ -8,7 +8,6 @@ use std::time::Duration;
 
 use foldhash::HashMap;
 
-use super::append::Appended;
 use crate::config::Rate;
 use crate::domain::{SiteTime, SlowMode, UserId};
 use crate::live::too_many::TooMany;
@@ -38,6 +37,15 @@ impl Quota {
         rates: None,
         slow_mode: SlowMode::OFF,
     };
+}
+
+/// The limit that refuses a message, with the time to wait.
+#[derive(Debug)]
+pub(super) enum Refusal {
+    /// A rate.
+    TooMany(TooMany),
+    /// Slow mode.
+    TooSoon(TooMany),
 }
 
 /// A counter that a message is counted with in Redis.
@@ -106,21 +114,21 @@ impl Counters {
         quota: &Quota,
         author: UserId,
         at: SiteTime,
-    ) -> Result<(), Appended> {
+    ) -> Result<(), Refusal> {
         if *quota == Quota::UNLIMITED {
             return Ok(());
         }
         let mut person = self.people.get(&author).copied().unwrap_or_default();
         let mut room_full_at = self.room_full_at;
         if let Some(rates) = quota.rates {
-            take(&mut person.full_at, rates.person, at).map_err(Appended::TooMany)?;
-            take(&mut room_full_at, rates.room, at).map_err(Appended::TooMany)?;
+            take(&mut person.full_at, rates.person, at).map_err(Refusal::TooMany)?;
+            take(&mut room_full_at, rates.room, at).map_err(Refusal::TooMany)?;
         }
         if quota.slow_mode.is_on() {
             if let Some(last) = person.last_slow_post {
                 let left = last.plus(quota.slow_mode.0).since(at);
                 if !left.is_zero() {
-                    return Err(Appended::TooSoon(TooMany::wait(left)));
+                    return Err(Refusal::TooSoon(TooMany::wait(left)));
                 }
             }
             person.last_slow_post = Some(at);

@@ -82,7 +82,7 @@ impl RoomLog {
         }
         // The last condition: from here on, the message is posted.
         if let Err(refusal) = self.counters.count(&wish.quota, new.author, at) {
-            return refusal;
+            return refusal.into();
         }
         if self.state.is_full(at) {
             self.evict_oldest(at);
