@@ -18,12 +18,25 @@ use crate::support::{Browser, PASSWORD, Page, is_long, seeded_rng};
 const SEED: u64 = 17;
 const PROCESSES: usize = 3;
 
-/// The number of races in a round, each with two forms, besides the one for the inheritance.
-const RACES: usize = 7;
+/// The number of races in each round, each with two forms.
+const RACES: usize = 6;
 
-/// In each round of this number, somebody leaves. If their process is killed meanwhile, the next one waits 3 s for the end of
-/// its turn (`done_forms`).
-const LEAVE_EVERY: usize = 4;
+/// A race with a form that ends something. If its process is killed meanwhile, the next one waits 3 s for the end of the
+/// form's turn (`done_forms`), so only every second round has one.
+enum Ending {
+    Inheritance,
+    Handover,
+}
+
+impl Ending {
+    fn of_round(number: usize) -> Option<Self> {
+        match number % 4 {
+            0 => Some(Self::Inheritance),
+            2 => Some(Self::Handover),
+            _ => None,
+        }
+    }
+}
 
 const OTHER_PASSWORD: &str = "an owl in a willow";
 
@@ -115,7 +128,7 @@ struct Round {
 impl Round {
     fn new(number: usize, site: &Site, is_kill: bool) -> Self {
         // What kills, too.
-        let parties = 1 + RACES + usize::from(Self::has_heir(number));
+        let parties = 1 + RACES + usize::from(Ending::of_round(number).is_some());
         Self {
             number,
             addresses: Arc::clone(&site.addresses),
@@ -125,10 +138,6 @@ impl Round {
             answers: watch::Sender::new(0),
             retried: AtomicUsize::new(0),
         }
-    }
-
-    fn has_heir(number: usize) -> bool {
-        number.is_multiple_of(LEAVE_EVERY)
     }
 
     /// The same person, who asks each of the processes that run now in turn.
@@ -463,11 +472,12 @@ async fn of_two_conflicting_changes_one_wins_while_any_of_three_processes_is_kil
             username(&round, &address),
             demotion(&round, &demoted),
             async {
-                if Round::has_heir(number) {
-                    heir(&round, &heirs).await;
+                match Ending::of_round(number) {
+                    Some(Ending::Inheritance) => heir(&round, &heirs).await,
+                    Some(Ending::Handover) => handover(&round, &handed).await,
+                    None => {}
                 }
             },
-            handover(&round, &handed),
         );
         kills += usize::from(is_kill);
         retried += round.retried.into_inner();
