@@ -7,7 +7,9 @@ use mirage::database::connection;
 use mirage::database::link::LinkState;
 use mirage::domain::RoomId;
 use mirage::services::operators;
-use sea_orm::{ConnectionTrait, DatabaseConnection, DbErr, Statement, TransactionTrait};
+use sea_orm::{
+    ConnectionTrait, DatabaseConnection, DbErr, QueryResult, Statement, TransactionTrait,
+};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 
@@ -119,6 +121,23 @@ async fn assert_no_connection_is_stuck(core: &Core) {
     }
 }
 
+/// Begins statements that take ten minutes, on all connections of each process that read but one.
+async fn read_for_long(app: &TestApp) -> JoinSet<Result<Option<QueryResult>, DbErr>> {
+    let mut reading = JoinSet::new();
+    for core in app.cores() {
+        for _ in 1..READERS {
+            let database = core.database.clone();
+            let backend = database.get_database_backend();
+            let sleep = Statement::from_string(backend, "SELECT 1 FROM pg_sleep(600)");
+            reading.spawn(async move { database.query_one_raw(sleep).await });
+        }
+    }
+    let begun = "SELECT query FROM pg_stat_activity WHERE state = 'active' \
+                 AND query LIKE 'SELECT 1 FROM pg_sleep%'";
+    while db_column(app, begun).await.len() < reading.len() {}
+    reading
+}
+
 async fn fail_over(failure: Failure) {
     let cluster = Cluster::start().await;
     let app = cluster.serve().await;
@@ -133,6 +152,7 @@ async fn fail_over(failure: Failure) {
     let mut creating = JoinSet::new();
     creating.spawn(create_rooms(bob.clone()));
     while db_column(&app, "SELECT name FROM rooms").await.len() < 10 {}
+    let reading = read_for_long(&app).await;
 
     match failure {
         Failure::Ends => cluster.primary.kill(),
@@ -142,6 +162,9 @@ async fn fail_over(failure: Failure) {
     cluster.address.move_to(nobody.local_addr().unwrap().port());
     drop(nobody);
     reach(&app, LinkState::Silent).await;
+    for read in reading.join_all().await {
+        assert!(read.is_err());
+    }
     let confirmed = creating.join_next().await.unwrap().unwrap();
     // Moved before the standby is promoted.
     cluster.address.move_to(cluster.standby.port);
