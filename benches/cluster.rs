@@ -1,5 +1,5 @@
-//! Several processes on one PostgreSQL and one Redis, compared with one process in memory: sends per second, delivery
-//! between processes, idle polls, Redis's memory, and the cost of rooms that a process follows.
+//! Several processes on one PostgreSQL and one Redis, compared with one process in memory: sends per second, changes per
+//! second, delivery between processes, idle polls, Redis's memory, and the cost of rooms that a process follows.
 //!
 //! Everything runs on one machine, also the clients: more processes share the same cores, so the figures show what a
 //! process costs, not what more machines would bring.
@@ -8,9 +8,11 @@ mod stores;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use mirage::clock::Stopwatch;
+use tokio::task::JoinSet;
 
 use self::stores::Stores;
 use crate::Plan;
@@ -39,6 +41,10 @@ const FOLLOWED_MESSAGES: usize = 5;
 const MEMORY_ROOMS: usize = 1_000;
 const MEMORY_MESSAGES: usize = 20;
 const LENGTHS: [usize; 2] = [20, 200];
+
+/// The number of people who join and leave rooms at once, and how often each does at most in a round.
+const CHANGERS: usize = 16;
+const CHANGES: usize = 10_000;
 
 /// The room that people write in.
 const WRITTEN: i64 = 1;
@@ -112,6 +118,7 @@ async fn inhabit(dataset: &Dataset, who: &Inhabitants) -> Vec<Person> {
 pub async fn run(plan: &Plan) {
     let stores = Stores::start(&plan.folder).await;
     sends_and_polls(plan, &stores).await;
+    changes(plan, &stores).await;
     deliveries(plan, &stores).await;
     memory(plan, &stores).await;
     followed_rooms(plan, &stores).await;
@@ -240,6 +247,88 @@ async fn poll_round(site: &Site, people: &[Person], span: Duration) -> Round {
     assert!(right.iter().all(|answer| answer.status == 204), "{right:?}");
     site.wait_until_idle().await;
     load.round(&site.dataset, server, span, &right)
+}
+
+/// Changes per second through one to three processes, beside one process with SQLite: people join and leave, each a room
+/// of their own, or all the same room, where PostgreSQL's transactions meet.
+async fn changes(plan: &Plan, stores: &Stores) {
+    // The first person owns all rooms, so that none is deleted when the last of the others has left.
+    let who = Inhabitants {
+        people: 1 + CHANGERS,
+        rooms: vec![0..1; CHANGERS],
+    };
+    let folder = plan.folder.join("changes-sqlite");
+    let (sqlite, people) = Site::in_memory(folder, &who, &[]).await;
+    let folder = plan.folder.join("changes");
+    let (several, shared) = Site::on_stores(stores, folder, &who, PROCESSES, &[]).await;
+    let (rounds, span) = if plan.is_quick {
+        (1, Duration::from_secs(1))
+    } else {
+        (ROUNDS, ROUND)
+    };
+    let names = [
+        "SQLite, 1 process",
+        "PostgreSQL, 1 process",
+        "PostgreSQL, 2",
+        "PostgreSQL, 3",
+    ];
+    for (place, rooms) in [("a room of their own each", CHANGERS), ("one room", 1)] {
+        let mut measured: Vec<Vec<Round>> = vec![Vec::new(); names.len()];
+        for _ in 0..rounds {
+            for (count, rounds) in measured.iter_mut().enumerate() {
+                rounds.push(match count {
+                    0 => change_round(&sqlite, 1, &people[1..], rooms, span).await,
+                    _ => change_round(&several, count, &shared[1..], rooms, span).await,
+                });
+            }
+        }
+        let rows: Vec<Vec<String>> = names
+            .iter()
+            .zip(&measured)
+            .map(|(name, rounds)| row_of(name, rounds))
+            .collect();
+        println!("\n{CHANGERS} people who join and leave {place}, spread over the processes:");
+        print(&["", "changes, 1/s", "p50", "p99"], &rows);
+    }
+}
+
+/// Lets people join and leave so many rooms through the first `count` processes of a site for so long.
+async fn change_round(
+    site: &Site,
+    count: usize,
+    people: &[Person],
+    rooms: usize,
+    span: Duration,
+) -> Round {
+    site.wait_until_idle().await;
+    let running = Arc::new(Stopwatch::start());
+    let mut changing = JoinSet::new();
+    for (number, person) in people.iter().enumerate() {
+        let (address, cookie) = (&site.processes[number % count].address, &person.cookie);
+        let (address, cookie) = (address.clone(), cookie.clone());
+        let room = 1 + number % rooms;
+        let running = Arc::clone(&running);
+        changing.spawn(async move {
+            let mut to = Connection::open(&address).await.expect("a connection");
+            let mut spans = Vec::new();
+            while running.elapsed() < span && spans.len() < CHANGES {
+                for change in ["join", "leave"] {
+                    let form = Request::form(format!("/rooms/{room}/{change}"), &[(change, "1")]);
+                    let began = running.elapsed();
+                    let answer = to.ask(&form, &cookie).await.expect("an answer");
+                    assert_eq!(answer.status, 303, "{answer:?}");
+                    spans.push(running.elapsed().saturating_sub(began));
+                }
+            }
+            spans
+        });
+    }
+    let spans = changing.join_all().await.concat();
+    Round {
+        rate: spans.len() as f64 / running.elapsed().as_secs_f64(),
+        p50: percentile(&spans, 0.5),
+        p99: percentile(&spans, 0.99),
+    }
 }
 
 /// From the sending at one process to the receipt at it and another, beside one process in memory.
