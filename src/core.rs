@@ -147,21 +147,28 @@ impl Core {
     ) -> Result<T, Fault> {
         self.check_link()?;
         let core = Arc::clone(self);
+        let given_up = CancellationToken::new();
+        let unless = given_up.clone();
         let done = run_to_completion(async move {
             let now = core.clock.now();
             if let Some(redis) = &core.redis {
                 // A right that is taken away must be told to all processes. If that is impossible, nothing changes.
                 redis.ready().await?;
             }
-            let (outcome, changes) =
-                transaction::change(&core.writer, core.origin, now, work).await?;
+            let (writer, origin) = (&core.writer, core.origin);
+            let changed = transaction::change_unless(&unless, writer, origin, now, work);
+            let (outcome, changes) = changed.await?;
             core.publish(changes).await;
             Ok(outcome)
         });
         tokio::select! {
             outcome = done => outcome,
-            // Whether the change was made is not known then, as with any connection that ends.
-            () = self.database_link.silent() => Err(no_answer().into()),
+            () = self.database_link.silent() => {
+                // What was not committed until now is not committed when the database answers again. Whether a commit
+                // arrived that was sent is not known, as with any connection that ends.
+                given_up.cancel();
+                Err(no_answer().into())
+            }
         }
     }
 

@@ -6,9 +6,11 @@ use sea_orm::{
     DatabaseConnection, DatabaseTransaction, DbBackend, DbErr, IsolationLevel,
     SqliteTransactionMode, TransactionOptions, TransactionTrait,
 };
+use tokio_util::sync::CancellationToken;
 
 use super::errors::{FromDatabase, is_conflict};
 use super::feed::{self, Change, Changes, Origin, TransactionId};
+use super::link::no_answer;
 use crate::domain::Timestamp;
 use crate::security::secret::random_bytes;
 
@@ -41,9 +43,23 @@ pub async fn change<T, E: FromDatabase>(
     now: Timestamp,
     work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
 ) -> Result<(T, Changes), E> {
+    change_unless(&CancellationToken::new(), database, origin, now, work).await
+}
+
+/// As [`change`], but once `given_up` is cancelled, a commit that was not sent yet never is.
+///
+/// # Errors
+/// As [`change`], and when it was given up.
+pub async fn change_unless<T, E: FromDatabase>(
+    given_up: &CancellationToken,
+    database: &DatabaseConnection,
+    origin: Origin,
+    now: Timestamp,
+    work: impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
+) -> Result<(T, Changes), E> {
     let mut attempt = 1;
     loop {
-        match change_once(database, origin, now, &work).await {
+        match change_once(given_up, database, origin, now, &work).await {
             Err(error)
                 if attempt < MAX_ATTEMPTS && error.database_error().is_some_and(is_conflict) =>
             {
@@ -56,26 +72,38 @@ pub async fn change<T, E: FromDatabase>(
 }
 
 async fn change_once<T, E: FromDatabase>(
+    given_up: &CancellationToken,
     database: &DatabaseConnection,
     origin: Origin,
     now: Timestamp,
     work: &impl AsyncFn(&DatabaseTransaction) -> Result<Decision<T>, E>,
 ) -> Result<(T, Changes), E> {
-    let transaction = begin(database).await?;
     let id = TransactionId::random();
-    match work(&transaction).await? {
-        Decision::Commit(outcome, list) => {
-            let changes = Changes { id, list };
-            feed::write(&transaction, &changes, origin, now).await?;
-            transaction.commit().await?;
-            Ok((outcome, changes))
+    let prepared = async {
+        let transaction = begin(database).await?;
+        match work(&transaction).await? {
+            Decision::Commit(outcome, list) => {
+                let changes = Changes { id, list };
+                feed::write(&transaction, &changes, origin, now).await?;
+                Ok::<_, E>((outcome, changes, Some(transaction)))
+            }
+            // Dropping the transaction rolls it back.
+            Decision::RollBack(outcome) => {
+                let list = Vec::new();
+                Ok((outcome, Changes { id, list }, None))
+            }
         }
-        // Dropping the transaction rolls it back.
-        Decision::RollBack(outcome) => {
-            let list = Vec::new();
-            Ok((outcome, Changes { id, list }))
-        }
+    };
+    let (outcome, changes, transaction) = tokio::select! {
+        // Looked at first, so that nothing is committed after it.
+        biased;
+        () = given_up.cancelled() => return Err(no_answer().into()),
+        prepared = prepared => prepared?,
+    };
+    if let Some(transaction) = transaction {
+        transaction.commit().await?;
     }
+    Ok((outcome, changes))
 }
 
 /// Returns a random pause, longer from attempt to attempt: two transactions that meet would meet again.

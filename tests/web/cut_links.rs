@@ -14,6 +14,7 @@ use mirage::database::link::LinkState;
 use mirage::database::listener::Subscription;
 use mirage::domain::{RoomId, UserId};
 use mirage::services::operators;
+use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -262,6 +263,46 @@ async fn while_postgres_is_silent_nothing_is_served_that_needs_it() {
         .await
         .assert_status(303);
     assert_eq!(ada.messages(room).await, ["hello", "not lost"]);
+}
+
+#[actix_web::test]
+async fn what_was_refused_while_postgres_was_silent_is_not_done_when_it_answers_again() {
+    const WAITS: &str = "wait_event_type = 'Lock'";
+    const IS_OPEN: &str = "state = 'idle in transaction'";
+    let scene = Scene::spawn().await;
+    let direct = Database::connect(scene.database.url()).await.unwrap();
+    let count = async |rows: &str| -> i64 {
+        let sql = format!("SELECT COUNT(*) FROM {rows}");
+        let query = Statement::from_string(direct.get_database_backend(), sql);
+        let row = direct.query_one_raw(query).await.unwrap().unwrap();
+        row.try_get_by_index(0).unwrap()
+    };
+    let connections = async |which: &str| {
+        let all = "pg_stat_activity WHERE datname = current_database() AND";
+        count(&format!("{all} {which}")).await
+    };
+    let hold = direct.begin().await.unwrap();
+    let lock = "LOCK TABLE changes IN EXCLUSIVE MODE";
+    hold.execute_unprepared(lock).await.unwrap();
+    let form = [("name", "Late"), ("kind", "public")];
+    let posting = scene.ada.post("/rooms/new", &form);
+    let cut = async {
+        // The change is written to the feed last.
+        while connections(WAITS).await == 0 {}
+        scene.proxy.forward(Forwarded::Nothing);
+    };
+
+    let (refused, ()) = tokio::join!(posting, cut);
+
+    refused.assert_status(503);
+    hold.commit().await.unwrap();
+    // The transaction is ready to be committed.
+    while connections(IS_OPEN).await == 0 {}
+    scene.proxy.forward(Forwarded::Everything);
+    scene.reach(LinkState::Up).await;
+    scene.ada.create_public_room("Later").await;
+    while connections(IS_OPEN).await > 0 {}
+    assert_eq!(count("rooms WHERE name = 'Late'").await, 0);
 }
 
 #[actix_web::test]
