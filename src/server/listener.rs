@@ -120,15 +120,12 @@ pub(super) fn serve(
 /// close there is only one system call.
 async fn serve_late<F: ServiceFactory<TcpStream, Config = ()>>(
     listener: TcpListener,
-    service: impl FnOnce() -> F,
+    factory: impl Fn() -> F,
     stopping: CancellationToken,
 ) where
     F::Service: 'static,
 {
-    let Ok(service) = service().new_service(()).await else {
-        return;
-    };
-    let service = Rc::new(service);
+    let mut made = None;
     let mut connections = JoinSet::new();
     loop {
         let is_last = stopping.is_cancelled();
@@ -141,7 +138,14 @@ async fn serve_late<F: ServiceFactory<TcpStream, Config = ()>>(
             };
             let stream = stream.set_nonblocking(true).map(|()| stream);
             if let Ok(stream) = stream.and_then(TcpStream::from_std) {
-                let service = Rc::clone(&service);
+                let service = match &made {
+                    Some(service) => Rc::clone(service),
+                    // Made for the first connection, because that takes a while, and mostly there is none.
+                    None => match factory().new_service(()).await {
+                        Ok(service) => Rc::clone(made.insert(Rc::new(service))),
+                        Err(_) => return,
+                    },
+                };
                 connections.spawn_local(async move { drop(service.call(stream).await) });
             }
         }
