@@ -40,7 +40,7 @@ pub fn print(columns: &[&str], rows: &[Vec<String>]) {
     println!("{text}");
 }
 
-/// Returns the cells of the first table that [`print`] wrote to the file of the part `name` in `folder`: the column names,
+/// Returns the cells of the first table that [`print()`] wrote to the file of the part `name` in `folder`: the column names,
 /// and then the rows.
 pub fn read(folder: &Path, name: &str) -> Vec<Vec<String>> {
     let file = folder.join(format!("{name}.md"));

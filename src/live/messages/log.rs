@@ -368,7 +368,7 @@ impl Messages {
     }
 
     /// Deletes the messages of a room that were posted while the log knew a smaller version than `before`, and the reports of
-    /// such messages. [`EVERY_VERSION`](super::EVERY_VERSION) stands for all messages.
+    /// such messages. [`EVERY_VERSION`] stands for all messages.
     ///
     /// A log in memory deletes all in any case: its process is the only one, and tells it of a change once, right after the
     /// commit.
