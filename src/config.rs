@@ -395,6 +395,33 @@ pub struct Config {
     /// What to log, as a filter of tracing's `EnvFilter`, such as `info` or `mirage=debug`
     #[arg(long, env = "MIRAGE_LOG", default_value = "info")]
     pub log: String,
+
+    /// The cost of hashing a password. Not a setting: tests, which create thousands of accounts, change it.
+    #[arg(skip)]
+    pub hash_cost: HashCost,
+}
+
+/// The cost of hashing a password with Argon2id (RFC 9106, section 3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct HashCost {
+    /// The memory of one hash, in KiB.
+    pub memory: u32,
+    /// The number of passes over that memory.
+    pub passes: u32,
+}
+
+impl HashCost {
+    /// What OWASP's Password Storage Cheat Sheet recommends.
+    pub const RECOMMENDED: Self = Self {
+        memory: 19 * 1024,
+        passes: 2,
+    };
+}
+
+impl Default for HashCost {
+    fn default() -> Self {
+        Self::RECOMMENDED
+    }
 }
 
 /// The Redis in which messages and other live state are held, in place of this process's memory.
@@ -921,6 +948,7 @@ mod tests {
         assert_eq!(config.max_messages, 500);
         assert_eq!(config.buffer_bytes, 64 * 1024 * 1024);
         assert_eq!(config.poll_wait, Duration::from_secs(25));
+        assert_eq!(config.hash_cost, HashCost::RECOMMENDED);
     }
 
     #[test]

@@ -1,9 +1,8 @@
 //! Hashing and verifying the passwords of accounts and rooms.
 //!
-//! Argon2id with the parameters of OWASP's Password Storage Cheat Sheet (19 MiB, 2 passes), in PHC strings,
-//! which include the parameters. A hash takes a CPU core and its memory, so few run at a time; few callers
-//! wait for their turn, and only briefly. Each person and each address computes one hash at a time, so that the
-//! hashes of one requester, however many they ask for, delay those of another by one hash at most.
+//! Argon2id, in PHC strings, which include the parameters. A hash takes a CPU core and its memory, so few run at a time;
+//! few callers wait for their turn, and only briefly. Each person and each address computes one hash at a time, so that
+//! the hashes of one requester, however many they ask for, delay those of another by one hash at most.
 
 use std::collections::HashMap;
 use std::num::NonZero;
@@ -15,14 +14,10 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, PasswordVerifier, Version};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use crate::config::Switch;
+use crate::config::{HashCost, Switch};
 use crate::domain::{PlainPassword, Requester};
 use crate::metrics::Counter;
 
-/// The memory of one hash, in KiB.
-const MEMORY_KIB: u32 = 19 * 1024;
-/// The number of passes over that memory.
-const PASSES: u32 = 2;
 /// The degree of parallelism.
 const LANES: u32 = 1;
 /// The maximum number of requesters who wait for a hash. Callers of further requesters fail with
@@ -72,6 +67,7 @@ impl Verified {
 
 /// Hashes and verifies passwords, with a limit on concurrent hashes.
 pub struct Passwords {
+    cost: HashCost,
     /// One permit for each hash that may be computed at the same time.
     permits: Arc<Semaphore>,
     /// The callers by requester; `None` if requesters are not limited.
@@ -127,21 +123,30 @@ impl Passwords {
     /// Makes a hasher that uses all CPU cores but one, and at least one. `limits` is whether each requester
     /// has a limit of their own.
     #[must_use]
-    pub fn new(limits: Switch) -> Self {
+    pub fn new(limits: Switch, cost: HashCost) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self {
             queues: (limits == Switch::On).then(Arc::default),
-            ..Self::with_limits((cores - 1).max(1), MAX_WAITING, MAX_WAIT)
+            ..Self::with_limits(cost, (cores - 1).max(1), MAX_WAITING, MAX_WAIT)
         }
     }
 
-    fn with_limits(concurrent: usize, max_waiting: usize, max_wait: Duration) -> Self {
+    fn with_limits(
+        cost: HashCost,
+        concurrent: usize,
+        max_waiting: usize,
+        max_wait: Duration,
+    ) -> Self {
         // 16 bytes of salt and 32 bytes of hash, in unpadded base64. No known password has this hash.
         let decoy = format!(
-            "$argon2id$v=19$m={MEMORY_KIB},t={PASSES},p={LANES}${}${}",
-            "bm8gc3VjaCBwZXJzb24", "bm8gcGFzc3dvcmQgaGFzaGVzIHRvIHRoaXMgdmFsdWU",
+            "$argon2id$v=19$m={},t={},p={LANES}${}${}",
+            cost.memory,
+            cost.passes,
+            "bm8gc3VjaCBwZXJzb24",
+            "bm8gcGFzc3dvcmQgaGFzaGVzIHRvIHRoaXMgdmFsdWU",
         );
         Self {
+            cost,
             permits: Arc::new(Semaphore::new(concurrent)),
             queues: Some(Arc::default()),
             max_wait,
@@ -165,9 +170,10 @@ impl Passwords {
         requester: Requester,
         password: PlainPassword,
     ) -> Result<String, PasswordError> {
+        let cost = self.cost;
         self.compute(requester, move || {
             let password = password.normalized();
-            let hash: PasswordHash = argon2()?.hash_password(password.as_bytes())?;
+            let hash: PasswordHash = argon2(cost)?.hash_password(password.as_bytes())?;
             Ok(hash.to_string())
         })
         .await
@@ -202,9 +208,10 @@ impl Passwords {
         form: PlainPassword,
         hash: Arc<str>,
     ) -> Result<bool, PasswordError> {
+        let cost = self.cost;
         self.compute(requester, move || {
             let hash = PasswordHash::new(&hash).map_err(argon2::password_hash::Error::from)?;
-            match argon2()?.verify_password(form.as_bytes(), &hash) {
+            match argon2(cost)?.verify_password(form.as_bytes(), &hash) {
                 Ok(()) => Ok(true),
                 Err(argon2::password_hash::Error::PasswordInvalid) => Ok(false),
                 Err(error) => Err(error),
@@ -226,7 +233,7 @@ impl Passwords {
         hash: &str,
         verified: Verified,
     ) -> Result<Option<String>, PasswordError> {
-        let is_outdated = verified == Verified::RightInAnotherForm || !is_current(hash);
+        let is_outdated = verified == Verified::RightInAnotherForm || !is_current(hash, self.cost);
         if !verified.is_right() || !is_outdated {
             return Ok(None);
         }
@@ -386,13 +393,13 @@ impl Drop for Place {
     }
 }
 
-fn argon2() -> Result<Argon2<'static>, argon2::password_hash::Error> {
-    let params = Params::new(MEMORY_KIB, PASSES, LANES, None)?;
+fn argon2(cost: HashCost) -> Result<Argon2<'static>, argon2::password_hash::Error> {
+    let params = Params::new(cost.memory, cost.passes, LANES, None)?;
     Ok(Argon2::new(Algorithm::Argon2id, Version::V0x13, params))
 }
 
-/// Returns whether `hash` was made with the current algorithm, version and parameters.
-fn is_current(hash: &str) -> bool {
+/// Returns whether `hash` was made with the current algorithm and version, and at this cost.
+fn is_current(hash: &str, cost: HashCost) -> bool {
     let Ok(hash) = PasswordHash::new(hash) else {
         return false;
     };
@@ -402,7 +409,7 @@ fn is_current(hash: &str) -> bool {
     let has_params = params.is_ok_and(|params| {
         let costs = (params.m_cost(), params.t_cost(), params.p_cost());
         let length = params.output_len();
-        costs == (MEMORY_KIB, PASSES, LANES) && length == Some(Params::DEFAULT_OUTPUT_LEN)
+        costs == (cost.memory, cost.passes, LANES) && length == Some(Params::DEFAULT_OUTPUT_LEN)
     });
     is_argon2id && is_version && has_params
 }
@@ -414,10 +421,11 @@ mod tests {
 
     const ADA: Requester = Requester::Person(UserId(1));
     const BOB: Requester = Requester::Person(UserId(2));
+    const COST: HashCost = HashCost::RECOMMENDED;
 
     #[tokio::test]
     async fn a_password_matches_its_hash_and_no_other() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
         let hash = passwords
             .hash(ADA, PlainPassword::typed("kettle and cup"))
             .await
@@ -438,7 +446,7 @@ mod tests {
 
     #[tokio::test]
     async fn verifying_without_a_hash_fails_after_the_same_work() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
 
         let answer = passwords
             .verify(ADA, PlainPassword::typed("anything"), None)
@@ -450,14 +458,17 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_matches_in_any_normalization_form() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
         let (nfc, nfd) = (
             "th\u{e9} \u{e0} dix heures",
             "the\u{301} a\u{300} dix heures",
         );
         let mixed = "th\u{e9} a\u{300} dix heures";
         let hash_of = |typed: &str| {
-            let hash: PasswordHash = argon2().unwrap().hash_password(typed.as_bytes()).unwrap();
+            let hash: PasswordHash = argon2(COST)
+                .unwrap()
+                .hash_password(typed.as_bytes())
+                .unwrap();
             hash.to_string()
         };
         let verify = async |typed: &str, hash: &str| {
@@ -488,7 +499,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wrong_password_takes_one_hash_for_each_form_with_and_without_a_stored_hash() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
         let hash = passwords
             .hash(ADA, PlainPassword::typed("tea"))
             .await
@@ -507,7 +518,7 @@ mod tests {
 
     #[tokio::test]
     async fn each_hash_has_its_own_salt() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
         let one = passwords
             .hash(ADA, PlainPassword::typed("kettle and cup"))
             .await
@@ -522,7 +533,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hash_with_outdated_parameters_is_renewed() {
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, COST);
         let tea = || PlainPassword::typed("kettle and cup");
         let hash_with = |algorithm, version, (memory, passes, lanes)| {
             let params = Params::new(memory, passes, lanes, None).unwrap();
@@ -531,13 +542,14 @@ mod tests {
                 .unwrap();
             hash.to_string()
         };
-        let current = (MEMORY_KIB, PASSES, LANES);
+        let HashCost { memory, passes } = COST;
+        let current = (memory, passes, LANES);
         for old in [
             hash_with(Algorithm::Argon2i, Version::V0x13, current),
             hash_with(Algorithm::Argon2id, Version::V0x10, current),
-            hash_with(Algorithm::Argon2id, Version::V0x13, (8, PASSES, LANES)),
-            hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, 1, LANES)),
-            hash_with(Algorithm::Argon2id, Version::V0x13, (MEMORY_KIB, PASSES, 2)),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (8, passes, LANES)),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (memory, 1, LANES)),
+            hash_with(Algorithm::Argon2id, Version::V0x13, (memory, passes, 2)),
         ] {
             let verified = passwords.verify(ADA, tea(), Some(&old)).await.unwrap();
             assert_eq!(verified, Verified::Right, "{old}");
@@ -552,7 +564,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_overloaded_hasher_fails_at_once_and_renews_no_hash() {
-        let passwords = Passwords::with_limits(1, 2, MAX_WAIT);
+        let passwords = Passwords::with_limits(COST, 1, 2, MAX_WAIT);
         let tea = || PlainPassword::typed("kettle and cup");
         let overload = passwords.probe().overload();
 
@@ -568,7 +580,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_wait_times_out_and_releases_its_slot() {
-        let passwords = Passwords::with_limits(1, 1, Duration::ZERO);
+        let passwords = Passwords::with_limits(COST, 1, 1, Duration::ZERO);
         let permit = Arc::clone(&passwords.permits).acquire_owned().await;
         for _ in 0..3 {
             let verified = passwords.verify(ADA, PlainPassword::typed("x"), None).await;
@@ -583,7 +595,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_dropped_caller_releases_its_slot_at_once_and_its_permit_when_the_work_is_done() {
-        let passwords = Passwords::with_limits(1, 1, MAX_WAIT);
+        let passwords = Passwords::with_limits(COST, 1, 1, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         let work = passwords.compute(ADA, move || {
             // Returns when the test drops the sender.
@@ -607,7 +619,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_requester_computes_one_hash_and_waits_for_three_while_others_have_their_turn() {
-        let passwords = Passwords::with_limits(2, 50, MAX_WAIT);
+        let passwords = Passwords::with_limits(COST, 2, 50, MAX_WAIT);
         let (finish, finished) = std::sync::mpsc::channel::<()>();
         let work = passwords.compute(ADA, move || {
             // Returns when the test drops the sender.
@@ -639,7 +651,7 @@ mod tests {
     async fn without_limits_a_requester_has_as_many_hashes_as_everybody() {
         let passwords = Passwords {
             queues: None,
-            ..Passwords::with_limits(1, 50, MAX_WAIT)
+            ..Passwords::with_limits(COST, 1, 50, MAX_WAIT)
         };
         let _core = Arc::clone(&passwords.permits).acquire_owned().await;
         let mut waiting = [(); 20].map(|()| Box::pin(passwords.compute(ADA, || Ok(()))));

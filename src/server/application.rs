@@ -192,7 +192,7 @@ impl Application {
                 .or(Err(LinkError::Silent))?,
         };
         let messages = messages_of(&config, redis.as_ref(), &clock, &secret);
-        let passwords = Passwords::new(config.limits);
+        let passwords = Passwords::new(config.limits, config.hash_cost);
         let core = Arc::new(Core {
             messages,
             database,

@@ -1,7 +1,8 @@
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Algorithm, Argon2, Params, PasswordHasher, Version};
+use mirage::config::HashCost;
 
-use crate::support::{PASSWORD, Page, TestApp, db_column};
+use crate::support::{HASH_COST, PASSWORD, Page, TestApp, db_column};
 
 const REFUSED: &str = "The name or password is wrong. Check both and try again";
 
@@ -162,7 +163,7 @@ async fn the_form_says_how_long_sessions_last_and_whom_to_ask() {
     assert!(says(&page, "Ask Grace at the library"));
 }
 
-/// An outdated hash of [`PASSWORD`]: an older Argon2 version with a lower cost.
+/// An outdated hash of [`PASSWORD`]: an older Argon2 version at another cost.
 fn old_hash() -> String {
     let params = Params::new(1024, 1, 1, None).unwrap();
     let hash: PasswordHash = Argon2::new(Algorithm::Argon2i, Version::V0x10, params)
@@ -191,7 +192,9 @@ async fn an_outdated_password_hash_is_upgraded_at_sign_in() {
 
     app.sign_in("ada", PASSWORD).await;
     let new = stored_hash(&app).await;
-    assert!(new.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{new}");
+    let HashCost { memory, passes } = HASH_COST;
+    let start = format!("$argon2id$v=19$m={memory},t={passes},p=1$");
+    assert!(new.starts_with(&start), "{new}");
     let hashes = app.hashes();
     app.sign_in("ada", PASSWORD).await;
     assert_eq!(stored_hash(&app).await, new);

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mirage::clock::{Clock, FixedClock};
-use mirage::config::{Command, Config};
+use mirage::config::{Command, Config, HashCost};
 use mirage::core::Core;
 use mirage::database::entities::user;
 use mirage::domain::{RoomId, Timestamp, UserId};
@@ -91,6 +91,12 @@ pub fn is_cluster() -> bool {
         Err(_) => false,
     }
 }
+
+/// The lowest cost of a password's hash: the recommended one would be a sixth of the time of all tests.
+pub const HASH_COST: HashCost = HashCost {
+    memory: 8,
+    passes: 1,
+};
 
 /// An address of a free port.
 const ANY_PORT: &str = "127.0.0.1:0";
@@ -227,9 +233,10 @@ impl TestApp {
         let mut servers = Vec::new();
         for bind in binds {
             let line = Self::command_line(&files, bind, &flags);
-            let Ok(Command::Serve(config)) = Command::parse(line) else {
+            let Ok(Command::Serve(mut config)) = Command::parse(line) else {
                 panic!("{flags:?} are not the flags of a server")
             };
+            config.hash_cost = HASH_COST;
             servers.push(Server::start(*config, Arc::clone(&clock), Arc::clone(&files)).await);
         }
         Self {
