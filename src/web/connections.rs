@@ -151,6 +151,10 @@ impl Connections {
         self.is_draining.store(true, Ordering::Relaxed);
     }
 
+    fn is_draining(&self) -> bool {
+        self.is_draining.load(Ordering::Relaxed)
+    }
+
     /// Returns the numbers of connections.
     #[must_use]
     pub fn counts(&self) -> &Arc<ConnectionCounts> {
@@ -192,6 +196,7 @@ impl Connections {
             idle: Timer::default(),
             blocked: None,
             stopping: Box::pin(self.stopping.clone().cancelled_owned()),
+            woken_when_stopping: None,
             last_chance: Timer::default(),
             permit,
         };
@@ -396,6 +401,8 @@ pub struct Connection {
     blocked: Option<Pin<Box<Sleep>>>,
     /// Completes when the server stops.
     stopping: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// The task that `stopping` wakes.
+    woken_when_stopping: Option<Waker>,
     /// Runs while the server has stopped and the first request has not begun.
     last_chance: Timer,
     permit: ConnectionPermit,
@@ -417,6 +424,19 @@ impl Connection {
             self.keep_alive
         };
         self.idle.poll(span, context)
+    }
+
+    /// Waits until the server stops, which it does only after [`Connections::drain`].
+    fn poll_stopping(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        let waker = context.waker();
+        let woken = self.woken_when_stopping.as_ref();
+        let is_woken = woken.is_some_and(|woken| woken.will_wake(waker));
+        // Looking at the token takes locks that all workers share.
+        if is_woken && !self.permit.connections.is_draining() {
+            return Poll::Pending;
+        }
+        self.woken_when_stopping = Some(waker.clone());
+        self.stopping.as_mut().poll(context)
     }
 
     fn poll_blocked(&mut self, context: &mut Context<'_>) -> Poll<()> {
@@ -545,7 +565,7 @@ impl AsyncRead for Connection {
             this.exchange.is_busy.set(false);
             if stage == Stage::Waiting && !this.has_head_begun {
                 // Reports the end of the stream when the server stops: there is no request to answer.
-                ready!(this.stopping.as_mut().poll(context));
+                ready!(this.poll_stopping(context));
                 if !this.has_written {
                     ready!(this.last_chance.poll(FIRST_REQUEST, context));
                 }
@@ -642,7 +662,7 @@ impl Answering {
     pub fn with(self, mut response: ServiceResponse<BoxBody>) -> ServiceResponse<AnswerBody> {
         let connections = &self.guard.0.connections;
         // For an upgrade, actix would send `Connection: upgrade`, although the upgrade is ignored.
-        if self.asks_for_upgrade || connections.is_draining.load(Ordering::Relaxed) {
+        if self.asks_for_upgrade || connections.is_draining() {
             let head = response.response_mut().head_mut();
             head.set_connection_type(ConnectionType::Close);
         }
@@ -1045,6 +1065,7 @@ mod tests {
         let reading = actix_web::rt::spawn(async move { idle.read_u8().await });
         tokio::task::yield_now().await;
 
+        connections.drain();
         connections.stopping.cancel();
 
         let ended = |read: io::Result<u8>| read.unwrap_err().kind() == ErrorKind::UnexpectedEof;
