@@ -97,6 +97,8 @@ impl Quota {
 pub(super) struct Counters {
     room_full_at: i64,
     people: HashMap<UserId, Person>,
+    /// The time, in microseconds, before which nobody has their full quota again. It may be too early.
+    first_full_at: i64,
 }
 
 /// The counters of a person in a room.
@@ -105,6 +107,14 @@ struct Person {
     full_at: i64,
     /// When the person last posted in slow mode.
     last_slow_post: Option<SiteTime>,
+}
+
+impl Person {
+    /// Returns when the person has their full quota again, in microseconds.
+    fn full_at(&self) -> i64 {
+        let may_post = |last: SiteTime| micros_of(last.plus(SlowMode::LONGEST.0));
+        self.full_at.max(self.last_slow_post.map_or(0, may_post))
+    }
 }
 
 impl Counters {
@@ -134,6 +144,7 @@ impl Counters {
             person.last_slow_post = Some(at);
         }
         self.room_full_at = room_full_at;
+        self.first_full_at = self.first_full_at.min(person.full_at());
         self.people.insert(author, person);
         Ok(())
     }
@@ -144,11 +155,13 @@ impl Counters {
         if self.room_full_at <= now {
             self.room_full_at = 0;
         }
-        self.people.retain(|_, person| {
-            let waits = |last: SiteTime| at < last.plus(SlowMode::LONGEST.0);
-            now < person.full_at || person.last_slow_post.is_some_and(waits)
-        });
+        if now < self.first_full_at {
+            return;
+        }
+        self.people.retain(|_, person| now < person.full_at());
         self.people.shrink_to_fit();
+        let first = self.people.values().map(Person::full_at).min();
+        self.first_full_at = first.unwrap_or(i64::MAX);
     }
 
     /// Returns whether everybody has their full quota, as of the last call of [`Counters::free_full`].
