@@ -281,6 +281,12 @@ impl CoarseStopwatch {
     }
 }
 
+/// Returns a span in whole milliseconds.
+#[must_use]
+pub fn millis(span: Duration) -> u64 {
+    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// Returns the time of the kernel's latest tick, in milliseconds since an arbitrary point.
 fn latest_tick() -> u64 {
     #[cfg(target_os = "linux")]

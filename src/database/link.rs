@@ -12,7 +12,7 @@ use std::time::Duration;
 use sea_orm::{DbErr, RuntimeErr};
 use tokio::sync::watch;
 
-use crate::clock::CoarseStopwatch;
+use crate::clock::{CoarseStopwatch, millis};
 
 /// What is known of the link to PostgreSQL.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -87,7 +87,7 @@ impl DatabaseLink {
     #[must_use]
     pub fn to_a_server(timeout: Duration) -> Self {
         Self(Some(Server {
-            timeout_ms: u64::try_from(timeout.as_millis()).unwrap_or(u64::MAX),
+            timeout_ms: millis(timeout),
             stopwatch: CoarseStopwatch::start(),
             answered: AtomicU64::new(0),
             heard: AtomicU64::new(0),

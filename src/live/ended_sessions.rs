@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use redis::{cmd, pipe};
 
-use super::redis::{KEY_MARGIN, Link, Unavailable, millis};
+use super::redis::{KEY_MARGIN, Link, Unavailable};
+use crate::clock::millis;
 use crate::domain::RoomId;
 use crate::security::tokens::TokenDigest;
 

@@ -13,11 +13,11 @@ use tokio::task::JoinHandle;
 use tokio::time::{interval, sleep};
 
 use super::super::detached;
-use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable};
 use super::made::{MAX_FORMS, Made, RETENTION};
 use super::memory::{MemoryForms, MemoryTurn};
 use super::text;
-use crate::clock::Stopwatch;
+use crate::clock::{Stopwatch, millis};
 use crate::domain::{NonceId, SiteTime};
 use crate::security::secret::random_bytes;
 

@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use redis::{Script, ScriptInvocation, cmd};
 
-use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable};
 use super::limits::{MAX_BYTES, MAX_DRAFTS, MAX_PER_AUTHOR, RETENTION};
+use crate::clock::millis;
 use crate::domain::{MessageText, RoomId, SiteTime, UserId};
 
 /// Drafts that all processes of a site share.

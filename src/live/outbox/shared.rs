@@ -10,9 +10,9 @@ use tokio::sync::{Notify, watch};
 use tokio::time::timeout;
 
 use super::super::marks::{ReadMark, encode};
-use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable};
 use super::ticket::Ticket;
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::domain::{Lifespan, MessageId, RoomId, SiteTime, UserId};
 
 /// The longest time until something is written that nobody waits for.

@@ -9,11 +9,11 @@ use std::time::Duration;
 
 use redis::{Script, ScriptInvocation};
 
-use super::super::redis::{KEY_MARGIN, Link, Unavailable, millis};
+use super::super::redis::{KEY_MARGIN, Link, Unavailable};
 use super::super::too_many::{Limited, MAX_KEYS, TooMany};
 use super::act::Act;
 use super::room_tries::{FREE_TRIES, WINDOW};
-use crate::clock::Clock;
+use crate::clock::{Clock, millis};
 use crate::config::{Rate, Rates};
 use crate::domain::{SiteTime, UserId};
 

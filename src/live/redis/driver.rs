@@ -17,9 +17,9 @@ use tokio::time::{MissedTickBehavior, interval, sleep, timeout};
 
 use super::checks::{self, Refused};
 use super::keys::Keys;
-use super::link::{BEAT, Link, Open, Session, is_cut, millis};
+use super::link::{BEAT, Link, Open, Session, is_cut};
 use super::peers::GREETING;
-use crate::clock::{Clock, SiteClock};
+use crate::clock::{Clock, SiteClock, millis};
 use crate::config::{Persistence, RedisConfig, RedisUrl};
 use crate::domain::{SiteTime, Timestamp};
 

@@ -14,7 +14,7 @@ use tokio::time::{sleep, timeout};
 use super::keys::Keys;
 use super::peers::{Peers, Told};
 use super::trips::Trips;
-use crate::clock::{CoarseStopwatch, Stopwatch};
+use crate::clock::{CoarseStopwatch, Stopwatch, millis};
 use crate::domain::Timestamp;
 
 /// The time between two words that nobody waits for.
@@ -510,9 +510,4 @@ pub(super) fn is_cut(error: &RedisError) -> bool {
         || error.is_connection_dropped()
         || error.is_unrecoverable_error()
         || matches!(error.code(), Some("READONLY" | "LOADING" | "MASTERDOWN"))
-}
-
-/// Returns a span in milliseconds, as Redis takes it.
-pub(in crate::live) fn millis(span: Duration) -> u64 {
-    u64::try_from(span.as_millis()).unwrap_or(u64::MAX)
 }

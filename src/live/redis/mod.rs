@@ -28,7 +28,6 @@ mod trips;
 pub use checks::Refused;
 pub use driver::{Driver, LinkError, ask};
 pub use keys::Keys;
-pub(super) use link::millis;
 pub use link::{Handler, Link, LinkState, Session, Unavailable};
 pub use trips::Trips;
 

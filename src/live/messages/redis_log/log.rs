@@ -130,7 +130,7 @@ impl RedisLog {
             .arg(nonce_text(new.nonce))
             .arg(self.digest(new.nonce, text))
             .arg(new.author.0)
-            .arg(millis(new.lifespan))
+            .arg(new.lifespan.millis())
             .arg(new.sent_at.0)
             .arg(new.sent_at.minute_number())
             .arg(format!("{:x}", lead_of(new.author, &new.text) >> 32))
@@ -173,7 +173,7 @@ impl RedisLog {
         now: SiteTime,
         lifespan: Lifespan,
     ) -> Result<(), Unavailable> {
-        let step = (millis(lifespan) / ENTRIES_PER_LIFESPAN).max(1);
+        let step = (lifespan.millis() / ENTRIES_PER_LIFESPAN).max(1);
         let deadline = now.plus(lifespan.0).0;
         self.enter_at(room, deadline.saturating_sub(deadline.rem_euclid(step)))
             .await
@@ -454,7 +454,7 @@ impl RedisLog {
         let mut last = "0".to_owned();
         let next_deadline = loop {
             let mut script = self.script(&self.scripts.shorten, room, now);
-            script.arg(millis(lifespan)).arg(before).arg(last);
+            script.arg(lifespan.millis()).arg(before).arg(last);
             let mut answer = self.link.script::<Vec<String>>(&script).await?.into_iter();
             last = answer.next().unwrap_or_default();
             let summary = Summary::of(answer);
@@ -1047,10 +1047,6 @@ fn room_of(entry: &str) -> RoomId {
 fn unreadable(room: RoomId) -> Unavailable {
     tracing::error!(%room, "cannot read the room's log in Redis");
     Unavailable
-}
-
-fn millis(lifespan: Lifespan) -> i64 {
-    i64::try_from(lifespan.0.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
