@@ -18,14 +18,14 @@ const ROUNDS: usize = 20;
 
 #[actix_web::test]
 async fn of_two_concurrent_handovers_exactly_one_succeeds() {
-    for _ in 0..ROUNDS {
-        let app = TestApp::spawn().await;
-        let (owner, one, other) = (
-            app.sign_up("owner").await,
-            app.sign_up("one").await,
-            app.sign_up("other").await,
-        );
-        let room = owner.create_public_room("Tea").await;
+    let app = TestApp::spawn().await;
+    let (owner, one, other) = (
+        app.sign_up("owner").await,
+        app.sign_up("one").await,
+        app.sign_up("other").await,
+    );
+    for round in 0..ROUNDS {
+        let room = owner.create_public_room(&format!("Tea {round}")).await;
         one.join(room).await;
         other.join(room).await;
         let to = async |name| owner.member_id(room, name).await;
@@ -47,11 +47,12 @@ async fn of_two_concurrent_handovers_exactly_one_succeeds() {
 
 #[actix_web::test]
 async fn a_removed_member_cannot_post() {
+    let app = TestApp::spawn().await;
+    let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
     for round in 0..ROUNDS {
-        let app = TestApp::spawn().await;
-        let (owner, member) = (app.sign_up("owner").await, app.sign_up("member").await);
-        let room = owner.create_private_room("Den").await;
-        let joined = member.join_privately("Den", ROOM_PASSWORD).await;
+        let name = format!("Den {round}");
+        let room = owner.create_private_room(&name).await;
+        let joined = member.join_privately(&name, ROOM_PASSWORD).await;
         joined.assert_status(303);
         let nonce = member.nonce(room).await;
         let removal = async {
@@ -78,11 +79,11 @@ async fn a_removed_member_cannot_post() {
 
 #[actix_web::test]
 async fn two_people_cannot_both_take_the_last_place_in_a_room() {
-    for _ in 0..ROUNDS {
-        let app = TestApp::with(&["--members-per-room=2"]).await;
-        let owner = app.sign_up("owner").await;
-        let room = owner.create_public_room("Tea").await;
-        let (one, other) = (app.sign_up("one").await, app.sign_up("other").await);
+    let app = TestApp::with(&["--members-per-room=2"]).await;
+    let owner = app.sign_up("owner").await;
+    let (one, other) = (app.sign_up("one").await, app.sign_up("other").await);
+    for round in 0..ROUNDS {
+        let room = owner.create_public_room(&format!("Tea {round}")).await;
         let path = format!("/rooms/{room}/join");
 
         let answers = tokio::join!(
