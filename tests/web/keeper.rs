@@ -6,8 +6,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
 
 /// Starts a program beside the test, and waits for the end of its own input: the test's end, however it ends. Then
-/// stops the program and deletes its folder. Only the program holds its log open, so that its end is the log's. SIGQUIT ends PostgreSQL at once; Redis, and pgbouncer before 1.23, ignore it
-/// here, and end at once on SIGTERM.
+/// stops the program and deletes its folder. Only the program holds its log open, so that its end is the log's. SIGQUIT
+/// ends PostgreSQL at once; Redis, and pgbouncer before 1.23, ignore it here, and end at once on SIGTERM.
 const KEEPER: &str = r#"
 folder=$1
 shift
