@@ -17,14 +17,24 @@ const RULES = {
   resultTypes: ['violations'],
 };
 
+/** The rules about colours, which are all that differs in dark colours. */
+const RULES_OF_COLOURS = {
+  runOnly: ['cat.color'],
+  rules: { 'color-contrast-enhanced': { enabled: true } },
+  resultTypes: ['violations'],
+};
+
 /** Returns the violations in light and in dark colours, as sentences. */
 export async function violationsIn(page) {
   // Without `undefined`, evaluate would return the axe object.
   await page.evaluate(`${axe.source}; undefined`);
   const found = [];
-  for (const colorScheme of ['light', 'dark']) {
+  for (const [colorScheme, rules] of [
+    ['light', RULES],
+    ['dark', RULES_OF_COLOURS],
+  ]) {
     await page.emulateMedia({ colorScheme });
-    found.push(...(await page.evaluate(violations, RULES)).map((violation) => `${colorScheme}: ${violation}`));
+    found.push(...(await page.evaluate(violations, rules)).map((violation) => `${colorScheme}: ${violation}`));
   }
   return found;
 }

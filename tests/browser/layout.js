@@ -4,6 +4,8 @@
 export async function tabThrough(page) {
   const stops = new Set();
   const faults = [];
+  // A room scrolls to its end before it is first drawn.
+  await page.evaluate(isDrawn);
   await page.evaluate(startBeforeFirstElement);
   for (;;) {
     await page.keyboard.press('Tab');
@@ -15,6 +17,11 @@ export async function tabThrough(page) {
 }
 
 // The functions below run in the page.
+
+/** Waits until the browser has drawn what there is now. */
+function isDrawn() {
+  return new Promise((drawn) => requestAnimationFrame(() => setTimeout(drawn)));
+}
 
 /** Labels every element, and puts the focus before the first one. */
 function startBeforeFirstElement() {
