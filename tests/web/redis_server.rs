@@ -142,7 +142,12 @@ fn flag(port: u16) -> String {
 
 impl Drop for RedisServer {
     fn drop(&mut self) {
+        let process = self.server.id();
         self.kill();
+        // What libfaketime shares with other processes, and does not delete when its own is killed.
+        for shared in ["faketime_shm", "sem.faketime_sem"] {
+            drop(std::fs::remove_file(format!("/dev/shm/{shared}_{process}")));
+        }
     }
 }
 
