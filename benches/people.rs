@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 
 use mirage::clock::{Clock, SystemClock};
-use mirage::config::{DatabaseUrl, Storage, Switch};
+use mirage::config::{DatabaseUrl, HashCost, Storage, Switch};
 use mirage::database::connection;
 use mirage::database::entities::{room, room_member, session, user};
 use mirage::domain::{
@@ -85,7 +85,7 @@ impl Dataset {
         std::fs::create_dir_all(folder).expect("a folder");
         let storage = Storage { database_url };
         let secret = Secret::load_or_create(&folder.join("mirage.key")).expect("a secret");
-        let passwords = Passwords::new(Switch::On);
+        let passwords = Passwords::new(Switch::On, HashCost::RECOMMENDED);
         let hash = passwords.hash(Requester::Person(UserId(0)), PlainPassword::typed(PASSWORD));
         Self {
             folder: folder.to_owned(),

@@ -90,7 +90,7 @@ pub enum Operation {
 
     /// Ask the running server whether it is healthy
     ///
-    /// Exit code 0 if it answers and reaches its database, or else 1. For the health checks of containers and
+    /// Exit code 0 if it answers and reaches its database and Redis, or else 1. For the health checks of containers and
     /// monitors.
     Health {
         /// The server to ask.
@@ -375,7 +375,8 @@ pub struct Config {
     #[arg(long, env = "MIRAGE_METRICS_BIND", value_parser = bind)]
     pub metrics_bind: Option<SocketAddr>,
 
-    /// Whether the rate limits below apply. Off is for tests and benchmarks only
+    /// Whether `--connections-per-address`, the rate limits below, and one password hash at a time for each person and
+    /// each address apply. Off is for tests and benchmarks only
     #[arg(long, env = "MIRAGE_LIMITS", value_enum, default_value_t = Switch::On)]
     pub limits: Switch,
 
@@ -586,7 +587,7 @@ pub struct Rate {
     pub each: Duration,
 }
 
-/// Whether the rate limits apply.
+/// Whether limits apply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Switch {
     /// The limits apply

@@ -112,7 +112,7 @@ fn write_messages(text: &mut Exposition, core: &Core) {
         ),
         (
             "mirage_message_bytes",
-            "Memory of the messages and reports of all rooms.",
+            "Memory of the messages and reports that this process holds.",
             held.bytes,
         ),
         (
