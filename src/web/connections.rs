@@ -515,6 +515,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        // actix may not read again before the server stops.
+        let _registered = this.poll_stopping(context);
         if this.is_withheld() {
             this.is_paused = false;
             this.chunk_left = READ_CHUNK;
@@ -845,6 +847,8 @@ mod tests {
     use actix_web::{App, Error, web};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
+    use std::task::Wake;
+
     use super::*;
     use crate::config::Command;
 
@@ -958,6 +962,36 @@ mod tests {
         exchange.enter(Stage::Waiting);
         assert_eq!(readable(&mut connection).await, 1);
         assert!(!exchange.is_busy.get());
+    }
+
+    /// Notes that a task was woken.
+    #[derive(Default)]
+    struct Woken(AtomicBool);
+
+    impl Wake for Woken {
+        fn wake(self: Arc<Self>) {
+            self.0.store(true, Ordering::Relaxed);
+        }
+    }
+
+    #[actix_web::test]
+    async fn a_connection_is_woken_when_the_server_stops_even_if_it_was_never_idle() {
+        let connections = connections(&[]);
+        let (mut connection, mut client) = connection(&connections).await;
+        client.write_all(b"GET / HTTP/1.1\r\n\r\n").await.unwrap();
+        connection.stream.get_ref().readable().await.unwrap();
+        let woken = Arc::<Woken>::default();
+        let waker = Waker::from(Arc::clone(&woken));
+        let mut buffer = [0; 1024];
+        let mut buffer = ReadBuf::new(&mut buffer);
+        let read =
+            Pin::new(&mut connection).poll_read(&mut Context::from_waker(&waker), &mut buffer);
+        assert!(read.is_ready() && connection.is_paused);
+
+        connections.drain();
+        connections.stopping.cancel();
+
+        assert!(woken.0.load(Ordering::Relaxed));
     }
 
     async fn track_answer(
