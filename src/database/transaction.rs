@@ -80,7 +80,7 @@ async fn change_once<T, E: FromDatabase>(
 ) -> Result<(T, Changes), E> {
     let id = TransactionId::random();
     let prepared = async {
-        let transaction = begin(database).await?;
+        let transaction = begin_in_a_task(database).await?;
         match work(&transaction).await? {
             Decision::Commit(outcome, list) => {
                 let changes = Changes { id, list };
@@ -104,6 +104,15 @@ async fn change_once<T, E: FromDatabase>(
         transaction.commit().await?;
     }
     Ok((outcome, changes))
+}
+
+/// Begins a write transaction in a task of its own, which ends it if nobody waits for it any more. sqlx does not roll back
+/// a transaction that it drops before `BEGIN` is answered: the connection would return to the pool within it.
+async fn begin_in_a_task(database: &DatabaseConnection) -> Result<DatabaseTransaction, DbErr> {
+    let database = database.clone();
+    let beginning = tokio::spawn(async move { begin(&database).await });
+    let begun = beginning.await;
+    begun.unwrap_or_else(|error| Err(DbErr::Custom(error.to_string())))
 }
 
 /// Returns a random pause, longer from attempt to attempt: two transactions that meet would meet again.

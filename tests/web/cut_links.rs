@@ -14,7 +14,7 @@ use mirage::database::link::LinkState;
 use mirage::database::listener::Subscription;
 use mirage::domain::{RoomId, UserId};
 use mirage::services::operators;
-use sea_orm::{ConnectionTrait, Database, Statement, TransactionTrait};
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement, TransactionTrait};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
@@ -268,19 +268,9 @@ async fn while_postgres_is_silent_nothing_is_served_that_needs_it() {
 #[actix_web::test]
 async fn what_was_refused_while_postgres_was_silent_is_not_done_when_it_answers_again() {
     const WAITS: &str = "wait_event_type = 'Lock'";
-    const IS_OPEN: &str = "state = 'idle in transaction'";
     let scene = Scene::spawn().await;
     let direct = Database::connect(scene.database.url()).await.unwrap();
-    let count = async |rows: &str| -> i64 {
-        let sql = format!("SELECT COUNT(*) FROM {rows}");
-        let query = Statement::from_string(direct.get_database_backend(), sql);
-        let row = direct.query_one_raw(query).await.unwrap().unwrap();
-        row.try_get_by_index(0).unwrap()
-    };
-    let connections = async |which: &str| {
-        let all = "pg_stat_activity WHERE datname = current_database() AND";
-        count(&format!("{all} {which}")).await
-    };
+    let connections = async |which| connections(&direct, which).await;
     let hold = direct.begin().await.unwrap();
     let lock = "LOCK TABLE changes IN EXCLUSIVE MODE";
     hold.execute_unprepared(lock).await.unwrap();
@@ -302,7 +292,42 @@ async fn what_was_refused_while_postgres_was_silent_is_not_done_when_it_answers_
     scene.reach(LinkState::Up).await;
     scene.ada.create_public_room("Later").await;
     while connections(IS_OPEN).await > 0 {}
-    assert_eq!(count("rooms WHERE name = 'Late'").await, 0);
+    assert_eq!(count(&direct, "rooms WHERE name = 'Late'").await, 0);
+}
+
+#[actix_web::test]
+async fn a_change_that_was_given_up_before_its_transaction_began_leaves_none_open() {
+    let scene = Scene::spawn().await;
+    let direct = Database::connect(scene.database.url()).await.unwrap();
+
+    scene.proxy.forward(Forwarded::Nothing);
+    let form = [("name", "Late"), ("kind", "public")];
+    let refused = scene.ada.post("/rooms/new", &form).await;
+    refused.assert_status(503);
+    scene.proxy.forward(Forwarded::Everything);
+
+    scene.reach(LinkState::Up).await;
+    let ended = async { while connections(&direct, IS_OPEN).await > 0 {} };
+    let ended = tokio::time::timeout(NOTICED_WITHIN, ended).await;
+    ended.expect("a connection stays within a transaction");
+    scene.ada.create_public_room("Later").await;
+}
+
+/// The state of a connection that waits for the next statement of a transaction.
+const IS_OPEN: &str = "state = 'idle in transaction'";
+
+/// Counts rows.
+async fn count(database: &DatabaseConnection, rows: &str) -> i64 {
+    let sql = format!("SELECT COUNT(*) FROM {rows}");
+    let query = Statement::from_string(database.get_database_backend(), sql);
+    let row = database.query_one_raw(query).await.unwrap().unwrap();
+    row.try_get_by_index(0).unwrap()
+}
+
+/// Counts the connections to the database that are in this state.
+async fn connections(database: &DatabaseConnection, state: &str) -> i64 {
+    let all = "pg_stat_activity WHERE datname = current_database() AND";
+    count(database, &format!("{all} {state}")).await
 }
 
 #[actix_web::test]
