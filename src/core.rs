@@ -234,14 +234,22 @@ impl Core {
         self.tell_logs_at_last(change);
     }
 
-    /// Applies the changes of which a notification of the change feed tells, as [`Core::apply`] does.
-    pub fn apply_heard(self: &Arc<Self>, changes: &Changes) {
+    /// Applies the changes of which a notification of the change feed tells, as [`Core::apply`] does. A process that
+    /// made them tells the logs on Redis itself, after it has applied them: only if it has died must others, so they wait
+    /// a moment. Otherwise its polls might hear of a change before it knows of it.
+    pub fn apply_heard(self: &Arc<Self>, changes: Changes) {
         if !self.told.knows(changes.id) {
             self.apply_here(&changes.list);
         }
-        for change in telling_order(&changes.list) {
-            self.tell_logs_at_last(change);
-        }
+        let core = Arc::clone(self);
+        drop(tokio::spawn(async move {
+            if core.redis.is_some() {
+                tokio::time::sleep(TELL_AGAIN).await;
+            }
+            for change in telling_order(&changes.list) {
+                core.tell_logs_at_last(change);
+            }
+        }));
     }
 
     /// Applies the changes that another process tells of through Redis, to what this process holds. That process tells the
@@ -491,10 +499,18 @@ fn telling_order(changes: &[Change]) -> impl Iterator<Item = Change> {
 /// The pause before the rooms' logs are told again of a change that Redis refused.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
 
+/// The pause before the change feed is read again at the start.
+const READ_AGAIN: Duration = Duration::from_secs(5);
+
 impl Core {
     /// Tells the rooms' logs of a committed change, in a task of its own: again each time Redis is back until it succeeds,
     /// because what was deleted must not stay in a Redis that kept its memory.
+    ///
+    /// A log in memory has nothing that is older than its process, which has told it of its own changes.
     fn tell_logs_at_last(self: &Arc<Self>, change: Change) {
+        if self.redis.is_none() && change.is_about_older_messages() {
+            return;
+        }
         let core = Arc::clone(self);
         drop(tokio::spawn(async move {
             while core.tell_logs(change).await.is_err() {
@@ -506,24 +522,24 @@ impl Core {
         }));
     }
 
-    /// Takes what changes of the last hour delete out of the rooms' logs: the process that made one may have died before it
-    /// did, when no other was running.
-    ///
-    /// # Errors
-    /// When the database fails.
-    pub async fn finish_deletions(
-        self: &Arc<Self>,
-        readers: &DatabaseConnection,
-    ) -> Result<(), DbErr> {
-        let since = self.clock.now().minus(feed::RETENTION);
-        let changes = feed::since(readers, self.origin, since).await?;
-        for change in changes
-            .into_iter()
-            .filter(|change| change.deletes_messages())
-        {
-            self.tell_logs_at_last(change);
+    /// Takes what the changes in the feed delete out of the rooms' logs on Redis, when the process starts: the process that
+    /// made one may have died before it did, when no other was running. Tries again until the database answers.
+    pub async fn finish_deletions(self: &Arc<Self>) {
+        if self.redis.is_none() {
+            return;
         }
-        Ok(())
+        loop {
+            match feed::deletions(&self.writer, self.origin).await {
+                Ok(changes) => {
+                    for change in changes {
+                        self.tell_logs_at_last(change);
+                    }
+                    return;
+                }
+                Err(error) => tracing::warn!(%error, "failed to read what the change feed deletes"),
+            }
+            tokio::time::sleep(READ_AGAIN).await;
+        }
     }
 }
 

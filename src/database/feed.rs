@@ -17,7 +17,7 @@ use crate::security::secret::random_bytes;
 use crate::security::tokens::TokenDigest;
 
 /// How long rows are kept. No process falls behind that far.
-pub const RETENTION: Duration = Duration::from_secs(3600);
+const RETENTION: Duration = Duration::from_secs(3600);
 
 /// The channel of PostgreSQL on which changes are told.
 pub(super) const CHANNEL: &str = "mirage_changes";
@@ -84,15 +84,12 @@ pub enum Change {
 const NOBODY: UserId = UserId(0);
 
 impl Change {
-    /// Returns whether messages or reports go by this change.
+    /// Returns whether this change deletes or shortens all messages of a room that are older than it, and no others.
     #[must_use]
-    pub fn deletes_messages(self) -> bool {
+    pub fn is_about_older_messages(self) -> bool {
         matches!(
             self,
-            Self::MessagesCleared { .. }
-                | Self::MessagesShortened { .. }
-                | Self::RoomDeleted(_)
-                | Self::AccountDeleted(_)
+            Self::MessagesCleared { .. } | Self::MessagesShortened { .. }
         )
     }
 
@@ -348,6 +345,29 @@ pub async fn since(
 ) -> Result<Vec<Change>, DbErr> {
     let rows = change::Entity::find()
         .filter(change::Column::MadeAt.gte(time))
+        .filter(change::Column::Origin.ne(own.0))
+        .order_by_asc(change::Column::Id)
+        .all(database)
+        .await?;
+    Ok(rows.iter().map(Change::from_row).collect())
+}
+
+/// The kinds of changes by which messages or reports go.
+const DELETIONS: [&str; 4] = [
+    "messages-cleared",
+    "messages-shortened",
+    "room-deleted",
+    "account-deleted",
+];
+
+/// Returns all changes of other processes in the feed by which messages or reports go, in the order of their ids. The feed
+/// has the changes of the last hour in which a process ran.
+///
+/// # Errors
+/// When the database fails.
+pub async fn deletions(database: &DatabaseConnection, own: Origin) -> Result<Vec<Change>, DbErr> {
+    let rows = change::Entity::find()
+        .filter(change::Column::Kind.is_in(DELETIONS))
         .filter(change::Column::Origin.ne(own.0))
         .order_by_asc(change::Column::Id)
         .all(database)

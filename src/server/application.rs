@@ -121,6 +121,10 @@ enum Feed {
 impl Feed {
     /// Follows the changes of others until `leaving` is cancelled.
     async fn follow(self, core: Arc<Core>, leaving: CancellationToken) {
+        let finishing = Arc::clone(&core);
+        drop(tokio::spawn(
+            async move { finishing.finish_deletions().await },
+        ));
         match self {
             Self::Polled(feed) => {
                 let following = background::follow_changes(core, feed);

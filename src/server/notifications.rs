@@ -82,12 +82,6 @@ impl Follower {
     }
 
     async fn follow(&mut self) {
-        let (core, readers) = (Arc::clone(&self.core), self.readers.clone());
-        drop(tokio::spawn(async move {
-            if let Err(error) = core.finish_deletions(&readers).await {
-                tracing::warn!(%error, "failed to read the last hour of the change feed");
-            }
-        }));
         let mut ticks = tokio::time::interval(HEARTBEAT_INTERVAL);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut beats = 0_u32;
@@ -146,7 +140,7 @@ impl Follower {
             Ok(heard) => {
                 self.has_heard = true;
                 match heard {
-                    Heard::Changes(changes) => self.core.apply_heard(&changes),
+                    Heard::Changes(changes) => self.core.apply_heard(changes),
                     Heard::Heartbeat(sent_at) => self.core.database_link.note_heard(sent_at),
                     Heard::Own => {}
                 }

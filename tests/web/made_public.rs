@@ -1,6 +1,9 @@
 //! Forms of a room's private time that are sent after the room was made public.
 
-use mirage::domain::RoomId;
+use std::time::Duration;
+
+use mirage::database::feed::Change;
+use mirage::domain::{Lifespan, RoomId};
 
 use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column};
 
@@ -351,4 +354,28 @@ async fn changing_the_password_of_a_room_that_is_public_now_does_not_make_it_pri
         .post(&path, &form[..1])
         .await
         .assert_redirect(&scene.path("/settings?done=private"));
+}
+
+#[actix_web::test]
+async fn a_change_that_is_told_late_deletes_and_shortens_nothing_that_was_posted_since() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    let version = format!("SELECT CAST(version AS TEXT) FROM rooms WHERE id = {room}");
+    let version = db_column(&app, &version).await[0].parse().unwrap();
+    ada.send(room, "hello").await.assert_status(303);
+    let page = ada.room(room).await;
+    let id = RoomId(room);
+
+    app.core
+        .apply(Change::MessagesCleared { room: id, version });
+    app.core.apply(Change::MessagesShortened {
+        room: id,
+        version,
+        lifespan: Lifespan(Duration::from_secs(1)),
+    });
+
+    assert_eq!(ada.messages(room).await, ["hello"]);
+    let deadlines = |page: &Page| page.attributes("#log li", "data-deadline");
+    assert_eq!(deadlines(&ada.room(room).await), deadlines(&page));
 }

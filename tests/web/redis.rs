@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ::redis::FromRedisValue;
+use mirage::clock::Clock;
 use mirage::core::Fault;
 use mirage::database::transaction::Decision;
 use mirage::live::redis::LinkState;
@@ -192,6 +193,27 @@ async fn messages_in_redis_outlive_a_restart_and_pages_go_on_without_a_reset() {
     assert_eq!(poll.added, ["again"]);
     app.clock.advance(Duration::from_secs(24 * 3600));
     assert_eq!(ada.messages(room).await, [""; 0]);
+}
+
+#[tokio::test]
+async fn what_a_process_did_not_delete_before_it_ended_is_deleted_when_the_next_one_starts() {
+    let redis = Redis::start();
+    let (app, _, room) = scene(&redis, "30s").await;
+    assert_eq!(redis.keys("*:text:*").await.len(), 1);
+    // As it is committed by a process that ends before it tells Redis.
+    let now = app.clock.now().0;
+    let cleared = format!(
+        "INSERT INTO changes (origin, kind, subject_id, version, made_at) \
+         SELECT (SELECT origin FROM changes LIMIT 1), 'messages-cleared', id, version + 1, {now} \
+         FROM rooms WHERE id = {room}"
+    );
+    app.execute(&cleared).await;
+
+    let _app = app.restart().await;
+
+    let gone = async { while !redis.keys("*:text:*").await.is_empty() {} };
+    let gone = tokio::time::timeout(Duration::from_secs(10), gone).await;
+    gone.expect("the text stays in Redis");
 }
 
 #[tokio::test]

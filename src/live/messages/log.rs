@@ -370,8 +370,8 @@ impl Messages {
     /// Deletes the messages of a room that were posted while the log knew a smaller version than `before`, and the reports of
     /// such messages. [`EVERY_VERSION`] stands for all messages.
     ///
-    /// A log in memory deletes all in any case: its process is the only one, and tells it of a change once, right after the
-    /// commit.
+    /// A log in memory deletes all in any case: its process is the only one, and tells it of each of its changes once, right
+    /// after the commit, and of none by others.
     pub async fn clear(&self, room: RoomId, before: i64, now: SiteTime) -> Result<(), Unavailable> {
         match &self.log {
             Log::Memory(log) => {
