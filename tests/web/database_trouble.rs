@@ -59,15 +59,15 @@ fn forms<'a>(nobody: &'a Browser, (ada, _, room): &'a (Browser, Browser, i64)) -
         ("language", "de"),
         ("posting", "everyone"),
     ];
-    let (cleo, ada_too) = (
+    let (cleo, bob_too) = (
         [("name", "cleo"), ("password", PASSWORD)],
-        [("name", "ada"), ("password", PASSWORD)],
+        [("name", "bob"), ("password", PASSWORD)],
     );
     let change = [("current", PASSWORD), ("password", "an owl in a willow")];
     [
         form(ada, "/rooms/new", &[("name", "Cake"), ("kind", "public")]),
         form(nobody, "/register", &cleo),
-        form(nobody, "/login", &ada_too),
+        form(nobody, "/login", &bob_too),
         form(ada, &format!("/rooms/{room}/settings"), &settings),
         form(ada, "/account/password", &change),
     ]
