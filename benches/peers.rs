@@ -366,7 +366,7 @@ fn print_table(sides: &[Vec<Figures>; 4]) {
     let time: Show = |value| ms(Duration::from_secs_f64(value));
     let rows: [(&str, Pick, Show); 9] = [
         ("room with 100 messages, 1/s", |round| round.opens, rate),
-        ("idle look, 1/s", |round| round.idles, rate),
+        ("idle poll, 1/s", |round| round.idles, rate),
         ("send, 1/s", |round| Some(round.sends), rate),
         (
             "send, p99",

@@ -121,8 +121,7 @@ impl Told {
 
 /// Counters and signals that let tests and metrics observe work that no answer shows.
 pub struct Probes {
-    /// The number of statements that requests have sent to the database. The statements of background tasks are
-    /// not counted.
+    /// The number of statements sent to the database, without those that follow the change feed.
     pub statements: Arc<AtomicU64>,
     /// The time that these statements took.
     pub statement_time: Arc<TimeSum>,
@@ -522,14 +521,14 @@ impl Core {
         }));
     }
 
-    /// Takes what the changes in the feed delete out of the rooms' logs on Redis, when the process starts: the process that
-    /// made one may have died before it did, when no other was running. Tries again until the database answers.
-    pub async fn finish_deletions(self: &Arc<Self>) {
+    /// Takes what the changes in the feed of `database` delete out of the rooms' logs on Redis, when the process starts: the
+    /// process that made one may have died before it did, when no other was running. Tries again until the database answers.
+    pub async fn finish_deletions(self: &Arc<Self>, database: &DatabaseConnection) {
         if self.redis.is_none() {
             return;
         }
         loop {
-            match feed::deletions(&self.writer, self.origin).await {
+            match feed::deletions(database, self.origin).await {
                 Ok(changes) => {
                     for change in changes {
                         self.tell_logs_at_last(change);

@@ -6,12 +6,14 @@
 
 use std::time::Duration;
 
+use sea_orm::sea_query::Expr;
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
     QueryOrder, Set, Statement,
 };
 
 use super::entities::change;
+use super::opened::Connections;
 use crate::domain::{Lifespan, RoomId, Timestamp, UserId};
 use crate::security::secret::random_bytes;
 use crate::security::tokens::TokenDigest;
@@ -24,6 +26,12 @@ pub(super) const CHANNEL: &str = "mirage_changes";
 
 /// How many changes one notification tells of. PostgreSQL refuses a text of 8000 bytes, and a change has 160 at most.
 const CHANGES_PER_NOTIFICATION: usize = 40;
+
+// The kinds that are named more than once.
+const MESSAGES_CLEARED: &str = "messages-cleared";
+const MESSAGES_SHORTENED: &str = "messages-shortened";
+const ROOM_DELETED: &str = "room-deleted";
+const ACCOUNT_DELETED: &str = "account-deleted";
 
 /// A change in the database that processes must apply to their state in memory. Applying a change twice does
 /// no harm.
@@ -112,8 +120,8 @@ impl Change {
             ("member-joined", ..) => Self::MemberJoined(room),
             ("members-changed", Some(version), _) => Self::MembersChanged { room, version },
             ("room-changed", Some(version), _) => Self::RoomChanged { room, version },
-            ("messages-cleared", Some(version), _) => Self::MessagesCleared { room, version },
-            ("messages-shortened", Some(version), _) => {
+            (MESSAGES_CLEARED, Some(version), _) => Self::MessagesCleared { room, version },
+            (MESSAGES_SHORTENED, Some(version), _) => {
                 let millis = columns.lifespan.and_then(|millis| millis.try_into().ok());
                 millis.map_or(Self::Unknown, |millis| Self::MessagesShortened {
                     room,
@@ -121,13 +129,13 @@ impl Change {
                     lifespan: Lifespan(Duration::from_millis(millis)),
                 })
             }
-            ("room-deleted", ..) => Self::RoomDeleted(room),
+            (ROOM_DELETED, ..) => Self::RoomDeleted(room),
             ("session-ended", _, Some(session)) => Self::SessionEnded {
                 session,
                 user: (user != NOBODY).then_some(user),
             },
             ("account-changed", ..) => Self::AccountChanged(user),
-            ("account-deleted", ..) => Self::AccountDeleted(user),
+            (ACCOUNT_DELETED, ..) => Self::AccountDeleted(user),
             _ => Self::Unknown,
         }
     }
@@ -150,22 +158,22 @@ impl Change {
             Self::MemberJoined(room) => of("member-joined", room.0),
             Self::MembersChanged { room, version } => versioned("members-changed", room, version),
             Self::RoomChanged { room, version } => versioned("room-changed", room, version),
-            Self::MessagesCleared { room, version } => versioned("messages-cleared", room, version),
+            Self::MessagesCleared { room, version } => versioned(MESSAGES_CLEARED, room, version),
             Self::MessagesShortened {
                 room,
                 version,
                 lifespan,
             } => Columns {
                 lifespan: Some(lifespan.millis()),
-                ..versioned("messages-shortened", room, version)
+                ..versioned(MESSAGES_SHORTENED, room, version)
             },
-            Self::RoomDeleted(room) => of("room-deleted", room.0),
+            Self::RoomDeleted(room) => of(ROOM_DELETED, room.0),
             Self::SessionEnded { session, user } => Columns {
                 digest: Some(session),
                 ..of("session-ended", user.unwrap_or(NOBODY).0)
             },
             Self::AccountChanged(user) => of("account-changed", user.0),
-            Self::AccountDeleted(user) => of("account-deleted", user.0),
+            Self::AccountDeleted(user) => of(ACCOUNT_DELETED, user.0),
             Self::Unknown => of("unknown", 0),
         }
     }
@@ -343,21 +351,15 @@ pub async fn since(
     own: Origin,
     time: Timestamp,
 ) -> Result<Vec<Change>, DbErr> {
-    let rows = change::Entity::find()
-        .filter(change::Column::MadeAt.gte(time))
-        .filter(change::Column::Origin.ne(own.0))
-        .order_by_asc(change::Column::Id)
-        .all(database)
-        .await?;
-    Ok(rows.iter().map(Change::from_row).collect())
+    of_others(database, own, change::Column::MadeAt.gte(time)).await
 }
 
 /// The kinds of changes by which messages or reports go.
 const DELETIONS: [&str; 4] = [
-    "messages-cleared",
-    "messages-shortened",
-    "room-deleted",
-    "account-deleted",
+    MESSAGES_CLEARED,
+    MESSAGES_SHORTENED,
+    ROOM_DELETED,
+    ACCOUNT_DELETED,
 ];
 
 /// Returns all changes of other processes in the feed by which messages or reports go, in the order of their ids. The feed
@@ -366,8 +368,17 @@ const DELETIONS: [&str; 4] = [
 /// # Errors
 /// When the database fails.
 pub async fn deletions(database: &DatabaseConnection, own: Origin) -> Result<Vec<Change>, DbErr> {
+    of_others(database, own, change::Column::Kind.is_in(DELETIONS)).await
+}
+
+/// Returns the changes of other processes for which `condition` is true, in the order of their ids.
+async fn of_others(
+    database: &DatabaseConnection,
+    own: Origin,
+    condition: Expr,
+) -> Result<Vec<Change>, DbErr> {
     let rows = change::Entity::find()
-        .filter(change::Column::Kind.is_in(DELETIONS))
+        .filter(condition)
         .filter(change::Column::Origin.ne(own.0))
         .order_by_asc(change::Column::Id)
         .all(database)
@@ -389,8 +400,7 @@ pub async fn delete_old(database: &DatabaseConnection, now: Timestamp) -> Result
 
 /// Reads the changes of other processes from the feed.
 pub struct ChangeFeed {
-    readers: DatabaseConnection,
-    writer: DatabaseConnection,
+    connections: Connections,
     /// Rows of this process are passed over: it has applied them.
     own: Origin,
     /// The id of the latest row that was read.
@@ -402,17 +412,12 @@ impl ChangeFeed {
     ///
     /// # Errors
     /// When the database fails.
-    pub async fn follow(
-        readers: DatabaseConnection,
-        writer: DatabaseConnection,
-        own: Origin,
-    ) -> Result<Self, DbErr> {
+    pub async fn follow(connections: Connections, own: Origin) -> Result<Self, DbErr> {
         let latest = change::Entity::find().order_by_desc(change::Column::Id);
-        let cursor = latest.one(&readers).await?;
+        let cursor = latest.one(&connections.readers).await?;
         let cursor = cursor.map_or(0, |row| row.id);
         Ok(Self {
-            readers,
-            writer,
+            connections,
             own,
             cursor,
         })
@@ -428,7 +433,7 @@ impl ChangeFeed {
         let new = change::Entity::find()
             .filter(change::Column::Id.gt(self.cursor))
             .order_by_asc(change::Column::Id);
-        let rows = new.all(&self.readers).await?;
+        let rows = new.all(&self.connections.readers).await?;
         if let Some(last) = rows.last() {
             self.cursor = last.id;
         }
@@ -444,7 +449,7 @@ impl ChangeFeed {
         change::Entity::delete_many()
             .filter(change::Column::Id.lte(self.cursor))
             .filter(change::Column::MadeAt.lte(now.minus(RETENTION)))
-            .exec(&self.writer)
+            .exec(&self.connections.writer)
             .await?;
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use sea_orm::{DatabaseConnection, DbErr};
 
 /// A server's connections to its database.
+#[derive(Clone)]
 pub struct Connections {
     /// Connections that only read. None of them ever waits for a writer.
     pub readers: DatabaseConnection,

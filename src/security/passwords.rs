@@ -121,7 +121,8 @@ impl HashingProbe {
 
 impl Passwords {
     /// Makes a hasher that uses all CPU cores but one, and at least one. `limits` is whether each requester
-    /// has a limit of their own.
+    /// has a limit of their own, and `cost` what a hash takes. [`Self::renew`]
+    /// makes a hash of another cost again.
     #[must_use]
     pub fn new(limits: Switch, cost: HashCost) -> Self {
         let cores = std::thread::available_parallelism().map_or(1, NonZero::get);

@@ -111,29 +111,34 @@ pub struct Application {
 }
 
 /// How this process learns of the changes of others.
-enum Feed {
-    /// It looks for them in SQLite's table.
+struct Feed {
+    /// Connections of which no statement is counted.
+    connections: connection::Connections,
+    source: Source,
+}
+
+enum Source {
+    /// It looks for changes in SQLite's table.
     Polled(ChangeFeed),
     /// PostgreSQL notifies it.
-    Heard(Box<(DatabaseConnection, Subscriber, Subscription)>),
+    Heard(Box<(Subscriber, Subscription)>),
 }
 
 impl Feed {
     /// Follows the changes of others until `leaving` is cancelled.
     async fn follow(self, core: Arc<Core>, leaving: CancellationToken) {
-        let finishing = Arc::clone(&core);
-        drop(tokio::spawn(
-            async move { finishing.finish_deletions().await },
-        ));
-        match self {
-            Self::Polled(feed) => {
+        let (finishing, readers) = (Arc::clone(&core), self.connections.readers.clone());
+        drop(tokio::spawn(async move {
+            finishing.finish_deletions(&readers).await;
+        }));
+        match self.source {
+            Source::Polled(feed) => {
                 let following = background::follow_changes(core, feed);
                 leaving.run_until_cancelled(following).await;
             }
-            Self::Heard(heard) => {
-                let (readers, subscriber, subscription) = *heard;
-                let subscribed = (subscriber, subscription);
-                Follower::new(core, readers, subscribed).run(leaving).await;
+            Source::Heard(subscribed) => {
+                let follower = Follower::new(core, self.connections, *subscribed);
+                follower.run(leaving).await;
             }
         }
     }
@@ -169,17 +174,19 @@ impl Application {
         let connections = connection::open(&config.storage).await?;
         name_keys::renew(&connections.writer, clock.now()).await?;
         let (clock, redis, driver) = connect_redis(&config, &connections.writer, clock).await?;
-        let (link, feed) = match subscribed {
+        let (link, source) = match subscribed {
             None => {
-                let (readers, writer) = (connections.readers.clone(), connections.writer.clone());
-                let feed = ChangeFeed::follow(readers, writer, origin).await?;
-                (DatabaseLink::to_a_file(), Feed::Polled(feed))
+                let feed = ChangeFeed::follow(connections.clone(), origin).await?;
+                (DatabaseLink::to_a_file(), Source::Polled(feed))
             }
-            Some((subscriber, subscription)) => {
-                let readers = connections.readers.clone();
-                let feed = Feed::Heard(Box::new((readers, subscriber, subscription)));
-                (DatabaseLink::to_a_server(config.redis.link_timeout), feed)
+            Some(subscribed) => {
+                let link = DatabaseLink::to_a_server(config.redis.link_timeout);
+                (link, Source::Heard(Box::new(subscribed)))
             }
+        };
+        let feed = Feed {
+            connections: connections.clone(),
+            source,
         };
         let statement_time = Arc::<TimeSum>::default();
         let count = |database| {

@@ -216,7 +216,7 @@ fn write_database(text: &mut Exposition, core: &Core) {
     text.single(
         "mirage_database_statements_total",
         Kind::Counter,
-        "Statements that requests have sent to the database.",
+        "Statements sent to the database, without those that follow the change feed.",
         core.probes.statements.load(Ordering::Relaxed),
     );
     text.single(

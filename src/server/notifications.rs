@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sea_orm::{DatabaseConnection, DbErr};
+use sea_orm::DbErr;
 use tokio::task::JoinSet;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Stopwatch;
 use crate::core::Core;
-use crate::database::connection::OpenError;
+use crate::database::connection::{Connections, OpenError};
 use crate::database::feed;
 use crate::database::link::{LinkState, SentAt};
 use crate::database::listener::{Deaf, Heard, Lost, Subscriber, Subscription, send_heartbeat};
@@ -26,8 +26,8 @@ const CLOCK_SKEW: Duration = Duration::from_secs(60);
 /// Follows the changes of other processes, and what is known of the link to PostgreSQL.
 pub(super) struct Follower {
     core: Arc<Core>,
-    /// The pool of readers, not counted as the requests' statements are.
-    readers: DatabaseConnection,
+    /// Connections of which no statement is counted.
+    connections: Connections,
     subscriber: Subscriber,
     timeout: Duration,
     subscription: Option<Subscription>,
@@ -50,14 +50,14 @@ impl Follower {
     /// Goes on with a subscription that was made at the start.
     pub(super) fn new(
         core: Arc<Core>,
-        readers: DatabaseConnection,
+        connections: Connections,
         (subscriber, subscription): (Subscriber, Subscription),
     ) -> Self {
         let timeout = core.config.redis.link_timeout;
         let followed_at = core.clock.now();
         Self {
             core,
-            readers,
+            connections,
             subscriber,
             timeout,
             holder: subscription.holder(),
@@ -106,7 +106,7 @@ impl Follower {
     /// Sends a heartbeat if none is on its way, and subscribes again after the subscription has ended.
     fn beat(&mut self, number: u32) {
         if self.beats.is_empty() {
-            let (readers, origin) = (self.readers.clone(), self.core.origin);
+            let (readers, origin) = (self.connections.readers.clone(), self.core.origin);
             let (timeout, sent_at) = (self.timeout, self.core.database_link.time());
             self.beats.spawn(async move {
                 let sending = send_heartbeat(&readers, origin, sent_at);
@@ -125,9 +125,9 @@ impl Follower {
             });
         }
         if number.is_multiple_of(HEARTBEATS_PER_DELETION) {
-            let core = Arc::clone(&self.core);
+            let (writer, now) = (self.connections.writer.clone(), self.core.clock.now());
             drop(tokio::spawn(async move {
-                if let Err(error) = feed::delete_old(&core.writer, core.clock.now()).await {
+                if let Err(error) = feed::delete_old(&writer, now).await {
                     tracing::warn!(%error, "failed to delete old rows of the change feed");
                 }
             }));
@@ -218,7 +218,7 @@ impl Follower {
     /// Applies the changes that may have been missed.
     async fn catch_up(&mut self) -> Result<(), DbErr> {
         let since = self.followed_at.minus(CLOCK_SKEW);
-        for change in feed::since(&self.readers, self.core.origin, since).await? {
+        for change in feed::since(&self.connections.readers, self.core.origin, since).await? {
             self.core.apply(change);
         }
         self.followed_at = self.core.clock.now();

@@ -515,8 +515,8 @@ impl AsyncRead for Connection {
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        // actix may not read again before the server stops.
-        let _registered = this.poll_stopping(context);
+        // At once, because actix may not read again before the server stops.
+        let stopping = this.poll_stopping(context);
         if this.is_withheld() {
             this.is_paused = false;
             this.chunk_left = READ_CHUNK;
@@ -567,7 +567,7 @@ impl AsyncRead for Connection {
             this.exchange.is_busy.set(false);
             if stage == Stage::Waiting && !this.has_head_begun {
                 // Reports the end of the stream when the server stops: there is no request to answer.
-                ready!(this.poll_stopping(context));
+                ready!(stopping);
                 if !this.has_written {
                     ready!(this.last_chance.poll(FIRST_REQUEST, context));
                 }
@@ -837,6 +837,8 @@ async fn collect(body: &mut Body, limit: usize, wanted: Option<usize>) -> Result
 
 #[cfg(test)]
 mod tests {
+    use std::task::Wake;
+
     use actix_http::HttpService;
     use actix_service::{
         IntoServiceFactory, Service, ServiceFactory, ServiceFactoryExt, map_config,
@@ -846,8 +848,6 @@ mod tests {
     use actix_web::rt::net::TcpListener;
     use actix_web::{App, Error, web};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-    use std::task::Wake;
 
     use super::*;
     use crate::config::Command;

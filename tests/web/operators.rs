@@ -6,6 +6,7 @@ use std::process::{Command, Output, Stdio};
 use std::time::Duration;
 
 use mirage::clock::{Clock, SystemClock};
+use mirage::database::connection::Connections;
 use mirage::database::feed::{ChangeFeed, Origin};
 use mirage::domain::RoomId;
 use mirage::services::operators;
@@ -251,12 +252,15 @@ async fn the_change_feed_keeps_changes_for_an_hour() {
     let ada = app.sign_up("ada").await;
     let tea = ada.create_public_room("Tea").await;
     let cake = ada.create_public_room("Cake").await;
-    let (readers, writer) = (app.core.database.connections(), &app.core.writer);
+    let connections = Connections {
+        readers: app.core.database.connections().clone(),
+        writer: app.core.writer.clone(),
+    };
     let delete = async |room| {
         let now = app.clock.now();
         let deleted = operators::delete_room(&app.core.writer, RoomId(room), now).await;
         assert!(deleted.unwrap());
-        ChangeFeed::follow(readers.clone(), writer.clone(), Origin::random())
+        ChangeFeed::follow(connections.clone(), Origin::random())
             .await
             .unwrap()
     };

@@ -114,6 +114,19 @@ impl Scene {
             .await;
     }
 
+    /// The same, but the other process dies too, before the commit: a message of the private room is left.
+    async fn make_public_and_die_alone(&mut self) {
+        let witness = self.another().await;
+        let (there, room) = (self.member.at(&witness.browser.address), self.room);
+        let stopping = async {
+            send(&there, room, "meanwhile").await;
+            let stop = tokio::task::spawn_blocking(move || witness.stop("-KILL"));
+            stop.await.unwrap();
+        };
+        self.make_public_and_die(stopping).await;
+        assert_eq!(self.redis.keys("*:text:*").await.len(), 1);
+    }
+
     /// Waits until Redis holds as many texts.
     async fn wait_for_texts(&self, count: usize) {
         let waiting = async { while self.redis.keys("*:text:*").await.len() != count {} };
@@ -129,6 +142,7 @@ async fn start(folder: &TempDir, database: &PostgresDatabase, redis: u16) -> Run
         format!("--redis-url=redis://127.0.0.1:{redis}"),
         "--link-timeout=30s".to_owned(),
         "--message-lifespan=2h".to_owned(),
+        "--metrics-bind=127.0.0.1:0".to_owned(),
     ];
     let starting = tokio::task::spawn_blocking(move || {
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
@@ -180,15 +194,7 @@ async fn private_messages_are_deleted_though_the_process_that_published_their_ro
 async fn private_messages_are_deleted_when_the_only_process_died_as_soon_as_the_next_one_starts() {
     let mut scene = Scene::start().await;
     let (room, member) = (scene.room, scene.member.clone());
-    let witness = scene.another().await;
-    let there = member.at(&witness.browser.address);
-    let stopping = async {
-        send(&there, room, "meanwhile").await;
-        let stop = tokio::task::spawn_blocking(move || witness.stop("-KILL"));
-        stop.await.unwrap();
-    };
-    scene.make_public_and_die(stopping).await;
-    assert_eq!(scene.redis.keys("*:text:*").await.len(), 1);
+    scene.make_public_and_die_alone().await;
 
     let next = scene.another().await;
 
@@ -196,6 +202,20 @@ async fn private_messages_are_deleted_when_the_only_process_died_as_soon_as_the_
     send(&there, room, "for everybody").await;
     scene.wait_for_texts(1).await;
     assert_eq!(there.messages(room).await, ["for everybody"]);
+}
+
+#[actix_web::test]
+async fn the_statements_of_a_start_are_not_counted() {
+    let mut scene = Scene::start().await;
+    scene.make_public_and_die_alone().await;
+
+    let next = scene.another().await;
+
+    scene.wait_for_texts(0).await;
+    let url = format!("http://{}/metrics", next.metrics.as_ref().unwrap());
+    let scraped = reqwest::get(url).await.unwrap().text().await.unwrap();
+    let count = "\nmirage_database_statements_total 0\n";
+    assert!(scraped.contains(count), "{scraped}");
 }
 
 #[actix_web::test]
