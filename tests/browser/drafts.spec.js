@@ -13,6 +13,7 @@ import {
   send,
   signInAgain,
   statusOf,
+  stopClock,
   submit,
   test,
   trySending,
@@ -104,6 +105,9 @@ test('reloading the page, as it says when the room has changed, keeps the draft'
 });
 
 test('checking for new messages keeps the draft', async ({ room, ada, bob }) => {
+  await ada.clock.install();
+  // Five seconds after the start of the page, its title loses the number.
+  await stopClock(ada);
   await visit(ada, room);
   await messageBox(ada).fill('Half a thought');
   await say(bob, room, 'Tea?');

@@ -80,14 +80,15 @@ test('a pause survives a reload', async ({ room, ada, bob }) => {
   await expect(messagesOf(ada)).toHaveCount(1);
 });
 
-test.describe('where messages live for eight seconds', () => {
-  test.use({ settings: { '--message-lifespan': '8s' } });
+test.describe('where messages live for an hour', () => {
+  test.use({ settings: { '--message-lifespan': '1h' } });
 
   test('while paused, expired and deleted messages leave the page and the held-back messages', async ({
     room,
     ada,
     bob,
   }) => {
+    await ada.clock.install();
     const release = await holdPolls(ada);
     await say(bob, room, 'Shown', 'Shown and deleted');
     await ada.goto(room);
@@ -102,7 +103,9 @@ test.describe('where messages live for eight seconds', () => {
     await messagesOf(bob).nth(1).getByRole('link', { name: 'Delete' }).click();
     await bob.getByRole('button', { name: 'Delete message' }).click();
     await expect(messagesOf(ada)).toHaveText([/^bob: Shown \d/]);
+    await expect(resume(ada, 1)).toBeVisible();
 
+    await ada.clock.fastForward('01:05:00');
     await expect(messagesOf(ada)).toHaveCount(0);
     await expect(resume(ada, 'none')).toBeVisible();
     expect(await announcedTo(ada)).toEqual([]);

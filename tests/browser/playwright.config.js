@@ -12,7 +12,7 @@ export default defineConfig({
   retries: 0,
   forbidOnly: true,
   timeout: 60_000,
-  // Longer than the message lifespans of these tests, so that an assertion can wait for the expiry.
+  // A loaded machine takes seconds to open a page.
   expect: { timeout: 15_000 },
   reporter: 'list',
   use: {

@@ -12,6 +12,8 @@ import {
   test,
 } from './support.js';
 
+test.describe.configure({ timeout: 120_000 });
+
 test('an open page receives messages again after the server was killed and restarted', async ({
   server,
   ada,
@@ -33,7 +35,8 @@ test('an open page receives messages again after the server was killed and resta
   await server.start();
 
   await send(ada, 'After the power cut');
-  await expect(messagesOf(bob)).toHaveText([/^ada: After the power cut/]);
+  // The page rests for up to half a minute between polls.
+  await expect(messagesOf(bob)).toHaveText([/^ada: After the power cut/], { timeout: 40_000 });
   expect(await loadTimeOf(bob)).toBe(load);
   expect(await statusesOf(bob)).toContain('The server has restarted. Earlier messages are gone.');
 

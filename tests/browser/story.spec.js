@@ -24,7 +24,11 @@ import {
 
 const TOO_LONG = 'kettle '.repeat(300).trim();
 
-test.use({ settings: { '--message-lifespan': '8s' } });
+// Long enough for the pages that a message must outlive, on a slow machine.
+test.use({ settings: { '--message-lifespan': '20s' } });
+test.describe.configure({ timeout: 120_000 });
+
+const EXPIRY = { timeout: 40_000 };
 
 test('two people talk live in a public and a private room until their messages expire', async ({
   server,
@@ -94,7 +98,7 @@ async function talkLive(ada, bob) {
 
 async function expectEmptyLive(page) {
   const load = await loadTimeOf(page);
-  await expect(messagesOf(page)).toHaveCount(0);
+  await expect(messagesOf(page)).toHaveCount(0, EXPIRY);
   expect(await loadTimeOf(page)).toBe(load);
 }
 
@@ -113,5 +117,5 @@ async function expectEmptyByReloading(page) {
     await checkForNewMessages(page);
     return noMessagesIn(page).isVisible();
   };
-  await expect.poll(isEmptyAfterReload).toBe(true);
+  await expect.poll(isEmptyAfterReload, { ...EXPIRY, intervals: [2_000] }).toBe(true);
 }
