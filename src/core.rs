@@ -156,7 +156,11 @@ impl Core {
             }
             let (writer, origin) = (&core.writer, core.origin);
             let changed = transaction::change_unless(&unless, writer, origin, now, work);
-            let (outcome, changes) = changed.await?;
+            let changed = changed.await;
+            if changed.as_ref().is_err_and(Fault::is_transient) {
+                core.apply_if_committed(now);
+            }
+            let (outcome, changes) = changed?;
             core.publish(changes).await;
             Ok(outcome)
         });
@@ -186,7 +190,9 @@ impl Core {
     /// Drops all rows held in memory.
     pub fn forget_rows(&self) {
         self.settings.forget_where(|_| true);
-        self.sessions.forget_where(|_| true);
+        for session in self.sessions.forget_where(|_| true) {
+            session.wake();
+        }
         self.rooms.forget_where(|_| true);
         self.own_rooms.forget_where(|_| true);
         self.public_rooms.forget_where(|_| true);
@@ -422,12 +428,18 @@ impl Core {
             return;
         }
         self.apply_here(&changes.list);
+        let is_about_older = |change: &Change| change.is_about_older_messages();
+        let (older, others): (Vec<_>, Vec<_>) =
+            changes.list.iter().partition(|c| is_about_older(c));
+        // First, because a process that does not answer holds up the next step, and those who may read the room by this
+        // change may not read these messages.
+        let are_gone = self.tell_all_logs(&older).await;
         // The logs wake the polls that wait at other processes, which must know of the change by then: otherwise they would
         // answer that messages are gone, not that the room or the reader's account is.
         let are_applied = self.tell_peers(&changes).await;
-        let is_told = self.tell_all_logs(&changes.list).await;
+        let is_told = self.tell_all_logs(&others).await;
         if let Some(redis) = &self.redis
-            && !(is_told && are_applied)
+            && !(are_gone && is_told && are_applied)
         {
             tracing::warn!("a change was not told in time through Redis");
             tokio::time::sleep(redis.patience()).await;
@@ -495,10 +507,11 @@ fn telling_order(changes: &[Change]) -> impl Iterator<Item = Change> {
     rights.chain(changes.iter().filter(is_of_account)).copied()
 }
 
-/// The pause before the rooms' logs are told again of a change that Redis refused.
+/// The pause before the rooms' logs are told again of a change that Redis refused, and the longest one: it doubles.
 const TELL_AGAIN: Duration = Duration::from_millis(250);
+const LONGEST_PAUSE: Duration = Duration::from_secs(8);
 
-/// The pause before the change feed is read again at the start.
+/// The pause before the change feed is read again.
 const READ_AGAIN: Duration = Duration::from_secs(5);
 
 impl Core {
@@ -512,11 +525,30 @@ impl Core {
         }
         let core = Arc::clone(self);
         drop(tokio::spawn(async move {
+            let mut pause = TELL_AGAIN;
             while core.tell_logs(change).await.is_err() {
                 if let Some(redis) = &core.redis {
                     redis.up().await;
                 }
-                tokio::time::sleep(TELL_AGAIN).await;
+                tokio::time::sleep(pause).await;
+                pause = LONGEST_PAUSE.min(2 * pause);
+            }
+        }));
+    }
+
+    /// Applies the changes since a time by the wall clock, in a task of its own. A change whose connection ended may have been
+    /// committed, and this process does not hear its own notifications. Tries again until the database answers.
+    fn apply_if_committed(self: &Arc<Self>, since: Timestamp) {
+        let core = Arc::clone(self);
+        drop(tokio::spawn(async move {
+            loop {
+                match feed::since(core.database.connections(), since).await {
+                    Ok(changes) => {
+                        return changes.into_iter().for_each(|change| core.apply(change));
+                    }
+                    Err(error) => tracing::warn!(%error, "failed to read the change feed"),
+                }
+                tokio::time::sleep(READ_AGAIN).await;
             }
         }));
     }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use sea_orm::sea_query::Expr;
+use sea_orm::sea_query::{Expr, ExprTrait};
 use sea_orm::{
     ColumnTrait, ConnectionTrait, DatabaseConnection, DbBackend, DbErr, EntityTrait, QueryFilter,
     QueryOrder, Set, Statement,
@@ -23,6 +23,9 @@ const RETENTION: Duration = Duration::from_secs(3600);
 
 /// The channel of PostgreSQL on which changes are told.
 pub(super) const CHANNEL: &str = "mirage_changes";
+
+/// How many changes are written by one statement: SQLite takes 32,766 values, and a change has seven.
+const ROWS_PER_STATEMENT: usize = 1000;
 
 /// How many changes one notification tells of. PostgreSQL refuses a text of 8000 bytes, and a change has 160 at most.
 const CHANGES_PER_NOTIFICATION: usize = 40;
@@ -299,14 +302,16 @@ pub(super) async fn write(
     if changes.is_empty() {
         return Ok(());
     }
-    let rows = changes.iter().map(|change| change::ActiveModel {
-        origin: Set(origin.0),
-        made_at: Set(now),
-        ..change.to_row()
-    });
-    change::Entity::insert_many(rows)
-        .exec_without_returning(transaction)
-        .await?;
+    for some in changes.chunks(ROWS_PER_STATEMENT) {
+        let rows = some.iter().map(|change| change::ActiveModel {
+            origin: Set(origin.0),
+            made_at: Set(now),
+            ..change.to_row()
+        });
+        change::Entity::insert_many(rows)
+            .exec_without_returning(transaction)
+            .await?;
+    }
     if transaction.get_database_backend() == DbBackend::Postgres {
         for some in changes.chunks(CHANGES_PER_NOTIFICATION) {
             notify(transaction, text_of(origin, *id, some)).await?;
@@ -342,16 +347,12 @@ pub fn read_text(text: &str, own: Origin) -> Option<Changes> {
     })
 }
 
-/// Returns the changes of other processes since a time by the wall clock, in the order of their ids.
+/// Returns the changes of all processes since a time by the wall clock, in the order of their ids.
 ///
 /// # Errors
 /// When the database fails.
-pub async fn since(
-    database: &DatabaseConnection,
-    own: Origin,
-    time: Timestamp,
-) -> Result<Vec<Change>, DbErr> {
-    of_others(database, own, change::Column::MadeAt.gte(time)).await
+pub async fn since(database: &DatabaseConnection, time: Timestamp) -> Result<Vec<Change>, DbErr> {
+    read(database, change::Column::MadeAt.gte(time)).await
 }
 
 /// The kinds of changes by which messages or reports go.
@@ -368,18 +369,18 @@ const DELETIONS: [&str; 4] = [
 /// # Errors
 /// When the database fails.
 pub async fn deletions(database: &DatabaseConnection, own: Origin) -> Result<Vec<Change>, DbErr> {
-    of_others(database, own, change::Column::Kind.is_in(DELETIONS)).await
+    let of_others = change::Column::Origin.ne(own.0);
+    read(
+        database,
+        change::Column::Kind.is_in(DELETIONS).and(of_others),
+    )
+    .await
 }
 
-/// Returns the changes of other processes for which `condition` is true, in the order of their ids.
-async fn of_others(
-    database: &DatabaseConnection,
-    own: Origin,
-    condition: Expr,
-) -> Result<Vec<Change>, DbErr> {
+/// Returns the changes for which `condition` is true, in the order of their ids.
+async fn read(database: &DatabaseConnection, condition: Expr) -> Result<Vec<Change>, DbErr> {
     let rows = change::Entity::find()
         .filter(condition)
-        .filter(change::Column::Origin.ne(own.0))
         .order_by_asc(change::Column::Id)
         .all(database)
         .await?;

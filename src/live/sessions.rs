@@ -33,7 +33,7 @@ pub struct LiveSession {
     last_seen: AtomicI64,
     last_seen_in_database: AtomicI64,
     has_ended: AtomicBool,
-    /// Cancelled when the session or the server ends.
+    /// Cancelled when the session or the server ends, or when the session is held no longer.
     cancelled: CancellationToken,
     waiting_polls: Arc<AtomicUsize>,
 }
@@ -69,7 +69,12 @@ impl LiveSession {
         self.cancelled.cancel();
     }
 
-    /// Waits until the session ends or the server stops.
+    /// Wakes the polls that wait with this session, which is not held any more: nobody would tell it that it has ended.
+    pub fn wake(&self) {
+        self.cancelled.cancel();
+    }
+
+    /// Waits until the session ends, is not held any more, or the server stops.
     pub async fn cancelled(&self) {
         self.cancelled.cancelled().await;
     }

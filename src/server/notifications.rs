@@ -215,10 +215,11 @@ impl Follower {
         }
     }
 
-    /// Applies the changes that may have been missed.
+    /// Applies the changes that may have been missed, among them this process's own: one may have been committed though its
+    /// answer was lost with the connection.
     async fn catch_up(&mut self) -> Result<(), DbErr> {
         let since = self.followed_at.minus(CLOCK_SKEW);
-        for change in feed::since(&self.connections.readers, self.core.origin, since).await? {
+        for change in feed::since(&self.connections.readers, since).await? {
             self.core.apply(change);
         }
         self.followed_at = self.core.clock.now();

@@ -440,8 +440,9 @@ pub async fn poll(
         }
     };
     loop {
-        // Without news of other processes, nobody waits, and no session is taken for granted.
-        let is_followed = core.check_link()? == LinkState::Up;
+        // Without news of other processes, nobody waits, and no session is taken for granted. Nor is one that is not held
+        // any more.
+        let is_followed = core.check_link()? == LinkState::Up && sessions::is_held(core, reader);
         if !is_followed && !sessions::exists(core, reader.digest).await? {
             return Ok(Polled::SignedOut);
         }

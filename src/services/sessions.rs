@@ -197,6 +197,12 @@ pub fn find_in_use(core: &Arc<Core>, key: &Token) -> Option<Arc<LiveSession>> {
     Some(live)
 }
 
+/// Returns whether this process would be told of the end of this session.
+pub fn is_held(core: &Core, session: &LiveSession) -> bool {
+    let held = core.sessions.peek(session.digest);
+    held.is_some_and(|held| std::ptr::eq(Arc::as_ptr(&held), session))
+}
+
 /// Returns the session that `key` belongs to, if the session has not ended, and marks it as used.
 ///
 /// # Errors

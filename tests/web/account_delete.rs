@@ -1,9 +1,12 @@
 use std::time::Duration;
 
+use mirage::database::feed::Change;
+use mirage::database::transaction::Decision;
 use mirage::domain::{Role, RoomId, UserId};
 use mirage::services::moderation::{self, Moderated};
+use sea_orm::DatabaseTransaction;
 
-use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, start_poll_from};
+use crate::support::{Browser, PASSWORD, Page, ROOM_PASSWORD, TestApp, db_column, start_poll_from};
 
 const AT: &str = "/account/delete";
 
@@ -227,4 +230,21 @@ async fn an_interrupted_account_deletion_is_rolled_back() {
     app.sign_in("ada", PASSWORD).await;
     delete_account(&ada).await.assert_status(303);
     drop(app);
+}
+
+#[actix_web::test]
+async fn thousands_of_changes_are_committed_at_once() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = RoomId(ada.create_public_room("Tea").await);
+
+    // As many as there are when somebody goes who is in as many rooms: each room changes.
+    let work = async move |_: &DatabaseTransaction| {
+        let list = vec![Change::MemberJoined(room); 10_000];
+        Ok(Decision::Commit((), list))
+    };
+    app.core.change(work).await.unwrap();
+
+    let kinds = db_column(&app, "SELECT kind FROM changes").await;
+    assert!(kinds.len() >= 10_000, "{}", kinds.len());
 }

@@ -343,7 +343,7 @@ async fn waiting_writers_delay_no_reader() {
     }
 
     // The writers wait for the lock all this time.
-    for _ in 0..20 {
+    for _ in 0..5 {
         bob.get("/rooms/mine").await.assert_status(200);
         bob.get("/healthz").await.assert_status(200);
         assert!(writes.try_join_next().is_none(), "a writer had its turn");
@@ -396,4 +396,39 @@ async fn an_account_is_created_and_the_old_session_ended_together_or_not_at_all(
     browser.post("/register", &form).await.assert_status(303);
     let sessions = db_column(&app, "SELECT user_agent FROM sessions").await;
     assert_eq!(sessions.len(), 1);
+}
+
+#[actix_web::test]
+async fn a_change_whose_connection_ended_after_its_commit_is_applied() {
+    const WAITS: &str = "SELECT pid::text FROM pg_stat_activity WHERE wait_event = 'SyncRep'";
+    let server = PostgresServer::with(&["fsync=off", "autovacuum=off"]);
+    let app = spawn_on(&server).await;
+    let (ada, bob, room) = two_in_a_room(&app).await;
+    let person = ada.member_id(room, "bob").await;
+    let standby = async |names: &str| {
+        let set = format!("ALTER SYSTEM SET synchronous_standby_names = '{names}'");
+        server.execute("mirage", &set).await;
+        server.execute("mirage", "SELECT pg_reload_conf()").await;
+    };
+    // A commit waits for a standby that there is not, after it has happened.
+    standby("nobody").await;
+    let path = format!("/rooms/{room}/members/{person}/remove");
+    let removing = tokio::spawn(async move { ada.post(&path, &[("confirm", "1")]).await });
+    let waiting = loop {
+        let found = db_column(&app, WAITS).await;
+        if let [process] = &found[..] {
+            break process.clone();
+        }
+    };
+
+    let end = format!("SELECT pg_terminate_backend({waiting})");
+    server.execute("mirage", &end).await;
+
+    assert!(removing.await.unwrap().status.is_server_error());
+    standby("").await;
+    // Each server in turn.
+    let removed =
+        async { while bob.room(room).await.has("#log") || bob.room(room).await.has("#log") {} };
+    let removed = tokio::time::timeout(Duration::from_secs(20), removed).await;
+    removed.unwrap_or_else(|_| panic!("bob still reads"));
 }

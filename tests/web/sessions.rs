@@ -462,3 +462,21 @@ async fn assert_signed_in_as(app: &TestApp, cookies: &[Vec<u8>], name: &str) {
     let shown: Vec<_> = shown.collect();
     assert_eq!(page.text("header .sign-out b"), name, "{shown:?}");
 }
+
+#[actix_web::test]
+async fn no_poll_goes_on_waiting_with_a_session_whose_end_nobody_would_tell() {
+    let app = TestApp::spawn().await;
+    let ada = app.sign_up("ada").await;
+    let room = ada.create_public_room("Tea").await;
+    // As a server does that has lost its link to PostgreSQL.
+    let forget_rows = || app.cores().for_each(|core| core.forget_rows());
+
+    let waiting = start_poll(&app, &ada, room).await;
+    forget_rows();
+    assert_eq!(waiting.answer().await.status, 204);
+
+    let waiting = start_poll(&app, &ada, room).await;
+    app.execute("DELETE FROM sessions").await;
+    forget_rows();
+    assert_eq!(waiting.answer().await.status, 401);
+}

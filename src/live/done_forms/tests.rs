@@ -229,7 +229,7 @@ async fn what_forms_have_made_is_gone_from_redis_after_ten_minutes() {
 #[tokio::test]
 async fn a_form_is_not_done_while_redis_does_not_answer() {
     let mut redis = TestRedis::start();
-    let words = &["--link-timeout", "300ms"];
+    let words = &["--link-timeout", "2s"];
     let linked = link_to(redis.port(), words, system_clock()).await;
     let (link, _driver) = linked.unwrap();
     let forms = DoneForms::on_redis(link);

@@ -205,7 +205,7 @@ async fn nothing_of_a_dropped_draft_stays_in_redis() {
 #[tokio::test]
 async fn a_draft_is_not_said_to_be_kept_while_redis_does_not_answer() {
     let mut redis = TestRedis::start();
-    let words = &["--link-timeout", "300ms"];
+    let words = &["--link-timeout", "2s"];
     let linked = link_to(redis.port(), words, system_clock()).await;
     let (link, _driver) = linked.unwrap();
     let drafts = Drafts::on_redis(link);

@@ -367,7 +367,7 @@ async fn wait_for_tries_to_end(redis: &TestRedis) {
 #[tokio::test]
 async fn nothing_limited_is_done_while_redis_does_not_answer() {
     let mut redis = TestRedis::start();
-    let site = on_redis(true, &redis, &["--link-timeout", "300ms"]).await;
+    let site = on_redis(true, &redis, &["--link-timeout", "2s"]).await;
     redis.kill();
 
     let limits = site.next();

@@ -200,11 +200,15 @@ impl SharedMarks {
         Ok(())
     }
 
-    /// Frees the copies that were not used for the longest lifespan, in which all messages up to their marks have
-    /// expired.
+    /// Frees the copies that were not used for the longest lifespan, and the marks that did not move for that long: all
+    /// messages up to them have expired.
     pub(super) fn sweep(&self, longest: Lifespan, now: SiteTime) {
+        let is_recent = |at: SiteTime| now < at.plus(longest.0);
         let mut copies = self.copies.lock();
-        copies.retain(|_, copy| copy.used_at.is_some_and(|used| now < used.plus(longest.0)));
+        copies.retain(|_, copy| copy.used_at.is_some_and(is_recent));
+        for copy in copies.values_mut() {
+            copy.marks.retain(|_, mark| is_recent(mark.moved_at));
+        }
         copies.shrink_to_fit();
     }
 }

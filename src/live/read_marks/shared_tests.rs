@@ -166,3 +166,20 @@ async fn a_mark_that_was_moved_during_a_cut_is_known_to_the_others_after_it() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn marks_of_which_all_messages_have_expired_are_freed_though_their_reader_is_active() {
+    let redis = TestRedis::start();
+    let one = Process::start(&redis).await;
+    let cake = RoomId(2);
+    let later = NOW.plus(DAY.0);
+    one.mark_read(ADA, TEA, 7).await;
+    one.marks.load(ADA, later).await.unwrap();
+    let told = one.marks.mark_read(ADA, cake, MessageId(8), later);
+    one.outbox.written(told).await;
+
+    one.marks.sweep(DAY, later);
+
+    assert_eq!(one.marks.find(ADA, TEA), None);
+    assert_eq!(one.marks.find(ADA, cake), Some(MessageId(8)));
+}

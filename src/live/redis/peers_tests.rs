@@ -15,8 +15,8 @@ use crate::clock::Stopwatch;
 /// Long enough for a busy machine, in tests that cut no link.
 const PATIENT: &[&str] = &["--link-timeout", "30s"];
 /// Short, in tests that cut the link.
-const QUICK: &[&str] = &["--link-timeout", "500ms"];
-const QUICK_TIMEOUT: Duration = Duration::from_millis(500);
+const QUICK: &[&str] = &["--link-timeout", "2s"];
+const QUICK_TIMEOUT: Duration = Duration::from_secs(2);
 /// Less than the time that `PATIENT` allows.
 const SOON: Duration = Duration::from_secs(10);
 

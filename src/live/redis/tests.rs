@@ -12,7 +12,7 @@ use crate::domain::{SiteTime, Timestamp};
 /// Long enough for a busy machine, in tests that cut no link.
 const PATIENT: &[&str] = &["--link-timeout", "30s"];
 /// Short, in tests that cut the link.
-const QUICK: &[&str] = &["--link-timeout", "500ms"];
+const QUICK: &[&str] = &["--link-timeout", "2s"];
 const NO_CONFIG: [&str; 3] = ["--rename-command", "CONFIG", "nothing"];
 const START: Timestamp = Timestamp(1_795_352_700_000);
 const DAY: Duration = Duration::from_secs(86_400);

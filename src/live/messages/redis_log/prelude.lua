@@ -10,11 +10,14 @@ local AT_ONCE, TRIMMED = 1000, 64
 -- How many values one command is given.
 local VALUES = 500
 -- The site's time in milliseconds, the most messages of a room, and how long an unused key stays.
-local now, most, keep = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local now, most = tonumber(ARGV[1]), tonumber(ARGV[2])
 local call = redis.call
 
 -- Lua's own way writes large numbers as 1.8e+15.
 local function text_of(number) return string.format('%.0f', number) end
+
+-- The state of messages that were posted while they could live longer stays as long as they do.
+local keep = text_of(math.max(tonumber(ARGV[3]), call('PTTL', META)))
 
 local read = call('HMGET', META, 'n', 'base', 'at', 'bytes', 'report_bytes', 'rev')
 -- The number of the latest event, and the number through which events are no longer in the stream.

@@ -3,6 +3,8 @@
 -- smaller version are shortened, and each part tells readers of the deadlines that it moves: a part that is run again finds
 -- none to move.
 local lifespan, before = tonumber(ARGV[4]), tonumber(ARGV[5])
+-- First, because a full Redis refuses no write after one that takes no memory.
+call('PEXPIRE', META, keep)
 local reports = call('HGETALL', REPORTS)
 for i = 1, #reports, 2 do
   local id, value = reports[i], reports[i + 1]

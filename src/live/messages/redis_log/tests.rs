@@ -20,7 +20,7 @@ use crate::security::tokens::Token;
 
 /// Long enough for a busy machine, in tests that cut no link.
 pub(super) const PATIENT: &[&str] = &["--link-timeout", "30s"];
-const QUICK: &[&str] = &["--link-timeout", "500ms"];
+const QUICK: &[&str] = &["--link-timeout", "2s"];
 const VERSION: i64 = 1;
 pub(super) const SECOND: Duration = Duration::from_secs(1);
 /// An hour after the start, when messages of the start expire.
@@ -51,7 +51,7 @@ impl Process {
             messages_per_room: 5,
             bytes,
         };
-        Self::of(port, words, clock, capacity).await
+        Self::of(port, words, clock, capacity, HOUR).await
     }
 
     /// With rooms of this many messages.
@@ -60,15 +60,20 @@ impl Process {
             messages_per_room: messages,
             bytes: 1 << 30,
         };
-        Self::of(port, PATIENT, clock, capacity).await
+        Self::of(port, PATIENT, clock, capacity, HOUR).await
     }
 
-    async fn of(port: u16, words: &[&str], clock: &Arc<FixedClock>, capacity: Capacity) -> Self {
+    async fn of(
+        port: u16,
+        words: &[&str],
+        clock: &Arc<FixedClock>,
+        capacity: Capacity,
+        longest: Duration,
+    ) -> Self {
         let clock = site_clock(clock);
         let (link, driver) = link_to(port, words, clock.clone()).await.unwrap();
         let driver = tokio::spawn(driver.run());
-        let longest = Lifespan(HOUR);
-        let key = [7; 32];
+        let (longest, key) = (Lifespan(longest), [7; 32]);
         let messages = Messages::on_redis(link.clone(), clock, capacity, longest, &key, renderer());
         Self {
             messages,
@@ -732,6 +737,62 @@ async fn a_full_redis_refuses_messages_and_frees_what_has_expired() {
     assert_eq!(other.messages.bytes().await, Ok(0));
     let room = other.messages.open(TEA).await.unwrap();
     room.raise_version(VERSION + 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn in_a_full_redis_messages_are_shortened_and_a_change_is_told() {
+    let (redis, one, other) = two().await;
+    one.post("hello", 1, START).await;
+    assert_eq!(other.page(START).await.unwrap(), ["hello"]);
+    let mut waiting = other.messages.subscribe(TEA).await.unwrap();
+    let _: String = ask(&redis, &["CONFIG", "SET", "maxmemory", "1"]).await;
+
+    let told = one.messages.note_room_change(TEA, VERSION + 1).await;
+    assert_eq!(told, Ok(()));
+    waiting.changed().await.unwrap();
+    // The sweep cannot be told of the next deadline, so this is to be tried again.
+    let lifespan = Lifespan(SECOND);
+    let shortened = one.messages.shorten(TEA, lifespan, EVERY_VERSION, START);
+    assert_eq!(shortened.await, Err(Unavailable));
+    assert_eq!(other.page(START.plus(SECOND)).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_has_expired_since_a_page_was_asked_for_is_not_shown() {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let one = Process::start(redis.port(), PATIENT, &clock).await;
+    one.post("hello", 1, START).await;
+    assert_eq!(one.page(START).await.unwrap(), ["hello"]);
+
+    clock.advance(HOUR);
+
+    assert_eq!(one.page(START).await.unwrap(), [""; 0]);
+}
+
+#[tokio::test]
+async fn the_state_of_a_room_stays_as_long_as_its_longest_message_may() {
+    let (redis, clock) = (TestRedis::start(), clock());
+    let capacity = Capacity {
+        messages_per_room: 5,
+        bytes: 1 << 20,
+    };
+    let longest = 30 * 24 * HOUR;
+    let one = Process::of(redis.port(), PATIENT, &clock, capacity, longest).await;
+    let id = one.post("long", 1, START).await;
+    // As after a restart with a smaller maximum.
+    let next = Process::start(redis.port(), PATIENT, &clock).await;
+
+    next.post("short", 2, START).await;
+
+    let left = async |key: &str| -> i64 {
+        ask(&redis, &["PTTL", &format!("mirage:{{5eed:r1}}:{key}")]).await
+    };
+    let text = left(&format!("text:{}", id.0)).await;
+    for key in ["meta", "stream", "order", "deadlines", "live"] {
+        let state = left(key).await;
+        // Asked for later, and much less than the margin of two days.
+        assert!(text < state + 60_000, "{key}: {state}, and the text {text}");
+    }
 }
 
 /// A message by a version of the room, which the log is told first.
