@@ -53,7 +53,7 @@ use crate::web::{message_html, routes};
 const LOCK_WAIT: Duration = Duration::from_secs(15);
 /// How long a stopping process serves the connections that it has just accepted before its workers stop, and then those
 /// that still arrive before it closes its socket.
-const HANDOVER: Duration = Duration::from_millis(100);
+const HANDOVER: Duration = Duration::from_millis(250);
 /// The time between two tries to lock an SQLite file.
 const LOCK_INTERVAL: Duration = Duration::from_millis(25);
 /// How long a stopping process waits until it has freed the lock of a PostgreSQL database.

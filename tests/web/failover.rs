@@ -151,7 +151,12 @@ async fn fail_over(failure: Failure) {
     }
     let mut creating = JoinSet::new();
     creating.spawn(create_rooms(bob.clone()));
-    while db_column(&app, "SELECT name FROM rooms").await.len() < 10 {}
+    while db_column(&app, "SELECT name FROM rooms").await.len() < 10 {
+        assert!(
+            creating.try_join_next().is_none(),
+            "no more rooms are created"
+        );
+    }
     let reading = read_for_long(&app).await;
 
     match failure {

@@ -34,7 +34,7 @@ const FLAGS: [&str; 5] = [
     "--keep-alive=1min",
     "--rooms-per-person=1000000",
     "--link-timeout=30s",
-    "--log=warn,mirage=info,mirage::web::request_log=warn",
+    "--log=warn,sqlx=off,mirage=info,mirage::web::request_log=warn",
 ];
 
 /// The expected or actual state of the database, as sentences.

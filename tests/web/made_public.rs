@@ -245,6 +245,7 @@ async fn polls_tell_that_a_room_is_public() {
     assert_eq!(poll(&cursor).await.page.header("mirage-public"), "");
 
     scene.make_public().await;
+    scene.app.hear_all(scene.room).await;
 
     // Also later, when nothing has happened since the poll before.
     let first = poll(&cursor).await;

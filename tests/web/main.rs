@@ -12,6 +12,7 @@
 )]
 
 mod keeper;
+mod ports;
 mod postgres;
 mod processes;
 mod redis_server;

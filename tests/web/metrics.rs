@@ -42,7 +42,10 @@ async fn lively_site() -> (String, tempfile::TempDir, Running, String) {
 
 async fn lively_site_with(flags: &[&str]) -> (String, tempfile::TempDir, Running, String) {
     let folder = tempfile::tempdir().unwrap();
-    let (running, url) = start(folder.path(), &[&["--max-messages=2"], flags].concat());
+    let (running, url) = start(
+        folder.path(),
+        &[&["--max-messages=2", "--limit-sign-in=10+1/1h"], flags].concat(),
+    );
     let ada = running.browser.clone();
     let form = [("name", "ada"), ("password", PASSWORD)];
     ada.post("/register", &form).await.assert_status(303);
@@ -194,7 +197,7 @@ async fn a_waiting_poll_is_counted_while_it_waits() {
 #[actix_web::test]
 async fn round_trips_to_redis_are_counted_with_their_time_and_errors() {
     let mut redis = RedisServer::start();
-    let flags = [&*redis.flag(), "--link-timeout=2s"];
+    let flags = [&*redis.flag(), "--link-timeout=5s"];
     let (text, _folder, running, url) = lively_site_with(&flags).await;
     let name = "mirage_redis_round_trip_duration_seconds";
 
@@ -251,7 +254,8 @@ fn named_in(file: &str) -> BTreeSet<String> {
 #[actix_web::test]
 async fn every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape() {
     let redis = RedisServer::start();
-    let (text, _folder, running, _) = lively_site_with(&[&redis.flag()]).await;
+    let (text, _folder, running, _) =
+        lively_site_with(&[&redis.flag(), "--link-timeout=30s"]).await;
     let lines = text.lines().filter(|line| !line.starts_with('#'));
     let scraped: BTreeSet<_> = lines
         .map(|line| line.split(['{', ' ']).next().unwrap())
@@ -271,7 +275,8 @@ async fn every_metric_of_the_dashboard_and_the_alerts_is_in_a_scrape() {
 #[actix_web::test]
 async fn a_scrape_follows_the_conventions_of_prometheus() {
     let redis = RedisServer::start();
-    let (text, _folder, running, _) = lively_site_with(&[&redis.flag()]).await;
+    let (text, _folder, running, _) =
+        lively_site_with(&[&redis.flag(), "--link-timeout=30s"]).await;
     running.stop("-TERM");
 
     for line in text.lines().filter(|line| line.starts_with("# TYPE ")) {

@@ -57,7 +57,7 @@ async fn a_moved_server_goes_on_with_its_people_and_rooms() {
     assert_eq!(again.status.code(), Some(1));
     assert!(said(&again).contains("it is not empty"), "{}", said(&again));
 
-    let app = TestApp::with_postgres(files, Arc::new(target), &address, &[]).await;
+    let app = TestApp::with_postgres(files, Arc::new(target), address, &[]).await;
     // Their cookies still work, and so do names, passwords, roles and links.
     assert_eq!(ada.members(tea).await, ["ada (you), owner", "Bob"]);
     app.sign_in("BOB", crate::support::PASSWORD).await;

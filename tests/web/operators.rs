@@ -16,8 +16,9 @@ use crate::support::{
     Browser, PASSWORD, ROOM_PASSWORD, TestApp, db_column, is_cluster, start_poll_from,
 };
 
-/// How soon a server must apply the changes of a command.
-const TWO_SECONDS: Duration = Duration::from_secs(2);
+/// How long a server may take to apply the changes of a command here. It looks for them each second, on a machine that may
+/// be busy.
+const SOON: Duration = Duration::from_secs(10);
 
 /// Starts a server with the system time, which the commands use, too.
 async fn spawn() -> TestApp {
@@ -64,9 +65,7 @@ fn error_line(output: &Output, code: i32) -> String {
 /// Waits until `condition` holds, at most two seconds.
 async fn wait_until(condition: impl AsyncFn() -> bool) {
     let comes_true = async { while !condition().await {} };
-    tokio::time::timeout(Duration::from_secs(2), comes_true)
-        .await
-        .unwrap();
+    tokio::time::timeout(SOON, comes_true).await.unwrap();
 }
 
 #[actix_web::test]
@@ -97,10 +96,10 @@ async fn a_deleted_account_disappears_from_a_running_server() {
     })
     .await;
     // Each server hears of a command by itself, and one may delete the messages before the other ends the session.
-    let ended = waiting.answer_within(TWO_SECONDS).await;
+    let ended = waiting.answer_within(SOON).await;
     let is_told = is_cluster() && ended.status == 200 && ended.added.is_empty();
     assert!(ended.status == 401 || is_told, "{ended:?}");
-    assert_eq!(watching.answer_within(TWO_SECONDS).await.removed.len(), 1);
+    assert_eq!(watching.answer_within(SOON).await.removed.len(), 1);
     wait_until(async || {
         let pages = [ada.get("/rooms").await, ada.get("/rooms").await];
         pages.iter().all(|page| page.status == 303)
@@ -178,9 +177,9 @@ async fn a_deleted_room_disappears_for_its_members() {
     assert_eq!(printed(&output), "Deleted the room Kettle club.\n");
     wait_until(async || ada.room(tea).await.status == 404).await;
     for poll in polls {
-        assert_eq!(poll.answer_within(TWO_SECONDS).await.status, 404);
+        assert_eq!(poll.answer_within(SOON).await.status, 404);
     }
-    assert_eq!(app.core.messages.bytes().await.unwrap(), 0);
+    wait_until(async || app.core.messages.bytes().await.unwrap() == 0).await;
     assert_eq!(
         bob.get("/rooms").await.texts("main p")[0],
         "There are no public rooms yet. Create the first one and invite people, or join a private room."
@@ -364,7 +363,7 @@ async fn a_reset_link_from_the_command_line_changes_a_password() {
         .post(path, &[("password", "an owl in a willow")])
         .await
         .assert_redirect("/rooms/mine?done=password-changed");
-    assert_eq!(waiting.answer_within(TWO_SECONDS).await.status, 401);
+    assert_eq!(waiting.answer_within(SOON).await.status, 401);
     ada.get("/rooms")
         .await
         .assert_redirect("/login?next=/rooms");

@@ -1,6 +1,5 @@
 //! PostgreSQL servers for tests, from Debian's packages, in temporary folders on free ports.
 
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -15,6 +14,7 @@ use tokio::runtime;
 use tokio::sync::oneshot;
 
 use crate::keeper::{Keeper, kept, start};
+use crate::ports::free_port;
 
 /// The database from which each test's is copied.
 const TEMPLATE: &str = "mirage_template";
@@ -249,11 +249,6 @@ pub fn programs() -> PathBuf {
         .map(|version| version.unwrap().path())
         .max_by_key(number);
     newest.unwrap().join("bin")
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// The server that most tests share, each with a database of its own.

@@ -10,6 +10,7 @@ use std::time::Duration;
 use migration::{Migrator, MigratorTrait};
 use sea_orm::Database;
 
+use crate::ports::free_address;
 use crate::support::{Browser, PASSWORD};
 
 pub fn program(folder: &Path, flags: &[&str]) -> Command {
@@ -17,7 +18,7 @@ pub fn program(folder: &Path, flags: &[&str]) -> Command {
     let folder = folder.display();
     command
         .env_clear()
-        .env("MIRAGE_BIND", "127.0.0.1:0")
+        .env("MIRAGE_BIND", free_address())
         .env(
             "MIRAGE_DATABASE_URL",
             format!("sqlite://{folder}/data/mirage.db?mode=rwc"),
@@ -405,7 +406,7 @@ async fn sigterm_and_sigint_stop_the_server_with_exit_code_0_while_polls_wait() 
         while !ada.get("/rooms").await.texts(".rooms p")[0].contains("1 here now") {}
 
         let stop = tokio::task::spawn_blocking(move || running.stop(signal));
-        let (code, _) = tokio::time::timeout(Duration::from_secs(5), stop)
+        let (code, _) = tokio::time::timeout(Duration::from_secs(20), stop)
             .await
             .unwrap()
             .unwrap();

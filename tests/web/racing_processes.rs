@@ -47,7 +47,7 @@ const FLAGS: [&str; 6] = [
     "--members-per-room=3",
     "--rooms-per-person=2",
     "--link-timeout=30s",
-    "--log=warn,mirage=info,mirage::web::request_log=warn",
+    "--log=warn,sqlx=off,mirage=info,mirage::web::request_log=warn",
 ];
 
 /// A form: who sends it, its path and its fields.

@@ -1,7 +1,6 @@
 //! One server whose messages are in Redis: what outlives a restart, and what happens while Redis is away.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,6 +16,7 @@ use tempfile::TempDir;
 use tokio::io::{AsyncBufReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 
+use crate::ports::free_port;
 use crate::redis_server;
 use crate::support::{Browser, PASSWORD, TestApp, dump, start_poll};
 
@@ -33,11 +33,8 @@ pub struct Redis {
 impl Redis {
     pub fn start() -> Self {
         let (folder, log) = (tempfile::tempdir().unwrap(), Arc::default());
-        // Another process may take a free port before the server does.
         for _ in 0..10 {
-            let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
-            let port = listener.local_addr().unwrap().port();
-            drop(listener);
+            let port = free_port();
             if let Some(server) = spawn(port, &folder, &log) {
                 return Self {
                     port,
@@ -188,6 +185,7 @@ async fn messages_in_redis_outlive_a_restart_and_pages_go_on_without_a_reset() {
 
     assert_eq!(ada.messages(room).await, ["hello"]);
     ada.send(room, "again").await;
+    app.hear_all(room).await;
     let poll = ada.poll(room, &format!("?after={cursor}&wait=0")).await;
     assert_eq!((poll.status, poll.is_reset), (200, false));
     assert_eq!(poll.added, ["again"]);

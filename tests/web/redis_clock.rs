@@ -114,6 +114,7 @@ async fn nothing_ends_early_and_nothing_revives_when_the_clock_of_redis_is_set_b
         // Nothing has ended.
         bob.send(room, "lives, too").await.assert_status(303);
         assert_eq!(waiting.answer().await.added, ["lives, too"]);
+        app.hear_all(room).await;
         let poll = bob.poll(room, &format!("?after={cursor}&wait=0")).await;
         assert_eq!(
             (poll.is_reset, poll.added),

@@ -1,7 +1,6 @@
 //! Redis servers for tests, in temporary folders on free ports.
 
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
@@ -11,6 +10,7 @@ use redis::aio::MultiplexedConnection;
 use tempfile::TempDir;
 
 use crate::keeper::{Keeper, kept, start};
+use crate::ports::free_port;
 
 /// Connects a test itself to a Redis. It waits for each answer, however long the machine takes.
 pub async fn connect(url: &str) -> MultiplexedConnection {
@@ -76,7 +76,6 @@ impl RedisServer {
 
     /// Starts a server by a command with additions, which may use its folder and its port.
     fn start_as(add: impl Fn(&mut Command, &Path, u16)) -> Self {
-        // Another process may take a free port before the server does.
         for _ in 0..10 {
             let folder = tempfile::tempdir().unwrap();
             let port = free_port();
@@ -149,11 +148,6 @@ impl Drop for RedisServer {
             drop(std::fs::remove_file(format!("/dev/shm/{shared}_{process}")));
         }
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
 }
 
 /// Returns the command of a server with settings that Mirage accepts.

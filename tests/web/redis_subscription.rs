@@ -1,13 +1,13 @@
 //! One of two servers loses its subscription to Redis alone, while Redis answers its commands.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use mirage::live::redis::{LinkState, Session};
 use redis::cmd;
 
 use crate::cut_links::{Forwarded, NOTICED_WITHIN, Proxy};
 use crate::postgres::PostgresDatabase;
+use crate::processes::HUNG;
 use crate::redis::Redis;
 use crate::redis_server::connect;
 use crate::support::{Browser, TestApp, start_poll};
@@ -48,28 +48,32 @@ impl Scene {
         }
     }
 
-    /// Waits until the server whose subscription was lost has such a link, at most for this time.
-    async fn reach(&self, span: Duration, is_meant: impl Fn(LinkState) -> bool) {
-        let mut states = self.cut.core.redis.as_ref().unwrap().states();
-        let reached = states.wait_for(|state| is_meant(*state));
-        let within = tokio::time::timeout(span, reached).await;
-        within
-            .unwrap_or_else(|_| panic!("the link does not change"))
-            .unwrap();
+    fn servers(&self) -> [&TestApp; 2] {
+        [&self.cut, &self.whole]
     }
+}
 
-    /// Waits until the server has a session after this one.
-    async fn reach_session_after(&self, before: Session) {
-        self.reach(
-            Duration::from_secs(30),
-            |state| matches!(state, LinkState::Up(now) if now.number > before.number),
-        )
-        .await;
-    }
+/// Waits until a server has such a link to Redis.
+async fn reach(server: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
+    let mut states = server.core.redis.as_ref().unwrap().states();
+    let reached = states.wait_for(|state| is_meant(*state));
+    let within = tokio::time::timeout(HUNG, reached).await;
+    within
+        .unwrap_or_else(|_| panic!("the link does not change"))
+        .unwrap();
+}
 
-    fn session(&self) -> Session {
-        self.cut.core.redis.as_ref().unwrap().session().unwrap()
-    }
+/// Waits until a server has a session after this one.
+async fn reach_session_after(server: &TestApp, before: Session) {
+    reach(
+        server,
+        |state| matches!(state, LinkState::Up(now) if now.number > before.number),
+    )
+    .await;
+}
+
+fn session_of(server: &TestApp) -> Session {
+    server.core.redis.as_ref().unwrap().session().unwrap()
 }
 
 #[actix_web::test]
@@ -80,14 +84,12 @@ async fn a_server_whose_subscription_is_silent_serves_nothing_until_it_has_anoth
     ada.send(room, "hello").await.assert_status(303);
     let (cursor, nonce) = (there.cursor(room).await, there.nonce(room).await);
     let waiting = start_poll(&scene.cut, &there, room).await;
-    let (before, connections) = (scene.session(), scene.proxy.connections());
+    let (before, connections) = (session_of(&scene.cut), scene.proxy.connections());
 
     scene.proxy.forward(Forwarded::Queries);
     ada.send(room, "missed").await.assert_status(303);
 
-    scene
-        .reach(NOTICED_WITHIN, |state| state == LinkState::Down)
-        .await;
+    reach(&scene.cut, |state| state == LinkState::Down).await;
     assert_eq!(waiting.answer().await.status, 503);
     there.room(room).await.assert_status(503);
     let refused = there.send_with(room, "kept", &nonce).await;
@@ -103,7 +105,7 @@ async fn a_server_whose_subscription_is_silent_serves_nothing_until_it_has_anoth
     let replaced = tokio::time::timeout(NOTICED_WITHIN, replaced).await;
     replaced.expect("the silence is not noticed");
     scene.proxy.forward(Forwarded::Everything);
-    scene.reach_session_after(before).await;
+    reach_session_after(&scene.cut, before).await;
     assert_eq!(there.messages(room).await, ["hello", "missed"]);
     let poll = there.poll(room, &format!("?after={cursor}&wait=0")).await;
     assert_eq!(
@@ -120,7 +122,7 @@ async fn a_subscription_that_redis_ends_is_replaced_and_its_readers_miss_nothing
     let mut connection = connect(&scene.redis.url()).await;
     let mut sent = Vec::new();
     for round in 0..ROUNDS {
-        let (before, nonce) = (scene.session(), ada.nonce(room).await);
+        let (before, nonce) = (scene.servers().map(session_of), ada.nonce(room).await);
         let waiting = start_poll(&scene.cut, &there, room).await;
 
         let mut kill = cmd("CLIENT");
@@ -134,8 +136,9 @@ async fn a_subscription_that_redis_ends_is_replaced_and_its_readers_miss_nothing
 
         let poll = waiting.answer_within(NOTICED_WITHIN).await;
         assert_eq!((poll.is_reset, &poll.added[..]), (false, &sent[round..]));
-        scene.reach_session_after(before).await;
+        for (server, before) in scene.servers().into_iter().zip(before) {
+            reach_session_after(server, before).await;
+        }
         assert_eq!(there.messages(room).await, sent);
     }
-    drop(scene.whole);
 }

@@ -27,6 +27,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use crate::ports::free_address;
 use crate::postgres::PostgresDatabase;
 use crate::redis_server;
 
@@ -98,9 +99,6 @@ pub const HASH_COST: HashCost = HashCost {
     passes: 1,
 };
 
-/// An address of a free port.
-const ANY_PORT: &str = "127.0.0.1:0";
-
 /// A site with its own database: one server on a free port or, with `MIRAGE_TEST_BACKEND=cluster`, two servers, of which
 /// each browser asks the other one in turn.
 pub struct TestApp {
@@ -166,9 +164,9 @@ impl TestApp {
     /// Starts a site with these command-line flags.
     pub async fn with(flags: &[&str]) -> Self {
         let mut flags: Vec<_> = flags.iter().map(|flag| (*flag).to_owned()).collect();
-        let mut binds = vec![ANY_PORT];
+        let mut binds = vec![free_address()];
         if is_cluster() {
-            binds.push(ANY_PORT);
+            binds.push(free_address());
             if !flags.iter().any(|flag| flag.starts_with("--redis-url")) {
                 flags.push(redis_server::shared());
             }
@@ -179,14 +177,14 @@ impl TestApp {
     /// Starts a server with SQLite, whatever the other tests run on.
     pub async fn with_sqlite() -> Self {
         let files = Files::in_folder(tempfile::tempdir().unwrap());
-        Self::start(files, new_clock(), &[ANY_PORT], Vec::new()).await
+        Self::start(files, new_clock(), &[free_address()], Vec::new()).await
     }
 
     /// Starts a server with the files of another one, but with this database.
     pub async fn with_postgres(
         files: Files,
         database: Arc<PostgresDatabase>,
-        bind: &str,
+        bind: String,
         flags: &[&str],
     ) -> Self {
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
@@ -201,7 +199,7 @@ impl TestApp {
         let url = format!("--database-url={}", database.url_at(port));
         let flags = [&[url.as_str()], flags].concat();
         let files = Files::in_folder(tempfile::tempdir().unwrap());
-        Self::with_postgres(files, database, ANY_PORT, &flags).await
+        Self::with_postgres(files, database, free_address(), &flags).await
     }
 
     /// Starts another server of the same site, with the same secret and clock. `flags` name its database and its Redis.
@@ -211,7 +209,7 @@ impl TestApp {
         std::fs::copy(self.files.path().join(secret), folder.path().join(secret)).unwrap();
         let flags = flags.iter().map(|flag| (*flag).to_owned()).collect();
         let files = Files::in_folder(folder);
-        Self::start(files, Arc::clone(&self.clock), &[ANY_PORT], flags).await
+        Self::start(files, Arc::clone(&self.clock), &[free_address()], flags).await
     }
 
     /// Starts a server on a copy of this database file.
@@ -219,14 +217,14 @@ impl TestApp {
         let folder = tempfile::tempdir().unwrap();
         std::fs::copy(file, folder.path().join("mirage.db")).unwrap();
         let files = Files::in_folder(folder);
-        Self::start(files, new_clock(), &[ANY_PORT], Vec::new()).await
+        Self::start(files, new_clock(), &[free_address()], Vec::new()).await
     }
 
     /// Starts a server at each of the addresses.
     async fn start(
         files: Files,
         clock: Arc<FixedClock>,
-        binds: &[&str],
+        binds: &[String],
         flags: Vec<String>,
     ) -> Self {
         let files = Arc::new(files);
@@ -300,8 +298,7 @@ impl TestApp {
         let (clock, flags) = (Arc::clone(&self.clock), self.flags.clone());
         let addresses = self.addresses();
         let files = self.stop().await;
-        let binds: Vec<&str> = addresses.iter().map(String::as_str).collect();
-        Self::start(files, clock, &binds, flags).await
+        Self::start(files, clock, &addresses, flags).await
     }
 
     /// The addresses of the servers.
@@ -927,9 +924,9 @@ impl Page {
 pub struct WaitingPoll(JoinHandle<Poll>);
 
 impl WaitingPoll {
-    /// Returns the response, which must arrive within a second.
+    /// Returns the response, which must arrive long before a poll without news ends.
     pub async fn answer(self) -> Poll {
-        self.answer_within(Duration::from_secs(1)).await
+        self.answer_within(Duration::from_secs(10)).await
     }
 
     /// Returns the response, which must arrive within this time.
@@ -957,6 +954,7 @@ pub async fn start_poll_from(
     let (browser, query) = (browser.clone(), format!("?after={cursor}"));
     let poll = tokio::spawn(async move { browser.poll(room, &query).await });
     while waiting() == before {
+        assert!(!poll.is_finished(), "the poll did not wait");
         tokio::task::yield_now().await;
     }
     WaitingPoll(poll)
