@@ -1,5 +1,7 @@
 //! Races: of two concurrent requests, exactly one wins.
 
+use std::cell::Cell;
+use std::convert::Infallible;
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
@@ -194,6 +196,11 @@ async fn a_stranger_who_polls_while_a_room_becomes_public_receives_none_of_its_p
     let (key, stopping) = (Token::random().digest(), CancellationToken::new());
     let session = LiveSession::new(key, (eve, "eve".to_owned(), false), START, START, stopping);
     let (core, id) = (&app.core, RoomId(room));
+    let session = Cell::new(Some(session));
+    let held = core
+        .sessions
+        .get(key, async || Ok::<_, Infallible>(session.take()));
+    let session = held.await.unwrap().unwrap();
     let poll = messages::poll(
         core,
         &session,
