@@ -601,7 +601,7 @@ pub enum Switch {
 pub enum SignUp {
     /// Anyone
     Open,
-    /// Anyone with a link from `mirage signup-link`
+    /// Anyone with a sign-up link
     Link,
     /// Nobody, not even with a link
     Closed,
