@@ -18,7 +18,7 @@ use crate::urls::login_url;
 const UNAVAILABLE_RETRY_S: u64 = 5;
 
 /// What operators are told about each other.
-pub const OPERATORS_ARE_EQUAL: &str = "Operators cannot suspend or delete each other or create reset links for each other. The person who runs this server can, with commands.";
+pub const OPERATORS_ARE_EQUAL: &str = "Operators cannot suspend or delete each other or create reset links for each other. The person who runs this server can delete them, create reset links for them, or make them ordinary users again.";
 
 /// An error that ends a request. Shown as an error page, unless wrapped in [`StatusOnly`].
 #[derive(Debug)]
