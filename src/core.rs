@@ -428,9 +428,9 @@ impl Core {
             return;
         }
         self.apply_here(&changes.list);
-        let is_about_older = |change: &Change| change.is_about_older_messages();
+        let list = changes.list.iter().copied();
         let (older, others): (Vec<_>, Vec<_>) =
-            changes.list.iter().partition(|c| is_about_older(c));
+            list.partition(|change| change.is_about_older_messages());
         // First, because a process that does not answer holds up the next step, and those who may read the room by this
         // change may not read these messages.
         let are_gone = self.tell_all_logs(&older).await;
@@ -536,8 +536,8 @@ impl Core {
         }));
     }
 
-    /// Applies the changes since a time by the wall clock, in a task of its own. A change whose connection ended may have been
-    /// committed, and this process does not hear its own notifications. Tries again until the database answers.
+    /// Applies the changes since a time by the wall clock, in a task of its own: a change whose connection ended may have been
+    /// committed, and this process passes over its own notifications. Tries again until the database answers.
     fn apply_if_committed(self: &Arc<Self>, since: Timestamp) {
         let core = Arc::clone(self);
         drop(tokio::spawn(async move {
