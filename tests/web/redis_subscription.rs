@@ -1,13 +1,13 @@
 //! One of two servers loses its subscription to Redis alone, while Redis answers its commands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use mirage::live::redis::{LinkState, Session};
 use redis::cmd;
 
 use crate::cut_links::{Forwarded, NOTICED_WITHIN, Proxy};
 use crate::postgres::PostgresDatabase;
-use crate::processes::HUNG;
 use crate::redis::Redis;
 use crate::redis_server::connect;
 use crate::support::{Browser, TestApp, start_poll};
@@ -53,11 +53,11 @@ impl Scene {
     }
 }
 
-/// Waits until a server has such a link to Redis.
-async fn reach(server: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
+/// Waits until a server has such a link to Redis, at most for this time.
+async fn reach(server: &TestApp, span: Duration, is_meant: impl Fn(LinkState) -> bool) {
     let mut states = server.core.redis.as_ref().unwrap().states();
     let reached = states.wait_for(|state| is_meant(*state));
-    let within = tokio::time::timeout(HUNG, reached).await;
+    let within = tokio::time::timeout(span, reached).await;
     within
         .unwrap_or_else(|_| panic!("the link does not change"))
         .unwrap();
@@ -67,6 +67,7 @@ async fn reach(server: &TestApp, is_meant: impl Fn(LinkState) -> bool) {
 async fn reach_session_after(server: &TestApp, before: Session) {
     reach(
         server,
+        Duration::from_secs(30),
         |state| matches!(state, LinkState::Up(now) if now.number > before.number),
     )
     .await;
@@ -89,7 +90,7 @@ async fn a_server_whose_subscription_is_silent_serves_nothing_until_it_has_anoth
     scene.proxy.forward(Forwarded::Queries);
     ada.send(room, "missed").await.assert_status(303);
 
-    reach(&scene.cut, |state| state == LinkState::Down).await;
+    reach(&scene.cut, NOTICED_WITHIN, |state| state == LinkState::Down).await;
     assert_eq!(waiting.answer().await.status, 503);
     there.room(room).await.assert_status(503);
     let refused = there.send_with(room, "kept", &nonce).await;
